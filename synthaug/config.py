@@ -1,0 +1,254 @@
+"""What a run is made of: pydantic models, and how recipe < file < --set < flag become one of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from synthaug.errors import SynthaugError, suggest
+
+Fit = Literal["pad", "crop", "stretch"]
+_BUDGET = re.compile(r"(?P<amount>\d+(?:\.\d+)?)\s*(?P<unit>s|min|h|kimg)")
+_SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+def _is_budget(text: str) -> str:
+    parse_budget(text)
+    return text
+
+
+def parse_budget(text: str) -> tuple[float | None, float | None]:
+    """Read `10min`, `90s`, `1h` or `200kimg` as (seconds, kimg), one of which is None.
+
+    >>> parse_budget("10min")
+    (600.0, None)
+    >>> parse_budget("0.5kimg")
+    (None, 0.5)
+    """
+    match = _BUDGET.fullmatch(text.strip())
+    if match is None or float(match["amount"]) <= 0:
+        raise ValueError(f"{text!r} is not a budget: write it like 10min, 90s, 1h or 200kimg")
+    amount = float(match["amount"])
+    return (None, amount) if match["unit"] == "kimg" else (amount * _SECONDS[match["unit"]], None)
+
+
+class DataConfig(_Section):
+    """How images become square uint8 arrays, and how they are split."""
+
+    resolution: Literal[16, 32, 64, 128] = 32
+    channels: Literal["auto", 1, 3] = "auto"
+    fit: Fit = "pad"
+    group_by: str | None = Field(None, description="regular expression; its first group in a path is the group's name")
+    val_fraction: float = Field(0.15, ge=0, lt=0.5)
+    test_fraction: float = Field(0.2, ge=0, lt=0.6)
+    min_images_for_val: int = Field(50, ge=2, description="classes with fewer training images give none to val")
+
+
+class ModelConfig(_Section):
+    """The pair of networks."""
+
+    family: str = "dcgan"
+    z_dim: int = Field(128, ge=2, le=1024)
+    width: int = Field(64, ge=4, le=512, description="channels of the widest generator feature map's narrowest level")
+    discriminator_width: int = Field(64, ge=4, le=512)
+    embed_dim: int = Field(64, ge=2, le=512, description="size of the class embedding")
+
+
+class TrainingConfig(_Section):
+    """The adversarial loop. Every schedule counts images, never seconds."""
+
+    budget: Annotated[str, AfterValidator(_is_budget)] = "200kimg"
+    batch_size: int = Field(64, ge=2, le=4096)
+    objective: str = "hinge"
+    regularizers: dict[str, float] = Field(default_factory=dict, description="name → weight, beside the objective's own")
+    discriminator_steps: int = Field(1, ge=1, le=10)
+    generator_lr: float = Field(2e-4, gt=0, lt=1)
+    discriminator_lr: float = Field(2e-4, gt=0, lt=1)
+    beta1: float = Field(0.0, ge=0, lt=1)
+    beta2: float = Field(0.99, ge=0, lt=1)
+    ema_kimg: float = Field(5.0, ge=0, description="half-life of the averaged generator")
+    balance: float = Field(0.5, ge=0, le=1, description="0: labels drawn as they come; 1: every class alike")
+    target_boost: float = Field(1.0, ge=1, le=100, description="target classes are drawn this many times as often")
+    fade_start: float = Field(0.0, ge=0, le=1, description="share of the budget where the class condition begins to count")
+    fade_end: float = Field(0.0, ge=0, le=1, description="share of the budget where it counts in full")
+    augment: list[str] = Field(default_factory=lambda: ["color", "translation"])
+    flip: bool = False
+    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
+    compile: bool = False
+    checkpoint_kimg: float = Field(20.0, gt=0)
+    keep_checkpoints: int = Field(3, ge=0, description="kept between the first, the last and the best")
+    tensorboard: bool = False
+
+    @model_validator(mode="after")
+    def _fade_is_an_interval(self) -> TrainingConfig:
+        if self.fade_end < self.fade_start:
+            raise ValueError(f"fade_end ({self.fade_end}) comes before fade_start ({self.fade_start})")
+        return self
+
+
+class MonitorConfig(_Section):
+    """What watches the training and picks the checkpoint."""
+
+    every_kimg: float = Field(20.0, gt=0)
+    samples_per_class: int = Field(100, ge=8, le=5000)
+    features: str = "efficientnet_lite0"
+    grid_columns: int = Field(10, ge=1, le=64)
+
+
+class GateConfig(_Section):
+    """Which synthetic images an export accepts."""
+
+    features: str = "efficientnet_lite0"
+    agreement: bool = True
+    copies: bool = True
+    duplicates: bool = True
+    steps: int = Field(600, ge=1, description="optimiser steps of the agreement classifier")
+
+
+class Config(_Section):
+    """A resolved run configuration."""
+
+    data: DataConfig = Field(default_factory=DataConfig)
+    model: ModelConfig = Field(default_factory=ModelConfig)
+    training: TrainingConfig = Field(default_factory=TrainingConfig)
+    monitor: MonitorConfig = Field(default_factory=MonitorConfig)
+    gate: GateConfig = Field(default_factory=GateConfig)
+    seed: int = Field(0, ge=0, lt=2**31)
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A configuration and where each value came from ("default", "recipe x", a file, "--set", a flag)."""
+
+    config: Config
+    origins: dict[str, str]
+
+
+def leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flatten a nested mapping to dotted keys.
+
+    >>> leaves({"a": {"b": 1}, "c": 2})
+    {'a.b': 1, 'c': 2}
+    """
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value and f"{prefix}{key}" != "training.regularizers":
+            flat.update(leaves(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def recipe_names() -> list[str]:
+    return sorted(p.name.removesuffix(".yaml") for p in files("synthaug_recipes").iterdir() if p.name.endswith(".yaml"))
+
+
+def recipe_text(name: str) -> str:
+    """The text of a shipped recipe.
+
+    Raises:
+        SynthaugError: no recipe has this name.
+    """
+    if name not in recipe_names():
+        raise SynthaugError(f"there is no recipe {name!r}", suggest(name, recipe_names()))
+    return files("synthaug_recipes").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def parse_yaml(text: str, where: str) -> dict[str, Any]:
+    """Read a YAML mapping; `where` names its source in errors."""
+    try:
+        tree = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" at line {mark.line + 1}" if mark else ""
+        raise SynthaugError(f"{where} is not valid YAML{line}", "check its indentation and colons") from error
+    if not isinstance(tree, dict):
+        raise SynthaugError(f"{where} holds a {type(tree).__name__}, not a mapping", "write it like a recipe: `synthaug recipes show`")
+    return tree
+
+
+def _nest(flat: Mapping[str, Any], into: dict[str, Any]) -> None:
+    for dotted, value in flat.items():
+        *parents, last = dotted.split(".")
+        node = into
+        for parent in parents:
+            child = node.get(parent)
+            if not isinstance(child, dict):
+                child = node[parent] = {}
+            node = child
+        node[last] = value
+
+
+def resolve(
+    recipe: str | None = None,
+    file: Path | None = None,
+    sets: Sequence[str] = (),
+    flags: Mapping[str, Any] | None = None,
+) -> Resolved:
+    """Merge recipe < file < `KEY=VALUE` settings < flags (dotted keys; None means not given).
+
+    Raises:
+        SynthaugError: every fault of the merged configuration, listed in one message.
+    """
+    layers: list[tuple[str, dict[str, Any]]] = []
+    if recipe is not None:
+        layers.append((f"recipe {recipe}", leaves(parse_yaml(recipe_text(recipe), f"recipe {recipe}"))))
+    if file is not None:
+        try:
+            text = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SynthaugError(f"cannot read the configuration {str(file)!r}: {error}", "give --config a YAML file") from error
+        layers.append((str(file), leaves(parse_yaml(text, str(file)))))
+    for setting in sets:
+        key, equals, value = setting.partition("=")
+        if not equals or not key.strip():
+            raise SynthaugError(f"--set {setting!r} has no key and value", "write it like --set training.batch_size=32")
+        try:
+            layers.append(("--set", {key.strip(): yaml.safe_load(value)}))
+        except yaml.YAMLError as error:
+            raise SynthaugError(f"--set {setting!r}: the value is not valid YAML", "quote it: --set 'key=[a, b]'") from error
+    layers.append(("flag", {k: v for k, v in (flags or {}).items() if v is not None}))
+
+    tree: dict[str, Any] = {}
+    given: dict[str, str] = {}
+    for origin, flat in layers:
+        _nest(flat, tree)
+        given.update(dict.fromkeys(flat, origin))
+    config = validate(tree, given)
+    return Resolved(config, {key: given.get(key, "default") for key in leaves(config.model_dump())})
+
+
+def validate(tree: Mapping[str, Any], origins: Mapping[str, str] | None = None) -> Config:
+    """Turn a nested mapping into a `Config`, naming every fault at once.
+
+    Raises:
+        SynthaugError: some key is unknown or some value is not allowed.
+    """
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        known = list(leaves(Config().model_dump()))
+        faults, hints = [], []
+        for fault in error.errors():
+            key = ".".join(str(part) for part in fault["loc"])
+            origin = (origins or {}).get(key)
+            source = f" ({origin})" if origin else ""
+            if fault["type"] == "extra_forbidden":
+                faults.append(f"unknown key {key!r}{source}")
+                hints.append(suggest(key, known).split("; choices")[0].split("? choices")[0] + ("?" if "did you mean" in suggest(key, known) else ""))
+            else:
+                message = fault["msg"].removeprefix("Value error, ")
+                faults.append(f"{key} = {fault['input']!r}{source}: {message[0].lower()}{message[1:]}")
+        hint = "; ".join(dict.fromkeys(h for h in hints if h.startswith("did you mean"))) or "`synthaug recipes show` prints every key and its default"
+        raise SynthaugError("; ".join(faults), hint) from error

@@ -1,0 +1,225 @@
+"""The JSON documents that the commands print with `--json` and leave in run and export folders.
+
+Every number that could not be measured is null, and `reasons` says why.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Verdict = Literal["helps", "no measurable effect", "hurts"]
+Collapse = Literal["healthy", "thinning", "collapsed", "insufficient data"]
+Memorisation = Literal["clear", "suspect", "copying", "insufficient held-out data"]
+
+
+class Document(BaseModel):
+    """Base of all documents."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ClassCount(Document):
+    count: int
+    share: float
+
+
+class Unreadable(Document):
+    path: str
+    reason: str
+
+
+class InspectDocument(Document):
+    """What `synthaug inspect` found in a folder."""
+
+    data: str
+    layout: Literal["classes", "splits", "metadata"]
+    images: int
+    classes: dict[str, ClassCount]
+    splits: dict[str, dict[str, int]] = Field(description="split → class → images; empty for an unsplit folder")
+    imbalance_ratio: float = Field(description="largest class ÷ smallest class")
+    sizes: dict[str, int] = Field(description='"WIDTHxHEIGHT" → images, most frequent first')
+    channels: dict[str, int] = Field(description="colour mode (L, RGB, RGBA, P, CMYK, I;16, …) → images")
+    formats: dict[str, int]
+    unreadable: list[Unreadable]
+    ignored: list[str] = Field(description="files and folders that hold no labelled image")
+    duplicates: list[list[str]] = Field(description="groups of files with equal pixels")
+    near_duplicates: list[list[str]] = Field(description="groups that look alike and are kept in one split")
+    conflicting_labels: list[list[str]] = Field(description="groups with equal pixels in more than one class")
+    targets: list[str] = Field(description="classes proposed for --target-class")
+    recipe: str
+    command: str = Field(description="the proposed next command")
+
+
+class MonitorScores(Document):
+    """Scores of one class (or of all, pooled) at one point of the training."""
+
+    kid: float | None = None
+    coverage: float | None = None
+    samples: int = 0
+    reference: Literal["val", "train", "pooled val"] = "val"
+
+
+class FitDocument(Document):
+    """What `synthaug fit` made."""
+
+    run: str
+    kimg: float
+    seconds: float
+    images_per_second: float
+    best_checkpoint: str
+    targets: list[str]
+    split: dict[str, dict[str, int]] = Field(description="train, val, test → class → images")
+    monitor: dict[str, MonitorScores] = Field(description="class, or `pooled`, at the best checkpoint")
+
+
+class ExportedClass(Document):
+    asked: int
+    real: int
+    synthetic: int
+    rejected: dict[str, int] = Field(default_factory=dict, description="reason → candidates turned away")
+    short: int = 0
+
+
+class ExportDocument(Document):
+    """What `synthaug export` wrote; also inside `manifest.json`."""
+
+    out: str
+    per_class: dict[str, ExportedClass]
+    manifest: str
+    images_per_second: float
+
+
+class Interval(Document):
+    mean: float
+    low: float
+    high: float
+    per_seed: list[float] = Field(default_factory=list)
+
+
+class ClassScores(Document):
+    precision: float
+    recall: float
+    f1: float
+    average_precision: float
+
+
+class Arm(Document):
+    """One training regime of the classifier. Scores are on the test images; `confusion` is summed over the seeds."""
+
+    share: float
+    steps: int | None
+    macro_f1: Interval
+    balanced_accuracy: Interval
+    geometric_mean: Interval
+    per_class: dict[str, ClassScores]
+    f1_per_seed: dict[str, list[float]] = Field(description="class → F1 of each seed, paired over arms")
+    confusion: list[list[int]] = Field(description="rows: true class, columns: predicted, in the order of `classes`")
+
+
+class Contrast(Document):
+    """Difference of two arms, paired over seeds, with the 95% interval of DESIGN §6.4."""
+
+    mean: float
+    low: float
+    high: float
+    p_value: float | None = None
+
+
+class TargetVerdict(Document):
+    verdict: Verdict
+    contrasts: dict[str, Contrast]
+    best_control: str
+    smallest_detectable: float
+    real_image_equivalents: str | None = None
+    reason: str
+
+
+class VerdictDocument(Document):
+    overall: Verdict
+    sentence: str = Field(description="the verdict as a person would say it")
+    per_target: dict[str, Verdict]
+    details: dict[str, TargetVerdict] = Field(description="target class, and `macro-F1`")
+    contrasts: dict[str, Contrast] = Field(description="on the mean F1 of the target classes")
+    best_control: str
+    smallest_detectable: float
+    real_image_equivalents: str | None = None
+    caveats: list[str] = Field(default_factory=list)
+
+
+class Range(Document):
+    """An estimate with the spread of its subsamples."""
+
+    mean: float
+    low: float
+    high: float
+
+
+class ClassQuality(Document):
+    """How good the synthetic images of one class are, beside what real images score against real ones."""
+
+    n_real: int
+    n_synthetic: int
+    n_compared: int = Field(0, description="images on each side of the matched-count metrics")
+    kid: Range | None = None
+    kid_floor: Range | None = None
+    fid: float | None = None
+    precision: float | None = None
+    recall: float | None = None
+    density: float | None = None
+    coverage: float | None = None
+    coverage_floor: Range | None = None
+    vendi_ratio: float | None = None
+    pairwise_ratio: float | None = None
+    pairwise_floor: Range | None = None
+    duplicate_rate: float | None = None
+    duplicate_floor: float | None = None
+    missed_clusters: str | None = Field(None, description='such as "3 of 12"')
+    dcr: Range | None = Field(None, description="synthetic→train distance ÷ held-out→train distance, medians; below 1 is closer than real")
+    authenticity: float | None = None
+    c_t: float | None = None
+    detect_auc: float | None = None
+    collapse: Collapse = "insufficient data"
+    memorisation: Memorisation = "insufficient held-out data"
+    reasons: list[str] = Field(default_factory=list)
+
+
+class CopyPair(Document):
+    """A synthetic image and the training image nearest to it in feature space."""
+
+    label: str
+    synthetic: str
+    train: str
+    distance: float
+
+
+class CheckDocument(Document):
+    """What `synthaug check` measured; `evaluate` holds it as `quality`."""
+
+    per_class: dict[str, ClassQuality]
+    features: str = Field(description="name and hash of the feature net that judged")
+    reference: Literal["test", "val", "train", "folder"]
+    gated: bool
+    worst_pairs: list[CopyPair] = Field(default_factory=list)
+
+
+class EvaluateDocument(Document):
+    """What `synthaug evaluate` found; written as `report.json`."""
+
+    run: str | None
+    data: str
+    synthetic: str = Field(description='where the synthetic images came from: "fresh gated samples of RUN" or a folder')
+    classifier: str
+    seeds: int
+    classes: list[str]
+    targets: list[str]
+    split: dict[str, dict[str, int]]
+    share_chosen_on: Literal["val", "default", "user"]
+    arms: dict[str, Arm]
+    verdict: VerdictDocument
+    quality: CheckDocument = Field(description="the export's images, gated")
+    generator_quality: CheckDocument | None = Field(None, description="the generator's images, ungated")
+    warnings: list[str] = Field(default_factory=list)
+    seconds: float
+    report: str

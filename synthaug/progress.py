@@ -1,0 +1,54 @@
+"""How a pipeline tells what it is doing. The command line draws it; the Python API is silent by default."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+
+class Task(Protocol):
+    """One bar: `advance` counts units done, `note` replaces the text behind the bar (losses, scores)."""
+
+    def advance(self, amount: float = 1.0) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+
+class Progress(Protocol):
+    """Where a pipeline's progress goes. Everything is meant for a person and goes to stderr."""
+
+    @contextmanager
+    def task(self, name: str, total: float | None, unit: str) -> Iterator[Task]:
+        """Open a bar of `total` `unit`s (None: unknown)."""
+        ...
+
+    def say(self, line: str) -> None:
+        """A line worth reading once."""
+        ...
+
+    def warn(self, line: str) -> None:
+        """Something the user should know before believing the result."""
+        ...
+
+
+class _SilentTask:
+    def advance(self, amount: float = 1.0) -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        pass
+
+
+class Silent:
+    """Progress that nobody watches."""
+
+    @contextmanager
+    def task(self, name: str, total: float | None, unit: str) -> Iterator[Task]:
+        yield _SilentTask()
+
+    def say(self, line: str) -> None:
+        pass
+
+    def warn(self, line: str) -> None:
+        pass

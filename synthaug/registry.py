@@ -1,0 +1,74 @@
+"""Tables of names: what `--family`, `--objective`, `--classifier` and their like accept.
+
+An entry names a "module:attribute" that is imported on first use, so that a table costs nothing to list.
+Other packages add entries through the entry point group `synthaug.<kind>`.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+from collections.abc import Mapping
+from functools import cached_property
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Generic, TypeVar, cast
+
+from synthaug.errors import SynthaugError, suggest
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Name → "module:attribute", resolved lazily.
+
+    >>> Registry[type]("number types", {"fraction": "fractions:Fraction"}).get("fraction").__name__
+    'Fraction'
+    """
+
+    def __init__(self, kind: str, entries: Mapping[str, str]) -> None:
+        self.kind = kind
+        self._own = dict(entries)
+
+    @cached_property
+    def _entries(self) -> dict[str, str]:
+        entries = dict(self._own)
+        for point in entry_points(group=f"synthaug.{self.kind.replace(' ', '_')}"):
+            if point.name in entries:
+                raise SynthaugError(
+                    f"two {self.kind} are called {point.name!r}: {entries[point.name]} and {point.value}",
+                    "uninstall or rename one of the two plug-ins",
+                )
+            entries[point.name] = point.value
+        return entries
+
+    def names(self) -> list[str]:
+        return list(self._entries)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._entries
+
+    def check(self, name: str) -> str:
+        """Return `name` if the table has it.
+
+        Raises:
+            SynthaugError: the table has no such name; the hint lists the names.
+        """
+        if name not in self._entries:
+            raise SynthaugError(f"there is no {self.kind.rstrip('s')} {name!r}", suggest(name, self._entries))
+        return name
+
+    def get(self, name: str) -> T:
+        """Import and return what `name` stands for."""
+        module, _, attribute = self._entries[self.check(name)].partition(":")
+        return cast(T, getattr(importlib.import_module(module), attribute))
+
+    def summary(self, name: str) -> str:
+        """The first line of the entry's module docstring, read without importing the module."""
+        module = self._entries[self.check(name)].partition(":")[0]
+        spec = importlib.util.find_spec(module)
+        if spec is None or spec.origin is None:
+            return ""
+        docstring = ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8")))
+        return docstring.splitlines()[0] if docstring else ""

@@ -1,0 +1,170 @@
+"""Run directories: allocation without races, `latest`, status and metrics."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import yaml
+from filelock import FileLock
+
+from synthaug.config import Config, Resolved, parse_yaml, validate
+from synthaug.errors import SynthaugError, suggest
+from synthaug.files import write_json, write_text
+
+FORMAT_VERSION = 1
+_NUMBERED = re.compile(r"(\d{5})-.+")
+
+
+def default_root() -> Path:
+    """`$SYNTHAUG_RUNS`, or `./runs`."""
+    return Path(os.environ.get("SYNTHAUG_RUNS") or "runs")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory on disk; every path in it has a name here."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def config_file(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def split_file(self) -> Path:
+        return self.path / "split.csv"
+
+    @property
+    def metrics_file(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def samples(self) -> Path:
+        return self.path / "samples"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    def config(self) -> Config:
+        """The resolved configuration of this run."""
+        tree = parse_yaml(self.config_file.read_text(encoding="utf-8"), str(self.config_file))
+        return validate(tree.get("config", {}))
+
+    def facts(self) -> dict[str, Any]:
+        """What `config.yaml` holds beside the configuration: data folder, classes, targets, channels, fingerprint."""
+        tree = parse_yaml(self.config_file.read_text(encoding="utf-8"), str(self.config_file))
+        return {key: value for key, value in tree.items() if key not in ("config", "origins")}
+
+    def status(self) -> dict[str, Any]:
+        """The contents of `status.json` (`state`: running, finished, interrupted, failed; `kimg`, …)."""
+        try:
+            document: dict[str, Any] = json.loads((self.path / "status.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise SynthaugError(f"{str(self.path)!r} is not a complete run: status.json cannot be read", "`synthaug runs ls` lists the runs") from error
+        return document
+
+    def set_status(self, **values: Any) -> None:
+        """Merge `values` into `status.json`."""
+        file = self.path / "status.json"
+        current = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        write_json(file, {**current, **values, "updated": datetime.now(timezone.utc).isoformat(timespec="seconds")})
+
+    def log(self, line: str) -> None:
+        """Append a line with the time to `log.txt`."""
+        with (self.path / "log.txt").open("a", encoding="utf-8") as file:
+            file.write(f"{datetime.now(timezone.utc).isoformat(timespec='seconds')} {line}\n")
+
+    def append_metrics(self, row: Mapping[str, Any]) -> None:
+        with self.metrics_file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(dict(row)) + "\n")
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """All rows of `metrics.jsonl`; a last line that a crash cut short is left out."""
+        rows = []
+        if self.metrics_file.exists():
+            for line in self.metrics_file.read_text(encoding="utf-8").splitlines():
+                try:
+                    rows.append(json.loads(line))
+                except ValueError:
+                    continue
+        return rows
+
+
+def write_config(run: Run, resolved: Resolved, facts: Mapping[str, Any]) -> None:
+    """Write `config.yaml`: format version, facts about the data, the configuration, each value's origin."""
+    document = {"format_version": FORMAT_VERSION, **facts, "config": resolved.config.model_dump(mode="json"), "origins": dict(resolved.origins)}
+    write_text(run.config_file, yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
+
+
+def create(root: Path, description: str) -> Run:
+    """Make `root/NNNNN-description`, the number one above the highest; safe when two processes do it at once.
+
+    Raises:
+        SynthaugError: `root` cannot be written.
+    """
+    slug = re.sub(r"[^A-Za-z0-9.=_-]+", "-", description).strip("-.")[:80] or "run"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with FileLock(root / ".lock"):
+            taken = [int(m[1]) for m in map(_NUMBERED.fullmatch, os.listdir(root)) if m]
+            path = root / f"{max(taken, default=-1) + 1:05d}-{slug}"
+            path.mkdir()
+        return Run(path)
+    except OSError as error:
+        raise SynthaugError(f"cannot write runs into {str(root)!r}: {error.strerror}", "give a writable folder with --runs") from error
+
+
+def point_latest(run: Run) -> None:
+    """Let `latest` beside the run point to it."""
+    link = run.path.parent / "latest"
+    temporary = run.path.parent / f".latest.{os.getpid()}"
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(run.name)
+    temporary.replace(link)
+
+
+def all_runs(root: Path) -> list[Run]:
+    """The runs under `root`, oldest first."""
+    if not root.is_dir():
+        return []
+    return [Run(p) for p in sorted(root.iterdir()) if _NUMBERED.fullmatch(p.name) and (p / "config.yaml").exists()]
+
+
+def find(reference: str | Path | None = None, root: Path | None = None) -> Run:
+    """The run that a path, a name or a number means; without one, the latest.
+
+    Raises:
+        SynthaugError: there is no such run.
+    """
+    root = default_root() if root is None else root
+    runs = all_runs(root)
+    if reference is None:
+        latest = root / "latest"
+        if (latest / "config.yaml").exists():
+            return Run(latest.resolve())
+        if not runs:
+            raise SynthaugError(f"there is no run in {str(root)!r}", "train one with `synthaug fit DATA`, or say where the runs are with --runs")
+        return runs[-1]
+    for candidate in (Path(reference), root / str(reference)):
+        if (candidate / "config.yaml").exists():
+            return Run(candidate.resolve())
+    if str(reference).isdigit():
+        for run in runs:
+            if int(run.name[:5]) == int(reference):
+                return run
+    if Path(reference).is_dir():
+        raise SynthaugError(f"{str(reference)!r} is not a run: it has no config.yaml", "give a folder that `synthaug fit` made")
+    raise SynthaugError(f"there is no run {str(reference)!r} in {str(root)!r}", suggest(str(reference), [r.name for r in runs]))
+
