@@ -1,0 +1,9 @@
+"""The `synthaug` command."""
+
+import typer
+
+app = typer.Typer()
+
+
+def main() -> None:
+    app()
