@@ -1,0 +1,1 @@
+"""Augmentation: differentiable (for the discriminator) and classical (for the control arms)."""

@@ -1,0 +1,63 @@
+"""Layers that several families share."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm as _spectral_norm
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def spectral_norm(module: M) -> M:
+    """Divide the weight by its largest singular value, by one power iteration a step (1802.05957, Alg. 1)."""
+    return _spectral_norm(module)  # type: ignore[return-value]
+
+
+def normal_init(module: nn.Module, std: float = 0.02) -> None:
+    """N(0, std) weights and zero biases for convolutions, linear layers and embeddings (DCGAN, 1511.06434 §4)."""
+    for layer in module.modules():
+        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.Embedding)):
+            nn.init.normal_(layer.weight, 0.0, std)
+            if getattr(layer, "bias", None) is not None:
+                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+
+
+class ConditionalBatchNorm2d(nn.Module):
+    """Batch normalisation whose scale and shift are read from a condition vector (1707.00683; BigGAN, 1809.11096 §3.1)."""
+
+    def __init__(self, channels: int, condition_dim: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels, affine=False)
+        self.affine = nn.Linear(condition_dim, 2 * channels)
+
+    def reset_parameters(self) -> None:
+        """Start as a plain normalisation: scale 1, shift 0."""
+        nn.init.zeros_(self.affine.weight)
+        nn.init.zeros_(self.affine.bias)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        scale, shift = self.affine(condition)[:, :, None, None].chunk(2, dim=1)
+        return self.norm(x) * (1 + scale) + shift
+
+
+class MinibatchStd(nn.Module):
+    """Append one channel with the mean standard deviation over groups of the batch (1710.10196 §3).
+
+    A generator that repeats itself is given away by this channel.
+    """
+
+    def __init__(self, group_size: int = 8) -> None:
+        super().__init__()
+        self.group_size = group_size
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, c, h, w = x.shape
+        group = next(g for g in range(min(self.group_size, b), 0, -1) if b % g == 0)
+        # Groups are runs of neighbours, so real and fake halves of one batch stay apart.
+        grouped = x.float().reshape(b // group, group, c, h, w)
+        std = (grouped.var(dim=1, unbiased=False) + 1e-8).sqrt().mean(dim=(1, 2, 3))
+        channel = std.repeat_interleave(group).reshape(b, 1, 1, 1).expand(b, 1, h, w)
+        return torch.cat([x, channel.to(x.dtype)], dim=1)

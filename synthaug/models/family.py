@@ -1,0 +1,63 @@
+"""What every family of networks offers to the training loop and to sampling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from synthaug.config import ModelConfig
+
+
+@dataclass(frozen=True)
+class ImageShape:
+    """What the networks must fit: square images of `resolution` px with `channels` channels in `classes` classes."""
+
+    resolution: int
+    channels: int
+    classes: int
+
+
+class Generator(nn.Module):
+    """G(z: float[B, z_dim], y: int64[B]) -> float[B, C, H, W] in [-1, 1]."""
+
+    z_dim: int
+    condition_strength: Tensor  # scalar buffer in [0, 1]: how much of the class condition counts
+
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class Discriminator(nn.Module):
+    """D(x: float[B, C, H, W], y: int64[B]) -> list of logits float[B, k], one entry a head."""
+
+    condition_strength: Tensor
+
+    def forward(self, x: Tensor, y: Tensor) -> list[Tensor]:
+        raise NotImplementedError
+
+
+@dataclass
+class Family:
+    """A generator and a discriminator that belong together.
+
+    `step` replaces the usual adversarial step of `synthaug.training.loop` where a family needs another one
+    (pyramids, growing networks); None is the usual step.
+    """
+
+    generator: Generator
+    discriminator: Discriminator
+    step: Callable[..., dict[str, Any]] | None = None
+
+    def set_condition_strength(self, strength: float) -> None:
+        """Fade the class condition in: 0 trains unconditionally, 1 conditions in full (2201.06578)."""
+        self.generator.condition_strength.fill_(strength)
+        self.discriminator.condition_strength.fill_(strength)
+
+
+class Builder(Protocol):
+    """Makes a family for images of one shape."""
+
+    def __call__(self, shape: ImageShape, config: ModelConfig) -> Family: ...
