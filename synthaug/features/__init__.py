@@ -1,0 +1,78 @@
+"""Feature nets: what turns an image into the vector by which it is judged.
+
+`FEATURES` names the built-in ones; `timm:NAME`, `torchvision:NAME` and a path to a TorchScript file are accepted too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+from synthaug.errors import SynthaugError, suggest
+from synthaug.features.base import FeatureNet, TorchFeatureNet, resolve_device
+from synthaug.registry import Registry
+
+__all__ = ["FEATURES", "FeatureNet", "TorchFeatureNet", "check_features", "load_features", "resolve_device"]
+
+FEATURES: Registry[Callable[..., FeatureNet]] = Registry(
+    "features",
+    {
+        "efficientnet_lite0": "synthaug.features.efficientnet_lite0:load",
+        "inception": "synthaug.features.inception:load",
+        "own": "synthaug.features.own:load",
+    },
+)
+"""Name → function of `device` (and, for `own`, `path`) that returns a `FeatureNet`."""
+
+_OPEN = ("timm", "torchvision")
+
+
+def check_features(name: str) -> str:
+    """Return `name` if `load_features` could know it, without loading anything.
+
+    Raises:
+        SynthaugError: no table, prefix or file goes by this name.
+    """
+    prefix, colon, rest = name.partition(":")
+    if colon and prefix in _OPEN and rest:
+        return name
+    if name in FEATURES or Path(name).is_file():
+        return name
+    if Path(name).suffix in (".pt", ".ts", ".jit", ".torchscript", ".pth", ".safetensors"):
+        raise SynthaugError(f"there is no feature net file {name!r}", "give the path of a TorchScript file")
+    raise SynthaugError(
+        f"there are no features {name!r}",
+        f"{suggest(name, FEATURES.names())}, timm:NAME, torchvision:NAME, or a TorchScript file",
+    )
+
+
+def load_features(name: str, *, device: str = "auto", path: Path | None = None) -> FeatureNet:
+    """Load a feature net by name; nets without a `path` are kept for the life of the process.
+
+    Args:
+        name: an entry of `FEATURES`, `timm:NAME`, `torchvision:NAME`, or a path to a TorchScript file.
+        device: where it runs.
+        path: the safetensors file of an `own` net; ignored by the others.
+
+    Raises:
+        SynthaugError: there is no such net, or its weights cannot be had.
+    """
+    check_features(name)
+    if name == "own":
+        return FEATURES.get("own")(path=path, device=device)
+    return _load(name, str(resolve_device(device)))
+
+
+@lru_cache(maxsize=4)
+def _load(name: str, device: str) -> FeatureNet:
+    prefix, _, rest = name.partition(":")
+    if name in FEATURES:
+        return FEATURES.get(name)(device=device)
+    if prefix in _OPEN and rest:
+        from synthaug.features import pretrained
+
+        return pretrained.load(prefix, rest, device=device)
+    from synthaug.features import torchscript
+
+    return torchscript.load(Path(name), device=device)
