@@ -5,7 +5,7 @@ Every number that could not be measured is null, and `reasons` says why.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -223,3 +223,59 @@ class EvaluateDocument(Document):
     warnings: list[str] = Field(default_factory=list)
     seconds: float
     report: str
+
+
+class RecipeDocument(Document):
+    """A recipe: what the head of its file says, its text, and the configuration that it gives."""
+
+    name: str
+    purpose: str = ""
+    cost: str = ""
+    run: str = ""
+    text: str
+    config: dict[str, Any]
+
+
+class RecipesDocument(Document):
+    """What `synthaug recipes ls` lists."""
+
+    recipes: dict[str, RecipeDocument]
+
+
+class RunDocument(Document):
+    """A run directory as its files describe it."""
+
+    run: str
+    state: str = Field(description="running, finished, interrupted, failed, or broken with the reason")
+    kimg: float | None = None
+    updated: str | None = None
+    data: str | None = None
+    classes: list[str] = Field(default_factory=list)
+    targets: list[str] = Field(default_factory=list)
+    family: str | None = None
+    resolution: int | None = None
+    seed: int | None = None
+    checkpoints: list[str] = Field(default_factory=list)
+
+
+class RunsDocument(Document):
+    """What `synthaug runs ls` lists, newest first."""
+
+    root: str
+    runs: list[RunDocument]
+
+
+class PruneDocument(Document):
+    """What `synthaug runs prune` removed, or would remove."""
+
+    root: str
+    runs: list[str]
+    bytes: int
+    removed: bool
+
+
+class TableDocument(Document):
+    """What `synthaug list KIND` lists: name → one line."""
+
+    kind: str
+    entries: dict[str, str]

@@ -1,9 +1,140 @@
-"""The `synthaug` command."""
+"""The `synthaug` command: its table of commands, and what happens when one of them fails."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import signal
+import sys
+import traceback
+import warnings
+from types import FrameType
+from typing import NoReturn
 
 import typer
 
-app = typer.Typer()
+from synthaug.errors import Interrupted, RunFailed, SynthaugError
+from synthaug_cli import check, demo, evaluate, export, fit, inspect, lists, recipes, regenerate, runs, samples
+from synthaug_cli.console import FLAGS, fail
+from synthaug_cli.options import everywhere
+from synthaug_cli.usage import as_error
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+UNUSABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP}
+
+app = typer.Typer(
+    name="synthaug",
+    help="Synthetic images for rare classes, with an honest answer whether they help.",
+    epilog="Begin with: synthaug inspect DATA",
+    add_completion=False,
+    rich_markup_mode=None,  # help in plain text: it answers faster, and square brackets stay as they are
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
+for module in (inspect, fit, export, evaluate, check, samples, regenerate, demo):
+    app.command(module.__name__.rpartition(".")[2])(everywhere(module.command))
+app.command("list")(everywhere(lists.command))
+app.add_typer(recipes.app)
+app.add_typer(runs.app)
 
 
-def main() -> None:
-    app()
+@app.callback(invoke_without_command=True)
+@everywhere
+def root(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: work stops, and saves, as it does for Ctrl-C."""
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one ends the process at once
+    global _terminated
+    _terminated = True
+    raise Terminated
+
+
+_terminated = False
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with its status."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a file name that is no text must not end the program
+            stream.reconfigure(errors="backslashreplace")
+    signal.signal(signal.SIGTERM, _terminate)
+    status = run(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except OSError:  # whoever read the result has gone away
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(status)
+
+
+def run(arguments: list[str]) -> int:
+    """Do what the command line says and return the exit status."""
+    FLAGS.debug = "--debug" in arguments  # wherever it stands, even if the rest cannot be parsed
+    if not FLAGS.debug:
+        warnings.simplefilter("ignore")
+        logging.disable(logging.WARNING)
+    try:
+        _invoke(arguments)
+    except BaseException as failure:
+        if isinstance(failure, typer.Exit):
+            return failure.exit_code
+        if FLAGS.debug:
+            traceback.print_exc()
+        return _report(failure)
+    return 0
+
+
+def _invoke(arguments: list[str]) -> None:
+    # not command.main(): it turns Ctrl-C into "Aborted!" and prints usage errors in its own form
+    command = typer.main.get_command(app)
+    with command.make_context("synthaug", arguments) as context:
+        command.invoke(context)
+
+
+def _report(failure: BaseException) -> int:
+    if isinstance(failure, BrokenPipeError):
+        return 128 + signal.SIGPIPE
+    if isinstance(failure, Interrupted) and _terminated:
+        failure.exit_status = 128 + signal.SIGTERM
+    return fail(as_synthaug(failure))
+
+
+def as_synthaug(failure: BaseException) -> SynthaugError:
+    """The two lines that any exception becomes."""
+    if isinstance(failure, SynthaugError):
+        return failure
+    if isinstance(failure, KeyboardInterrupt):
+        status = 128 + (signal.SIGTERM if isinstance(failure, Terminated) else signal.SIGINT)
+        return Interrupted("interrupted", "run the same command again", status)
+    if hasattr(failure, "format_message"):
+        return as_error(failure)
+    if isinstance(failure, MemoryError) or type(failure).__name__ == "OutOfMemoryError":
+        return RunFailed(
+            f"out of memory: {_first_line(failure)}", "use a smaller --set training.batch_size, or --device cpu"
+        )
+    if isinstance(failure, OSError) and failure.errno in FULL:
+        where = f" while writing {os.fspath(failure.filename)!r}" if failure.filename else ""
+        return RunFailed(
+            f"the disk is full{where}: {failure.strerror}", "free some space, then run the same command again"
+        )
+    if isinstance(failure, OSError) and failure.errno in UNUSABLE and failure.filename:
+        return SynthaugError(
+            f"cannot use {os.fspath(failure.filename)!r}: {failure.strerror}",
+            "give another path, or change its permissions",
+        )
+    hint = (
+        "this is a fault of synthaug: please report it with the traceback above"
+        if FLAGS.debug
+        else "run it again with --debug for the traceback"
+    )
+    return RunFailed(f"unexpected {type(failure).__name__}: {_first_line(failure)}", hint)
+
+
+def _first_line(failure: BaseException) -> str:
+    return (str(failure).strip().splitlines() or ["no message"])[0][:300]

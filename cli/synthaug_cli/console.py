@@ -1,0 +1,280 @@
+"""What a person sees: progress on stderr, tables on stdout, one `error:` and one `hint:` line when it goes wrong."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from synthaug.errors import SynthaugError
+from synthaug.progress import Progress, Task
+
+if TYPE_CHECKING:  # rich and pydantic are imported when something is drawn, so that --help answers at once
+    from pydantic import BaseModel
+    from rich.progress import Progress as Bars
+
+LINE_SECONDS = 5.0  # between two progress lines where there is no terminal
+
+
+@dataclass
+class Flags:
+    """The options that every command takes; set once while the command line is parsed."""
+
+    json: bool = False
+    debug: bool = False
+    quiet: bool = False
+
+
+FLAGS = Flags()
+D = TypeVar("D", bound="BaseModel")
+
+
+def result(document: D, render: Callable[[D], None]) -> None:
+    """Put the command's result on stdout: the JSON document with `--json`, else what `render` draws."""
+    if FLAGS.json:
+        print(document.model_dump_json(indent=2))
+    else:
+        render(document)
+
+
+def line(text: str = "") -> None:
+    """A line of the result, as it is: no markup, no wrapping, so that commands and paths can be copied."""
+    print(text)
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, words: int = 1) -> None:
+    """Draw a table on stdout; the first `words` columns are text, the others are numbers and stand at the right."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
+    for number, column in enumerate(columns):
+        drawn.add_column(Text(column), justify="left" if number < words else "right", overflow="fold")
+    for row in rows:
+        drawn.add_row(*(Text(cell(value)) for value in row))
+    console = Console(file=sys.stdout)
+    if not console.is_terminal:
+        console = Console(file=sys.stdout, width=160)
+    console.print(drawn)
+
+
+def cell(value: object) -> str:
+    """Write a value for a person: numbers with three digits, nothing as a dash.
+
+    >>> cell(0.12345), cell(12345), cell(None)
+    ('0.123', '12,345', '–')
+    """
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.3f}" if abs(value) < 100 else f"{value:,.1f}"
+    return str(value)
+
+
+def duration(seconds: float) -> str:
+    """Write seconds as a person would.
+
+    >>> duration(4), duration(200), duration(7300)
+    ('4 s', '3 min 20 s', '2 h 01 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def fail(error: SynthaugError) -> int:
+    """Show an error once, in two lines, and return its exit status."""
+    to_stderr(f"error: {error.message}")
+    to_stderr(f"hint: {error.hint}")
+    return error.exit_status
+
+
+def to_stderr(text: str) -> None:
+    """Write a line to stderr; a reader who has gone away is no reason to stop working."""
+    with suppress(BrokenPipeError, ValueError):
+        print(text, file=sys.stderr, flush=True)
+
+
+def progress() -> Progress:
+    """Bars on a terminal, else a line every few seconds; with `--quiet` warnings only."""
+    if FLAGS.quiet:
+        return QuietProgress()
+    return BarProgress() if sys.stderr.isatty() else LineProgress()
+
+
+def amount(done: float, total: float | None, unit: str) -> str:
+    """Write how far a task is.
+
+    >>> amount(3, 10, "images"), amount(1.25, 200, "kimg"), amount(7, None, "files")
+    ('3/10 images', '1.2/200 kimg', '7 files')
+    """
+    written = f"{done:,.0f}" if done == int(done) else f"{done:,.1f}"
+    return f"{written} {unit}" if total is None else f"{written}/{total:,.6g} {unit}"
+
+
+class QuietProgress:
+    """`--quiet`: nothing but warnings."""
+
+    @contextmanager
+    def task(self, name: str, total: float | None, unit: str) -> Iterator[Task]:
+        yield _Counter(name, total, unit)
+
+    def say(self, line: str) -> None:
+        pass
+
+    def warn(self, line: str) -> None:
+        to_stderr(f"warning: {' '.join(line.split())}")
+
+
+class _Counter:
+    """Counts units done and knows the rate and the time left."""
+
+    def __init__(self, name: str, total: float | None, unit: str) -> None:
+        self.name, self.total, self.unit = name, total, unit
+        self.done = 0.0
+        self.text = ""
+        self.started = time.monotonic()
+
+    def advance(self, amount: float = 1.0) -> None:
+        self.done += amount
+
+    def note(self, text: str) -> None:
+        self.text = " ".join(text.split())
+
+    def line(self) -> str:
+        """The state as one line: name, amount, share, rate, time left, note."""
+        seconds = time.monotonic() - self.started
+        parts = [amount(self.done, self.total, self.unit)]
+        if self.total:
+            parts[0] += f" ({self.done / self.total:.0%})"
+        if seconds > 0 and self.done > 0:
+            rate = self.done / seconds
+            parts.append(f"{rate:.3g} {self.unit}/s")
+            if self.total and self.done < self.total:
+                parts.append(f"{duration((self.total - self.done) / rate)} left")
+        if self.text:
+            parts.append(self.text)
+        return f"{self.name}: {', '.join(parts)}"
+
+
+class _Lines(_Counter):
+    """A counter that prints itself every `LINE_SECONDS`, and at its end if it took that long."""
+
+    def __init__(self, name: str, total: float | None, unit: str) -> None:
+        super().__init__(name, total, unit)
+        self.printed = self.started
+
+    def advance(self, amount: float = 1.0) -> None:
+        super().advance(amount)
+        now = time.monotonic()
+        if now - self.printed >= LINE_SECONDS:
+            self.printed = now
+            to_stderr(self.line())
+
+    def end(self) -> None:
+        seconds = time.monotonic() - self.started
+        if seconds >= LINE_SECONDS:
+            to_stderr(f"{self.name}: {amount(self.done, self.total, self.unit)} in {duration(seconds)}")
+
+
+class LineProgress(QuietProgress):
+    """No terminal: a line every few seconds."""
+
+    @contextmanager
+    def task(self, name: str, total: float | None, unit: str) -> Iterator[Task]:
+        counter = _Lines(name, total, unit)
+        yield counter
+        counter.end()
+
+    def say(self, line: str) -> None:
+        to_stderr(line)
+
+
+class BarProgress:
+    """A terminal: one bar a task, nested tasks below each other, gone when they are done."""
+
+    def __init__(self) -> None:
+        self._bars: Bars | None = None
+        self._open = 0
+
+    def _display(self) -> Bars:
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bars
+
+        return Bars(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[amount]}", markup=False),
+            TextColumn("{task.fields[rate]}", markup=False),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[note]}", markup=False),
+            console=Console(stderr=True),
+            transient=True,
+        )
+
+    @contextmanager
+    def task(self, name: str, total: float | None, unit: str) -> Iterator[Task]:
+        if self._bars is None:
+            self._bars = self._display()
+            self._bars.start()
+        self._open += 1
+        bar = _Bar(self._bars, name, total, unit)
+        try:
+            yield bar
+            bar.end()
+        finally:
+            self._open -= 1
+            self._bars.remove_task(bar.id)
+            if self._open == 0:
+                self._bars.stop()
+                self._bars = None
+
+    def say(self, line: str) -> None:
+        self._print(line)
+
+    def warn(self, line: str) -> None:
+        self._print(f"warning: {' '.join(line.split())}")
+
+    def _print(self, text: str) -> None:
+        if self._bars is None:
+            to_stderr(text)
+        else:
+            self._bars.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+class _Bar(_Counter):
+    """A counter drawn as a bar."""
+
+    def __init__(self, bars: Bars, name: str, total: float | None, unit: str) -> None:
+        super().__init__(name, total, unit)
+        self.bars = bars
+        self.id = bars.add_task(name, total=total, amount=amount(0, total, unit), rate="", note="")
+
+    def advance(self, amount_: float = 1.0) -> None:
+        super().advance(amount_)
+        seconds = time.monotonic() - self.started
+        rate = f"{self.done / seconds:.3g} {self.unit}/s" if seconds > 0.5 else ""
+        self.bars.update(self.id, advance=amount_, amount=amount(self.done, self.total, self.unit), rate=rate)
+
+    def note(self, text: str) -> None:
+        super().note(text)
+        self.bars.update(self.id, note=self.text)
+
+    def end(self) -> None:
+        seconds = time.monotonic() - self.started
+        if seconds >= LINE_SECONDS:
+            text = f"{self.name}: {amount(self.done, self.total, self.unit)} in {duration(seconds)}"
+            self.bars.console.print(text, markup=False, highlight=False)

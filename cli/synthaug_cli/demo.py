@@ -1,0 +1,24 @@
+"""`synthaug demo`: all of it on real handwritten digits, offline, in minutes on a CPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from synthaug_cli import console, early, evaluate
+from synthaug_cli.options import Runs
+
+
+def command(
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Where the data, the export and the report go.")
+    ] = None,
+    runs: Runs = None,
+) -> None:
+    """Fit, export and evaluate on handwritten digits, two of them made rare."""
+    early.new_folder(out, overwrite=True)
+    from synthaug.pipelines.demo import demo
+
+    console.result(demo(out, runs=runs, progress=console.progress()), evaluate.render)

@@ -1,0 +1,102 @@
+"""Faults that can be found before torch is imported, so that a slip of the pen costs a tenth of a second."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from synthaug.errors import SynthaugError, suggest
+
+if TYPE_CHECKING:
+    from synthaug.config import Config
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def folder(path: Path, option: str) -> Path:
+    """Return `path` if it is a folder; `option` says what the user gave it as.
+
+    Raises:
+        SynthaugError: it is missing, or a file.
+    """
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise SynthaugError(
+            f"{option} {str(path)!r} is a file", "give the folder that holds one folder of images a class"
+        )
+    raise SynthaugError(
+        f"{option}: there is no folder {str(path)!r}", _neighbour(path) or "give a folder of images, one folder a class"
+    )
+
+
+def _neighbour(path: Path) -> str | None:
+    """Where the folder above has something of nearly this name, that."""
+    try:
+        known = [p.name for p in path.parent.iterdir() if p.is_dir()]
+    except OSError:
+        return None
+    meant = suggest(path.name, known)
+    return f"{meant.split(' choices')[0]}" if meant.startswith("did you mean") else None
+
+
+def new_folder(path: Path | None, overwrite: bool, option: str = "--out") -> None:
+    """Make sure that `path` can become a folder.
+
+    Raises:
+        SynthaugError: something that `overwrite` does not cover stands there or above it.
+    """
+    if path is None:
+        return
+    if path.exists() and not path.is_dir():
+        raise SynthaugError(f"{option} {str(path)!r} is a file", "give a folder that does not exist yet")
+    above = next((p for p in path.absolute().parents if p.exists()), None)
+    if above is not None and not above.is_dir():
+        raise SynthaugError(
+            f"{option} {str(path)!r}: {str(above)!r} is a file", "give a folder that does not exist yet"
+        )
+    if path.is_dir() and not overwrite and any(path.iterdir()):
+        raise SynthaugError(
+            f"{option} {str(path)!r} is not empty", "give a new folder, or --overwrite to replace this one"
+        )
+
+
+def choice(value: str, choices: Sequence[str], option: str) -> str:
+    """Return `value` if it is one of `choices`.
+
+    Raises:
+        SynthaugError: it is not; the hint lists them.
+    """
+    if value not in choices:
+        raise SynthaugError(f"{option} {value!r} is not known", suggest(value, choices))
+    return value
+
+
+def device(value: str) -> str:
+    name, colon, number = value.partition(":")
+    return value if name == "cuda" and colon and number.isdigit() else choice(value, DEVICES, "--device")
+
+
+def names(config: Config) -> None:
+    """Check the names in `config` that tables decide: family, objective, feature nets.
+
+    Raises:
+        SynthaugError: a table lacks one of them.
+    """
+    from synthaug.losses import OBJECTIVES
+    from synthaug.models import MODELS
+
+    MODELS.check(config.model.family)
+    OBJECTIVES.check(config.training.objective)
+
+
+def contradiction(pairs: Iterable[tuple[str, bool, str, bool]]) -> None:
+    """Refuse flags that exclude each other: (flag, given, other flag, given).
+
+    Raises:
+        SynthaugError: two of them were given together.
+    """
+    for one, one_given, other, other_given in pairs:
+        if one_given and other_given:
+            raise SynthaugError(f"{one} and {other} contradict each other", "leave one of them out")

@@ -1,0 +1,79 @@
+"""`synthaug inspect DATA`: what is here, what is rare, what is broken, what to run next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from synthaug_cli import console, early
+from synthaug_cli.options import Cache, GroupBy, Strict
+
+if TYPE_CHECKING:
+    from synthaug.documents import InspectDocument
+
+SHOWN = 5  # files named per problem; --json has all of them
+
+
+def command(
+    data: Annotated[
+        Path,
+        typer.Argument(metavar="DATA", help="Folder of images: one folder a class, or a split, or metadata.jsonl."),
+    ],
+    group_by: GroupBy = None,
+    strict: Strict = False,
+    cache: Cache = None,
+) -> None:
+    """Say what is in a folder of images: classes, problems, and the next command."""
+    early.folder(data, "DATA")
+    from synthaug.pipelines.inspect import inspect
+
+    console.result(inspect(data, group_by=group_by, strict=strict, cache=cache, progress=console.progress()), render)
+
+
+def render(found: InspectDocument) -> None:
+    splits = list(found.splits)
+    rows = [
+        [
+            name,
+            c.count,
+            f"{c.share:.1%}",
+            *(found.splits[s].get(name, 0) for s in splits),
+            "rare" if name in found.targets else "",
+        ]
+        for name, c in sorted(found.classes.items(), key=lambda item: (-item[1].count, item[0]))
+    ]
+    console.table(
+        f"{found.data}: {found.images:,} images, {len(found.classes)} classes",
+        ["class", "images", "share", *splits, ""],
+        rows,
+    )
+    console.line(f"imbalance   {found.imbalance_ratio:.1f} (largest class ÷ smallest)")
+    console.line(f"sizes       {_most_frequent(found.sizes)}")
+    console.line(f"colours     {_most_frequent(found.channels)}")
+    console.line(f"formats     {_most_frequent(found.formats)}")
+    _problem("unreadable files", [f"{u.path}: {u.reason}" for u in found.unreadable])
+    _problem("not part of any class", found.ignored)
+    _problem("groups of equal images", [" = ".join(g) for g in found.duplicates])
+    _problem("groups of equal images with different labels", [" = ".join(g) for g in found.conflicting_labels])
+    _problem("groups of images that look alike (kept in one split)", [" ≈ ".join(g) for g in found.near_duplicates])
+    console.line()
+    if found.targets:
+        console.line(f"rare: {', '.join(found.targets)}")
+    console.line(f"next: {found.command}")
+
+
+def _most_frequent(counts: dict[str, int]) -> str:
+    first = sorted(counts.items(), key=lambda item: -item[1])[:4]
+    more = f", and {len(counts) - len(first)} more" if len(counts) > len(first) else ""
+    return ", ".join(f"{name} ({count:,})" for name, count in first) + more
+
+
+def _problem(title: str, items: list[str]) -> None:
+    if items:
+        console.line(f"\n{len(items)} {title}:")
+        for item in items[:SHOWN]:
+            console.line(f"  {item}")
+        if len(items) > SHOWN:
+            console.line(f"  … and {len(items) - SHOWN} more (--json lists all)")

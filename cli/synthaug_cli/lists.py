@@ -1,0 +1,37 @@
+"""`synthaug list KIND`: the names that a table holds, with a line on each; nothing heavy is imported for it."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from synthaug_cli import console, early
+
+if TYPE_CHECKING:
+    from synthaug.documents import TableDocument
+    from synthaug.registry import Registry
+
+TABLES = {
+    "families": "synthaug.models:MODELS",
+    "objectives": "synthaug.losses:OBJECTIVES",
+    "metrics": "synthaug.metrics:METRICS",
+    "classifiers": "synthaug.classifiers:CLASSIFIERS",
+    "features": "synthaug.features:FEATURES",
+    "formats": "synthaug.exporters:FORMATS",
+}
+
+
+def command(kind: Annotated[str, typer.Argument(metavar="|".join(TABLES), help="Which table.")]) -> None:
+    """List architectures, objectives, metrics, classifiers, feature nets or export formats."""
+    early.choice(kind, list(TABLES), "KIND")
+    module, _, attribute = TABLES[kind].partition(":")
+    entries: Registry[Any] = getattr(importlib.import_module(module), attribute)
+    from synthaug.documents import TableDocument
+
+    console.result(TableDocument(kind=kind, entries={name: entries.summary(name) for name in entries.names()}), render)
+
+
+def render(listed: TableDocument) -> None:
+    console.table("", [listed.kind, ""], list(listed.entries.items()), words=2)

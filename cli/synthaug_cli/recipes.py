@@ -1,0 +1,153 @@
+"""`synthaug recipes ls|show|cp|validate`: starting points for `fit`, to list, read, copy, edit and check."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_args
+
+import typer
+
+from synthaug.errors import SynthaugError
+from synthaug_cli import console, early
+from synthaug_cli.options import everywhere
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from synthaug.documents import RecipeDocument, RecipesDocument
+
+app = typer.Typer(name="recipes", help="List, show, copy and check recipes.", rich_markup_mode=None)
+
+RecipeName = Annotated[str, typer.Argument(metavar="NAME", help="A recipe of `synthaug recipes ls`.")]
+
+
+@app.callback()
+@everywhere
+def group() -> None:
+    """List, show, copy and check recipes."""
+
+
+@app.command("ls")
+@everywhere
+def ls() -> None:
+    """List the recipes: what each is for, and what it costs."""
+    from synthaug.config import recipe_names
+    from synthaug.documents import RecipesDocument
+
+    console.result(RecipesDocument(recipes={name: _describe(name) for name in recipe_names()}), render_list)
+
+
+@app.command("show")
+@everywhere
+def show(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="A recipe; without it, every key with its default.")
+    ] = None,
+) -> None:
+    """Print a recipe, or every key that a recipe can set."""
+    from synthaug.documents import RecipeDocument
+
+    if name is None:
+        from synthaug.config import Config
+
+        text = every_key(Config())
+        document = RecipeDocument(name="every key", text=text, config=Config().model_dump(mode="json"))
+    else:
+        document = _describe(name)
+    console.result(document, lambda shown: console.line(shown.text.rstrip()))
+
+
+@app.command("cp")
+@everywhere
+def cp(
+    name: RecipeName,
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="Where to; without it, NAME.yaml here.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE.")] = False,
+) -> None:
+    """Copy a recipe to a file of your own, for --config."""
+    from synthaug.config import recipe_text
+    from synthaug.files import write_text
+
+    text = recipe_text(name)
+    target = Path(f"{name}.yaml") if file is None else file
+    if target.is_dir():
+        target = target / f"{name}.yaml"
+    if target.exists() and not overwrite:
+        raise SynthaugError(f"{str(target)!r} exists already", "give another name, or --overwrite")
+    early.new_folder(target.parent, overwrite=True, option="FILE")
+    write_text(target, text)
+    document = _describe(name)
+    console.result(
+        document, lambda _: console.line(f"wrote {target}\nnext: edit it, then synthaug fit DATA --config {target}")
+    )
+
+
+@app.command("validate")
+@everywhere
+def validate(file: Annotated[Path, typer.Argument(metavar="FILE", help="A recipe of your own.")]) -> None:
+    """Check a recipe: every fault of it at once."""
+    from synthaug.config import resolve
+    from synthaug.documents import RecipeDocument
+
+    resolved = resolve(file=file)
+    early.names(resolved.config)
+    text = file.read_text(encoding="utf-8")
+    document = RecipeDocument(name=str(file), **header(text), text=text, config=resolved.config.model_dump(mode="json"))
+    console.result(document, lambda _: console.line(f"{file} is a valid recipe"))
+
+
+def header(text: str) -> dict[str, str]:
+    """What the comment lines at the head of a recipe say: `purpose`, `cost`, `run`."""
+    said: dict[str, str] = {}
+    key = ""
+    for comment in re.findall(r"^#[ ]?(.*)$", text.split("\n\n")[0], flags=re.MULTILINE):
+        if found := re.match(r"(For|Cost|Run):\s*(.*)", comment):
+            key = {"For": "purpose", "Cost": "cost", "Run": "run"}[found[1]]
+            said[key] = found[2]
+        elif key:
+            said[key] += f" {comment.strip()}"
+    return said
+
+
+def every_key(config: BaseModel, indent: str = "") -> str:
+    """Every key of a configuration as YAML, with its default, what it means and what it may be."""
+    import yaml
+
+    lines = []
+    for name, field in type(config).model_fields.items():
+        value = getattr(config, name)
+        if hasattr(value, "model_dump"):
+            lines += [f"{indent}{name}:", every_key(value, f"{indent}  ")]
+            continue
+        written = yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("\n").removesuffix("\n...")
+        notes = [n for n in (field.description, _allowed(field.annotation, field.metadata)) if n]
+        lines.append(f"{indent}{name}: {written}" + (f"  # {'; '.join(notes)}" if notes else ""))
+    return "\n".join(lines)
+
+
+def _allowed(annotation: Any, limits: list[Any]) -> str:
+    choices = [a for a in get_args(annotation) if isinstance(a, (str, int))]
+    if choices:
+        return " | ".join(str(c) for c in choices)
+    symbols = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+    return ", ".join(
+        f"{symbol} {getattr(limit, name):g}"
+        for limit in limits
+        for name, symbol in symbols.items()
+        if hasattr(limit, name)
+    )
+
+
+def _describe(name: str) -> RecipeDocument:
+    from synthaug.config import recipe_text, resolve
+    from synthaug.documents import RecipeDocument
+
+    text = recipe_text(name)
+    return RecipeDocument(name=name, **header(text), text=text, config=resolve(name).config.model_dump(mode="json"))
+
+
+def render_list(listed: RecipesDocument) -> None:
+    console.table(
+        "", ["recipe", "for", "cost"], [[r.name, r.purpose, r.cost] for r in listed.recipes.values()], words=3
+    )

@@ -1,0 +1,155 @@
+"""`synthaug runs ls|show|prune`: the runs that stand in a folder."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from synthaug_cli import console
+from synthaug_cli.options import RunArgument, Runs, everywhere
+
+if TYPE_CHECKING:
+    from synthaug.documents import PruneDocument, RunDocument, RunsDocument
+    from synthaug.runs import Run
+
+app = typer.Typer(name="runs", help="List, show and remove runs.", rich_markup_mode=None)
+
+
+@app.callback()
+@everywhere
+def group() -> None:
+    """List, show and remove runs."""
+
+
+@app.command("ls")
+@everywhere
+def ls(runs: Runs = None) -> None:
+    """List the runs, newest first."""
+    from synthaug.documents import RunsDocument
+    from synthaug.runs import all_runs, default_root
+
+    root = default_root() if runs is None else runs
+    found = [describe(run) for run in reversed(all_runs(root))]
+    console.result(RunsDocument(root=str(root), runs=found), render_list)
+
+
+@app.command("show")
+@everywhere
+def show(run: RunArgument = None, runs: Runs = None) -> None:
+    """Say what a run is, how far it came, and what to do with it."""
+    from synthaug.runs import find
+
+    console.result(describe(find(run, runs)), render_run)
+
+
+@app.command("prune")
+@everywhere
+def prune(
+    keep: Annotated[
+        int | None, typer.Option("--keep", metavar="N", min=0, help="Remove all but the newest N runs.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove them; without it they are only listed.")] = False,
+    runs: Runs = None,
+) -> None:
+    """Remove runs that never came to a checkpoint, or with --keep all but the newest."""
+    from synthaug.documents import PruneDocument
+    from synthaug.runs import all_runs, default_root
+
+    root = default_root() if runs is None else runs
+    found = all_runs(root)
+    older = found[: max(0, len(found) - keep)] if keep is not None else [r for r in found if not _checkpoints(r)]
+    doomed = [r for r in older if not _alive(r)]
+    size = sum(f.stat().st_size for r in doomed for f in r.path.rglob("*") if f.is_file())
+    if yes:
+        for run in doomed:
+            shutil.rmtree(run.path)
+        _mend_latest(root)
+    console.result(PruneDocument(root=str(root), runs=[r.name for r in doomed], bytes=size, removed=yes), render_prune)
+
+
+def describe(run: Run) -> RunDocument:
+    """What the files of a run say; a run that is broken says so in its state."""
+    from synthaug.documents import RunDocument
+    from synthaug.errors import SynthaugError
+
+    try:
+        status, facts, config = run.status(), run.facts(), run.config()
+    except SynthaugError as error:
+        return RunDocument(run=str(run.path), state=f"broken: {error.message}")
+    return RunDocument(
+        run=str(run.path),
+        state=str(status.get("state", "unknown")),
+        kimg=status.get("kimg"),
+        updated=status.get("updated"),
+        data=facts.get("data"),
+        classes=facts.get("classes", []),
+        targets=facts.get("targets", []),
+        family=config.model.family,
+        resolution=config.data.resolution,
+        seed=config.seed,
+        checkpoints=_checkpoints(run),
+    )
+
+
+def _checkpoints(run: Run) -> list[str]:
+    return sorted(p.name for p in run.checkpoints.iterdir() if p.is_dir()) if run.checkpoints.is_dir() else []
+
+
+def _alive(run: Run) -> bool:
+    """Whether a process is still training it: running, and a sign of life within the hour."""
+    from datetime import datetime, timedelta, timezone
+
+    from synthaug.errors import SynthaugError
+
+    try:
+        status = run.status()
+        updated = datetime.fromisoformat(str(status["updated"]))
+    except (SynthaugError, KeyError, ValueError):
+        return False
+    return status.get("state") == "running" and datetime.now(timezone.utc) - updated < timedelta(hours=1)
+
+
+def _mend_latest(root: Path) -> None:
+    """`latest` may point to a run that is gone: let it point to the newest that is left."""
+    from synthaug.runs import all_runs, point_latest
+
+    latest = root / "latest"
+    if latest.is_symlink() and not latest.exists():
+        left = all_runs(root)
+        if left:
+            point_latest(left[-1])
+        else:
+            latest.unlink()
+
+
+def render_list(listed: RunsDocument) -> None:
+    if not listed.runs:
+        console.line(f"no runs in {listed.root}")
+        return
+    console.table(
+        f"runs in {listed.root}",
+        ["run", "state", "targets", "kimg", "checkpoints"],
+        [[Path(r.run).name, r.state, ", ".join(r.targets), r.kimg, len(r.checkpoints)] for r in listed.runs],
+        words=3,
+    )
+
+
+def render_run(run: RunDocument) -> None:
+    console.line(f"run          {run.run}")
+    console.line(f"state        {run.state}, {console.cell(run.kimg)} kimg, {run.updated or 'never updated'}")
+    console.line(f"data         {run.data}")
+    console.line(f"classes      {', '.join(run.classes)}")
+    console.line(f"targets      {', '.join(run.targets)}")
+    console.line(f"model        {run.family}, {run.resolution} px, seed {run.seed}")
+    console.line(f"checkpoints  {', '.join(run.checkpoints) or 'none'}")
+
+
+def render_prune(pruned: PruneDocument) -> None:
+    verb = "removed" if pruned.removed else "would remove"
+    for name in pruned.runs:
+        console.line(f"{verb} {name}")
+    how = "" if pruned.removed or not pruned.runs else "; add --yes to do it"
+    console.line(f"{verb} {len(pruned.runs)} runs, {pruned.bytes / 1e6:,.1f} MB{how}")

@@ -1,0 +1,59 @@
+"""`synthaug samples [RUN]`: just images of one class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from synthaug.errors import suggest
+from synthaug_cli import console, early
+from synthaug_cli.options import Checkpoint, Device, NoiseSeed, Overwrite, RunArgument, Runs
+
+if TYPE_CHECKING:
+    from synthaug.documents import SamplesDocument
+
+
+def command(
+    run: RunArgument = None,
+    label: Annotated[
+        str | None, typer.Option("--class", metavar="NAME", help="Which class. [default: the run's first target]")
+    ] = None,
+    count: Annotated[int, typer.Option("--count", metavar="N", min=1, help="How many images.")] = 16,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where they go.")] = None,
+    overwrite: Overwrite = False,
+    seed: NoiseSeed = None,
+    checkpoint: Checkpoint = "best",
+    runs: Runs = None,
+    device: Device = "auto",
+) -> None:
+    """Write a few images of one class, as the generator makes them (no gate)."""
+    early.device(device)
+    early.new_folder(out, overwrite)
+    from synthaug.runs import find
+
+    found = find(run, runs)
+    if label is not None and label not in (classes := found.facts().get("classes", [])):
+        from synthaug.errors import SynthaugError
+
+        raise SynthaugError(f"the run {found.name!r} has no class {label!r}", suggest(label, classes))
+    from synthaug.pipelines.samples import samples
+
+    document = samples(
+        found.path,
+        label=label,
+        count=count,
+        out=out,
+        checkpoint=checkpoint,
+        seed=seed,
+        runs=runs,
+        device=device,
+        overwrite=overwrite,
+        progress=console.progress(),
+    )
+    console.result(document, render)
+
+
+def render(made: SamplesDocument) -> None:
+    raise NotImplementedError(made)

@@ -1,0 +1,76 @@
+"""Faults in the command line itself, said in the same two lines as every other error."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from synthaug.errors import SynthaugError, suggest
+
+
+def as_error(fault: Any) -> SynthaugError:
+    """Turn a usage error of Typer into an `error:` and a `hint:`.
+
+    `fault` is recognised by its class's name and its attributes: Typer has its own copy of Click since 0.26
+    and used the package before, and the classes are alike in both.
+    """
+    context = getattr(fault, "ctx", None)
+    path = context.command_path if context is not None else "synthaug"
+    see = f"`{path} --help` lists what it takes"
+    kind = type(fault).__name__
+    if kind == "NoSuchOption":
+        close = _without_listing(suggest(fault.option_name, _options(context)))
+        return SynthaugError(f"`{path}` has no option {fault.option_name!r}", f"{close}; {see}" if close else see)
+    if kind == "MissingParameter":
+        name = _name(fault.param)
+        return SynthaugError(f"`{path}` needs {name}", f"write it like: {path} {name}; {see}")
+    if kind == "BadParameter":
+        return SynthaugError(f"{_name(fault.param)}: {_said(fault)}", _choices(fault) or see)
+    message = fault.format_message().rstrip(".")
+    if extra := re.match(r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", message):
+        return SynthaugError(f"`{path}` takes no {extra[1]!r}", see)
+    if unknown := re.match(r"No such command ['\"](.*?)['\"]", message):
+        return SynthaugError(f"`{path}` has no command {unknown[1]!r}", suggest(unknown[1], _commands(context)))
+    if message == "Missing command":
+        return SynthaugError(f"`{path}` needs a command", f"choices: {', '.join(_commands(context))}")
+    return SynthaugError(f"`{path}`: {message[:1].lower()}{message[1:]}", see)
+
+
+def _name(parameter: Any) -> str:
+    """How a person writes a parameter: its longest option, or its metavar."""
+    if parameter is None:
+        return "an argument"
+    if parameter.param_type_name == "option":
+        return str(max(parameter.opts, key=len))
+    return str(parameter.metavar or parameter.name.upper())
+
+
+def _said(fault: Any) -> str:
+    """What is wrong with a value, with the value."""
+    cause = fault.__cause__
+    if cause is not None and hasattr(cause, "errors"):
+        first = cause.errors()[0]
+        value, said = first.get("input"), str(first.get("msg", fault.message))
+        return f"{value!r} will not do: {said[:1].lower()}{said[1:]}"
+    return str(fault.message).rstrip(".")
+
+
+def _choices(fault: Any) -> str | None:
+    choices = getattr(getattr(fault.param, "type", None), "choices", None)
+    given = re.match(r"'(.*?)' is not one of", str(fault.message))
+    return suggest(given[1], [str(c) for c in choices]) if choices and given else None
+
+
+def _without_listing(suggestion: str) -> str:
+    return suggestion.split(" choices:")[0].rstrip("?") + "?" if suggestion.startswith("did you mean") else ""
+
+
+def _options(context: Any) -> list[str]:
+    if context is None:
+        return []
+    options = [name for p in context.command.params for name in (*p.opts, *p.secondary_opts) if name.startswith("--")]
+    return [*options, "--help"]
+
+
+def _commands(context: Any) -> list[str]:
+    return sorted(getattr(context.command, "commands", {})) if context is not None else []
