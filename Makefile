@@ -1,0 +1,59 @@
+# What one can do here. Each target sets up .venv by itself; all it needs is Python >= 3.10 and make.
+#   make demo     handwritten digits, end to end, offline
+#   make test     all tests
+# Other Python: make demo PYTHON=python3.12.  CPU-only PyTorch: PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make demo
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+USER_STAMP := $(VENV)/.installed
+DEV_STAMP := $(VENV)/.installed-dev
+WORKERS ?= auto
+ARGS ?=
+
+.PHONY: help install demo test lint bench clean
+
+help:
+	@sed -n '2,4s/^#   //p' Makefile
+	@echo "make install  the synthaug command and the development tools, in $(VENV)"
+	@echo "make lint     ruff, mypy, import-linter"
+	@echo "make bench    speed of each stage on this machine"
+	@echo "make clean    remove caches and built packages (runs and exports stay)"
+
+install: $(DEV_STAMP)
+	@echo "ready: $(BIN)/synthaug --help"
+
+demo: $(USER_STAMP)
+	$(BIN)/synthaug demo $(ARGS)
+
+# One thread a worker: the tests share the cores, and torch would take them all in each.
+test: $(DEV_STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses=8 --dist=loadfile $(ARGS)
+
+lint: $(DEV_STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(DEV_STAMP)
+	$(BIN)/python tests/benchmarks/stages.py $(ARGS)
+
+clean:
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+# The stamps are older than pyproject.toml when what it asks for may have changed; pip then adds what is missing.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "error: Python %s is too old\nhint: synthaug needs 3.10 or newer: make PYTHON=python3.12" % sys.version.split()[0])'
+	$(PYTHON) -m venv $(VENV)
+
+$(USER_STAMP): pyproject.toml | $(BIN)/python
+	@echo "setting up $(VENV); the first time this downloads PyTorch"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(DEV_STAMP): pyproject.toml | $(BIN)/python
+	@echo "setting up $(VENV) with the development tools; the first time this downloads PyTorch"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@ $(USER_STAMP)
