@@ -1,0 +1,185 @@
+"""The second and third gate: copies of training images, and images that the output already has.
+
+Two distances are taken, because each is blind where the other sees: features notice a shifted or mirrored copy,
+pixels at low resolution notice one under noise, blur or a change of brightness. What counts as "near" is measured on
+the class's own real images: the median distance of an image to its nearest neighbour is the unit. On Fashion-MNIST and
+on 32-pixel sprites, the limits below turn away about 1% of held-out real images, and noise, blur, a shift by one pixel
+and a mirror image of a training image are caught (tests/unit/test_gate.py plants them).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthaug.data.cache import LabelledImages
+from synthaug.features.base import FeatureNet
+from synthaug.metrics.distances import nearest, squared_distances
+
+Floats = NDArray[np.floating]  # type: ignore[type-arg]
+
+COPY_FEATURES, COPY_PIXELS = (0.30, 0.50), (0.20, 0.35)
+DUPLICATE_FEATURES, DUPLICATE_PIXELS = (0.20, 0.35), (0.10, 0.20)
+"""Lowest and highest limit in units of the median; between them, the 1% quantile of real images decides."""
+CALIBRATING = 5
+"""A class with fewer training images borrows its unit from all classes."""
+_FEATURE_DIM, _PIXEL_DIM = 256, 128
+_KEPT_IN_MEMORY = 20_000
+
+
+def low_pass(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Area-averaged images [n, C · s²], s = 16 (half the side below 32 pixels): what survives noise and blur."""
+    n, channels, side, _ = pixels.shape
+    small = min(16, max(side // 2, 1))
+    step = side // small
+    cut = pixels[:, :, : small * step, : small * step].astype(np.float32)
+    flat: NDArray[np.float32] = cut.reshape(n, channels, small, step, small, step).mean((3, 5)).reshape(n, -1)
+    return flat
+
+
+def mirrored(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(pixels[..., ::-1])
+
+
+def _fingerprint(image: NDArray[np.uint8]) -> bytes:
+    return hashlib.blake2b(np.ascontiguousarray(image).tobytes(), digest_size=16).digest()
+
+
+def limit(distances: Floats, lowest: float, highest: float) -> float:
+    """A limit between `lowest` and `highest` medians of `distances`, at their 1% quantile where that lies between.
+
+    >>> limit(np.array([1.0, 1.0, 1.0]), 0.3, 0.5)
+    0.5
+    """
+    median = float(np.median(distances))
+    return float(np.clip(np.quantile(distances, 0.01), lowest * median, highest * median))
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Distances below which an image is a copy of a real one, or a duplicate of an accepted one."""
+
+    copy_features: float
+    copy_pixels: float
+    duplicate_features: float
+    duplicate_pixels: float
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The real training images of one class and their mirror images, in both spaces."""
+
+    indices: NDArray[np.int64]  # [m], into the training images; row m + i of the arrays below mirrors row i
+    features: Floats  # [2m, d]
+    pixels: Floats  # [2m, p]
+    limits: Limits
+
+
+@dataclass
+class Accepted:
+    """What a class's output already holds, randomly projected: 1.5 kB an image (distances change by about 5%)."""
+
+    features: NDArray[np.float32]  # [n, 256]
+    pixels: NDArray[np.float32]  # [n, 128]
+    _room: tuple[NDArray[np.float32], NDArray[np.float32]] | None = field(default=None, repr=False)
+
+    @classmethod
+    def nothing(cls) -> Accepted:
+        return cls(np.empty((0, _FEATURE_DIM), np.float32), np.empty((0, _PIXEL_DIM), np.float32))
+
+    def add(self, features: NDArray[np.float32], pixels: NDArray[np.float32]) -> None:
+        """Append rows; the arrays grow by doubling."""
+        have, want = len(self.features), len(self.features) + len(features)
+        if self._room is None or len(self._room[0]) < want:
+            grown = (np.empty((2 * want, _FEATURE_DIM), np.float32), np.empty((2 * want, _PIXEL_DIM), np.float32))
+            grown[0][:have], grown[1][:have] = self.features, self.pixels
+            self._room = grown
+        self._room[0][have:want], self._room[1][have:want] = features, pixels
+        self.features, self.pixels = self._room[0][:want], self._room[1][:want]
+
+
+class Neighbourhood:
+    """Distances between candidates, real training images and accepted images of one class at a time."""
+
+    def __init__(self, train: LabelledImages, features: FeatureNet) -> None:
+        self.train = train
+        self.net = features
+        self._references: dict[int, Reference] = {}
+        self._borrowed: tuple[Floats, Floats] | None = None
+        self._exact = {_fingerprint(image) for image in train.pixels}
+        rng = np.random.default_rng(0)
+        self._project_features = rng.standard_normal((features.dim, _FEATURE_DIM)).astype(np.float32) / 16.0
+        dim = low_pass(np.asarray(train.pixels[:1])).shape[1]
+        self._project_pixels = rng.standard_normal((dim, _PIXEL_DIM)).astype(np.float32) / np.float32(np.sqrt(_PIXEL_DIM))
+
+    def exact(self, pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        """Which of [n, C, H, W] equal a training image of any class, or its mirror image, bit for bit."""
+        flipped = mirrored(pixels)
+        hits = [
+            _fingerprint(image) in self._exact or _fingerprint(other) in self._exact
+            for image, other in zip(pixels, flipped, strict=True)
+        ]
+        return np.asarray(hits, np.bool_)
+
+    def reference(self, class_index: int) -> Reference:
+        """The class's real images; computed on first use, and forgotten when too many others are held."""
+        if class_index not in self._references:
+            while self._references and sum(len(r.indices) for r in self._references.values()) > _KEPT_IN_MEMORY:
+                del self._references[next(iter(self._references))]
+            self._references[class_index] = self._measure(class_index)
+        return self._references[class_index]
+
+    def _measure(self, class_index: int) -> Reference:
+        indices = np.flatnonzero(self.train.labels == class_index).astype(np.int64)
+        real = np.asarray(self.train.pixels[indices])
+        both = np.concatenate([real, mirrored(real)])
+        features, pixels = self.net(both), low_pass(both)
+        if len(indices) >= CALIBRATING:
+            feature_unit, pixel_unit = _nearest_others(features), _nearest_others(pixels)
+        else:
+            feature_unit, pixel_unit = self._from_all_classes()
+        limits = Limits(
+            limit(feature_unit, *COPY_FEATURES),
+            limit(pixel_unit, *COPY_PIXELS),
+            limit(feature_unit, *DUPLICATE_FEATURES),
+            limit(pixel_unit, *DUPLICATE_PIXELS),
+        )
+        return Reference(indices, features, pixels, limits)
+
+    def _from_all_classes(self) -> tuple[Floats, Floats]:
+        if self._borrowed is None:
+            rows = np.random.default_rng(0).permutation(len(self.train.labels))[:512]
+            real = np.asarray(self.train.pixels[np.sort(rows)])
+            both = np.concatenate([real, mirrored(real)])
+            self._borrowed = (_nearest_others(self.net(both)), _nearest_others(low_pass(both)))
+        return self._borrowed
+
+    def project(self, features: Floats, pixels: Floats) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Features [n, d] and low-pass pixels [n, p] as rows for `Accepted`."""
+        return (
+            np.asarray(features, np.float32) @ self._project_features,
+            np.asarray(pixels, np.float32) @ self._project_pixels,
+        )
+
+
+def _nearest_others(both: Floats) -> Floats:
+    """Distance [m] of each image to the nearest other image or its mirror image; `both` [2m, d] holds the two."""
+    m = len(both) // 2
+    distances = squared_distances(both[:m], both)
+    own = np.arange(m)
+    distances[own, own] = np.inf
+    distances[own, own + m] = np.inf
+    nearest_: Floats = np.sqrt(distances.min(axis=1))
+    return nearest_ if np.isfinite(nearest_).all() else np.ones(1)
+
+
+def nearest_real(reference: Reference, features: Floats, pixels: Floats) -> tuple[Floats, NDArray[np.int64], Floats]:
+    """Feature distance [n] to the nearest real image, its index [n] among the training images, pixel distance [n]."""
+    if not len(features):
+        return np.empty(0), np.empty(0, np.int64), np.empty(0)
+    distance, row = nearest(features, reference.features)
+    pixel_distance, _ = nearest(pixels, reference.pixels)
+    return distance[:, 0], reference.indices[row[:, 0] % len(reference.indices)], pixel_distance[:, 0]

@@ -1,0 +1,323 @@
+"""What stands between the generator and the export: agreement, copies of training images, near-duplicates.
+
+Candidates are judged in the order of their index, so that the first 100 accepted images are the same ones whether 100
+or 5000 are wanted, and whether the work was interrupted or not.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthaug.config import GateConfig
+from synthaug.data.cache import LabelledImages
+from synthaug.errors import RunFailed, SynthaugError
+from synthaug.features.base import FeatureNet
+from synthaug.metrics.distances import squared_distances
+from synthaug.progress import Progress, Silent
+from synthaug.sampling.agreement import Agreement, fit_agreement
+from synthaug.sampling.copies import Accepted, Neighbourhood, low_pass, nearest_real
+from synthaug.sampling.generate import CHUNK, Sampler
+
+AGREEMENT = "agreement"
+COPY = "copy"
+DUPLICATE = "duplicate"
+NOT_NEEDED = "not needed"
+"""Reasons against a candidate; `NOT_NEEDED` came after the last one that was wanted, and counts nowhere."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the gates found of n candidates; a measurement that was not taken is NaN, or −1 for an index."""
+
+    reasons: list[str | None]  # [n], None where accepted
+    agreement: NDArray[np.float64]  # [n], probability of the image's own class
+    nearest_real_distance: NDArray[np.float64]  # [n], in the gate's feature space
+    nearest_real_index: NDArray[np.int64]  # [n], into the training images
+
+    @property
+    def accepted(self) -> NDArray[np.bool_]:
+        return np.asarray([reason is None for reason in self.reasons], np.bool_)
+
+    @property
+    def rejected(self) -> Counter[str]:
+        """Reason → candidates turned away."""
+        return Counter(reason for reason in self.reasons if reason not in (None, NOT_NEEDED))
+
+    def take(self, rows: NDArray[Any]) -> Judgement:
+        """The judgement of some rows (indices, or a mask)."""
+        indices = np.arange(len(self.reasons))[rows]
+        return Judgement(
+            [self.reasons[i] for i in indices],
+            self.agreement[indices],
+            self.nearest_real_distance[indices],
+            self.nearest_real_index[indices],
+        )
+
+    @classmethod
+    def of_nothing_measured(cls, n: int, needed: int) -> Judgement:
+        """No gate: the first `needed` are accepted."""
+        reasons = [None if i < needed else NOT_NEEDED for i in range(n)]
+        return cls(reasons, np.full(n, np.nan), np.full(n, np.nan), np.full(n, -1, np.int64))
+
+    @classmethod
+    def join(cls, parts: Sequence[Judgement]) -> Judgement:
+        if not parts:
+            return cls.of_nothing_measured(0, 0)
+        return cls(
+            [reason for part in parts for reason in part.reasons],
+            np.concatenate([p.agreement for p in parts]),
+            np.concatenate([p.nearest_real_distance for p in parts]),
+            np.concatenate([p.nearest_real_index for p in parts]),
+        )
+
+
+@dataclass
+class Gate:
+    """The gates of one run. It remembers what each class has accepted so far; `forget` begins anew."""
+
+    classes: list[str]
+    agreement: Agreement | None
+    neighbourhood: Neighbourhood | None
+    copies: bool
+    duplicates: bool
+    _accepted: dict[int, Accepted] = field(default_factory=dict)
+
+    def judge(self, pixels: NDArray[np.uint8], class_index: int, needed: int | None = None) -> Judgement:
+        """Judge candidates of one class in their order, and remember the accepted ones.
+
+        Args:
+            pixels: uint8 [n, C, H, W] at the resolution of the training images.
+            class_index: the class that they were generated for.
+            needed: accept no more than this many.
+        """
+        n = len(pixels)
+        needed = n if needed is None else needed
+        result = Judgement([None] * n, np.full(n, np.nan), np.full(n, np.nan), np.full(n, -1, np.int64))
+        if self.agreement is not None:
+            result.agreement[:] = self.agreement.probability(pixels, class_index)
+            for row in np.flatnonzero(result.agreement < self.agreement.thresholds[class_index]):
+                result.reasons[row] = AGREEMENT
+        left = np.flatnonzero(result.accepted)  # the feature net is the slow part: it sees only what is still in
+        fresh: Accepted | None = None
+        if self.neighbourhood is not None and len(left):
+            fresh = self._judge_copies(pixels, left, class_index, result)
+        self._accept(left, class_index, result, fresh, needed)
+        return result
+
+    def _judge_copies(
+        self, pixels: NDArray[np.uint8], left: NDArray[np.intp], class_index: int, result: Judgement
+    ) -> Accepted:
+        assert self.neighbourhood is not None
+        reference = self.neighbourhood.reference(class_index)
+        features, coarse = self.neighbourhood.net(pixels[left]), low_pass(pixels[left])
+        distance, index, pixel_distance = nearest_real(reference, features, coarse)
+        result.nearest_real_distance[left] = distance
+        result.nearest_real_index[left] = index
+        if self.copies:
+            near = (distance < reference.limits.copy_features) | (pixel_distance < reference.limits.copy_pixels)
+            for row in left[near | self.neighbourhood.exact(pixels[left])]:
+                result.reasons[row] = COPY
+        return Accepted(*self.neighbourhood.project(features, coarse))
+
+    def _accept(
+        self, left: NDArray[np.intp], class_index: int, result: Judgement, fresh: Accepted | None, needed: int
+    ) -> None:
+        """Go through the candidates in order: each is compared with all that were accepted before it."""
+        chosen: list[int] = []  # positions in `left`
+        close: NDArray[np.bool_] | None = None
+        among: NDArray[np.bool_] | None = None
+        if fresh is not None and self.duplicates:
+            close, among = self._close(fresh, class_index)
+        position_of = {int(row): position for position, row in enumerate(left)}
+        taken = 0
+        for row in range(len(result.reasons)):
+            if taken >= needed:
+                result.reasons[row] = NOT_NEEDED
+                continue
+            if result.reasons[row] is not None:
+                continue
+            position = position_of[row]
+            if close is not None and among is not None and (close[position] or among[position, chosen].any()):
+                result.reasons[row] = DUPLICATE
+                continue
+            chosen.append(position)
+            taken += 1
+        if fresh is not None and self.duplicates:
+            self.remember(class_index, fresh.features[chosen], fresh.pixels[chosen])
+
+    def _close(self, fresh: Accepted, class_index: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Which candidates [n] are near an accepted image, and which pairs [n, n] of them are near each other."""
+        assert self.neighbourhood is not None
+        limits = self.neighbourhood.reference(class_index).limits
+        before = self.accepted(class_index)
+        spaces = ((fresh.features, before.features, limits.duplicate_features), (fresh.pixels, before.pixels, limits.duplicate_pixels))
+        close, among = np.zeros(len(fresh.features), np.bool_), np.zeros((len(fresh.features),) * 2, np.bool_)
+        for new, old, nearest_allowed in spaces:
+            for start in range(0, len(old), 8192):
+                close |= (squared_distances(new, old[start : start + 8192]) < nearest_allowed**2).any(axis=1)
+            among |= squared_distances(new, new) < nearest_allowed**2
+        return close, among
+
+    def accepted(self, class_index: int) -> Accepted:
+        """What a class has accepted so far, projected; empty where duplicates are not looked for."""
+        return self._accepted.setdefault(class_index, Accepted.nothing())
+
+    def remember(self, class_index: int, features: NDArray[np.float32], pixels: NDArray[np.float32]) -> None:
+        """Count images as accepted: those of `accepted`, when an interrupted export goes on."""
+        self.accepted(class_index).add(features, pixels)
+
+    def forget(self, class_index: int) -> None:
+        """Begin a class's output anew."""
+        self._accepted.pop(class_index, None)
+
+    def thresholds(self, class_index: int) -> dict[str, float]:
+        """The limits of one class, for the manifest; feature and pixel distances are Euclidean."""
+        found: dict[str, float] = {}
+        if self.agreement is not None:
+            found["agreement"] = round(float(self.agreement.thresholds[class_index]), 6)
+        if self.neighbourhood is not None:
+            limits = self.neighbourhood.reference(class_index).limits
+            if self.copies:
+                found |= {"copy_features": limits.copy_features, "copy_pixels": limits.copy_pixels}
+            if self.duplicates:
+                found |= {"duplicate_features": limits.duplicate_features, "duplicate_pixels": limits.duplicate_pixels}
+        return {name: round(value, 6) for name, value in found.items()}
+
+
+def build_gate(
+    train: LabelledImages,
+    targets: Sequence[str],
+    config: GateConfig,
+    features: FeatureNet,
+    *,
+    seed: int,
+    groups: Sequence[str | None] | None = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> Gate:
+    """Train and calibrate the gates on real training images.
+
+    Args:
+        train: the run's training images; val and test images are never shown to a gate.
+        targets: the rare classes.
+        groups: [N] group of each training image, for the folds of the agreement gate.
+
+    Raises:
+        SynthaugError: there are no training images, or of one class only.
+    """
+    if len(np.unique(train.labels)) < 2:
+        raise SynthaugError("the gates need training images of at least two classes", "export without them: --no-gate")
+    agreement = None
+    if config.agreement:
+        agreement = fit_agreement(
+            train, targets, steps=config.steps, seed=seed, groups=groups, device=device, progress=progress
+        )
+    neighbourhood = Neighbourhood(train, features) if config.copies or config.duplicates else None
+    return Gate(list(train.classes), agreement, neighbourhood, config.copies, config.duplicates)
+
+
+class Batch(NamedTuple):
+    """One chunk of candidates and its judgement."""
+
+    chunk: int
+    pixels: NDArray[np.uint8]  # [64, C, H, W]
+    judgement: Judgement
+
+
+def max_candidates(count: int) -> int:
+    """How many candidates may be looked at for `count` accepted ones: 20 times as many, and 500."""
+    return 20 * count + 500
+
+
+def judged(
+    sampler: Sampler, gate: Gate | None, label: str, count: int, *, limit: int, chunk: int = 0, have: int = 0
+) -> Iterator[Batch]:
+    """Generate and judge chunks of candidates until `count` are accepted or `limit` have been looked at.
+
+    Args:
+        gate: None accepts everything.
+        chunk: begin at this chunk, with `have` images accepted before it (an interrupted export that goes on).
+    """
+    class_index = sampler.class_index(label)
+    while have < count and chunk * CHUNK < limit:
+        pixels = sampler.chunk(label, chunk)
+        if gate is None:
+            judgement = Judgement.of_nothing_measured(len(pixels), count - have)
+        else:
+            judgement = gate.judge(pixels, class_index, count - have)
+        have += int(judgement.accepted.sum())
+        yield Batch(chunk, pixels, judgement)
+        chunk += 1
+
+
+def shortfall(label: str, have: int, count: int, rejected: Counter[str]) -> RunFailed:
+    """The error that a class which cannot be filled ends with."""
+    candidates = have + sum(rejected.values())
+    reasons = ", ".join(f"{reason} {n}" for reason, n in rejected.most_common()) or "none"
+    hints = {
+        AGREEMENT: "the classifier does not take most of its images for this class: train longer",
+        COPY: "most of its images copy training images: use an earlier checkpoint",
+        DUPLICATE: "its images repeat each other: ask for fewer, or train longer",
+    }
+    main = hints[rejected.most_common(1)[0][0]] if rejected else "ask for fewer"
+    return RunFailed(
+        f"class {label!r} cannot be filled: {have} of {count} images passed the gates among {candidates} candidates (rejected: {reasons})",
+        f"{main}; or take what there is with --allow-short, or everything with --no-gate",
+    )
+
+
+class GatedSamples(NamedTuple):
+    """Accepted images of one class."""
+
+    pixels: NDArray[np.uint8]  # [n, C, H, W]
+    indices: NDArray[np.int64]  # [n], their sample indices
+    rejected: dict[str, int]
+    judgements: Judgement  # of the accepted ones
+
+
+def gated_samples(
+    sampler: Sampler,
+    gate: Gate | None,
+    label: str,
+    count: int,
+    *,
+    limit: int | None = None,
+    allow_short: bool = False,
+    progress: Progress | None = None,
+) -> GatedSamples:
+    """The first `count` images of a class that pass the gates.
+
+    Args:
+        limit: how many candidates may be looked at; `max_candidates(count)` unless given.
+        allow_short: return fewer images rather than fail.
+
+    Raises:
+        SynthaugError: there is no such class.
+        RunFailed: the class cannot be filled, and `allow_short` is not given.
+    """
+    if gate is not None:
+        gate.forget(sampler.class_index(label))
+    shape = (sampler.trained.channels, sampler.trained.resolution, sampler.trained.resolution)
+    pixels, indices = [np.empty((0, *shape), np.uint8)], [np.empty(0, np.int64)]
+    judgements: list[Judgement] = []
+    rejected: Counter[str] = Counter()
+    limit = max_candidates(count) if limit is None else limit
+    with (progress or Silent()).task(f"samples of {label}", count, "image") as task:
+        for batch in judged(sampler, gate, label, count, limit=limit):
+            rows = np.flatnonzero(batch.judgement.accepted)
+            pixels.append(batch.pixels[rows])
+            indices.append(rows.astype(np.int64) + batch.chunk * CHUNK)
+            judgements.append(batch.judgement.take(rows))
+            rejected += batch.judgement.rejected
+            task.advance(len(rows))
+            task.note(", ".join(f"{reason} {n}" for reason, n in rejected.items()))
+    have = sum(map(len, indices))
+    if have < count and not allow_short:
+        raise shortfall(label, have, count, rejected)
+    return GatedSamples(np.concatenate(pixels), np.concatenate(indices), dict(rejected), Judgement.join(judgements))

@@ -1,0 +1,139 @@
+"""Samples of a trained generator, each of which can be made again from (seed, class, index).
+
+The noise of image i of class c comes from a generator of its own, and images are generated in chunks of 64 that are
+aligned to the index: kernels differ in the last bit by batch size, so image 70 is always the seventh of chunk 1,
+whether 71 images are asked for or 5000, in one process or in many.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from synthaug.errors import RunFailed, SynthaugError, suggest
+from synthaug.runs import Run, find
+from synthaug.training.checkpoint import TrainedGenerator, load_generator
+
+CHUNK = 64
+
+
+def image_seed(seed: int, class_index: int, index: int) -> int:
+    """The 63-bit seed of one image's noise; hashed, so that neighbouring seeds, classes and indices are unrelated.
+
+    >>> image_seed(0, 1, 2) != image_seed(0, 2, 1)
+    True
+    """
+    digest = hashlib.blake2b(f"synthaug noise {seed} {class_index} {index}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+def noise(seed: int, class_index: int, indices: Sequence[int], z_dim: int) -> Tensor:
+    """Standard normal noise, float32 [len(indices), z_dim], on the CPU so that every device sees the same."""
+    rows = torch.empty(len(indices), z_dim)
+    for row, index in zip(rows, indices, strict=True):
+        row.normal_(generator=torch.Generator().manual_seed(image_seed(seed, class_index, index)))
+    return rows
+
+
+def to_uint8(images: Tensor) -> NDArray[np.uint8]:
+    """Turn float [B, C, H, W] in [-1, 1] into uint8, rounding to the nearest grey level."""
+    levels = images.float().add(1).mul(127.5).round_().clamp_(0, 255)
+    array: NDArray[np.uint8] = levels.to(torch.uint8).cpu().numpy()
+    return array
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """A trained generator and the seed from which its images come."""
+
+    trained: TrainedGenerator
+    seed: int
+
+    @property
+    def classes(self) -> list[str]:
+        return self.trained.classes
+
+    def class_index(self, label: str) -> int:
+        """The index of a class.
+
+        Raises:
+            SynthaugError: the generator knows no such class.
+        """
+        if label not in self.trained.classes:
+            raise SynthaugError(f"the run has no class {label!r}", suggest(label, self.trained.classes))
+        return self.trained.classes.index(label)
+
+    def chunk(self, label: str, index: int) -> NDArray[np.uint8]:
+        """Images `64 * index` to `64 * index + 63` of a class, uint8 [64, C, H, W].
+
+        Raises:
+            RunFailed: the generator gives values that are not numbers.
+        """
+        class_index = self.class_index(label)
+        z = noise(self.seed, class_index, range(index * CHUNK, (index + 1) * CHUNK), self.trained.z_dim)
+        y = torch.full((CHUNK,), class_index, dtype=torch.int64)
+        with torch.inference_mode():
+            images = self.trained.generate(z.to(self.trained.device), y.to(self.trained.device))
+        if not bool(torch.isfinite(images).all()):
+            raise RunFailed(
+                f"checkpoint {self.trained.checkpoint!r} generates values that are not numbers for class {label!r}",
+                "the training diverged; use another checkpoint with --checkpoint, or train again",
+            )
+        return to_uint8(images)
+
+    def sample(self, label: str, count: int, start: int = 0) -> NDArray[np.uint8]:
+        """Images `start` to `start + count - 1` of a class, uint8 [count, C, H, W].
+
+        Raises:
+            SynthaugError: there is no such class, or `count` or `start` is negative.
+        """
+        if count < 0 or start < 0:
+            raise SynthaugError(f"cannot sample {count} images from index {start}", "give numbers of 0 or more")
+        self.class_index(label)
+        shape = (count, self.trained.channels, self.trained.resolution, self.trained.resolution)
+        images = np.empty(shape, np.uint8)
+        for index, rows in aligned(start, count):
+            chunk = self.chunk(label, index)
+            first = index * CHUNK + rows.start - start
+            images[first : first + len(rows)] = chunk[rows.start : rows.stop]
+        return images
+
+
+def aligned(start: int, count: int) -> Iterator[tuple[int, range]]:
+    """The chunks that hold images `start` to `start + count - 1`, each with its rows of interest.
+
+    >>> list(aligned(60, 10))
+    [(0, range(60, 64)), (1, range(0, 6))]
+    """
+    end = start + count
+    for index in range(start // CHUNK, -(-end // CHUNK) if count else 0):
+        yield index, range(max(start - index * CHUNK, 0), min(end - index * CHUNK, CHUNK))
+
+
+def load(
+    run: str | Path | Run | None = None,
+    *,
+    checkpoint: str | Path = "best",
+    seed: int | None = None,
+    device: str = "auto",
+    runs: Path | None = None,
+) -> Sampler:
+    """Open a run's generator; `synthaug.load(run).sample("rare", 16)` gives 16 images.
+
+    `run` is a path, a name or a number, and the latest run when it is None. `seed` is the run's own unless given.
+
+    Raises:
+        SynthaugError: there is no such run or checkpoint, or `seed` is out of range.
+    """
+    found = run if isinstance(run, Run) else find(run, runs)
+    if seed is not None and not 0 <= seed < 2**31:
+        raise SynthaugError(f"seed {seed} is out of range", "give a number from 0 to 2147483647")
+    trained = load_generator(found, checkpoint, device)
+    return Sampler(trained, trained.seed if seed is None else seed)
