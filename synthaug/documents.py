@@ -83,12 +83,42 @@ class ExportedClass(Document):
 
 
 class ExportDocument(Document):
-    """What `synthaug export` wrote; also inside `manifest.json`."""
+    """What `synthaug export` wrote; also inside `manifest.json`, with paths relative to it and without the speed."""
 
     out: str
     per_class: dict[str, ExportedClass]
     manifest: str
-    images_per_second: float
+    images_per_second: float | None = Field(description="synthetic images generated, judged and written in a second")
+
+
+class SamplesDocument(Document):
+    """What `synthaug samples` wrote."""
+
+    out: str
+    per_class: dict[str, list[str]] = Field(description="class → files, relative to `out`")
+    grid: str = Field(description="one picture of all of them, relative to `out`")
+    checkpoint: str
+    seed: int
+
+
+class Mismatch(Document):
+    """A synthetic image that could not be made again."""
+
+    row: int
+    file_name: str
+    reason: str
+
+
+class RegenerateDocument(Document):
+    """What `synthaug regenerate` made again, and whether it is the same."""
+
+    manifest: str
+    rows: int = Field(description="synthetic images made again")
+    equal: int = Field(description="of them, with the same pixels bit for bit")
+    close: int = Field(description="of them, within one grey level (another device or library version)")
+    different: list[Mismatch]
+    device: str
+    out: str | None = None
 
 
 class Interval(Document):
