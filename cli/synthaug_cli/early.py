@@ -84,11 +84,14 @@ def names(config: Config) -> None:
     Raises:
         SynthaugError: a table lacks one of them.
     """
+    from synthaug.features import check_features
     from synthaug.losses import OBJECTIVES
     from synthaug.models import MODELS
 
     MODELS.check(config.model.family)
     OBJECTIVES.check(config.training.objective)
+    check_features(config.monitor.features)
+    check_features(config.gate.features)
 
 
 def contradiction(pairs: Iterable[tuple[str, bool, str, bool]]) -> None:

@@ -123,4 +123,36 @@ def _shares(text: str) -> list[float]:
 
 
 def render(found: EvaluateDocument) -> None:
-    raise NotImplementedError(found)
+    """Draw the arms beside each other, each target's before and after, the verdict, and where the report is."""
+    shown = found.targets[:SHOWN]
+    console.table(
+        f"{found.classifier}, {found.seeds} seeds, judged on test images that nothing learnt from",
+        ["arm", "synthetic share", "macro-F1", "95% interval", *(f"{c}: {s}" for c in shown for s in ("F1", "recall"))],
+        [
+            [
+                name,
+                f"{arm.share:.0%}" if arm.share else None,
+                arm.macro_f1.mean,
+                f"{arm.macro_f1.low:.3f} to {arm.macro_f1.high:.3f}",
+                *(v for c in shown for v in (arm.per_class[c].f1, arm.per_class[c].recall)),
+            ]
+            for name, arm in found.arms.items()
+        ],
+    )
+    if len(found.targets) > SHOWN:
+        console.line(f"{len(found.targets) - SHOWN} more target classes are in the report\n")
+    verdict = found.verdict
+    for name, contrast in verdict.contrasts.items():
+        interval = f"{contrast.mean:+.3f} ({contrast.low:+.3f} to {contrast.high:+.3f})"
+        console.line(f"{name:<34} {interval} in mean F1 of the target classes")
+    console.line(f"{'smallest effect this could show':<34} {verdict.smallest_detectable:.3f}")
+    if verdict.real_image_equivalents:
+        console.line(f"{'worth in real images':<34} {verdict.real_image_equivalents}")
+    for target, said in verdict.per_target.items():
+        quality = found.quality.per_class.get(target)
+        images = f"; images: diversity {quality.collapse}, copies {quality.memorisation}" if quality else ""
+        console.line(f"{target:<34} {said}{images}")
+    for text in (*found.warnings, *verdict.caveats):
+        console.line(f"note: {text}")
+    console.line(f"\nverdict: {verdict.overall}. {verdict.sentence}")
+    console.line(f"report:  {found.report}")

@@ -148,7 +148,8 @@ def render(made: ExportDocument) -> None:
         ],
     )
     synthetic = sum(c.synthetic for c in made.per_class.values())
-    console.line(f"{synthetic:,} synthetic images, {made.images_per_second:.0f} images/s")
+    speed = f", {made.images_per_second:.0f} images/s" if made.images_per_second else ""
+    console.line(f"{synthetic:,} synthetic images{speed}")
     console.line(f"manifest     {made.manifest}")
     console.line(
         f"train on     {Path(made.out) / 'train'}  (one folder a class; metadata.jsonl says which are synthetic)"

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from synthaug.errors import SynthaugError
+from synthaug.errors import RunFailed, SynthaugError
 from synthaug_cli import console, early
 from synthaug_cli.options import Device, Runs
 
 if TYPE_CHECKING:
     from synthaug.documents import RegenerateDocument
+
+SHOWN = 10  # images that differ; --json has all of them
 
 
 def command(
@@ -41,7 +43,22 @@ def command(
         manifest, rows=rows or (), verify=verify, out=out, runs=runs, device=device, progress=console.progress()
     )
     console.result(document, render)
+    if document.different:
+        first = document.different[0]
+        raise RunFailed(
+            f"{len(document.different)} of {document.rows} images differ, first {first.file_name!r}: {first.reason}",
+            "the checkpoint, the manifest or the files have changed since the export",
+        )
 
 
 def render(made: RegenerateDocument) -> None:
-    raise NotImplementedError(made)
+    for image in made.different[:SHOWN]:
+        console.line(f"different  row {image.row}, {image.file_name}: {image.reason}")
+    if len(made.different) > SHOWN:
+        console.line(f"… and {len(made.different) - SHOWN} more (--json lists all)")
+    console.line(
+        f"{made.rows:,} made again on {made.device}: {made.equal:,} equal bit for bit, "
+        f"{made.close:,} within one grey level, {len(made.different):,} different"
+    )
+    if made.out:
+        console.line(f"folder  {made.out}")

@@ -56,4 +56,8 @@ def command(
 
 
 def render(made: SamplesDocument) -> None:
-    raise NotImplementedError(made)
+    for name, written in made.per_class.items():
+        console.line(f"{name}: {len(written)} images")
+    console.line(f"folder  {made.out}")
+    console.line(f"grid    {Path(made.out) / made.grid}")
+    console.line(f"from    {made.checkpoint}, seed {made.seed}")

@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from synthaug.errors import SynthaugError, suggest
-from synthaug.features.base import FeatureNet, TorchFeatureNet, resolve_device
 from synthaug.registry import Registry
+
+if TYPE_CHECKING:
+    from synthaug.features.base import FeatureNet, TorchFeatureNet, resolve_device
 
 __all__ = ["FEATURES", "FeatureNet", "TorchFeatureNet", "check_features", "load_features", "resolve_device"]
 
@@ -26,6 +29,14 @@ FEATURES: Registry[Callable[..., FeatureNet]] = Registry(
 """Name → function of `device` (and, for `own`, `path`) that returns a `FeatureNet`."""
 
 _OPEN = ("timm", "torchvision")
+
+
+def __getattr__(name: str) -> Any:  # listing the table must not import torch (PEP 562)
+    if name not in ("FeatureNet", "TorchFeatureNet", "resolve_device"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from synthaug.features import base
+
+    return getattr(base, name)
 
 
 def check_features(name: str) -> str:
@@ -58,6 +69,8 @@ def load_features(name: str, *, device: str = "auto", path: Path | None = None) 
     Raises:
         SynthaugError: there is no such net, or its weights cannot be had.
     """
+    from synthaug.features.base import resolve_device
+
     check_features(name)
     if name == "own":
         return FEATURES.get("own")(path=path, device=device)

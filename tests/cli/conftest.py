@@ -1,0 +1,65 @@
+"""What the tests of the command line share: running the installed `synthaug`, and listing folders."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+SYNTHAUG = Path(sys.executable).with_name("synthaug")
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A command that has ended."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+    def lines(self, start: str) -> list[str]:
+        return [line for line in self.stderr.splitlines() if line.startswith(start)]
+
+
+Synthaug = Callable[..., Finished]
+Listing = Callable[[Path], dict[str, tuple[int, int]]]
+
+
+@pytest.fixture(scope="session")
+def synthaug() -> Synthaug:
+    """Run the installed command in a folder: synthaug("fit", "data", cwd=…, env=…)."""
+
+    def run(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None, timeout: float = 180) -> Finished:
+        environment = {k: v for k, v in os.environ.items() if k != "SYNTHAUG_RUNS"}
+        environment |= {"OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(cwd.parent / f"{cwd.name}-cache"), **(env or {})}
+        done = subprocess.run(
+            [SYNTHAUG, *map(str, arguments)],
+            cwd=cwd,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            stdin=subprocess.DEVNULL,
+        )
+        return Finished(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def listing() -> Listing:
+    """Every path under a folder with its size and time of change."""
+
+    def look(folder: Path) -> dict[str, tuple[int, int]]:
+        found = {}
+        for path in sorted(folder.rglob("*")):
+            status = path.lstat()
+            found[str(path.relative_to(folder))] = (status.st_size if path.is_file() else -1, status.st_mtime_ns)
+        return found
+
+    return look

@@ -1,0 +1,60 @@
+"""`synthaug recipes`: list, show, copy, edit, check; every recipe that ships is one that `fit` takes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from synthaug.config import Config, leaves, recipe_names, recipe_text, resolve
+from synthaug.losses import OBJECTIVES
+from synthaug.models import MODELS
+from synthaug_cli.recipes import every_key, header
+
+Synthaug = Callable[..., Any]
+Listing = Callable[[Path], dict[str, tuple[int, int]]]
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_recipe_says_what_it_is_for_and_is_valid(name: str) -> None:
+    said = header(recipe_text(name))
+    assert set(said) == {"purpose", "cost", "run"}
+    assert all(said.values())
+    config = resolve(name).config
+    assert config.model.family in MODELS
+    assert config.training.objective in OBJECTIVES
+
+
+def test_ls_names_every_recipe(synthaug: Synthaug, tmp_path: Path) -> None:
+    text = synthaug("recipes", "ls", cwd=tmp_path).stdout
+    listed = json.loads(synthaug("recipes", "ls", "--json", cwd=tmp_path).stdout)["recipes"]
+    assert sorted(listed) == recipe_names()
+    assert all(name in text for name in recipe_names())
+
+
+def test_every_key_is_shown_with_its_default() -> None:
+    assert leaves(yaml.safe_load(every_key(Config()))) == leaves(Config().model_dump(mode="json"))
+
+
+def test_copy_edit_validate(synthaug: Synthaug, listing: Listing, tmp_path: Path) -> None:
+    assert synthaug("recipes", "cp", "default", "mine.yaml", cwd=tmp_path).status == 0
+    assert (tmp_path / "mine.yaml").read_text() == recipe_text("default")
+    assert synthaug("recipes", "validate", "mine.yaml", cwd=tmp_path).status == 0
+    before = listing(tmp_path)
+    again = synthaug("recipes", "cp", "default", "mine.yaml", cwd=tmp_path)
+    assert again.status == 2
+    assert "'mine.yaml'" in again.stderr
+    assert listing(tmp_path) == before
+
+
+def test_validate_names_every_fault_at_once(synthaug: Synthaug, tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text("training: {batch_size: 1, objectiv: hinge}\nmodel: {z_dim: none}\n")
+    done = synthaug("recipes", "validate", "bad.yaml", cwd=tmp_path)
+    assert done.status == 2
+    for fault in ("training.batch_size = 1", "training.objectiv", "model.z_dim = 'none'"):
+        assert fault in done.lines("error: ")[0]
+    assert 'did you mean "training.objective"' in done.lines("hint: ")[0]
