@@ -1,0 +1,122 @@
+"""Is the variety right? Pairwise distances, Vendi score, near-duplicates, and clusters that got no sample.
+
+All of them rise or fall with the number of images: compare equal numbers, and put the real images' own value beside.
+High diversity alone is no merit, since garbage is diverse; read it with precision.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.cluster import KMeans
+
+from synthaug.errors import SynthaugError
+from synthaug.metrics.distances import mean_pairwise, nearest, squared_distances
+
+Array = NDArray[Any]
+DUPLICATE_FRACTION = 0.5
+MIN_EXPECTED = 5.0
+
+
+def pairwise_ratio(real: Array, fake: Array) -> float:
+    """Mean distance between synthetic images ÷ mean distance between real ones; 1 is right, 0 is a single image.
+
+    The one measure here that does not depend on the numbers of images, and so the steadiest for rare classes.
+
+    Args:
+        real: features [n, d], n ≥ 2.
+        fake: features [m, d], m ≥ 2.
+    """
+    spread = mean_pairwise(real)
+    return mean_pairwise(fake) / spread if spread > 0 else float("nan")
+
+
+def bandwidth(real: Array) -> float:
+    """Half the median distance between real images: the scale at which `vendi` tells images apart."""
+    n = len(real)
+    if n < 2:
+        raise SynthaugError(f"a typical distance was asked for among {n} images", "give at least two")
+    distances = np.sqrt(squared_distances(real, real)[np.triu_indices(n, 1)])
+    return float(np.median(distances)) / 2
+
+
+def vendi(x: Array, scale: float) -> float:
+    """Vendi score: the effective number of different images, from 1 to n.
+
+    exp of the entropy of the eigenvalues of K/n, K being the similarities exp(−‖x−y‖² / 2·scale²); Friedman & Dieng
+    (arXiv:2210.02410), eq. 2. The paper leaves the kernel open; the usual cosine of pooled features says that all
+    images of a class are nearly alike, which hides a collapse, so a Gaussian kernel on the real images' scale is used.
+
+    Args:
+        x: features [n, d]; memory grows as n².
+        scale: from `bandwidth` of the *real* images, the same for both sets of a ratio.
+    """
+    kernel = np.exp(-squared_distances(x, x) / (2 * max(scale, 1e-12) ** 2))
+    eigenvalues = np.linalg.eigvalsh(kernel / len(x)).clip(min=0)
+    present = eigenvalues[eigenvalues > 1e-12]
+    return float(np.exp(-(present * np.log(present)).sum()))
+
+
+def vendi_ratio(real: Array, fake: Array) -> float:
+    """Vendi score of the synthetic images ÷ that of the real ones; both sets must be of one size.
+
+    Raises:
+        SynthaugError: the sets differ in size.
+    """
+    if len(real) != len(fake):
+        raise SynthaugError(
+            f"the Vendi ratio was asked for {len(real)} real and {len(fake)} synthetic images",
+            "take the same number of each",
+        )
+    scale = bandwidth(real)
+    return vendi(fake, scale) / vendi(real, scale)
+
+
+def duplicate_threshold(real: Array) -> float:
+    """Distance below which two images count as near-duplicates: half the median nearest-neighbour distance of real."""
+    return DUPLICATE_FRACTION * float(np.median(nearest(real, real, skip_self=True)[0]))
+
+
+def duplicate_rate(x: Array, threshold: float) -> float:
+    """Share of images whose nearest other image of the set is nearer than `threshold`."""
+    return float((nearest(x, x, skip_self=True)[0][:, 0] <= threshold).mean())
+
+
+@dataclass(frozen=True, slots=True)
+class Clusters:
+    """How many clusters of the real class got no synthetic image, of those that should have got some."""
+
+    missed: int
+    judged: int
+
+    def __str__(self) -> str:
+        return f"{self.missed} of {self.judged}"
+
+
+def missed_clusters(real: Array, fake: Array, *, rng: np.random.Generator) -> Clusters | None:
+    """Cluster the real images of a class and look for clusters without a synthetic image.
+
+    One cluster for every eight real images, 20 at most. A cluster is judged where at least five synthetic images are
+    expected by its share of the real ones, so that missing it by chance has a probability below 1%.
+
+    Args:
+        real: features [n, d] of all real images of the class.
+        fake: features [m, d].
+        rng: starts k-means.
+
+    Returns:
+        None where fewer than 16 real images, or too few synthetic ones, leave nothing to judge.
+    """
+    count = min(20, len(real) // 8)
+    if count < 2:
+        return None
+    model = KMeans(count, n_init=4, random_state=int(rng.integers(2**31))).fit(np.asarray(real, np.float32))
+    expected = np.bincount(model.labels_, minlength=count) / len(real) * len(fake)
+    judged = expected >= MIN_EXPECTED
+    if not judged.any():
+        return None
+    found = np.bincount(model.predict(np.asarray(fake, np.float32)), minlength=count)
+    return Clusters(missed=int((judged & (found == 0)).sum()), judged=int(judged.sum()))

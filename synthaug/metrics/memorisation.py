@@ -1,0 +1,198 @@
+"""Are training images copied? Distances to the training images, judged against those of held-out real images.
+
+No single score tells copying from underfitting (Stein et al., arXiv:2306.04675): a blurred average is near to every
+training image too. So a *copy* here is an image that is near to one training image, and much nearer to it than to the
+others. Everything is measured against the training images and their mirror images, for held-out images alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from synthaug.documents import Memorisation, Range
+from synthaug.errors import SynthaugError
+from synthaug.metrics.distances import nearest
+from synthaug.metrics.spread import Indices, half_sample_range
+
+Array = NDArray[Any]
+Floats = NDArray[np.float64]
+MIN_HELD_OUT = 10
+MIN_TRAIN = 3
+NEAR = 0.5
+"""Times the median held-out distance: nearer than this is near to a training image."""
+LONELY = 0.7
+"""Times the distance to the second training image: nearer than this is near to that one only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """The nearest training image of each query: how far, which, whether mirrored; and how far the second one is."""
+
+    distance: Floats
+    index: NDArray[np.intp]
+    mirrored: NDArray[np.bool_]
+    second: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class MemorisationScores:
+    """What was measured, and the verdict with its reasons."""
+
+    dcr: Range | None
+    authenticity: float | None
+    c_t: float | None
+    copy_rate: float | None
+    copy_floor: float | None
+    verdict: Memorisation
+    reasons: list[str]
+
+
+def nearest_training_images(queries: Array, train: Array, mirrored: Array | None = None) -> Neighbours:
+    """For each query the nearest training image, counting an image and its mirror image as one.
+
+    Args:
+        queries: features [n, d].
+        train: features [t, d], t ≥ 1.
+        mirrored: features [t, d] of the same images flipped left to right; None leaves flips out.
+    """
+    k = min(2, len(train))
+    distance, index = nearest(queries, train, k)
+    flipped = np.zeros(distance.shape, bool)
+    if mirrored is not None:
+        if mirrored.shape != train.shape:
+            raise SynthaugError(
+                f"{len(mirrored)} mirrored images do not belong to {len(train)} training images",
+                "give the features of each training image flipped, in the same order",
+            )
+        other, other_index = nearest(queries, mirrored, k)
+        distance, index = np.hstack([distance, other]), np.hstack([index, other_index])
+        flipped = np.hstack([flipped, ~flipped])
+        order = np.argsort(distance, axis=1, kind="stable")
+        distance, index, flipped = (np.take_along_axis(a, order, 1) for a in (distance, index, flipped))
+    different = index != index[:, :1]
+    second = np.where(different, distance, np.inf).min(1)
+    return Neighbours(distance[:, 0], index[:, 0], flipped[:, 0], second)
+
+
+def dcr(synthetic: Floats, held_out: Floats, *, rng: np.random.Generator, draws: int = 100) -> Range:
+    """Distance to the closest training record: median of synthetic ÷ median of held-out images, with its 95% range.
+
+    Below 1, synthetic images are nearer to the training images than new real ones are.
+
+    Args:
+        synthetic: distances [n] to the nearest training image.
+        held_out: distances [m] of held-out real images.
+        rng: draws half-samples for the range.
+        draws: how many.
+    """
+
+    def ratio(i: Indices, j: Indices) -> float:
+        return float(np.median(synthetic[j]) / max(np.median(held_out[i]), 1e-12))
+
+    full = ratio(np.arange(len(held_out)), np.arange(len(synthetic)))
+    return half_sample_range(full, ratio, len(held_out), len(synthetic), draws=draws, rng=rng, bounds=(0.0, np.inf))
+
+
+def c_t(synthetic: Floats, held_out: Floats) -> float:
+    """Meehan et al.'s test for data copying (arXiv:2004.05675), within one class: a Mann-Whitney z-score.
+
+    Below −3, synthetic images are nearer to the training images than held-out ones are, beyond chance; above 3 they
+    are farther. It grows with the number of images, so it says how sure, not how much: see `dcr`.
+
+    Args:
+        synthetic: distances [n] to the nearest training image.
+        held_out: distances [m] of held-out real images.
+    """
+    n, m = len(synthetic), len(held_out)
+    ranks = rankdata(np.concatenate([synthetic, held_out]))
+    u = ranks[:n].sum() - n * (n + 1) / 2
+    return float((u - n * m / 2) / np.sqrt(n * m * (n + m + 1) / 12))
+
+
+def authenticity(neighbours: Neighbours, train_spacing: Floats) -> float:
+    """Share of synthetic images that are farther from their nearest training image than it is from the next one.
+
+    Alaa et al., "How faithful is your synthetic data?" (arXiv:2102.08921), section 3.3. About half of new real images
+    are "authentic" by it, so it is read beside that of held-out images.
+
+    Args:
+        neighbours: of the synthetic images.
+        train_spacing: [t], distance of each training image to its nearest other one.
+    """
+    return float((neighbours.distance > train_spacing[neighbours.index]).mean())
+
+
+def copies(neighbours: Neighbours, typical: float) -> NDArray[np.bool_]:
+    """Which queries are near to one training image only; bool [n].
+
+    Args:
+        neighbours: of the queries.
+        typical: median distance of held-out images to their nearest training image.
+    """
+    near = neighbours.distance <= NEAR * typical
+    return near & (neighbours.distance <= LONELY * neighbours.second)
+
+
+def memorisation(
+    synthetic: Array,
+    train: Array,
+    held_out: Array | None,
+    *,
+    mirrored: Array | None = None,
+    rng: np.random.Generator,
+) -> MemorisationScores:
+    """Measure and judge one class.
+
+    The verdict: *copying* where 5% or more of the synthetic images are copies, and clearly more than of the held-out
+    images. *suspect* where 1% are, or where the images as a whole are significantly nearer (C_T below −3) and half of
+    them nearer by more than a quarter (DCR below 0.75): blur can do that too, the worst pairs have to be looked at.
+    *insufficient held-out data* below ten held-out or three training images.
+
+    Args:
+        synthetic: features [n, d].
+        train: features [t, d] of the class's training images.
+        held_out: features [m, d] of real images that the generator has not seen; None when there are none.
+        mirrored: features [t, d] of the training images flipped left to right.
+        rng: draws half-samples.
+    """
+    if len(train) < MIN_TRAIN or len(synthetic) < MIN_HELD_OUT:
+        few = f"{len(train)} training and {len(synthetic)} synthetic images are too few to look for copies"
+        return MemorisationScores(None, None, None, None, None, "insufficient held-out data", [few])
+    near_train = nearest_training_images(synthetic, train, mirrored)
+    spacing = nearest(train, train, skip_self=True)[0][:, 0]
+    authentic = authenticity(near_train, spacing)
+    if held_out is None or len(held_out) < MIN_HELD_OUT:
+        count = "no" if held_out is None or not len(held_out) else f"only {len(held_out)}"
+        reason = f"{count} held-out images: whether samples are nearer to the training images than new ones are is open"
+        return MemorisationScores(None, authentic, None, None, None, "insufficient held-out data", [reason])
+
+    near_real = nearest_training_images(held_out, train, mirrored)
+    typical = float(np.median(near_real.distance))
+    ratio = dcr(near_train.distance, near_real.distance, rng=rng)
+    z = c_t(near_train.distance, near_real.distance)
+    rate = float(copies(near_train, typical).mean())
+    floor = float(copies(near_real, typical).mean())
+    verdict: Memorisation = "clear"
+    reasons = []
+    noise = 3 * np.sqrt(max(floor * (1 - floor), 0.25 / len(held_out)) / len(held_out)) if floor else 0.0
+    excess = rate - floor - noise
+    if rate >= 0.05 and excess > 0.02:
+        verdict = "copying"
+        reasons.append(
+            f"{rate:.0%} of the samples are copies of training images (of held-out images {floor:.0%} look so)"
+        )
+    elif rate >= 0.01 and excess > 0:
+        verdict = "suspect"
+        reasons.append(f"{rate:.1%} of the samples are very near to one training image: look at the worst pairs")
+    if verdict == "clear" and z < -3 and ratio.high < 0.75:
+        verdict = "suspect"
+        reasons.append(
+            f"samples are {ratio.mean:.2f} times as far from the training images as held-out images are (C_T {z:.1f}):"
+            " copies or blur, look at the worst pairs"
+        )
+    return MemorisationScores(ratio, authentic, z, rate, floor, verdict, reasons)
