@@ -1,0 +1,239 @@
+"""From an image file to an upright 8-bit image, and from any image to an array: the one path for real and synthetic.
+
+Nothing else in the project decodes or resizes, so that a classifier cannot tell two sources by their resampling
+(aliased or mismatched resizing alone is worth several points of FID: Parmar et al., arXiv:2104.11222).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from synthaug.config import Fit
+from synthaug.errors import SynthaugError
+
+DECODE_VERSION = 1  # part of every cache key: raise it when the same file would give other pixels
+FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "DIB", "TIFF", "GIF", "PPM")  # no format that runs a program
+_RASTER = (".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif")
+SUFFIXES = frozenset({*_RASTER, ".ppm", ".pgm", ".pbm", ".pnm"})
+MAX_PIXELS = 89_478_485  # Pillow's own threshold for a decompression bomb (a quarter of a GiB as RGB)
+MAX_FILE_BYTES = 1 << 29
+OVERSAMPLE = 4  # a reduced JPEG decode stays at least this much larger than what is made from it
+
+_MODES_8_BIT = ("L", "RGB", "RGBA")
+
+
+class UnreadableImage(SynthaugError):
+    """A file that cannot be decoded; `reason` is what stands in the list of unreadable files."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"cannot read the image {str(path)!r}: {reason}", "replace the file, or take it out of the folder"
+        )
+        self.reason = " ".join(reason.split())
+
+
+@contextmanager
+def quiet_decoding() -> Iterator[None]:
+    """Silence Pillow's warnings (broken EXIF, palette transparency, size): what matters is raised as an error.
+
+    Warning filters are global to the process: enter this before threads start, never inside one.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def open_image(path: Path, *, at_least: int | None = None) -> Image.Image:
+    """Decode the first frame of a file as an upright image of mode "L", "RGB" or, only where something is
+    transparent, "RGBA".
+
+    Grey images of 16 bits keep their high byte, as Pillow does for 16-bit colour. Palettes and CMYK become RGB.
+    Colour profiles are not applied.
+
+    Args:
+        path: an image file.
+        at_least: a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size as long as both sides keep this many pixels.
+
+    Raises:
+        UnreadableImage: missing, truncated, not an image, too large, or of a pixel type without a defined range.
+    """
+    with quiet_decoding():
+        return decode(path, at_least=at_least)[0]
+
+
+def decode(path: Path, *, at_least: int | None = None) -> tuple[Image.Image, str, str]:
+    """As `open_image`, for threads under `quiet_decoding`; also gives the file's colour mode and format."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise UnreadableImage(path, (error.strerror or "cannot be read").lower()) from error
+    if not data:
+        raise UnreadableImage(path, "the file is empty")
+    if len(data) > MAX_FILE_BYTES:
+        raise UnreadableImage(path, f"the file is larger than {MAX_FILE_BYTES >> 20} MiB")
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise UnreadableImage(path, _too_large(f"{width}x{height} pixels"))
+            if at_least is not None and min(width, height) >= 2 * at_least:
+                image.draft(None, (at_least, at_least))
+            mode, kind = image.mode, image.format or "unknown"
+            image.load()
+            return _to_8_bit(_upright(image), path), mode, kind
+    except UnreadableImage:
+        raise
+    except UnidentifiedImageError as error:
+        raise UnreadableImage(path, f"not an image ({_looks_like(data)})") from error
+    except Image.DecompressionBombError as error:
+        raise UnreadableImage(path, _too_large("too many pixels")) from error
+    except Exception as error:  # decoders of foreign files raise almost anything: SyntaxError, struct.error, zlib.error
+        raise UnreadableImage(path, f"broken image data ({str(error) or type(error).__name__})") from error
+
+
+def _too_large(size: str) -> str:
+    return f"decompression bomb: {size}, the limit is {MAX_PIXELS}"
+
+
+def _looks_like(data: bytes) -> str:
+    head = data[:512]
+    if head.lstrip()[:1] == b"<":
+        return "it looks like HTML, XML or SVG"
+    try:
+        head.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return "unknown content" if error.start < len(head) - 4 else "it is a text file"
+    return "it is a text file" if b"\0" not in head else "unknown content"
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    if "exif" in image.info or image.format in ("TIFF", "MPO"):
+        return ImageOps.exif_transpose(image)
+    return image
+
+
+def _to_8_bit(image: Image.Image, path: Path) -> Image.Image:
+    """To "L", "RGB" or "RGBA"; the alpha channel goes where nothing is transparent."""
+    mode = image.mode
+    if mode == "L" and "transparency" not in image.info:
+        return image
+    if mode == "1":
+        return image.convert("L")
+    if mode in ("I", "F") or mode.startswith("I;16"):
+        return _rescale(image, path)
+    if image.has_transparency_data:
+        with_alpha = image.convert("RGBA")
+        lowest = with_alpha.getchannel("A").getextrema()[0]
+        return with_alpha if lowest != 255 else with_alpha.convert("RGB")
+    return image if mode == "RGB" else image.convert("RGB")
+
+
+def _rescale(image: Image.Image, path: Path) -> Image.Image:
+    values = np.asarray(image)
+    low, high = float(values.min()), float(values.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise UnreadableImage(path, "floating-point pixels that are not finite")
+    if image.mode != "F":
+        if low < 0 or high > 65535:
+            raise UnreadableImage(path, f"integer pixels from {low:.0f} to {high:.0f}, beyond 16 bits")
+        return Image.fromarray((values.astype(np.uint32) >> 8).astype(np.uint8))
+    if low < 0 or high > 255:
+        raise UnreadableImage(path, f"floating-point pixels from {low:.4g} to {high:.4g}, outside 0..1 and 0..255")
+    return Image.fromarray(np.rint(values * (255.0 if high <= 1 else 1.0)).astype(np.uint8))
+
+
+def is_grey(image: Image.Image) -> bool:
+    """Whether the pixels carry no colour, whatever the mode."""
+    if image.mode == "L":
+        return True
+    red, green, blue = (image.getchannel(c) for c in "RGB")
+    return bool(red.tobytes() == green.tobytes() == blue.tobytes())
+
+
+def pixel_sha256(image: Image.Image) -> str:
+    """Hash of mode, size and pixels; a grey image has one hash, whether it is stored as L or as RGB.
+
+    Args:
+        image: what `open_image` gave without `at_least` (mode "L", "RGB" or "RGBA").
+    """
+    if image.mode not in _MODES_8_BIT:
+        raise ValueError(f"expected an image of mode L, RGB or RGBA, got {image.mode}")
+    if image.mode == "RGB" and is_grey(image):
+        image = image.getchannel("R")
+    digest = hashlib.sha256(f"{image.mode} {image.width}x{image.height}\n".encode())
+    digest.update(image.tobytes())
+    return digest.hexdigest()
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """Lay a transparent image on white."""
+    if image.mode != "RGBA":
+        return image
+    canvas = Image.new("RGBA", image.size, (255, 255, 255, 255))
+    canvas.alpha_composite(image)
+    return canvas.convert("RGB")
+
+
+def resize(image: Image.Image, resolution: int, channels: int, fit: Fit) -> NDArray[np.uint8]:
+    """Bring an image to the model's square. The one path by which any image becomes an array.
+
+    `pad` keeps all of a non-square image and fills the rest with the median colour of its border, `crop` keeps its
+    middle, `stretch` distorts it. Sampling is antialiased (Lanczos down, bicubic up); an image that already has the
+    size passes unchanged. Transparency is laid on white.
+
+    Args:
+        image: mode "L", "RGB" or "RGBA".
+        resolution: side of the square in pixels.
+        channels: 1 (luminance, ITU-R 601) or 3.
+        fit: what becomes of a non-square image.
+
+    Returns:
+        uint8 [channels, resolution, resolution].
+    """
+    image = on_white(image).convert("L" if channels == 1 else "RGB")
+    width, height = image.size
+    target = (resolution, resolution)
+    if fit == "crop":
+        side = min(width, height)
+        left, top = (width - side) / 2, (height - side) / 2
+        image = _sample(image, target, (left, top, left + side, top + side))
+    elif fit == "pad" and width != height:
+        scale = resolution / max(width, height)
+        inner = (max(1, round(width * scale)), max(1, round(height * scale)))
+        small = _sample(image, inner)
+        canvas = Image.new(image.mode, target, _border_colour(small))
+        canvas.paste(small, ((resolution - inner[0]) // 2, (resolution - inner[1]) // 2))
+        image = canvas
+    else:
+        image = _sample(image, target)
+    array = np.asarray(image)
+    return np.ascontiguousarray(array[None] if channels == 1 else array.transpose(2, 0, 1))
+
+
+def _sample(
+    image: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float] | None = None
+) -> Image.Image:
+    whole = (0.0, 0.0, float(image.width), float(image.height))
+    box = whole if box is None else box
+    if image.size == size and box == whole:
+        return image
+    shrinks = box[2] - box[0] > size[0] or box[3] - box[1] > size[1]
+    how = Image.Resampling.LANCZOS if shrinks else Image.Resampling.BICUBIC
+    return image.resize(size, how, box=box, reducing_gap=3.0)
+
+
+def _border_colour(image: Image.Image) -> int | tuple[int, ...]:
+    pixels = np.asarray(image)
+    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    middle = np.median(border.reshape(len(border), -1), axis=0).astype(int).tolist()
+    return int(middle[0]) if image.mode == "L" else tuple(middle)

@@ -1,0 +1,249 @@
+"""Scan a folder of labelled images: what is there, what can be read, and a fingerprint of it all.
+
+Files are decoded once; what was learnt is kept in the cache by path, size, time and inode, so that the next scan
+only lists the folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthaug.data import store
+from synthaug.data.decode import open_image, pixel_sha256, resize
+from synthaug.data.duplicates import THUMBNAIL_BYTES, perceptual_hashes
+from synthaug.data.layout import Found, Layout, SplitName, by_folders, tables, walk
+from synthaug.data.metadata import COLUMN_HINT, by_tables
+from synthaug.data.reading import Facts, read_all
+from synthaug.documents import Unreadable
+from synthaug.errors import SynthaugError
+from synthaug.progress import Progress, Silent
+
+__all__ = ["ImageRecord", "Scan", "open_image", "pixel_sha256", "resize", "scan"]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """One readable image.
+
+    `path` is relative to the scan's root, with forward slashes; `width` and `height` are those of the upright image;
+    `mode` and `format` are the file's own; `pixel_sha256` is `decode.pixel_sha256` of the upright 8-bit image;
+    `phash` has 64 bits; `synthetic` is what a metadata table says; `coloured` is whether the pixels carry colour.
+    """
+
+    path: str
+    label: str
+    split: SplitName | None
+    width: int
+    height: int
+    mode: str
+    format: str
+    pixel_sha256: str
+    phash: int
+    group: str | None
+    file_bytes: int
+    synthetic: bool | None = None
+    coloured: bool = True
+
+
+@dataclass
+class Scan:
+    """A folder of labelled images, as far as they can be read; `images` is in the order of `path`.
+
+    `empty` names the classes without a readable image and says why; they are in neither `classes` nor `counts`.
+    `thumbnails` (uint8 [N, 288], see `duplicates.thumbnail`) goes with `images`.
+    """
+
+    root: Path
+    layout: Layout
+    images: list[ImageRecord]
+    unreadable: list[Unreadable]
+    ignored: list[str]
+    empty: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    thumbnails: NDArray[np.uint8] | None = None
+
+    @property
+    def classes(self) -> list[str]:
+        """The classes that have a readable image, sorted."""
+        return sorted(self.counts)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Class → readable images, in all splits together."""
+        return dict(sorted(Counter(image.label for image in self.images).items()))
+
+    @property
+    def channels(self) -> int:
+        """1 where no image carries colour, whatever the files' modes are; else 3."""
+        return 3 if any(image.coloured for image in self.images) else 1
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over path, class, split and pixels of every readable image."""
+        rows = sorted((i.path, i.label, i.split or "", i.pixel_sha256) for i in self.images)
+        return hashlib.sha256(json.dumps(rows, ensure_ascii=False).encode()).hexdigest()
+
+
+def scan(
+    root: Path,
+    *,
+    group_by: str | None = None,
+    strict: bool = False,
+    cache: Path | None = None,
+    progress: Progress = Silent(),
+) -> Scan:
+    """List and decode every labelled image of a folder.
+
+    Labels come from `metadata.jsonl|csv` where one has a label column, else from folder names (`layout.by_folders`).
+    Unreadable files are listed with a reason and left out. Nothing is written into `root`.
+
+    Args:
+        root: the folder.
+        group_by: regular expression; its first group, searched in an image's path, names what belongs together.
+        strict: make any unreadable file an error.
+        cache: where to remember results (default: `store.cache_root`).
+        progress: where to report.
+
+    Raises:
+        SynthaugError: no such folder, no labelled image in it, none readable, a bad label or expression, or `strict`.
+    """
+    root = Path(root)
+    find_group = _group_finder(group_by)
+    tree = walk(root)
+    place = store.outside(tree.root, store.cache_root(cache)) / store.SCANS
+    table_paths = list(tables(tree))
+    found = by_tables(tree, table_paths)
+    if found is None:
+        try:
+            found = by_folders(tree)
+        except SynthaugError as error:
+            if not table_paths:
+                raise
+            raise SynthaugError(f"{error.message}; {table_paths[0]} has no label column", COLUMN_HINT) from error
+        found.ignored = sorted(
+            {*found.ignored, *(f"{path} (no label column)" for path in table_paths)} - {*table_paths}
+        )
+    facts, failures = read_all(tree.root, found.entries, place, progress)
+    result = _assemble(tree.root, found, facts, failures, find_group)
+    if group_by is not None and result.images and all(image.group is None for image in result.images):
+        example = result.images[0].path
+        raise SynthaugError(f"the group expression {group_by!r} matches no path", f"paths look like {example!r}")
+    _check(result, len(found.entries), strict)
+    return result
+
+
+def _group_finder(group_by: str | None) -> Callable[[str], str | None]:
+    if group_by is None:
+        return lambda path: None
+    try:
+        pattern = re.compile(group_by)
+    except re.error as error:
+        raise SynthaugError(
+            f"{group_by!r} is not a regular expression: {error}", r"write it like 'patient(\d+)'"
+        ) from error
+    if pattern.groups < 1:
+        raise SynthaugError(
+            f"the group expression {group_by!r} has no group", r"put parentheses around the name, as in 'patient(\d+)'"
+        )
+
+    def find(path: str) -> str | None:
+        match = pattern.search(path)
+        return match.group(1) if match else None
+
+    return find
+
+
+def _assemble(
+    root: Path,
+    found: Found,
+    facts: dict[str, Facts],
+    failures: dict[str, str],
+    find_group: Callable[[str], str | None],
+) -> Scan:
+    readable = sorted((entry for entry in found.entries if entry.path in facts), key=lambda e: e.path)
+    small = np.frombuffer(b"".join(facts[e.path].thumbnail for e in readable), np.uint8)
+    thumbnails = small.reshape(len(readable), THUMBNAIL_BYTES)
+    images = []
+    for entry, phash in zip(readable, perceptual_hashes(thumbnails).tolist(), strict=True):
+        fact = facts[entry.path]
+        images.append(
+            ImageRecord(
+                path=entry.path,
+                label=entry.label,
+                split=entry.split,
+                width=fact.width,
+                height=fact.height,
+                mode=fact.mode,
+                format=fact.format,
+                pixel_sha256=fact.pixel_sha256,
+                phash=phash,
+                group=find_group(entry.path),
+                file_bytes=entry.status.st_size,
+                synthetic=entry.synthetic,
+                coloured=fact.coloured,
+            )
+        )
+    unreadable = [*found.unreadable, *(Unreadable(path=path, reason=reason) for path, reason in failures.items())]
+    result = Scan(
+        root=root,
+        layout=found.layout,
+        images=images,
+        unreadable=sorted(unreadable, key=lambda u: u.path),
+        ignored=sorted(found.ignored),
+        empty=dict(found.empty),
+        thumbnails=thumbnails,
+    )
+    tried = Counter(entry.label for entry in found.entries)
+    for label in sorted(set(tried) - set(result.counts)):
+        result.empty[label] = f"none of its {tried[label]} image files can be read"
+    result.warnings = _warnings(result)
+    return result
+
+
+def _warnings(result: Scan) -> list[str]:
+    lines = []
+    deep = [k for k, image in enumerate(result.images) if image.mode.startswith("I")]
+    if deep and result.thumbnails is not None and result.thumbnails[deep, :256].max() < 32:
+        lines.append(
+            f"{len(deep)} images of 16 bits use at most the lowest 13 of them and look nearly black here: "
+            "spread their values over the full range"
+        )
+    synthetic = sum(image.synthetic is True for image in result.images)
+    if synthetic:
+        lines.append(
+            f"the metadata table marks {synthetic} of {len(result.images)} images as synthetic; "
+            "they count like real ones"
+        )
+    return lines
+
+
+def _check(result: Scan, tried: int, strict: bool) -> None:
+    if strict and result.unreadable:
+        first = result.unreadable[0]
+        raise SynthaugError(
+            f"{len(result.unreadable)} unreadable files in {str(result.root)!r}, "
+            f"the first: {first.path!r} ({first.reason})",
+            "repair or remove them, or leave --strict out to go on without them",
+        )
+    if not result.images and result.unreadable:
+        first = result.unreadable[0]
+        raise SynthaugError(
+            f"none of the {max(tried, len(result.unreadable))} files in {str(result.root)!r} can be read as an image, "
+            f"the first: {first.path!r} ({first.reason})",
+            "check that they open in an image viewer",
+        )
+    if not result.images:
+        label, reason = next(iter(result.empty.items()), ("", ""))
+        raise SynthaugError(
+            f"{str(result.root)!r} holds no labelled image" + (f": class {label!r}: {reason}" if label else ""),
+            "put the images of each class into a folder of its own, as in DATA/cat/1.png, DATA/dog/1.png",
+        )

@@ -1,0 +1,258 @@
+"""Which files of a folder are labelled images: by folder names, by split folders, or by a metadata table."""
+
+from __future__ import annotations
+
+import os
+import stat
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from synthaug.data.decode import SUFFIXES
+from synthaug.documents import Unreadable
+from synthaug.errors import SynthaugError
+
+Layout = Literal["classes", "splits", "metadata"]
+SplitName = Literal["train", "val", "test"]
+
+SPLIT_FOLDERS: dict[str, SplitName] = {
+    "train": "train", "training": "train",
+    "val": "val", "valid": "val", "validation": "val", "dev": "val",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+TABLES = ("metadata.jsonl", "metadata.csv")
+_EXAMPLE = "put the images of each class into a folder of its own, as in DATA/cat/1.png, DATA/dog/1.png"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An image file with its label, not yet opened; `path` is relative to the root, with forward slashes."""
+
+    path: str
+    label: str
+    split: SplitName | None
+    status: os.stat_result
+    synthetic: bool | None = None
+
+
+@dataclass
+class Found:
+    """What a folder holds, by name only."""
+
+    layout: Layout
+    entries: list[Entry] = field(default_factory=list)
+    unreadable: list[Unreadable] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
+    empty: dict[str, str] = field(default_factory=dict)
+    """class → why there is not one image file in it"""
+
+
+@dataclass
+class Tree:
+    """Every regular file under a folder, by its relative path, and what was left out."""
+
+    root: Path
+    files: dict[str, os.stat_result] = field(default_factory=dict)
+    folders: list[str] = field(default_factory=list)
+    hidden: list[str] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+def check_label(label: str, where: str) -> str:
+    """Return the label in Unicode's composed form (NFC), if it can be the name of a folder.
+
+    Raises:
+        SynthaugError: the label would leave the output folder, or hide in it.
+    """
+    label = unicodedata.normalize("NFC", label.strip())
+    unprintable = any(unicodedata.category(c) in ("Cc", "Cs") for c in label)
+    if label.startswith(".") or "/" in label or "\\" in label or unprintable or not label:
+        raise SynthaugError(
+            f"class name {label!r} in {where} cannot be the name of a folder",
+            "class names may not start with a dot and may not hold slashes or control characters",
+        )
+    if len(label.encode()) > 200:
+        raise SynthaugError(f"class name {label[:40]!r}… in {where} is longer than 200 bytes", "shorten it")
+    return label
+
+
+def walk(root: Path) -> Tree:
+    """List a folder without following symbolic links out of it.
+
+    Raises:
+        SynthaugError: `root` is missing, not a folder, or cannot be read.
+    """
+    if not root.exists():
+        parent = root.parent
+        hint = "check the path" if parent.is_dir() else f"{str(parent)!r} does not exist either; check the path"
+        raise SynthaugError(f"there is no folder {str(root)!r}", hint)
+    if not root.is_dir():
+        raise SynthaugError(f"{str(root)!r} is a file, not a folder of images", "unpack archives first; " + _EXAMPLE)
+    tree = Tree(root.resolve())
+    try:
+        _list(tree, tree.root, "")
+    except OSError as error:
+        raise SynthaugError(
+            f"cannot read the folder {str(root)!r}: {error.strerror}", "check its permissions"
+        ) from error
+    return tree
+
+
+def _list(tree: Tree, folder: Path, prefix: str) -> None:
+    with os.scandir(folder) as entries:
+        ordered = sorted(entries, key=lambda e: e.name)
+    for entry in ordered:
+        path = f"{prefix}{entry.name}"
+        if entry.name.startswith((".", "__MACOSX")) or entry.name in ("Thumbs.db", "desktop.ini"):
+            tree.hidden.append(path + "/" * entry.is_dir(follow_symlinks=False))
+        elif not _is_utf8(path):
+            tree.refused[path.encode("utf-8", "replace").decode()] = "the file name is not valid UTF-8"
+        elif entry.is_symlink():
+            _follow(tree, entry, path)
+        elif entry.is_dir():
+            tree.folders.append(path)
+            try:
+                _list(tree, Path(entry.path), path + "/")
+            except OSError as error:
+                tree.refused[path] = (error.strerror or "cannot be read").lower()
+        elif entry.is_file():
+            tree.files[path] = entry.stat()
+        else:
+            tree.refused[path] = "not a regular file"
+
+
+def _follow(tree: Tree, entry: os.DirEntry[str], path: str) -> None:
+    target = Path(os.path.realpath(entry.path))
+    if not target.is_relative_to(tree.root):
+        tree.refused[path] = "symbolic link out of the folder"
+    elif not target.exists():
+        tree.refused[path] = "broken symbolic link"
+    elif target.is_dir():
+        tree.refused[path] = "symbolic link to a folder"
+    else:
+        status = target.stat()
+        if stat.S_ISREG(status.st_mode):
+            tree.files[path] = status
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def is_image_name(path: str) -> bool:
+    return os.path.splitext(path)[1].lower() in SUFFIXES  # noqa: PTH122 - a Path a file costs more than the listing
+
+
+def by_folders(tree: Tree) -> Found:
+    """Read labels from folder names: `class/**`, or `train|val|test/class/**`.
+
+    A folder called `train` is a split when `val` or `test` stands beside it or when it is alone, and when it holds
+    folders with images; otherwise it is a class of that name.
+
+    Raises:
+        SynthaugError: there is no image, or no class folder.
+    """
+    images = [path for path in tree.files if is_image_name(path)]
+    top = Counter(path.split("/", 1)[0] for path in images if "/" in path)
+    splits = _split_folders(tree, images, top)
+    found = Found("splits" if splits else "classes", ignored=list(tree.hidden))
+    found.unreadable = [Unreadable(path=path, reason=reason) for path, reason in tree.refused.items()]
+    depth = 1 if splits else 0
+    for path, status in tree.files.items():
+        parts = path.split("/")
+        if len(parts) <= depth + 1 or (splits and parts[0] not in splits) or not is_image_name(path):
+            found.ignored.append(path)
+            continue
+        label = check_label(parts[depth], f"the folder {'/'.join(parts[: depth + 1])!r}")
+        found.entries.append(Entry(path, label, splits.get(parts[0]), status))
+    _summarise_ignored(found, tree)
+    _note_empty(found, tree, splits, depth)
+    if not found.entries and not found.empty:
+        _nothing_found(tree, images)
+    return found
+
+
+def _split_folders(tree: Tree, images: list[str], top: Counter[str]) -> dict[str, SplitName]:
+    """Folder → split, or nothing where the folders are classes."""
+    known = {name: SPLIT_FOLDERS[name.lower()] for name in top if name.lower() in SPLIT_FOLDERS}
+    trains = [name for name, split in known.items() if split == "train"]
+    if not trains or (len(known) < 2 and len(top) > 1):
+        return {}
+    holds_classes = any(path.split("/", 1)[0] in trains and path.count("/") >= 2 for path in images)
+    if not holds_classes:
+        if set(top) <= set(known):
+            raise SynthaugError(
+                f"{str(tree.root / trains[0])!r} holds images but no class folders",
+                "put the images of each class into a folder, as in train/cat/1.png, or add train/metadata.csv "
+                "with the columns file_name and label",
+            )
+        return {}
+    if len(set(known.values())) < len(known):
+        twice = sorted(known)
+        raise SynthaugError(f"two folders of {str(tree.root)!r} mean the same split: {', '.join(twice)}", "merge them")
+    return known
+
+
+def _summarise_ignored(found: Found, tree: Tree) -> None:
+    """Show a folder of nothing but ignored files as one line, not as thousands."""
+    used: set[str] = set()
+    for entry in found.entries:
+        parts = entry.path.split("/")
+        used.update("/".join(parts[:i]) for i in range(1, len(parts)))
+    shown: dict[str, None] = {}
+    for path in found.ignored:
+        parts = path.rstrip("/").split("/")
+        outermost = next(("/".join(parts[:i]) for i in range(1, len(parts)) if "/".join(parts[:i]) not in used), None)
+        shown[path if outermost is None else outermost + "/"] = None
+    found.ignored = sorted(shown)
+
+
+def _note_empty(found: Found, tree: Tree, splits: dict[str, SplitName], depth: int) -> None:
+    """Class folders without an image file; a folder that holds other files only is no class but ignored."""
+    labels = {entry.label for entry in found.entries}
+    parents = {path.rsplit("/", 1)[0] for path in [*tree.folders, *tree.files, *tree.refused] if "/" in path}
+    for folder in tree.folders:
+        parts = folder.split("/")
+        if (
+            len(parts) != depth + 1
+            or (splits and splits.get(parts[0]) != "train")
+            or parts[-1].lower() in SPLIT_FOLDERS
+        ):
+            continue
+        if folder not in parents or _only_refused(folder, tree):
+            label = check_label(parts[-1], f"the folder {folder!r}")
+            if label not in labels:
+                found.empty[label] = "its folder is empty" if folder not in parents else "its files cannot be read"
+
+
+def _only_refused(folder: str, tree: Tree) -> bool:
+    inside = folder + "/"
+    refused = folder in tree.refused or any(path.startswith(inside) for path in tree.refused)
+    return refused and not any(path.startswith(inside) for path in tree.files)
+
+
+def _nothing_found(tree: Tree, images: list[str]) -> None:
+    if images:
+        raise SynthaugError(f"{str(tree.root)!r} holds {len(images)} images but no class folders", _EXAMPLE)
+    if tree.files:
+        kinds = Counter(Path(path).suffix.lower() or "no suffix" for path in tree.files)
+        listed = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(4))
+        raise SynthaugError(
+            f"{str(tree.root)!r} holds no image files (found: {listed})", "PNG, JPEG, WebP, BMP, TIFF and GIF are read"
+        )
+    raise SynthaugError(f"{str(tree.root)!r} holds no image files", _EXAMPLE)
+
+
+def tables(tree: Tree) -> Iterator[str]:
+    """Paths of metadata tables: at the root, or at the top of split folders."""
+    for path in tree.files:
+        folder, _, name = path.rpartition("/")
+        if name in TABLES and (not folder or folder.lower() in SPLIT_FOLDERS):
+            yield path

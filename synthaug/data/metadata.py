@@ -1,0 +1,126 @@
+"""Labels from a Hugging Face imagefolder table: `metadata.jsonl` or `metadata.csv` with `file_name` and a label column.
+
+Format: https://huggingface.co/docs/datasets/image_dataset. The tables that `synthaug export` writes are read too;
+their synthetic images are kept and marked.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Any
+
+from synthaug.data.layout import SPLIT_FOLDERS, Entry, Found, Tree, check_label, is_image_name
+from synthaug.documents import Unreadable
+from synthaug.errors import SynthaugError
+
+LABEL_COLUMNS = ("label", "labels", "class", "category", "target", "class_name", "label_name")
+COLUMN_HINT = f"name the label column one of: {', '.join(LABEL_COLUMNS)}"
+
+
+def by_tables(tree: Tree, tables: list[str]) -> Found | None:
+    """Read labels from the metadata tables of a folder.
+
+    Returns:
+        None where no table has a label column and folder names may tell instead.
+
+    Raises:
+        SynthaugError: a table is broken, or a label cannot be the name of a class.
+    """
+    found = Found("metadata", ignored=list(tree.hidden))
+    found.unreadable = [Unreadable(path=path, reason=reason) for path, reason in tree.refused.items()]
+    seen: dict[str, str] = {}
+    for table in tables:
+        rows = list(_rows(tree, table))
+        column = next((c for c in LABEL_COLUMNS if any(c in row for _, row in rows)), None)
+        if column is None:
+            found.ignored.append(table)
+            continue
+        for line, row in rows:
+            _take(tree, table, line, row, column, found, seen)
+    if not seen:
+        return None
+    with_images = {entry.label for entry in found.entries}
+    found.empty = {label: reason for label, reason in found.empty.items() if label not in with_images}
+    listed = set(seen) | set(tables)
+    found.ignored += [path for path in tree.files if path not in listed]
+    return found
+
+
+def _take(
+    tree: Tree, table: str, line: int, row: dict[str, Any], column: str, found: Found, seen: dict[str, str]
+) -> None:
+    where = f"{table} line {line}"
+    name = row.get("file_name")
+    if not isinstance(name, str) or not name.strip():
+        raise SynthaugError(f"{where} has no file_name", "each row names its image, relative to the table's folder")
+    if (path := _inside(table, name.strip())) is None:
+        found.unreadable.append(Unreadable(path=name, reason=f"{where} names a file outside the folder"))
+        return
+    value = row.get(column)
+    if value is None or (isinstance(value, str) and not value.strip()) or isinstance(value, (list, dict, float)):
+        found.ignored.append(f"{path} ({where}: no usable label)")
+        return
+    label = check_label(str(value), where)
+    if path in seen:
+        if seen[path] != label:
+            raise SynthaugError(
+                f"{where} labels {path!r} as {label!r}, an earlier row as {seen[path]!r}", "keep one of the two"
+            )
+        return
+    seen[path] = label
+    if path in tree.refused:
+        return
+    if path not in tree.files:
+        found.unreadable.append(Unreadable(path=path, reason=f"{where} names it, but there is no such file"))
+        found.empty.setdefault(label, "its files are missing")
+        return
+    if not is_image_name(path):
+        found.unreadable.append(Unreadable(path=path, reason="not an image file by its name"))
+        return
+    split = SPLIT_FOLDERS.get(path.split("/", 1)[0].lower()) if "/" in path else None
+    found.entries.append(Entry(path, label, split, tree.files[path], _flag(row.get("synthetic"))))
+
+
+def _inside(table: str, name: str) -> str | None:
+    """The file's path relative to the root, or None where it leads out of it."""
+    relative = PurePosixPath(table).parent / name.replace("\\", "/")
+    if relative.is_absolute() or ".." in relative.parts:
+        return None
+    return str(relative)
+
+
+def _flag(value: Any) -> bool | None:
+    if isinstance(value, str):
+        return {"true": True, "1": True, "false": False, "0": False}.get(value.strip().lower())
+    return bool(value) if isinstance(value, (bool, int)) else None
+
+
+def _rows(tree: Tree, table: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    try:
+        text = (tree.root / table).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise SynthaugError(f"cannot read {table}: {reason}", "write the table as UTF-8") from error
+    if table.endswith(".csv"):
+        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+        try:
+            yield from ((reader.line_num, dict(row)) for row in reader)
+        except csv.Error as error:
+            raise SynthaugError(
+                f"{table} line {reader.line_num} is not valid CSV: {error}", "check its quotes"
+            ) from error
+        return
+    for line, content in enumerate(text.split("\n"), start=1):
+        if not content.strip():
+            continue
+        try:
+            row = json.loads(content)
+        except ValueError as error:
+            raise SynthaugError(f"{table} line {line} is not valid JSON", "write one JSON object a line") from error
+        if not isinstance(row, dict):
+            raise SynthaugError(f"{table} line {line} is not a JSON object", "write one JSON object a line")
+        yield line, row

@@ -1,0 +1,138 @@
+"""How many images each class has, shall have, and must get: `--per-class`, `--strategy`, `--target-class`.
+
+The vocabulary of strategies is imbalanced-learn's (https://imbalanced-learn.org, `sampling_strategy`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from synthaug.errors import SynthaugError, suggest
+
+STRATEGIES = ("all", "not majority", "not minority", "minority", "auto")
+RARE_BELOW = 0.5  # of the mean class size
+
+
+@dataclass(frozen=True)
+class ClassPlan:
+    """One class of a plan: of `have` real images `keep` stay, `generate` synthetic ones come, which makes `want`."""
+
+    label: str
+    have: int
+    want: int
+    keep: int
+    generate: int
+
+
+def rare_classes(counts: Mapping[str, int]) -> list[str]:
+    """The classes to make images of: those smaller than half the mean class, else the smallest one.
+
+    >>> rare_classes({"common": 300, "also": 280, "rare": 25})
+    ['rare']
+    >>> rare_classes({"a": 100, "b": 90})
+    ['b']
+
+    Returns:
+        Names, rarest first; empty only where `counts` is.
+    """
+    if not counts:
+        return []
+    by_size = sorted(counts, key=lambda label: (counts[label], label))
+    limit = RARE_BELOW * sum(counts.values()) / len(counts)
+    return [label for label in by_size if counts[label] < limit] or by_size[:1]
+
+
+def check_targets(targets: str | Sequence[str], counts: Mapping[str, int]) -> list[str]:
+    """Resolve what was given as `--target-class`; "auto", alone, means `rare_classes`.
+
+    Raises:
+        SynthaugError: there is no such class, or none was given.
+    """
+    names = [targets] if isinstance(targets, str) else list(targets)
+    if names == ["auto"] and "auto" not in counts:
+        return rare_classes(counts)
+    if not names:
+        raise SynthaugError("no target class was given", f"give one, or auto; {suggest('', counts)}")
+    for name in names:
+        if name not in counts:
+            raise SynthaugError(f"there is no class {name!r}", suggest(name, counts))
+    return list(dict.fromkeys(names))
+
+
+def plan(
+    counts: Mapping[str, int],
+    *,
+    per_class: int | Mapping[str, int] | None,
+    strategy: str = "all",
+    cap: bool = False,
+    synthetic_only: bool = False,
+) -> dict[str, ClassPlan]:
+    """Work out what each class ends with.
+
+    >>> plan({"cat": 300, "dog": 20}, per_class=100)["dog"]
+    ClassPlan(label='dog', have=20, want=100, keep=20, generate=80)
+
+    Args:
+        counts: class → real training images.
+        per_class: the total of every class that `strategy` picks, or of the classes named; None: the largest class.
+        strategy: `all`; `not majority` (or `auto`): all but the largest; `not minority`: all but the smallest;
+            `minority`: only the smallest. Classes of equal size are picked together. Others stay as they are.
+        cap: a picked class with more real images than its total keeps only that many.
+        synthetic_only: no real image is kept, the whole total is generated, and classes not picked get nothing.
+
+    Raises:
+        SynthaugError: a total below 1, an unknown class or strategy, or options that contradict each other.
+    """
+    if strategy not in STRATEGIES:
+        raise SynthaugError(f"there is no strategy {strategy!r}", suggest(strategy, STRATEGIES))
+    if not counts:
+        raise SynthaugError("there is no class to plan for", "give a folder with at least two classes")
+    if cap and synthetic_only:
+        raise SynthaugError(
+            "--cap and --synthetic-only contradict each other", "without real images there is nothing to cap"
+        )
+    totals = _totals(counts, per_class, strategy)
+    plans = {}
+    for label, have in counts.items():
+        total = totals.get(label)
+        if synthetic_only:
+            keep, generate = 0, total or 0
+        elif total is None:
+            keep, generate = have, 0
+        else:
+            keep, generate = min(have, total) if cap else have, max(0, total - have)
+        plans[label] = ClassPlan(label, have, keep + generate, keep, generate)
+    return plans
+
+
+def _totals(counts: Mapping[str, int], per_class: int | Mapping[str, int] | None, strategy: str) -> dict[str, int]:
+    """Class → asked total, for the classes that take part."""
+    if isinstance(per_class, Mapping):
+        if strategy not in ("all", "auto"):
+            raise SynthaugError(
+                f"totals for single classes and the strategy {strategy!r} contradict each other",
+                "give one number with a strategy, or leave the strategy out",
+            )
+        for label, total in per_class.items():
+            if label not in counts:
+                raise SynthaugError(f"there is no class {label!r}", suggest(label, counts))
+            _check_total(total, f"the total of class {label!r}")
+        return dict(per_class)
+    largest, smallest = max(counts.values()), min(counts.values())
+    total = largest if per_class is None else per_class
+    _check_total(total, "the total per class")
+    return {label: total for label, count in counts.items() if _picks(strategy, count, smallest, largest)}
+
+
+def _picks(strategy: str, count: int, smallest: int, largest: int) -> bool:
+    if strategy in ("not majority", "auto"):
+        return count < largest
+    if strategy == "not minority":
+        return count > smallest
+    return count == smallest if strategy == "minority" else True
+
+
+def _check_total(total: int, what: str) -> None:
+    if isinstance(total, bool) or not isinstance(total, int) or total < 1:
+        raise SynthaugError(f"{what} is {total!r}", "give a whole number of at least 1")

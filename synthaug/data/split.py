@@ -1,0 +1,310 @@
+"""A leak-free split into train, val and test, made before anything learns (DESIGN §6.1).
+
+What belongs together stays together: equal pixels, near-duplicates, and images of one `group_by` group. A folder that
+comes with train, val or test keeps them; what crosses such given borders is reported, not moved.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthaug.config import DataConfig
+from synthaug.data.decode import open_image
+from synthaug.data.duplicates import join, near_duplicate_components, thumbnail
+from synthaug.data.folder import Scan
+from synthaug.data.layout import SplitName
+from synthaug.errors import SynthaugError
+from synthaug.files import write_text
+
+SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
+MIN_TRAIN = 2
+_COLUMNS = ["path", "pixel_sha256", "label", "group", "split"]
+
+
+@dataclass(frozen=True, slots=True)
+class SplitRow:
+    """One image and its side. Rows with equal `group` were never separated by `split` (see `Split.warnings`)."""
+
+    path: str
+    pixel_sha256: str
+    label: str
+    group: str
+    split: SplitName
+
+
+@dataclass
+class Split:
+    """Who is in train, val and test; rows are in the order of `path`. `warnings` are not stored in the file."""
+
+    rows: list[SplitRow]
+    warnings: list[str] = field(default_factory=list)
+
+    def of(self, name: SplitName) -> list[SplitRow]:
+        return [row for row in self.rows if row.split == name]
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Split → class → images; every split has every class."""
+        labels = sorted({row.label for row in self.rows})
+        tally = Counter((row.split, row.label) for row in self.rows)
+        return {name: {label: tally[name, label] for label in labels} for name in SPLITS}
+
+    def write(self, path: Path) -> None:
+        """Write `split.csv`: path, pixel hash, class, group, split."""
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(_COLUMNS)
+        writer.writerows((r.path, r.pixel_sha256, r.label, r.group, r.split) for r in self.rows)
+        write_text(path, text.getvalue())
+
+    @classmethod
+    def read(cls, path: Path) -> Split:
+        """Read what `write` wrote.
+
+        Raises:
+            SynthaugError: missing, or not such a file.
+        """
+        hint = "give a run that `synthaug fit` made, unchanged"
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SynthaugError(f"cannot read {str(path)!r}", hint) from error
+        rows = []
+        reader = csv.reader(io.StringIO(text, newline=""))
+        if next(reader, None) != _COLUMNS:
+            raise SynthaugError(f"{str(path)!r} does not start with the columns {', '.join(_COLUMNS)}", hint)
+        for cells in reader:
+            side = next((name for name in SPLITS if cells[-1:] == [name]), None)
+            if len(cells) != len(_COLUMNS) or side is None:
+                raise SynthaugError(f"{str(path)!r} line {reader.line_num} is not a row of a split", hint)
+            rows.append(SplitRow(cells[0], cells[1], cells[2], cells[3], side))
+        return cls(rows)
+
+
+def near_duplicate_groups(scan: Scan) -> list[list[int]]:
+    """Groups of indices into `scan.images` that look alike; images with equal pixels are among them.
+
+    Returns:
+        Groups of at least two, each in ascending order, ordered by their first index.
+    """
+    return _members(_alike(scan), at_least=2)
+
+
+def _alike(scan: Scan) -> NDArray[np.intp]:
+    """Component of each image under equal pixels and confirmed near-duplicate pairs."""
+    first_with: dict[str, int] = {}
+    exact = np.array([first_with.setdefault(image.pixel_sha256, k) for k, image in enumerate(scan.images)], np.intp)
+    if scan.thumbnails is None:
+        small = np.stack([thumbnail(open_image(scan.root / image.path)) for image in scan.images])
+    else:
+        small = scan.thumbnails
+    distinct = np.unique(exact)
+    component = np.arange(len(exact))
+    component[distinct] = distinct[near_duplicate_components(small[distinct])]
+    return component[exact]
+
+
+def _members(component: NDArray[np.intp], at_least: int = 1) -> list[list[int]]:
+    members: dict[int, list[int]] = defaultdict(list)
+    for index, number in enumerate(component.tolist()):
+        members[number].append(index)
+    return [group for group in members.values() if len(group) >= at_least]
+
+
+def split(scan: Scan, config: DataConfig, seed: int) -> Split:
+    """Divide the images of a scan, stratified by class, without ever dividing a group.
+
+    Without given splits every class gives `test_fraction` of its images to test and `val_fraction` of the rest to
+    val; a class left with fewer than `min_images_for_val` gives none to val, and every class keeps two images for
+    training. Where a folder has train and test, val is carved from train, and the other way round.
+
+    Args:
+        scan: the images.
+        config: fractions.
+        seed: the only source of chance.
+
+    Raises:
+        SynthaugError: the folder has val or test but no train.
+    """
+    given = {image.split for image in scan.images if image.split is not None}
+    if given and "train" not in given:
+        raise SynthaugError(
+            f"{str(scan.root)!r} holds {' and '.join(sorted(given))} but no train",
+            "give the folder above it, or a folder of class folders",
+        )
+    component = _together(scan)
+    groups = _members(component)
+    fixed: dict[int, SplitName] = {
+        k: image.split for k, image in enumerate(scan.images) if image.split is not None and image.split != "train"
+    }
+    movable = [group for group in groups if not any(k in fixed for k in group)]
+    moved: dict[int, SplitName] = {}
+    rng = np.random.default_rng([seed, 0x5E11])
+    labels = [image.label for image in scan.images]
+    remaining = movable
+    for name in ("test", "val"):
+        if name in given:
+            continue
+        pool = Counter(labels[k] for group in remaining for k in group)
+        all_train = Counter(labels[k] for k in range(len(labels)) if k not in fixed and k not in moved)
+        wanted = {label: _wanted(all_train[label], name, config) for label in pool}
+        taken = _draw(remaining, labels, wanted, all_train, rng)
+        moved.update({k: name for group in taken for k in group})
+        chosen = {group[0] for group in taken}
+        remaining = [group for group in remaining if group[0] not in chosen]
+    names = _group_names(scan, groups)
+    rows = [
+        SplitRow(image.path, image.pixel_sha256, image.label, names[k], fixed.get(k) or moved.get(k) or "train")
+        for k, image in enumerate(scan.images)
+    ]
+    result = Split(sorted(rows, key=lambda row: row.path))
+    result.warnings = _warnings(result, scan)
+    return result
+
+
+def _wanted(images: int, name: str, config: DataConfig) -> int:
+    """How many of a class's `images` go to test, or to val."""
+    if name == "val":
+        enough = images >= config.min_images_for_val and config.val_fraction > 0
+        return min(max(1, round(config.val_fraction * images)), images - MIN_TRAIN) if enough else 0
+    if config.test_fraction == 0 or images <= MIN_TRAIN:
+        return 0
+    return min(max(1, round(config.test_fraction * images)), images - MIN_TRAIN)
+
+
+def _draw(
+    groups: Sequence[list[int]],
+    labels: Sequence[str],
+    wanted: dict[str, int],
+    available: Counter[str],
+    rng: np.random.Generator,
+) -> list[list[int]]:
+    """Choose whole groups that add up to `wanted` images a class, or come closest from below.
+
+    A class whose groups are all too large gives its smallest one all the same, as long as it keeps enough to train
+    on: one group too many is better than a class that nothing can be said about.
+    """
+    left = dict(wanted)
+    chosen: list[list[int]] = []
+    passed: list[tuple[list[int], Counter[str]]] = []
+    for position in rng.permutation(len(groups)).tolist():
+        tally = Counter(labels[k] for k in groups[position])
+        if all(count <= left[label] for label, count in tally.items()):
+            chosen.append(groups[position])
+            for label, count in tally.items():
+                left[label] -= count
+        else:
+            passed.append((groups[position], tally))
+    kept = Counter(available)
+    for group in chosen:
+        kept.subtract(labels[k] for k in group)
+    for label in sorted(wanted):
+        if wanted[label] == 0 or left[label] < wanted[label]:
+            continue
+        fits = [
+            (len(group), position)
+            for position, (group, tally) in enumerate(passed)
+            if label in tally and all(kept[other] - n >= max(MIN_TRAIN, kept[other] // 2) for other, n in tally.items())
+        ]
+        if fits:
+            group, tally = passed.pop(min(fits)[1])
+            chosen.append(group)
+            kept.subtract(tally)
+            for other, count in tally.items():
+                left[other] -= count
+    return chosen
+
+
+def _together(scan: Scan) -> NDArray[np.intp]:
+    """Component of each image under everything that must not be divided."""
+    component = _alike(scan)
+    first_of: dict[str, int] = {}
+    pairs = [(k, first_of.setdefault(image.group, k)) for k, image in enumerate(scan.images) if image.group is not None]
+    if pairs:
+        first, second = np.array(pairs, np.intp).T
+        component = join(component, first, second)
+    return component
+
+
+def _group_names(scan: Scan, groups: Iterable[list[int]]) -> list[str]:
+    """A name for each image's group: the user's where there is one, else the start of a pixel hash."""
+    names = [""] * len(scan.images)
+    for group in groups:
+        own = sorted({name for k in group if (name := scan.images[k].group) is not None})
+        name = "+".join(own) if own else min(scan.images[k].pixel_sha256 for k in group)[:16]
+        for k in group:
+            names[k] = name
+    return names
+
+
+def _warnings(result: Split, scan: Scan) -> list[str]:
+    lines = []
+    sides: dict[str, set[str]] = defaultdict(set)
+    pixels: dict[str, set[str]] = defaultdict(set)
+    labels_of: dict[str, set[str]] = defaultdict(set)
+    for row in result.rows:
+        sides[row.group].add(row.split)
+        pixels[row.pixel_sha256].add(row.split)
+        labels_of[row.pixel_sha256].add(row.label)
+    for side in ("test", "val"):
+        equal = [r for r in result.of(side) if "train" in pixels[r.pixel_sha256]]
+        alike = [r for r in result.of(side) if "train" in sides[r.group] and "train" not in pixels[r.pixel_sha256]]
+        if equal:
+            lines.append(
+                f"{len(equal)} {side} images have the same pixels as a training image, such as {equal[0].path!r}"
+            )
+        if alike:
+            lines.append(
+                f"{len(alike)} {side} images look like, or share a group with, a training image, "
+                f"such as {alike[0].path!r}"
+            )
+    double = sum(len(labels) > 1 for labels in labels_of.values())
+    if double:
+        lines.append(f"{double} pictures stand in more than one class")
+    counts = result.counts()
+    without = [label for label, count in counts["test"].items() if count == 0]
+    if without:
+        lines.append(f"no test image for {_listed(without)}: too few images, or they cannot be divided")
+    return lines
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:8])
+    return shown + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+
+
+def check_trainable(scan: Scan, split: Split) -> None:
+    """Refuse what no class-conditional generator can be trained on.
+
+    Raises:
+        SynthaugError: fewer than two classes, a class without a readable image, or one with fewer than two training
+            images; all such classes are named at once.
+    """
+    if scan.empty:
+        listed = "; ".join(f"{label!r}: {reason}" for label, reason in list(scan.empty.items())[:8])
+        raise SynthaugError(
+            f"{len(scan.empty)} of {len(scan.empty) + len(scan.classes)} classes have no readable image: {listed}",
+            "add images to the class, or remove its folder",
+        )
+    if len(scan.classes) < 2:
+        raise SynthaugError(
+            f"{str(scan.root)!r} holds one class only: {scan.classes[0]!r}"
+            if scan.classes
+            else f"{str(scan.root)!r} holds no class",
+            "at least two classes are needed: put the images of each into a folder of its own",
+        )
+    train = split.counts()["train"]
+    few = {label: train.get(label, 0) for label in scan.classes if train.get(label, 0) < MIN_TRAIN}
+    if few:
+        listed = ", ".join(f"{label!r} has {count}" for label, count in few.items())
+        raise SynthaugError(
+            f"too few training images: {listed}",
+            f"each class needs at least {MIN_TRAIN} images to train on; add some or remove the class",
+        )

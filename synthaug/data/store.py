@@ -1,0 +1,88 @@
+"""The place for what can be made again: scan results and decoded images, with a cap on its size."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from pathlib import Path
+
+from synthaug.errors import SynthaugError
+
+DEFAULT_CAP_GIB = 20.0
+ARRAYS = "decoded-images"
+SCANS = "scan-results"
+_OURS = re.compile(r"[0-9a-f]{64}\.(npy|json)")
+
+
+def cache_root(cache: Path | None = None) -> Path:
+    """`cache`, else `$SYNTHAUG_CACHE`, else `$XDG_CACHE_HOME/synthaug`, else `~/.cache/synthaug`."""
+    if cache is not None:
+        return cache.expanduser()
+    if own := os.environ.get("SYNTHAUG_CACHE"):
+        return Path(own).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base and Path(base).is_absolute() else Path("~/.cache").expanduser()) / "synthaug"
+
+
+def outside(root: Path, cache: Path) -> Path:
+    """Return `cache` unless it lies in the data folder `root`, into which nothing is ever written.
+
+    Raises:
+        SynthaugError: it does.
+    """
+    if cache.resolve().is_relative_to(root.resolve()):
+        raise SynthaugError(
+            f"the cache {str(cache)!r} lies inside the data folder", "choose another place with --cache"
+        )
+    return cache
+
+
+def cap_bytes() -> int:
+    """How much the cache may hold: `$SYNTHAUG_CACHE_GB` (GiB), or 20 GiB.
+
+    Raises:
+        SynthaugError: the variable is not a number of at least 0.
+    """
+    text = os.environ.get("SYNTHAUG_CACHE_GB")
+    try:
+        size = DEFAULT_CAP_GIB if not text else float(text)
+        if not 0 <= size < float("inf"):
+            raise ValueError(size)
+    except ValueError as error:
+        raise SynthaugError(f"SYNTHAUG_CACHE_GB={text!r} is not a size", "give a number of GiB, such as 20") from error
+    return int(size * (1 << 30))
+
+
+def touch(path: Path) -> None:
+    """Note that `path` was used now; the least recently used files are evicted first."""
+    with contextlib.suppress(OSError):
+        os.utime(path)
+
+
+def make_room(root: Path, needed: int) -> bool:
+    """Delete the least recently used files under `root` until `needed` bytes fit under the cap.
+
+    A file that another process has mapped stays valid for that process (POSIX keeps it until the last user is gone).
+
+    Returns:
+        False where `needed` alone is more than the cap; nothing is deleted then.
+    """
+    cap = cap_bytes()
+    if needed > cap:
+        return False
+    found: list[tuple[float, int, Path]] = []
+    for folder in (root / ARRAYS, root / SCANS):
+        for path in folder.iterdir() if folder.is_dir() else ():
+            with contextlib.suppress(OSError):
+                if _OURS.fullmatch(path.name):  # never a file that the user keeps in the same folder
+                    status = path.stat()
+                    found.append((status.st_mtime, status.st_size, path))
+    total = sum(size for _, size, _ in found)
+    for _, size, path in sorted(found):
+        if total + needed <= cap:
+            break
+        with contextlib.suppress(OSError):
+            path.unlink()
+            total -= size
+    return True
