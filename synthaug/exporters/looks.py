@@ -1,0 +1,213 @@
+"""No giveaway: a synthetic image is dressed in the size, colour mode, file format and quality of a real one.
+
+The look of each real training image of a class is read from its file. Each synthetic image of the class draws one of
+these looks, so that all that a file reveals about itself is distributed over synthetic images as it is over real ones.
+What the fit did to bring real images to the generator's square (`pad`, `crop`, `stretch`) is undone: resizing the
+result by the fit's own path gives the generator's image back, up to resampling.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, JpegImagePlugin
+from pydantic import BaseModel, ConfigDict
+
+from synthaug.config import Fit
+from synthaug.exporters.provenance import save_marked
+
+Tables = dict[str, list[list[int]]]  # key → JPEG quantisation tables
+
+_QUANTISED = 0.5  # a bar ends where this share of a row differs from the bar's colour
+_TOLERANCE = 24  # grey levels by which a generated bar may stray from one colour
+_WRITTEN_AS = {"MPO": "JPEG", "DIB": "BMP"}
+_OPTIONS_OF_TIFF = ("raw", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits")
+
+
+class Look(BaseModel):
+    """What the file of one real image is like; width and height are those of the upright image."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    width: int
+    height: int
+    mode: str
+    format: str
+    suffix: str
+    colours: int | None = None  # of a palette
+    tables: str | None = None  # key of the JPEG quantisation tables
+    subsampling: int | None = None
+    progressive: bool = False
+    quality: int | None = None  # of a lossy WebP
+    compression: str | None = None  # of a TIFF
+
+
+def read_look(data: bytes, suffix: str, tables: Tables) -> Look:
+    """The look of an image file's contents; new JPEG tables are added to `tables`."""
+    with Image.open(io.BytesIO(data)) as image:
+        width, height = image.size
+        if image.getexif().get(0x0112, 1) in (5, 6, 7, 8):  # Orientation: lies on its side
+            width, height = height, width
+        kind = _WRITTEN_AS.get(image.format or "", image.format or "PNG")
+        details: dict[str, Any] = {}
+        if kind == "JPEG":
+            quantisation = [list(table) for _, table in sorted(getattr(image, "quantization", {}).items())]
+            if quantisation:
+                key = hashlib.sha256(repr(quantisation).encode()).hexdigest()[:12]
+                tables[key] = quantisation
+                details["tables"] = key
+            subsampling = JpegImagePlugin.get_sampling(image)
+            details["subsampling"] = subsampling if subsampling >= 0 else None
+            details["progressive"] = bool(image.info.get("progressive"))
+        elif kind == "WEBP" and b"VP8L" not in data[:64]:
+            details["quality"] = _webp_quality(image, len(data))
+        elif kind == "TIFF":
+            compression = str(image.info.get("compression", "raw"))
+            details["compression"] = compression if compression in _OPTIONS_OF_TIFF else "tiff_adobe_deflate"
+        if image.mode in ("P", "PA"):
+            details["colours"] = max(2, min(256, len(image.getcolors(256) or range(256))))
+        return Look(width=width, height=height, mode=image.mode, format=kind, suffix=suffix, **details)
+
+
+def _webp_quality(image: Image.Image, size: int) -> int:
+    """The quality at which a small version compresses like the file: WebP does not store it.
+
+    Decoded pixels compress further than the original did, so this errs by a few points towards a higher quality.
+    """
+    plain = image.convert("RGB")
+    low, high = 1, 100
+    while low < high:
+        middle = (low + high) // 2
+        buffer = io.BytesIO()
+        plain.save(buffer, "WEBP", quality=middle)
+        if len(buffer.getvalue()) < size:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def choose_look(looks: Sequence[Look], pixels: NDArray[np.uint8], fit: Fit, draw: int) -> int:
+    """Which look a synthetic image [C, H, W] takes; `draw` is the image's own random number.
+
+    Where the fit padded images of several aspects, the generator paints the bars too, and the image decides: plain
+    bars across a full picture are taken off as they are, and a plain background leaves the choice to `draw`.
+    """
+    resolution = pixels.shape[-1]
+    if fit == "pad":
+        bars = np.asarray([_bars(look, resolution) for look in looks])
+        if len(np.unique(bars, axis=0)) > 1:
+            found, certain = _find_bars(pixels)
+            if certain:
+                distance = np.abs(bars - found).sum(axis=1)
+                fitting = np.flatnonzero(distance == distance.min())
+            else:
+                fitting = np.flatnonzero((bars <= found).all(axis=1))
+            if len(fitting):
+                return int(fitting[draw % len(fitting)])
+    return draw % len(looks)
+
+
+def _inner(look: Look, resolution: int) -> tuple[int, int]:
+    scale = resolution / max(look.width, look.height)
+    return max(1, round(look.width * scale)), max(1, round(look.height * scale))
+
+
+def _bars(look: Look, resolution: int) -> tuple[int, int]:
+    """Width of the bars left and right, and height of those above and below."""
+    width, height = _inner(look, resolution)
+    return (resolution - width) // 2, (resolution - height) // 2
+
+
+def _find_bars(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.int64], bool]:
+    """Plain bars (left and right, above and below) of an image, and whether a full picture lies between them."""
+    found, certain = [0, 0], False
+    for position, image in enumerate((pixels.transpose(0, 2, 1), pixels)):
+        lines = image.transpose(1, 2, 0).astype(np.int16)  # [side, other side, C]
+        colour = np.median(np.concatenate([lines[0], lines[-1]]), axis=0)
+        strays = (np.abs(lines - colour).max(axis=-1) > _TOLERANCE).mean(axis=1)
+        plain = np.minimum(strays, 1) <= 0.05
+        both = plain & plain[::-1]
+        half = len(lines) // 2
+        width = int(np.argmin(both[:half])) if not both[:half].all() else half
+        found[position] = width
+        if 0 < width < half and max(strays[width], strays[-1 - width]) > _QUANTISED:
+            certain = True
+    return np.asarray(found), certain
+
+
+def dress(pixels: NDArray[np.uint8], look: Look, fit: Fit) -> Image.Image:
+    """Turn a generator's image [C, H, W] into an image of a look's size and mode, undoing the fit.
+
+    `pad`: the bars are cut off. `stretch`: it is stretched back. `crop`: what was cut off is not known; the sides are
+    filled by reflection, so that cropping again gives the generator's image.
+    """
+    image = Image.fromarray(pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0)))
+    size = (look.width, look.height)
+    if fit == "crop":
+        side = min(size)
+        image = _sample(image, (side, side), (0, 0, *image.size))
+        if look.width != look.height:
+            image = _reflect(image, size)
+    elif fit == "pad":
+        width, height = _inner(look, image.width)
+        left, top = (image.width - width) // 2, (image.height - height) // 2
+        image = _sample(image, size, (left, top, left + width, top + height))
+    else:
+        image = _sample(image, size, (0, 0, *image.size))
+    return _to_mode(image, look)
+
+
+def _sample(image: Image.Image, size: tuple[int, int], box: tuple[int, int, int, int]) -> Image.Image:
+    if image.size == size and box == (0, 0, *size):
+        return image
+    shrinks = box[2] - box[0] > size[0] or box[3] - box[1] > size[1]
+    return image.resize(size, Image.Resampling.LANCZOS if shrinks else Image.Resampling.BICUBIC, box=box)
+
+
+def _reflect(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    array = np.asarray(image)
+    extra = (size[1] - image.height, size[0] - image.width)
+    pads = [(e // 2, e - e // 2) for e in extra] + [(0, 0)] * (array.ndim - 2)
+    return Image.fromarray(np.pad(array, pads, mode="symmetric"))
+
+
+def _to_mode(image: Image.Image, look: Look) -> Image.Image:
+    mode = look.mode
+    if mode == image.mode:
+        return image
+    if mode in ("RGB", "L", "RGBA", "LA", "CMYK", "YCbCr"):
+        return image.convert(mode)  # transparency cannot be known: synthetic images are opaque
+    if mode in ("P", "PA"):
+        return image.convert("RGB").quantize(look.colours or 256, dither=Image.Dither.NONE)
+    if mode == "1":
+        return image.convert("L").point(lambda level: 255 if level >= 128 else 0).convert("1", dither=Image.Dither.NONE)
+    if mode.startswith("I"):
+        return Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257)
+    return image.convert("L" if mode == "F" else "RGB")
+
+
+def encode(image: Image.Image, look: Look, tables: Tables) -> bytes:
+    """The file of a dressed image, marked as synthetic; equal for equal arguments."""
+    options: dict[str, Any] = {}
+    if look.format == "JPEG":
+        options = {"progressive": look.progressive, "optimize": look.progressive}
+        if look.tables is not None:
+            options["qtables"] = [list(table) for table in tables[look.tables]]
+        if look.subsampling is not None and image.mode == "RGB":
+            options["subsampling"] = look.subsampling
+    elif look.format == "WEBP":
+        options = {"lossless": True} if look.quality is None else {"quality": look.quality}
+    elif look.format == "TIFF":
+        options = {"compression": None if look.compression in (None, "raw") else look.compression}
+    return save_marked(image, look.format, **options)
+
+
+def plain_look(resolution: int, channels: int) -> Look:
+    """A PNG as the generator makes it."""
+    return Look(width=resolution, height=resolution, mode="L" if channels == 1 else "RGB", format="PNG", suffix=".png")

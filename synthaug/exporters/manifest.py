@@ -1,0 +1,250 @@
+"""What lies beside the images: `manifest.json`, the rows of `metadata.jsonl`, and the dataset card.
+
+Nothing here holds a time or a speed: an export that was interrupted and continued is the same folder, byte for byte.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+import synthaug
+from synthaug.documents import Document, ExportDocument
+from synthaug.errors import SynthaugError
+from synthaug.exporters.looks import Look, Tables
+
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+METADATA = "metadata.jsonl"
+
+
+class RunReference(Document):
+    """The run that the images come from."""
+
+    name: str
+    path: str
+    seed: int
+    checkpoint: str
+    checkpoint_sha256: str
+    kimg: float
+
+
+class SourceData(Document):
+    """The real images that the run was trained on."""
+
+    name: str
+    fingerprint: str
+
+
+class GateReport(Document):
+    """How candidates were judged; limits per class are what `gate` in the metadata is compared with."""
+
+    features: str | None = Field(None, description="name and hash of the feature net that measured distances")
+    limits: dict[str, dict[str, float]]
+
+
+class Manifest(Document):
+    """`manifest.json` at the root of an export."""
+
+    format_version: Literal[1] = 1
+    tool: Literal["synthaug"] = "synthaug"
+    tool_version: str = synthaug.__version__
+    export: ExportDocument
+    format: str
+    size: Literal["native", "model"]
+    synthetic_only: bool
+    seed: int = Field(description="image i of class c is made from (seed, c, i)")
+    run: RunReference
+    data: SourceData
+    classes: list[str]
+    targets: list[str]
+    heldout: dict[str, dict[str, int]] = Field(description="val and test → class → real images")
+    gates: GateReport | None
+    device: str
+    config: dict[str, Any] = Field(description="the run's resolved configuration")
+    looks: dict[str, list[Look]] = Field(description="class → what its real files are like, drawn for synthetic ones")
+    quantisation: Tables
+    warnings: list[str]
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a `manifest.json`.
+
+    Raises:
+        SynthaugError: it is missing, no manifest of this tool, or of a later version.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SynthaugError(f"cannot read the manifest {str(path)!r}: {_reason(error)}", "give the manifest.json of an export") from error
+    if not isinstance(document, dict) or document.get("tool") != "synthaug":
+        raise SynthaugError(f"{str(path)!r} is no manifest of a synthaug export", "give the manifest.json of an export")
+    if document.get("format_version") != FORMAT_VERSION:
+        raise SynthaugError(
+            f"{str(path)!r} has format version {document.get('format_version')!r}, this synthaug reads {FORMAT_VERSION}",
+            f"use synthaug {document.get('tool_version', 'of its time')}",
+        )
+    try:
+        return Manifest.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise SynthaugError(f"the manifest {str(path)!r} is damaged: {where}: {first['msg']}", "export again") from error
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror or "cannot be read").lower() if isinstance(error, OSError) else "it is not valid JSON"
+
+
+def is_export(folder: Path) -> bool:
+    """Whether a folder is a finished export of this tool, of any version."""
+    try:
+        document = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(document, dict) and document.get("tool") == "synthaug"
+
+
+def real_row(
+    *, file_name: str, label: str, class_index: int, look: Look, sha256: str, pixel_sha256: str, origin_path: str
+) -> dict[str, Any]:
+    """A row of `metadata.jsonl` for a real image; `file_name` is relative to the metadata file."""
+    return {
+        "file_name": file_name,
+        "label": label,
+        "synthetic": False,
+        "width": look.width,
+        "height": look.height,
+        "sha256": sha256,
+        "pixel_sha256": pixel_sha256,
+        "seed": None,
+        "sample_index": None,
+        "class_index": class_index,
+        "checkpoint_sha256": None,
+        "look": None,
+        "origin_path": origin_path,
+        "gate": None,
+    }
+
+
+def synthetic_row(
+    *,
+    file_name: str,
+    label: str,
+    class_index: int,
+    width: int,
+    height: int,
+    sha256: str,
+    pixel_sha256: str,
+    seed: int,
+    sample_index: int,
+    checkpoint_sha256: str,
+    look: int,
+    gate: Mapping[str, Any],
+) -> dict[str, Any]:
+    """A row of `metadata.jsonl` for a synthetic image; `pixel_sha256` is of the file's decoded pixels."""
+    return {
+        "file_name": file_name,
+        "label": label,
+        "synthetic": True,
+        "width": width,
+        "height": height,
+        "sha256": sha256,
+        "pixel_sha256": pixel_sha256,
+        "seed": seed,
+        "sample_index": sample_index,
+        "class_index": class_index,
+        "checkpoint_sha256": checkpoint_sha256,
+        "look": look,
+        "origin_path": None,
+        "gate": dict(gate),
+    }
+
+
+def dump_row(row: Mapping[str, Any]) -> str:
+    return json.dumps(row, ensure_ascii=False, allow_nan=False)
+
+
+def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows of a `metadata.jsonl` with their numbers, from 0.
+
+    Raises:
+        SynthaugError: the file is missing, or a line is no row.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file):
+                row = json.loads(line)
+                if not isinstance(row, dict):
+                    raise ValueError
+                yield number, row
+    except OSError as error:
+        raise SynthaugError(f"cannot read {str(path)!r}: {_reason(error)}", "give the manifest.json of a complete export") from error
+    except ValueError as error:
+        raise SynthaugError(f"{str(path)!r} is damaged", "export again") from error
+
+
+def card(manifest: Manifest) -> str:
+    """The dataset card, `README.md`, with Hugging Face's header."""
+    total = sum(c.real + c.synthetic for c in manifest.export.per_class.values())
+    bounds = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+    size = next((name for bound, name in bounds if total < bound), "1M<n<10M")
+    rows = "\n".join(
+        f"| {_cell(label)} | {c.asked} | {c.real} | {c.synthetic} | {', '.join(f'{r} {n}' for r, n in c.rejected.items()) or '–'} |"
+        for label, c in manifest.export.per_class.items()
+    )
+    gates = "All candidates were accepted: the gates were switched off."
+    if manifest.gates is not None:
+        gates = (
+            "Candidates were turned away where a classifier trained on real images did not take them for their class, "
+            "where they copy a training image, and where they repeat each other; `gate` in the metadata has the measurements."
+        )
+    warnings = "".join(f"\n> **Note** {warning}\n" for warning in manifest.warnings)
+    heldout = ""
+    if manifest.heldout:
+        heldout = f"\nThe real images held out from training are in {' and '.join(f'`{name}/`' for name in manifest.heldout)}.\n"
+    return f"""---
+pretty_name: {json.dumps(manifest.data.name + ", with synthetic images", ensure_ascii=False)}
+task_categories:
+- image-classification
+size_categories:
+- {size}
+tags:
+- synthetic
+- synthaug
+---
+
+# {_cell(manifest.data.name)}, with synthetic images
+
+Real images and images made by a generative adversarial network, for training a classifier.
+The column `synthetic` of `train/metadata.jsonl` tells them apart, and each synthetic file carries IPTC
+`DigitalSourceType` `trainedAlgorithmicMedia` in its XMP metadata. Judge classifiers on real images only.
+
+| class | asked | real | synthetic | turned away |
+|---|---:|---:|---:|---|
+{rows}
+{warnings}{heldout}
+## How it was made
+
+synthaug {manifest.tool_version}, run `{manifest.run.name}`, checkpoint `{manifest.run.checkpoint}` ({manifest.run.kimg:g} kimg),
+generator SHA-256 `{manifest.run.checkpoint_sha256}`, seed {manifest.seed}. {gates}
+The generator saw the real training images only, never those held out. `synthaug regenerate manifest.json --verify` makes
+each synthetic image again and compares its pixels.
+
+## How to read it
+
+```python
+torchvision.datasets.ImageFolder("train")
+datasets.load_dataset("imagefolder", data_dir=".")
+```
+
+The licence of the real images holds for them here too; it is not known to the tool that wrote this card.
+"""
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;")

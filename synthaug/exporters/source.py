@@ -1,0 +1,69 @@
+"""Real images of a run's split: located inside the data folder, checked against the split, read once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from synthaug.data.decode import decode, pixel_sha256, quiet_decoding
+from synthaug.data.split import SplitRow
+from synthaug.errors import SynthaugError
+from synthaug.exporters.looks import Look, Tables, read_look
+from synthaug.progress import Task
+
+_BATCH = 256
+
+
+@dataclass(frozen=True)
+class RealImage:
+    """One verified real image: where it is, what its file is like, and the file's hash."""
+
+    row: SplitRow
+    path: Path
+    look: Look
+    sha256: str
+
+
+def locate(root: Path, row: SplitRow) -> Path:
+    """Where a split's image is.
+
+    Raises:
+        SynthaugError: its path leaves the data folder, or there is no such file.
+    """
+    path = (root / row.path).resolve()
+    if not path.is_relative_to(root.resolve()):
+        raise SynthaugError(f"the image {row.path!r} of the run's split is outside of {str(root)!r}", "train again on a folder of your own")
+    if not path.is_file():
+        raise SynthaugError(
+            f"the image {row.path!r} is missing from {str(root)!r} since the run was trained",
+            "put it back, or train again: synthaug fit DATA",
+        )
+    return path
+
+
+def read(root: Path, rows: Sequence[SplitRow], tables: Tables, task: Task, threads: int) -> Iterator[RealImage]:
+    """Read and check the images of `rows` in their order; JPEG tables found are added to `tables`.
+
+    Raises:
+        SynthaugError: an image is missing, unreadable, or has other pixels than when the run was trained.
+    """
+
+    def one(row: SplitRow) -> RealImage:
+        path = locate(root, row)
+        data = path.read_bytes()
+        upright, _, _ = decode(path)
+        if pixel_sha256(upright) != row.pixel_sha256:
+            raise SynthaugError(
+                f"the image {str(path)!r} has other pixels than when the run was trained",
+                "restore the file, or train again: synthaug fit DATA",
+            )
+        return RealImage(row, path, read_look(data, path.suffix, tables), hashlib.sha256(data).hexdigest())
+
+    with quiet_decoding(), ThreadPoolExecutor(threads) as pool:
+        for start in range(0, len(rows), _BATCH):  # in batches: a failure stops soon, and memory stays flat
+            for image in pool.map(one, rows[start : start + _BATCH]):
+                task.advance()
+                yield image

@@ -1,0 +1,179 @@
+"""Where an unfinished export lives: a hidden folder beside the output, with a journal, renamed at the end.
+
+    .NAME.partial/
+        settings.json   what is being exported; another export of the same name begins anew
+        lock            held by the process that works here
+        journal.jsonl   one line for each finished piece of work, in order
+        accepted/       what the gates remember of accepted images, one file a class
+        tree/           the export itself; becomes NAME
+
+A process can be killed at any moment: the journal is read as far as it is whole and its files are as it says, all that
+came later is deleted, and the work goes on from there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from synthaug.errors import SynthaugError
+from synthaug.exporters.manifest import is_export
+from synthaug.files import write_json
+
+
+class Workspace:
+    """The hidden folder of one export. Use `open` to begin or go on, and `finish` or `discard` to end."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self.path = out.parent / f".{out.name}.partial"
+        self.tree = self.path / "tree"
+        self.replaced = out.parent / f".{out.name}.replaced"
+        self._lock = FileLock(self.path / "lock")
+        self._journal: BinaryIO | None = None
+        self._made: list[Path] = []
+
+    def open(self, settings: Mapping[str, Any]) -> bool:
+        """Take the folder, and return whether there is earlier work of equal settings in it.
+
+        Raises:
+            SynthaugError: another process works here, or the place cannot be written.
+        """
+        self._put_back()
+        try:
+            self._make_parents()
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise SynthaugError(
+                f"another process is exporting to {str(self.out)!r}", "wait for it, or give another folder with --out"
+            ) from error
+        wanted = json.loads(json.dumps(settings))
+        with suppress(OSError, ValueError):
+            if json.loads((self.path / "settings.json").read_text(encoding="utf-8")) == wanted:
+                return True
+        for stale in self.path.iterdir():
+            if stale.name != "lock":
+                shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
+        self.tree.mkdir()
+        (self.path / "accepted").mkdir()
+        write_json(self.path / "settings.json", wanted)
+        return False
+
+    @property
+    def has_other_work(self) -> bool:
+        return (self.path / "settings.json").exists()
+
+    def _make_parents(self) -> None:
+        missing = [p for p in (self.path, *self.path.parents) if not p.exists()]
+        for folder in reversed(missing):
+            folder.mkdir(exist_ok=True)
+            self._made.append(folder)
+
+    def _put_back(self) -> None:
+        """A process died between moving the old export away and moving the new one in: the old one is still good."""
+        if self.replaced.exists() and not self.out.exists():
+            self.replaced.rename(self.out)
+
+    def journal(self) -> Iterator[dict[str, Any]]:
+        """The finished pieces of earlier work, as far as their files are whole; the rest is cut off and deleted."""
+        file = self.path / "journal.jsonl"
+        file.touch()
+        whole = 0
+        known: set[Path] = set()
+        with file.open("rb") as lines:
+            for line in lines:
+                try:
+                    entry = json.loads(line) if line.endswith(b"\n") else None
+                except ValueError:
+                    entry = None
+                if entry is None or not self._files_are_whole(entry, known):
+                    break
+                whole += len(line)
+                yield entry
+        with file.open("r+b") as lines:
+            lines.truncate(whole)
+        for path in list(self.tree.rglob("*")):
+            if path.is_file() and path not in known:
+                path.unlink()
+
+    def _files_are_whole(self, entry: Mapping[str, Any], known: set[Path]) -> bool:
+        for row in entry.get("rows", ()):
+            path = self.tree / entry["split"] / row["file_name"]
+            try:
+                if hashlib.sha256(path.read_bytes()).hexdigest() != row["sha256"]:
+                    return False
+            except OSError:
+                return False
+            known.add(path)
+        return True
+
+    def record(self, entry: Mapping[str, Any]) -> None:
+        """Append a finished piece of work, whose files are written."""
+        if self._journal is None:
+            self._journal = (self.path / "journal.jsonl").open("ab", buffering=0)
+        self._journal.write(json.dumps(entry, ensure_ascii=False, allow_nan=False).encode() + b"\n")
+
+    def entries(self) -> Iterator[dict[str, Any]]:
+        """All finished pieces of work, one at a time."""
+        with (self.path / "journal.jsonl").open("rb") as lines:
+            for line in lines:
+                yield json.loads(line)
+
+    def remember(self, class_index: int, rows: NDArray[np.float32]) -> None:
+        """Append what the gates remember of accepted images, float32 [n, d]; before `record`, which counts them."""
+        with (self.path / "accepted" / f"{class_index}.f32").open("ab") as file:
+            file.write(np.ascontiguousarray(rows, "<f4").tobytes())
+
+    def remembered(self, class_index: int, count: int, dim: int) -> NDArray[np.float32]:
+        """The first `count` remembered rows [count, dim]; later ones, which no record counts, are dropped."""
+        file = self.path / "accepted" / f"{class_index}.f32"
+        if not file.exists() and count == 0:
+            return np.empty((0, dim), np.float32)
+        with file.open("r+b") as handle:
+            handle.truncate(count * dim * 4)
+        return np.fromfile(file, "<f4").reshape(count, dim).astype(np.float32)
+
+    def finish(self) -> None:
+        """Let the tree become the export, in the place of an earlier one if there is one."""
+        self.close()
+        if self.out.exists():
+            if not is_export(self.out):
+                raise SynthaugError(f"{str(self.out)!r} appeared while exporting", "give another folder with --out")
+            shutil.rmtree(self.replaced, ignore_errors=True)
+            self.out.rename(self.replaced)
+        try:
+            self.tree.rename(self.out)
+        except OSError:
+            self._put_back()
+            raise
+        shutil.rmtree(self.replaced, ignore_errors=True)
+        self.release()
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def discard(self) -> None:
+        """Delete the unfinished export and the folders made for it."""
+        self.close()
+        self.release()
+        shutil.rmtree(self.path, ignore_errors=True)
+        for folder in reversed(self._made):
+            with suppress(OSError):
+                folder.rmdir()
+
+    def close(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+
+    def release(self) -> None:
+        """Let go of the folder; the work in it stays."""
+        self.close()
+        self._lock.release()
