@@ -50,6 +50,7 @@ class InspectDocument(Document):
     targets: list[str] = Field(description="classes proposed for --target-class")
     recipe: str
     command: str = Field(description="the proposed next command")
+    warnings: list[str] = Field(default_factory=list, description="what `fit` would refuse, or what a person should know")
 
 
 class MonitorScores(Document):

@@ -89,7 +89,7 @@ def near_duplicate_components(thumbnails: NDArray[np.uint8]) -> NDArray[np.intp]
     usable = np.flatnonzero(norm[:, 0] > FLATNESS * SIDE)
     vectors = luminance[usable] / norm[usable]
     chroma = thumbnails[usable, SIDE * SIDE :].astype(np.int16)
-    grey = (np.abs(chroma - 128) <= 2).all(axis=1)
+    grey: NDArray[np.bool_] = np.all(np.abs(chroma - 128) <= 2, axis=1)
     hashes = perceptual_hashes(thumbnails[usable])
     for start in range(0, len(usable), _ROWS):
         bits: NDArray[np.uint8] = np.bitwise_count(hashes[start : start + _ROWS, None] ^ hashes[None, start:])

@@ -1,0 +1,130 @@
+"""What is in a folder of images, what is rare, what is broken, and which command to run next."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+from synthaug.data.folder import ImageRecord, Scan, scan
+from synthaug.data.plan import rare_classes
+from synthaug.data.split import near_duplicate_groups
+from synthaug.documents import ClassCount, InspectDocument
+from synthaug.progress import Progress, Silent
+
+SPRITE_SIZE = 48
+"""Pixels of the longer side up to which images count as small."""
+BALANCED = 1.5
+"""Imbalance ratio below which no class is called rare."""
+
+
+def inspect(
+    data: str | Path,
+    *,
+    group_by: str | None = None,
+    strict: bool = False,
+    cache: Path | None = None,
+    progress: Progress = Silent(),
+) -> InspectDocument:
+    """Describe a folder of labelled images. Nothing is written into it.
+
+    Args:
+        data: the folder.
+        group_by: regular expression whose first group names what belongs together.
+        strict: make an unreadable file an error.
+        cache: where scans are remembered.
+        progress: where to report.
+
+    Raises:
+        SynthaugError: as `scan`.
+    """
+    found = scan(Path(data), group_by=group_by, strict=strict, cache=cache, progress=progress)
+    with progress.task("comparing images", None, "images"):
+        alike = near_duplicate_groups(found)
+    exact = _equal(found.images)
+    seen = {tuple(sorted(group)) for group in exact}
+    near = [group for group in ([found.images[k].path for k in group] for group in alike) if tuple(group) not in seen]
+    labels = {image.path: image.label for image in found.images}
+    training = _training_counts(found)
+    targets = rare_classes(training)
+    recipe = propose_recipe(found.images, found.channels)
+    counts = {**dict.fromkeys(found.empty, 0), **found.counts}
+    total = len(found.images)
+    return InspectDocument(
+        data=str(data),
+        layout=found.layout,
+        images=total,
+        classes={name: ClassCount(count=n, share=round(n / total, 6)) for name, n in sorted(counts.items())},
+        splits=_splits(found),
+        imbalance_ratio=round(max(training.values()) / min(training.values()), 4),
+        sizes=dict(Counter(f"{i.width}x{i.height}" for i in found.images).most_common()),
+        channels=dict(Counter(i.mode for i in found.images).most_common()),
+        formats=dict(Counter(i.format for i in found.images).most_common()),
+        unreadable=found.unreadable,
+        ignored=found.ignored,
+        duplicates=exact,
+        near_duplicates=near,
+        conflicting_labels=[group for group in exact if len({labels[path] for path in group}) > 1],
+        targets=targets,
+        recipe=recipe,
+        command=propose_command(data, targets, recipe, group_by),
+        warnings=[*found.warnings, *_warnings(found, training)],
+    )
+
+
+def propose_recipe(images: Sequence[ImageRecord], channels: int) -> str:
+    """A recipe by the typical size and by colour."""
+    if median(max(image.width, image.height) for image in images) > SPRITE_SIZE:
+        return "photos-64"
+    return "sprites-colour" if channels == 3 else "default"
+
+
+def propose_command(data: str | Path, targets: Sequence[str], recipe: str, group_by: str | None = None) -> str:
+    """`synthaug fit …`, quoted for a POSIX shell."""
+    folder = str(data) if not str(data).startswith("-") else f"./{data}"
+    words = ["synthaug", "fit", folder]
+    for target in targets:
+        words += [f"--target-class={target}"] if target.startswith("-") else ["--target-class", target]
+    if recipe != "default":
+        words += ["--recipe", recipe]
+    if group_by is not None:
+        words += [f"--group-by={group_by}"] if group_by.startswith("-") else ["--group-by", group_by]
+    return shlex.join(words)
+
+
+def _equal(images: Sequence[ImageRecord]) -> list[list[str]]:
+    """Groups of paths with equal pixels, each in order of path."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for image in images:
+        groups[image.pixel_sha256].append(image.path)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _training_counts(found: Scan) -> dict[str, int]:
+    """Class → images that may be trained on: a test folder of equal classes must not hide what is rare."""
+    held_out = ("val", "test")
+    counts = Counter(image.label for image in found.images if image.split not in held_out)
+    return dict(sorted(counts.items())) if counts else found.counts
+
+
+def _splits(found: Scan) -> dict[str, dict[str, int]]:
+    tally = Counter((image.split, image.label) for image in found.images if image.split is not None)
+    names = [name for name in ("train", "val", "test") if any(split == name for split, _ in tally)]
+    return {name: {label: tally[name, label] for label in found.classes} for name in names}
+
+
+def _warnings(found: Scan, training: dict[str, int]) -> list[str]:
+    lines = [f"class {label!r} has no readable image: {reason}" for label, reason in found.empty.items()]
+    if len(training) < 2:
+        lines.append("there is only one class with training images; `synthaug fit` needs at least two")
+    elif max(training.values()) / min(training.values()) < BALANCED:
+        lines.append("the classes are about equally large: none of them is rare")
+    few = [label for label, count in training.items() if count < 2]
+    if few:
+        lines.append(f"too few images to train on: {', '.join(map(repr, few))}")
+    only_held_out = sorted(set(found.counts) - set(training))
+    if only_held_out:
+        lines.append(f"classes without a training image: {', '.join(map(repr, only_held_out))}")
+    return lines
