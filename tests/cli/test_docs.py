@@ -1,0 +1,75 @@
+"""The documentation and the command line say the same: every option is in docs/, and every command in docs/ parses."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from synthaug_cli.app import app
+from synthaug_cli.options import _EVERYWHERE
+
+DOCS = Path(__file__).parents[2] / "docs"
+COMMAND = typer.main.get_command(app)
+PAGES = sorted([DOCS.parent / "README.md", *DOCS.rglob("*.md")])
+
+
+def commands() -> Iterator[tuple[str, Any]]:
+    for name, command in COMMAND.commands.items():  # type: ignore[attr-defined]
+        for _, leaf in getattr(command, "commands", {name: command}).items():
+            yield name, leaf
+
+
+def options(command: Any) -> set[str]:
+    found = {name for p in command.params for name in (*p.opts, *p.secondary_opts) if name.startswith("--")}
+    return found - {f"--{name}" for name in _EVERYWHERE} - {"--help"}
+
+
+@pytest.mark.parametrize("name", sorted({name for name, _ in commands()}))
+def test_every_option_has_its_place_on_its_page_and_no_other_stands_there(name: str) -> None:
+    page = (DOCS / "commands" / f"{name}.md").read_text(encoding="utf-8")
+    real = set().union(*(options(leaf) for found, leaf in commands() if found == name))
+    table = set(re.findall(r"`(--[a-z-]+)", page))
+    assert real - set(re.findall(r"--[a-z-]+", page)) == set()
+    assert table - real - {f"--{e}" for e in _EVERYWHERE} <= {
+        "--family",
+        "--objective",
+        "--classifier",
+        "--format",
+        "--config",
+    }
+
+
+def written_commands() -> Iterator[tuple[Path, str]]:
+    for page in PAGES:
+        for block in re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL):
+            for line in block.splitlines():
+                for part in re.split(r"\||\$\(|\)", line.split("  #")[0].split(" # ")[0]):
+                    if (command := part.strip().removeprefix(".venv/bin/")).startswith("synthaug "):
+                        yield page, command
+
+
+@pytest.mark.parametrize("command", sorted({command for _, command in written_commands()}))
+def test_every_command_in_the_documentation_parses(command: str) -> None:
+    arguments = shlex.split(command)[1:]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["synthaug"])
+        node: Any = COMMAND
+        context = None
+        while arguments and getattr(node, "commands", None) and arguments[0] in node.commands:
+            node = node.commands[arguments.pop(0)]
+            context = None
+        if "--help" not in arguments:
+            context = node.make_context("synthaug", arguments)
+            assert context is not None
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(DOCS.parent)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
