@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -125,7 +126,7 @@ def render(made: FitDocument) -> None:
                 *(made.split[part].get(name, 0) for part in made.split),
                 made.monitor[name].kid if name in made.monitor else None,
                 made.monitor[name].coverage if name in made.monitor else None,
-                "target" if name in made.targets else "",
+                _target(name, made.targets),
             ]
             for name in sorted({c for counts in made.split.values() for c in counts})
         ],
@@ -146,4 +147,33 @@ def render(made: FitDocument) -> None:
 
 
 def render_plan(plan: FitPlan) -> None:
-    raise NotImplementedError(plan)
+    console.table(
+        "configuration",
+        ["key", "value", "from"],
+        [[key, json.dumps(value), plan.origins.get(key, "")] for key, value in plan.config.items()],
+        words=3,
+    )
+    console.table(
+        f"{plan.data}: {plan.images:,} images",
+        ["class", *plan.split, "share of batches", ""],
+        [
+            [
+                name,
+                *(counts.get(name, 0) for counts in plan.split.values()),
+                f"{share:.1%}",
+                _target(name, plan.targets),
+            ]
+            for name, share in plan.draws.items()
+        ],
+    )
+    for text in plan.warnings:
+        console.line(f"note: {text}")
+    networks = ", ".join(f"{name} {count / 1e6:.2f} M parameters" for name, count in plan.parameters.items())
+    console.line(f"networks     {networks}; {plan.channels} channel{'s' if plan.channels > 1 else ''}")
+    console.line(f"where        {plan.device}, {plan.precision}")
+    console.line(f"takes about  {console.duration(plan.estimated_seconds)} for {plan.estimated_kimg:,.1f} kimg")
+    console.line(f"on disk      about {plan.estimated_megabytes:,.1f} MB")
+
+
+def _target(name: str, targets: list[str]) -> str:
+    return "target" if name in targets else ""
