@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,15 +73,7 @@ def open_image(path: Path, *, at_least: int | None = None) -> Image.Image:
 
 def decode(path: Path, *, at_least: int | None = None) -> tuple[Image.Image, str, str]:
     """As `open_image`, for threads under `quiet_decoding`; also gives the file's colour mode and format."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise UnreadableImage(path, (error.strerror or "cannot be read").lower()) from error
-    if not data:
-        raise UnreadableImage(path, "the file is empty")
-    if len(data) > MAX_FILE_BYTES:
-        raise UnreadableImage(path, f"the file is larger than {MAX_FILE_BYTES >> 20} MiB")
+    data = _bytes(path)
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             width, height = image.size
@@ -99,6 +92,21 @@ def decode(path: Path, *, at_least: int | None = None) -> tuple[Image.Image, str
         raise UnreadableImage(path, _too_large("too many pixels")) from error
     except Exception as error:  # decoders of foreign files raise almost anything: SyntaxError, struct.error, zlib.error
         raise UnreadableImage(path, f"broken image data ({str(error) or type(error).__name__})") from error
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
+            raise UnreadableImage(path, "not a regular file")
+        if status.st_size > MAX_FILE_BYTES:
+            raise UnreadableImage(path, f"the file is larger than {MAX_FILE_BYTES >> 20} MiB")
+        data = path.read_bytes()
+    except OSError as error:
+        raise UnreadableImage(path, (error.strerror or "cannot be read").lower()) from error
+    if not data:
+        raise UnreadableImage(path, "the file is empty")
+    return data
 
 
 def _too_large(size: str) -> str:

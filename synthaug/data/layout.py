@@ -23,6 +23,7 @@ SPLIT_FOLDERS: dict[str, SplitName] = {
     "val": "val", "valid": "val", "validation": "val", "dev": "val",
     "test": "test", "testing": "test",
 }  # fmt: skip
+_EXTENSIONS = frozenset(suffix[1:] for suffix in SUFFIXES)
 TABLES = ("metadata.jsonl", "metadata.csv")
 _EXAMPLE = "put the images of each class into a folder of its own, as in DATA/cat/1.png, DATA/dog/1.png"
 
@@ -147,7 +148,7 @@ def _is_utf8(name: str) -> bool:
 
 
 def is_image_name(path: str) -> bool:
-    return os.path.splitext(path)[1].lower() in SUFFIXES  # noqa: PTH122 - a Path a file costs more than the listing
+    return path.rpartition(".")[2].lower() in _EXTENSIONS
 
 
 def by_folders(tree: Tree) -> Found:
@@ -165,13 +166,16 @@ def by_folders(tree: Tree) -> Found:
     found = Found("splits" if splits else "classes", ignored=list(tree.hidden))
     found.unreadable = [Unreadable(path=path, reason=reason) for path, reason in tree.refused.items()]
     depth = 1 if splits else 0
+    labels: dict[str, str] = {}
     for path, status in tree.files.items():
-        parts = path.split("/")
+        parts = path.split("/", depth + 2)
         if len(parts) <= depth + 1 or (splits and parts[0] not in splits) or not is_image_name(path):
             found.ignored.append(path)
             continue
-        label = check_label(parts[depth], f"the folder {'/'.join(parts[: depth + 1])!r}")
-        found.entries.append(Entry(path, label, splits.get(parts[0]), status))
+        folder = parts[depth]
+        if folder not in labels:
+            labels[folder] = check_label(folder, f"the folder {'/'.join(parts[: depth + 1])!r}")
+        found.entries.append(Entry(path, labels[folder], splits.get(parts[0]), status))
     _summarise_ignored(found, tree)
     _note_empty(found, tree, splits, depth)
     if not found.entries and not found.empty:

@@ -110,7 +110,7 @@ def _training_counts(found: Scan) -> dict[str, int]:
 
 
 def _splits(found: Scan) -> dict[str, dict[str, int]]:
-    tally = Counter((image.split, image.label) for image in found.images if image.split is not None)
+    tally: Counter[tuple[str, str]] = Counter((i.split, i.label) for i in found.images if i.split is not None)
     names = [name for name in ("train", "val", "test") if any(split == name for split, _ in tally)]
     return {name: {label: tally[name, label] for label in found.classes} for name in names}
 
