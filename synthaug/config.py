@@ -71,7 +71,9 @@ class TrainingConfig(_Section):
     budget: Annotated[str, AfterValidator(_is_budget)] = "200kimg"
     batch_size: int = Field(64, ge=2, le=4096)
     objective: str = "hinge"
-    regularizers: dict[str, float] = Field(default_factory=dict, description="name → weight, beside the objective's own")
+    regularizers: dict[str, float] = Field(
+        default_factory=dict, description="name → weight, beside the objective's own"
+    )
     discriminator_steps: int = Field(1, ge=1, le=10)
     generator_lr: float = Field(2e-4, gt=0, lt=1)
     discriminator_lr: float = Field(2e-4, gt=0, lt=1)
@@ -80,7 +82,9 @@ class TrainingConfig(_Section):
     ema_kimg: float = Field(5.0, ge=0, description="half-life of the averaged generator")
     balance: float = Field(0.5, ge=0, le=1, description="0: labels drawn as they come; 1: every class alike")
     target_boost: float = Field(1.0, ge=1, le=100, description="target classes are drawn this many times as often")
-    fade_start: float = Field(0.0, ge=0, le=1, description="share of the budget where the class condition begins to count")
+    fade_start: float = Field(
+        0.0, ge=0, le=1, description="share of the budget where the class condition begins to count"
+    )
     fade_end: float = Field(0.0, ge=0, le=1, description="share of the budget where it counts in full")
     augment: list[str] = Field(default_factory=lambda: ["color", "translation"])
     flip: bool = False
@@ -174,7 +178,9 @@ def parse_yaml(text: str, where: str) -> dict[str, Any]:
         line = f" at line {mark.line + 1}" if mark else ""
         raise SynthaugError(f"{where} is not valid YAML{line}", "check its indentation and colons") from error
     if not isinstance(tree, dict):
-        raise SynthaugError(f"{where} holds a {type(tree).__name__}, not a mapping", "write it like a recipe: `synthaug recipes show`")
+        raise SynthaugError(
+            f"{where} holds a {type(tree).__name__}, not a mapping", "write it like a recipe: `synthaug recipes show`"
+        )
     return tree
 
 
@@ -208,7 +214,9 @@ def resolve(
         try:
             text = file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise SynthaugError(f"cannot read the configuration {str(file)!r}: {error}", "give --config a YAML file") from error
+            raise SynthaugError(
+                f"cannot read the configuration {str(file)!r}: {error}", "give --config a YAML file"
+            ) from error
         layers.append((str(file), leaves(parse_yaml(text, str(file)))))
     for setting in sets:
         key, equals, value = setting.partition("=")
@@ -217,7 +225,9 @@ def resolve(
         try:
             layers.append(("--set", {key.strip(): yaml.safe_load(value)}))
         except yaml.YAMLError as error:
-            raise SynthaugError(f"--set {setting!r}: the value is not valid YAML", "quote it: --set 'key=[a, b]'") from error
+            raise SynthaugError(
+                f"--set {setting!r}: the value is not valid YAML", "quote it: --set 'key=[a, b]'"
+            ) from error
     layers.append(("flag", {k: v for k, v in (flags or {}).items() if v is not None}))
 
     tree: dict[str, Any] = {}
@@ -246,9 +256,15 @@ def validate(tree: Mapping[str, Any], origins: Mapping[str, str] | None = None) 
             source = f" ({origin})" if origin else ""
             if fault["type"] == "extra_forbidden":
                 faults.append(f"unknown key {key!r}{source}")
-                hints.append(suggest(key, known).split("; choices")[0].split("? choices")[0] + ("?" if "did you mean" in suggest(key, known) else ""))
+                hints.append(
+                    suggest(key, known).split("; choices")[0].split("? choices")[0]
+                    + ("?" if "did you mean" in suggest(key, known) else "")
+                )
             else:
                 message = fault["msg"].removeprefix("Value error, ")
                 faults.append(f"{key} = {fault['input']!r}{source}: {message[0].lower()}{message[1:]}")
-        hint = "; ".join(dict.fromkeys(h for h in hints if h.startswith("did you mean"))) or "`synthaug recipes show` prints every key and its default"
+        hint = (
+            "; ".join(dict.fromkeys(h for h in hints if h.startswith("did you mean")))
+            or "`synthaug recipes show` prints every key and its default"
+        )
         raise SynthaugError("; ".join(faults), hint) from error

@@ -50,7 +50,9 @@ class InspectDocument(Document):
     targets: list[str] = Field(description="classes proposed for --target-class")
     recipe: str
     command: str = Field(description="the proposed next command")
-    warnings: list[str] = Field(default_factory=list, description="what `fit` would refuse, or what a person should know")
+    warnings: list[str] = Field(
+        default_factory=list, description="what `fit` would refuse, or what a person should know"
+    )
 
 
 class MonitorScores(Document):
@@ -207,7 +209,9 @@ class ClassQuality(Document):
     duplicate_rate: float | None = None
     duplicate_floor: float | None = None
     missed_clusters: str | None = Field(None, description='such as "3 of 12"')
-    dcr: Range | None = Field(None, description="synthetic→train distance ÷ held-out→train distance, medians; below 1 is closer than real")
+    dcr: Range | None = Field(
+        None, description="synthetic→train distance ÷ held-out→train distance, medians; below 1 is closer than real"
+    )
     authenticity: float | None = None
     c_t: float | None = None
     detect_auc: float | None = None
@@ -310,3 +314,23 @@ class TableDocument(Document):
 
     kind: str
     entries: dict[str, str]
+
+
+class FitPlan(Document):
+    """What `synthaug fit --dry-run` would do; nothing is written."""
+
+    data: str
+    images: int
+    split: dict[str, dict[str, int]] = Field(description="train, val, test → class → images")
+    targets: list[str]
+    draws: dict[str, float] = Field(description="class → share of the training batches")
+    channels: int
+    device: str
+    precision: str
+    parameters: dict[str, int] = Field(description="generator, discriminator → trainable parameters")
+    config: dict[str, Any] = Field(description="dotted key → value")
+    origins: dict[str, str] = Field(description="dotted key → where the value comes from")
+    estimated_seconds: float = Field(description="from the speed of a few steps on this device")
+    estimated_kimg: float
+    estimated_megabytes: float = Field(description="on disk, for the run's checkpoints and the decoded images")
+    warnings: list[str] = Field(default_factory=list)

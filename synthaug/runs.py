@@ -72,7 +72,10 @@ class Run:
         try:
             document: dict[str, Any] = json.loads((self.path / "status.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise SynthaugError(f"{str(self.path)!r} is not a complete run: status.json cannot be read", "`synthaug runs ls` lists the runs") from error
+            raise SynthaugError(
+                f"{str(self.path)!r} is not a complete run: status.json cannot be read",
+                "`synthaug runs ls` lists the runs",
+            ) from error
         return document
 
     def set_status(self, **values: Any) -> None:
@@ -90,6 +93,10 @@ class Run:
         with self.metrics_file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(dict(row)) + "\n")
 
+    def replace_metrics(self, rows: list[dict[str, Any]]) -> None:
+        """Rewrite `metrics.jsonl`: a resumed run drops what was written behind its checkpoint."""
+        write_text(self.metrics_file, "".join(json.dumps(row) + "\n" for row in rows))
+
     def metrics(self) -> list[dict[str, Any]]:
         """All rows of `metrics.jsonl`; a last line that a crash cut short is left out."""
         rows = []
@@ -104,7 +111,12 @@ class Run:
 
 def write_config(run: Run, resolved: Resolved, facts: Mapping[str, Any]) -> None:
     """Write `config.yaml`: format version, facts about the data, the configuration, each value's origin."""
-    document = {"format_version": FORMAT_VERSION, **facts, "config": resolved.config.model_dump(mode="json"), "origins": dict(resolved.origins)}
+    document = {
+        "format_version": FORMAT_VERSION,
+        **facts,
+        "config": resolved.config.model_dump(mode="json"),
+        "origins": dict(resolved.origins),
+    }
     write_text(run.config_file, yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
 
 
@@ -123,7 +135,9 @@ def create(root: Path, description: str) -> Run:
             path.mkdir()
         return Run(path)
     except OSError as error:
-        raise SynthaugError(f"cannot write runs into {str(root)!r}: {error.strerror}", "give a writable folder with --runs") from error
+        raise SynthaugError(
+            f"cannot write runs into {str(root)!r}: {error.strerror}", "give a writable folder with --runs"
+        ) from error
 
 
 def point_latest(run: Run) -> None:
@@ -155,7 +169,10 @@ def find(reference: str | Path | None = None, root: Path | None = None) -> Run:
         if (latest / "config.yaml").exists():
             return Run(latest.resolve())
         if not runs:
-            raise SynthaugError(f"there is no run in {str(root)!r}", "train one with `synthaug fit DATA`, or say where the runs are with --runs")
+            raise SynthaugError(
+                f"there is no run in {str(root)!r}",
+                "train one with `synthaug fit DATA`, or say where the runs are with --runs",
+            )
         return runs[-1]
     for candidate in (Path(reference), root / str(reference)):
         if (candidate / "config.yaml").exists():
@@ -165,6 +182,9 @@ def find(reference: str | Path | None = None, root: Path | None = None) -> Run:
             if int(run.name[:5]) == int(reference):
                 return run
     if Path(reference).is_dir():
-        raise SynthaugError(f"{str(reference)!r} is not a run: it has no config.yaml", "give a folder that `synthaug fit` made")
-    raise SynthaugError(f"there is no run {str(reference)!r} in {str(root)!r}", suggest(str(reference), [r.name for r in runs]))
-
+        raise SynthaugError(
+            f"{str(reference)!r} is not a run: it has no config.yaml", "give a folder that `synthaug fit` made"
+        )
+    raise SynthaugError(
+        f"there is no run {str(reference)!r} in {str(root)!r}", suggest(str(reference), [r.name for r in runs])
+    )

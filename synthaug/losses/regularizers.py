@@ -19,7 +19,9 @@ class Regularizer(nn.Module):
 
     interval: int = 1
 
-    def forward(self, discriminate: Callable[[Tensor], Logits], real: Tensor, real_logits: Logits, fake_logits: Logits) -> Tensor:
+    def forward(
+        self, discriminate: Callable[[Tensor], Logits], real: Tensor, real_logits: Logits, fake_logits: Logits
+    ) -> Tensor:
         """Return a scalar.
 
         Args:
@@ -36,7 +38,9 @@ class R1(Regularizer):
 
     interval = 4
 
-    def forward(self, discriminate: Callable[[Tensor], Logits], real: Tensor, real_logits: Logits, fake_logits: Logits) -> Tensor:
+    def forward(
+        self, discriminate: Callable[[Tensor], Logits], real: Tensor, real_logits: Logits, fake_logits: Logits
+    ) -> Tensor:
         x = real.detach().requires_grad_(True)
         score = torch.stack([logits.sum() for logits in discriminate(x)]).sum()
         (gradient,) = torch.autograd.grad(score, x, create_graph=True)
@@ -63,7 +67,9 @@ class LeCam(Regularizer):
     average_fake: Tensor
     steps: Tensor
 
-    def forward(self, discriminate: Callable[[Tensor], Logits], real: Tensor, real_logits: Logits, fake_logits: Logits) -> Tensor:
+    def forward(
+        self, discriminate: Callable[[Tensor], Logits], real: Tensor, real_logits: Logits, fake_logits: Logits
+    ) -> Tensor:
         real_all, fake_all = (torch.cat([x.float().flatten() for x in logits]) for logits in (real_logits, fake_logits))
         with torch.no_grad():
             decay = self.decay if self.steps > 0 else 0.0
@@ -71,5 +77,7 @@ class LeCam(Regularizer):
             self.average_fake.lerp_(fake_all.mean(), 1 - decay)
             self.steps += 1
         active = (self.steps > self.start).float()
-        penalty = F.relu(real_all - self.average_fake).square().mean() + F.relu(self.average_real - fake_all).square().mean()
+        penalty = (
+            F.relu(real_all - self.average_fake).square().mean() + F.relu(self.average_real - fake_all).square().mean()
+        )
         return active * penalty

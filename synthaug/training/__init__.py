@@ -1,0 +1,1 @@
+"""Adversarial training: the loop, its checkpoints, the averaged generator and the monitor."""

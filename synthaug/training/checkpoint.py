@@ -1,0 +1,245 @@
+"""Checkpoints: safetensors and JSON, never pickle, written to a temporary folder and renamed.
+
+    checkpoints/kimg000100/
+        generator.safetensors   the averaged generator: all that sampling needs
+        training.safetensors    both networks, both optimisers and the regularisers, to go on exactly
+        state.json              counters, the best score so far, and what the networks look like
+
+Randomness needs no place in it: step k draws from a generator seeded by (run seed, k).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from synthaug.config import ModelConfig
+from synthaug.errors import SynthaugError, suggest
+from synthaug.features.base import resolve_device
+from synthaug.files import sha256, write_json
+from synthaug.models import MODELS
+from synthaug.models.family import Family, Generator, ImageShape
+from synthaug.runs import Run
+
+_NAME = re.compile(r"kimg\d{6}")
+
+
+@dataclass
+class Counters:
+    """Where a training stands. `total` and `interval` are images; None until a time budget is measured."""
+
+    step: int = 0
+    images: int = 0
+    total: int | None = None
+    interval: int | None = None
+    seconds: float = 0.0
+    best_score: float | None = None
+    best_checkpoint: str | None = None
+
+
+def name_for(images: int) -> str:
+    return f"kimg{images // 1000:06d}"
+
+
+def names(run: Run) -> list[str]:
+    """Complete checkpoints of a run, oldest first."""
+    if not run.checkpoints.is_dir():
+        return []
+    return sorted(p.name for p in run.checkpoints.iterdir() if _NAME.fullmatch(p.name) and (p / "state.json").exists())
+
+
+def _flatten_optimizer(prefix: str, optimizer: Any) -> dict[str, Tensor]:
+    state = optimizer.state_dict()["state"]
+    return {f"{prefix}.{i}.{key}": value for i, entry in state.items() for key, value in entry.items()}
+
+
+def _restore_optimizer(prefix: str, optimizer: Any, tensors: Mapping[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith(f"{prefix}."):
+            index, key = name.removeprefix(f"{prefix}.").split(".", 1)
+            state.setdefault(int(index), {})[key] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    # channels_last weights are dense but not contiguous, which safetensors refuses; the loader restores the format
+    return {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
+
+
+def save(
+    run: Run,
+    counters: Counters,
+    networks: Mapping[str, nn.Module],
+    averaged: Generator,
+    optimizers: Mapping[str, Any],
+    architecture: Mapping[str, Any],
+) -> str:
+    """Write one checkpoint and return its name."""
+    name = name_for(counters.images)
+    folder, temporary = run.checkpoints / name, run.checkpoints / f".{name}.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    training: dict[str, Tensor] = {}
+    for prefix, module in networks.items():
+        training.update({f"{prefix}.{k}": v for k, v in module.state_dict().items()})
+    for prefix, optimizer in optimizers.items():
+        training.update(_flatten_optimizer(prefix, optimizer))
+    save_file(_contiguous(averaged.state_dict()), temporary / "generator.safetensors")
+    save_file(_contiguous(training), temporary / "training.safetensors")
+    write_json(temporary / "state.json", {"counters": vars(counters), "architecture": dict(architecture)})
+    if folder.exists():
+        shutil.rmtree(folder)
+    temporary.rename(folder)
+    return name
+
+
+def restore(
+    run: Run, name: str, networks: Mapping[str, nn.Module], averaged: Generator, optimizers: Mapping[str, Any]
+) -> Counters:
+    """Load a checkpoint into freshly built parts and return its counters."""
+    folder = run.checkpoints / name
+    tensors = _load(folder / "training.safetensors")
+    for prefix, module in networks.items():
+        own = {k.removeprefix(f"{prefix}."): v for k, v in tensors.items() if k.startswith(f"{prefix}.")}
+        _load_into(module, own, folder)
+    for prefix, optimizer in optimizers.items():
+        _restore_optimizer(prefix, optimizer, tensors)
+    _load_into(averaged, _load(folder / "generator.safetensors"), folder)
+    return Counters(**_read_state(folder)["counters"])
+
+
+def prune(run: Run, best: str | None, keep: int) -> None:
+    """Delete all checkpoints but the first, the last, the best and `keep` evenly spaced ones between."""
+    existing = names(run)
+    between = existing[1:-1]
+    kept = {existing[0], existing[-1], best} | {
+        between[round(i * (len(between) - 1) / max(keep - 1, 1))] for i in range(min(keep, len(between)))
+    }
+    for name in existing:
+        if name not in kept:
+            shutil.rmtree(run.checkpoints / name, ignore_errors=True)
+
+
+def _read_state(folder: Path) -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        return {"counters": state["counters"], "architecture": state["architecture"]}
+    except (OSError, ValueError, KeyError) as error:
+        raise SynthaugError(
+            f"the checkpoint {str(folder)!r} is damaged: state.json cannot be read", "choose another with --checkpoint"
+        ) from error
+
+
+def _load(file: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise SynthaugError(
+            f"the checkpoint {str(file.parent)!r} is damaged: {file.name} cannot be read",
+            "choose another with --checkpoint",
+        ) from error
+
+
+def _load_into(module: nn.Module, tensors: Mapping[str, Tensor], folder: Path) -> None:
+    try:
+        module.load_state_dict(dict(tensors))
+    except RuntimeError as error:
+        raise SynthaugError(
+            f"the checkpoint {str(folder)!r} is of another architecture than its run",
+            "give the checkpoint's own run, whose config.yaml has the right model section",
+        ) from error
+
+
+def build_family(family: str, shape: ImageShape, config: ModelConfig) -> Family:
+    return MODELS.get(family)(shape, config)
+
+
+@dataclass
+class TrainedGenerator:
+    """An averaged generator in evaluation mode, with what is needed to name and remake its images."""
+
+    run: Run
+    network: Generator
+    classes: list[str]
+    targets: list[str]
+    channels: int
+    resolution: int
+    z_dim: int
+    seed: int
+    kimg: float
+    sha256: str
+    checkpoint: str
+    device: torch.device
+
+    @torch.inference_mode()
+    def generate(self, z: Tensor, y: Tensor) -> Tensor:
+        """z float32[B, z_dim], y int64[B] → float32[B, C, H, W] in [−1, 1], on the generator's device."""
+        images: Tensor = self.network(z.to(self.device), y.to(self.device)).float()
+        return images
+
+
+def load_generator(run: Run, which: str | Path = "best", device: str = "auto") -> TrainedGenerator:
+    """Load the averaged generator of a checkpoint: `best`, `last`, a name such as `kimg000100`, or a folder.
+
+    Raises:
+        SynthaugError: there is no such checkpoint, it is damaged, or it does not fit the run's architecture.
+    """
+    folder = _checkpoint_folder(run, which)
+    architecture = _read_state(folder)["architecture"]
+    config, facts = run.config(), run.facts()
+    shape = ImageShape(config.data.resolution, int(facts["channels"]), len(facts["classes"]))
+    family = build_family(config.model.family, shape, config.model)
+    if architecture["family"] != config.model.family:
+        raise SynthaugError(
+            f"the checkpoint {str(folder)!r} is of another architecture ({architecture['family']}) than its run ({config.model.family})",
+            "give the checkpoint's own run, whose config.yaml has the right model section",
+        )
+    network = family.generator
+    _load_into(network, _load(folder / "generator.safetensors"), folder)
+    target = resolve_device(device)
+    return TrainedGenerator(
+        run=run,
+        network=network.to(target, memory_format=torch.channels_last).eval().requires_grad_(False),  # type: ignore[call-overload]
+        classes=list(facts["classes"]),
+        targets=list(facts["targets"]),
+        channels=shape.channels,
+        resolution=shape.resolution,
+        z_dim=network.z_dim,
+        seed=config.seed,
+        kimg=_read_state(folder)["counters"]["images"] / 1000,
+        sha256=sha256(folder / "generator.safetensors"),
+        checkpoint=folder.name,
+        device=target,
+    )
+
+
+def _checkpoint_folder(run: Run, which: str | Path) -> Path:
+    available = names(run)
+    if not available:
+        raise SynthaugError(
+            f"the run {str(run.path)!r} has no checkpoint yet",
+            "finish it with `synthaug fit DATA --resume " + str(run.path) + "`",
+        )
+    if str(which) == "last":
+        return run.checkpoints / available[-1]
+    if str(which) == "best":
+        best = run.status().get("best_checkpoint")
+        return run.checkpoints / (best if best in available else available[-1])
+    if str(which) in available:
+        return run.checkpoints / str(which)
+    if (Path(which) / "state.json").exists():
+        return Path(which)
+    raise SynthaugError(
+        f"there is no checkpoint {str(which)!r} in {str(run.path)!r}", suggest(str(which), ["best", "last", *available])
+    )

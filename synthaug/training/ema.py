@@ -1,0 +1,36 @@
+"""The averaged generator: what is sampled, shown, scored and exported."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+
+from synthaug.models.family import Generator
+
+
+class Average:
+    """Exponential moving average of a generator, with a half-life in images.
+
+    Early on the half-life is at most `ramp` of the images seen, so that the average does not remember the start
+    (StyleGAN2-ADA's `ema_rampup`, .05). Running statistics of batch norm are averaged like weights: they belong to
+    the weights they were measured with.
+    """
+
+    def __init__(self, generator: Generator, half_life_kimg: float, ramp: float = 0.05) -> None:
+        self.generator = copy.deepcopy(generator).eval().requires_grad_(False)
+        self._half_life = half_life_kimg * 1000
+        self._ramp = ramp
+
+    @torch.no_grad()
+    def update(self, generator: nn.Module, images_seen: int, batch_size: int) -> None:
+        half_life = min(self._half_life, images_seen * self._ramp)
+        decay = 0.5 ** (batch_size / half_life) if half_life > 0 else 0.0
+        averaged, current = list(self.generator.parameters()), list(generator.parameters())
+        torch._foreach_lerp_(averaged, [p.detach() for p in current], 1 - decay)
+        for mine, theirs in zip(self.generator.buffers(), generator.buffers(), strict=True):
+            if mine.is_floating_point() and mine.ndim > 0:
+                mine.lerp_(theirs, 1 - decay)
+            else:
+                mine.copy_(theirs)

@@ -1,0 +1,317 @@
+"""The adversarial loop, from top to bottom.
+
+Every schedule counts images shown to the discriminator, never seconds, and the randomness of step k comes from
+generators seeded by (seed, k): N + M steps are N steps, a kill, a resume and M steps, bit for bit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from synthaug.augment.diffaugment import DiffAugment
+from synthaug.config import Config, parse_budget
+from synthaug.data.batches import BalancedBatches
+from synthaug.errors import Interrupted, RunFailed
+from synthaug.losses import OBJECTIVES, REGULARIZERS
+from synthaug.losses.objective import Objective
+from synthaug.losses.regularizers import Regularizer
+from synthaug.models.family import Family
+from synthaug.progress import Progress, Task
+from synthaug.runs import Run
+from synthaug.training import checkpoint
+from synthaug.training.checkpoint import Counters
+from synthaug.training.ema import Average
+from synthaug.training.monitor import Monitor
+
+WARM_UP_IMAGES = 1024  # after these the first checkpoint is written and a time budget becomes a number of images
+
+
+@dataclass
+class Parts:
+    """Everything a step needs; the networks and optimisers are wrapped by Fabric."""
+
+    config: Config
+    family: Family
+    generator: Any
+    discriminator: Any
+    generator_optimizer: Any
+    discriminator_optimizer: Any
+    average: Average
+    batches: BalancedBatches
+    objective: Objective
+    augment: DiffAugment
+    fabric: Fabric
+    regularizers: dict[str, tuple[float, Regularizer]] = field(default_factory=dict)
+
+    def networks(self) -> dict[str, torch.nn.Module]:
+        """Modules with state, under the names they have in a checkpoint."""
+        own = {"generator": self.family.generator, "discriminator": self.family.discriminator}
+        return {**own, **{f"regularizer_{name}": module for name, (_, module) in self.regularizers.items()}}
+
+    def optimizers(self) -> dict[str, Any]:
+        return {
+            "generator_optimizer": self.generator_optimizer,
+            "discriminator_optimizer": self.discriminator_optimizer,
+        }
+
+
+def build(config: Config, family: Family, batches: BalancedBatches, fabric: Fabric) -> Parts:
+    """Wrap networks and optimisers for the device and the precision, and look up objective and regularisers."""
+    training = config.training
+    objective: Objective = OBJECTIVES.get(training.objective)()
+    weights = {**objective.regularizers, **training.regularizers}
+    if training.compile:
+        family.generator.compile()
+        family.discriminator.compile()
+    family.generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    family.discriminator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average = Average(family.generator, training.ema_kimg)
+    average.generator.to(fabric.device)
+    wrapped = []
+    for module, lr in ((family.generator, training.generator_lr), (family.discriminator, training.discriminator_lr)):
+        optimizer = torch.optim.Adam(module.parameters(), lr, (training.beta1, training.beta2), fused=True)
+        wrapped.append(fabric.setup(module, optimizer))
+    (generator, generator_optimizer), (discriminator, discriminator_optimizer) = wrapped
+    return Parts(
+        config=config,
+        family=family,
+        generator=generator,
+        discriminator=discriminator,
+        generator_optimizer=generator_optimizer,
+        discriminator_optimizer=discriminator_optimizer,
+        average=average,
+        batches=batches,
+        objective=objective,
+        augment=DiffAugment(training.augment),
+        fabric=fabric,
+        regularizers={name: (w, REGULARIZERS.get(name)().to(fabric.device)) for name, w in weights.items() if w > 0},
+    )
+
+
+def step_generator(seed: int, *what: int | str) -> torch.Generator:
+    """A CPU generator whose draws depend on (seed, what) alone."""
+    digest = hashlib.sha256(repr((seed, *what)).encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "little"))
+
+
+def adversarial_step(parts: Parts, step: int, seed: int) -> dict[str, Tensor]:
+    """One update of the discriminator (or several) and one of the generator; returns detached scalars."""
+    training, device = parts.config.training, parts.fabric.device
+    rng = step_generator(seed, "step", step)
+    report: dict[str, Tensor] = {}
+    for _ in range(training.discriminator_steps):
+        real, labels = parts.batches.draw(rng)
+        z = torch.randn(len(labels), parts.family.generator.z_dim, generator=rng).to(device)
+        fake = parts.generator(z, labels)
+
+        # One pass for both halves: under spectral norm they must meet the same weights.
+        images = torch.cat([parts.augment(real, rng), parts.augment(fake.detach(), rng)])
+        logits = parts.discriminator(images, torch.cat([labels, labels]))
+        real_logits, fake_logits = (
+            [head[half] for head in logits] for half in (slice(None, len(real)), slice(len(real), None))
+        )
+        loss = _mean(parts.objective.discriminator_loss(r, f) for r, f in zip(real_logits, fake_logits, strict=True))
+        report |= {
+            "loss_d": loss.detach(),
+            "real_score": real_logits[0].detach().mean(),
+            "fake_score": fake_logits[0].detach().mean(),
+        }
+        for name, (weight, regularizer) in parts.regularizers.items():
+            if step % regularizer.interval == 0:
+                penalty = regularizer(
+                    lambda x, y=labels: parts.discriminator(parts.augment(x, rng), y), real, real_logits, fake_logits
+                )
+                report[name] = penalty.detach()
+                loss = loss + weight * regularizer.interval * penalty
+        parts.discriminator_optimizer.zero_grad()
+        parts.fabric.backward(loss)
+        parts.discriminator_optimizer.step()
+
+    # The generator answers for the last fakes; they were made before the discriminator moved, which costs nothing.
+    parts.discriminator.requires_grad_(False)
+    generator_loss = _mean(
+        parts.objective.generator_loss(head) for head in parts.discriminator(parts.augment(fake, rng), labels)
+    )
+    parts.generator_optimizer.zero_grad()
+    parts.fabric.backward(generator_loss)
+    parts.generator_optimizer.step()
+    parts.discriminator.requires_grad_(True)
+    report["loss_g"] = generator_loss.detach()
+    return report
+
+
+def _mean(losses: Iterator[Tensor] | Any) -> Tensor:
+    return torch.stack(list(losses)).mean()
+
+
+def condition_strength(config: Config, progress: float) -> float:
+    """How much of the class condition counts at `progress` ∈ [0, 1] of the training (2201.06578, eq. 4: linear)."""
+    start, end = config.training.fade_start, config.training.fade_end
+    if progress >= end:
+        return 1.0
+    return max(0.0, (progress - start) / (end - start))
+
+
+def train(
+    run: Run,
+    parts: Parts,
+    counters: Counters,
+    monitor: Monitor,
+    architecture: dict[str, Any],
+    progress: Progress,
+    on_row: Callable[[dict[str, Any]], None] = lambda row: None,
+) -> Counters:
+    """Train until the budget is spent; checkpoint, score and prune on the way.
+
+    Raises:
+        RunFailed: a loss is not finite any more.
+        Interrupted: SIGINT or SIGTERM came; the state was saved first.
+    """
+    config, batch = parts.config, parts.config.training.batch_size
+    seconds, kimg = parse_budget(config.training.budget)
+    if counters.total is None and kimg is not None:
+        _plan(counters, config, kimg * 1000)
+    step = parts.family.step or adversarial_step
+    started = time.monotonic() - counters.seconds
+    clock, logged = time.monotonic(), counters.images
+
+    def score() -> None:
+        name = checkpoint.name_for(counters.images)
+        row = monitor.score(parts.average.generator)
+        value = row.pop("score")
+        row["best"] = counters.best_score is None or value <= counters.best_score
+        if row["best"]:
+            counters.best_score, counters.best_checkpoint = value, name
+        monitor.save_grid(parts.average.generator, run.samples / f"{name}.png")
+        _report(run, {"kind": "monitor", "kimg": counters.images / 1000, "score": value, **row}, on_row)
+
+    def save() -> None:
+        counters.seconds = time.monotonic() - started
+        name = checkpoint.save(
+            run, counters, parts.networks(), parts.average.generator, parts.optimizers(), architecture
+        )
+        run.set_status(kimg=counters.images / 1000, best_checkpoint=counters.best_checkpoint, last_checkpoint=name)
+        checkpoint.prune(run, counters.best_checkpoint, config.training.keep_checkpoints)
+
+    def advance(task: Task, until: int) -> None:
+        nonlocal clock, logged
+        while counters.images < until:
+            share = counters.images / counters.total if counters.total else 0.0
+            parts.family.set_condition_strength(condition_strength(config, share))
+            scalars = step(parts, counters.step, config.seed)
+            counters.step += 1
+            counters.images += batch * config.training.discriminator_steps
+            parts.average.update(parts.family.generator, counters.images, batch)
+            task.advance(batch * config.training.discriminator_steps / 1000)
+            if counters.images // 500 != logged // 500 or counters.images >= until:
+                losses = {name: round(float(value), 5) for name, value in scalars.items()}
+                if not all(math.isfinite(value) for value in losses.values()):
+                    run.log(f"diverged at {counters.images / 1000:.1f} kimg: {losses}")
+                    raise RunFailed(
+                        f"training diverged at {counters.images / 1000:.1f} kimg ({', '.join(f'{k} = {v}' for k, v in losses.items())})",
+                        "lower the rate, such as --set training.discriminator_lr=0.0001, or use --precision 32-true",
+                    )
+                now = time.monotonic()
+                rate = (counters.images - logged) / max(now - clock, 1e-9)
+                clock, logged = now, counters.images
+                _report(
+                    run,
+                    {"kind": "step", "kimg": counters.images / 1000, **losses, "images_per_second": round(rate, 1)},
+                    on_row,
+                )
+                task.note(f"D {losses['loss_d']:.2f} G {losses['loss_g']:.2f} {monitor.latest}")
+            if stop.requested is not None:
+                save()  # unscored: a resumed run must score where an uninterrupted one does, and nowhere else
+                run.set_status(state="interrupted")
+                raise Interrupted(
+                    f"interrupted at {counters.images / 1000:.1f} kimg; the state is saved",
+                    f"go on with: synthaug fit DATA --resume {run.path}",
+                    128 + stop.requested,
+                )
+
+    with _Stop() as stop:
+        if counters.images < WARM_UP_IMAGES:
+            first = WARM_UP_IMAGES if counters.total is None else min(WARM_UP_IMAGES, counters.total)
+            with progress.task("first images", first / 1000, "kimg") as task:
+                advance(task, min(batch * 4, first))  # the first steps pay for allocation and compilation
+                warm, warm_images = time.monotonic(), counters.images
+                advance(task, first)
+                per_image = (time.monotonic() - warm) / max(counters.images - warm_images, 1)
+            warm = time.monotonic()
+            score()
+            per_score = time.monotonic() - warm
+            if counters.total is None:
+                assert seconds is not None
+                _plan(
+                    counters,
+                    config,
+                    _images_for(seconds - (time.monotonic() - started), per_image, per_score, config) + counters.images,
+                )
+            save()
+        assert counters.total is not None
+        assert counters.interval is not None
+        with progress.task("training", counters.total / 1000, "kimg") as task:
+            task.advance(counters.images / 1000)
+            clock, logged = time.monotonic(), counters.images
+            while counters.images < counters.total:
+                following = (counters.images // counters.interval + 1) * counters.interval
+                # No checkpoint within 1 kimg of the end: its folder's name would be the last one's.
+                advance(task, counters.total if counters.total - following < 1000 else following)
+                score()
+                save()
+    counters.seconds = time.monotonic() - started
+    return counters
+
+
+def _plan(counters: Counters, config: Config, images: float) -> None:
+    """Fix the length of the training and the images between two checkpoints."""
+    batch = config.training.batch_size * config.training.discriminator_steps
+    counters.total = max(batch, round(images / batch) * batch)
+    counters.interval = max(1000, round(min(config.monitor.every_kimg * 1000, counters.total / 5)))
+
+
+def _images_for(seconds: float, per_image: float, per_score: float, config: Config) -> float:
+    """How many images fit into `seconds`, a score every `monitor.every_kimg` (five at least) included."""
+    images = seconds / (per_image + per_score / (config.monitor.every_kimg * 1000))
+    if images / 5 < config.monitor.every_kimg * 1000:
+        images = (seconds - 5 * per_score) / per_image
+    return max(images, 0.0)
+
+
+def _report(run: Run, row: dict[str, Any], on_row: Callable[[dict[str, Any]], None]) -> None:
+    run.append_metrics(row)
+    on_row(row)
+
+
+class _Stop:
+    """Turns the first SIGINT or SIGTERM into a request that is honoured between two steps; a second one is final."""
+
+    def __init__(self) -> None:
+        self.requested: int | None = None
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> _Stop:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._request)
+        return self
+
+    def _request(self, number: int, frame: FrameType | None) -> None:
+        self.requested = number
+        signal.signal(number, self._previous[number])
+
+    def __exit__(self, *exc: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)

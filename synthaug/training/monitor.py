@@ -1,0 +1,181 @@
+"""What watches a training: scores of the averaged generator's samples, fixed-noise grids, the choice of checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torchvision.utils import make_grid
+
+from synthaug.config import MonitorConfig
+from synthaug.data.cache import LabelledImages
+from synthaug.features import FeatureNet
+from synthaug.files import replacing
+from synthaug.metrics.distances import nearest
+from synthaug.metrics.fidelity import kid_unbiased, prdc
+from synthaug.models.family import Generator
+
+MIN_IMAGES = 8  # fewer held-out images of a class than this say nothing about it
+MAX_GRID_ROWS = 40
+_BATCH = 100
+
+
+@dataclass
+class _Reference:
+    features: NDArray[np.float32]
+    kind: str  # "val" or "train"
+
+
+class Monitor:
+    """Scores samples against val where there is val, and against train where there is none.
+
+    The score that picks the checkpoint is
+
+        pooled KID × (2 − coverage of the target classes) × (1 + share of copies in the target classes)
+
+    lower is better. Pooled KID is against all val images (train images where nothing could be held out). Coverage is
+    of the target classes' val images where there are any; otherwise of their training images, where copying would look
+    like success, which is why the share of samples that lie closer to a training image than real images lie to each
+    other counts against it.
+
+    Args:
+        train: the training images.
+        val: the validation images; may be empty.
+        targets: names of the target classes.
+        features: the judge.
+        z_dim: size of the noise vector.
+        seed: of the fixed noise.
+    """
+
+    def __init__(
+        self,
+        train: LabelledImages,
+        val: LabelledImages,
+        targets: Sequence[str],
+        config: MonitorConfig,
+        features: FeatureNet,
+        z_dim: int,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self._config, self._features, self._device = config, features, device
+        self._classes, self._targets = list(train.classes), list(targets)
+        rng = torch.Generator().manual_seed(seed)
+        self._noise = torch.randn(len(self._classes), config.samples_per_class, z_dim, generator=rng)
+        self._grid_noise = torch.randn(len(self._classes), config.grid_columns, z_dim, generator=rng)
+        self._subsets = np.random.default_rng(seed)
+        self.latest = ""
+
+        self._train = {c: self._limited(train.of_class(c)) for c in targets}
+        self._real_spacing = {c: nearest(f, f, skip_self=True)[0] for c, f in self._train.items() if len(f) > 1}
+        self._references: dict[str, _Reference] = {}
+        for name in self._classes:
+            held_out = val.of_class(name)
+            if len(held_out) >= MIN_IMAGES:
+                self._references[name] = _Reference(self._limited(held_out), "val")
+            elif name in self._train and len(self._train[name]) > 1:
+                self._references[name] = _Reference(self._train[name], "train")
+        held_out_parts = [r.features for r in self._references.values() if r.kind == "val"]
+        self._pooled_kind = "val" if held_out_parts else "train"
+        # Pooled scores compare like with like: only classes that the reference holds are sampled into them.
+        self._pooled_classes = [c for c in self._classes if not held_out_parts or self._kind(c) == "val"]
+        if not held_out_parts:
+            held_out_parts = [self._limited(train.of_class(c)) for c in self._classes]
+        self._pooled = np.concatenate(held_out_parts)
+
+    def _kind(self, name: str) -> str | None:
+        return self._references[name].kind if name in self._references else None
+
+    def _limited(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Features of at most as many images as are sampled per class: more would cost and not decide."""
+        return self._features(np.ascontiguousarray(pixels[: 2 * self._config.samples_per_class]))
+
+    @torch.inference_mode()
+    def _sample(self, generator: Generator, label: int, noise: torch.Tensor) -> NDArray[np.uint8]:
+        parts = []
+        for chunk in noise.split(_BATCH):
+            y = torch.full((len(chunk),), label, device=self._device)
+            parts.append(to_uint8(generator(chunk.to(self._device), y)).cpu().numpy())
+        return np.concatenate(parts)
+
+    def score(self, generator: Generator) -> dict[str, Any]:
+        """Score the generator (in evaluation mode): `per_class`, `pooled`, and `score`, which is lower for the better."""
+        per_class: dict[str, dict[str, Any]] = {}
+        samples: dict[str, NDArray[np.float32]] = {}
+        wanted = [c for c in self._classes if c in self._references or c in self._pooled_classes]
+        for name in wanted:
+            label = self._classes.index(name)
+            samples[name] = self._features(self._sample(generator, label, self._noise[label]))
+            reference = self._references.get(name)
+            if reference is not None:
+                per_class[name] = {
+                    "kid": _rounded(kid_unbiased(reference.features, samples[name])),
+                    "coverage": _rounded(self._coverage(reference.features, samples[name])),
+                    "samples": len(samples[name]),
+                    "reference": reference.kind,
+                }
+            if name in self._real_spacing:
+                per_class.setdefault(name, {})["copies"] = _rounded(self._copies(name, samples[name]))
+        pooled_kid = kid_unbiased(self._pooled, np.concatenate([samples[c] for c in self._pooled_classes]))
+        targets = [per_class[t] for t in self._targets if "coverage" in per_class.get(t, {})]
+        coverage = float(np.mean([t["coverage"] for t in targets])) if targets else 1.0
+        copies = float(np.mean([t.get("copies", 0.0) for t in targets])) if targets else 0.0
+        self.latest = f"KID {pooled_kid:.3f} coverage {coverage:.2f}"
+        return {
+            "per_class": per_class,
+            "pooled": {"kid": _rounded(pooled_kid), "reference": self._pooled_kind},
+            # an unbiased KID may be negative; below a hundredth it no longer orders checkpoints
+            "score": round(max(pooled_kid, 0.01) * (2 - coverage) * (1 + copies), 6),
+        }
+
+    def _coverage(self, real: NDArray[np.float32], fake: NDArray[np.float32]) -> float:
+        """Coverage (k = 5) at equal counts, averaged over a few subsets of the larger side; nan for tiny classes."""
+        n = min(len(real), len(fake))
+        k = min(5, n - 1)
+        rng = np.random.default_rng(n)
+        rounds = 1 if len(real) == len(fake) else 4
+        return float(
+            np.mean(
+                [
+                    prdc(real[rng.permutation(len(real))[:n]], fake[rng.permutation(len(fake))[:n]], k=k).coverage
+                    for _ in range(rounds)
+                ]
+            )
+        )
+
+    def _copies(self, name: str, fake: NDArray[np.float32]) -> float:
+        """Share of samples nearer to a training image than half the usual distance between training images."""
+        limit = 0.5 * float(np.median(self._real_spacing[name]))
+        return float((nearest(fake, self._train[name])[0] < limit).mean())
+
+    def save_grid(self, generator: Generator, file: Path) -> None:
+        """Draw the fixed noise: one class a row, the target classes first where there are too many classes for a page."""
+        order = list(range(len(self._classes)))
+        if len(order) > MAX_GRID_ROWS:
+            order.sort(key=lambda k: self._classes[k] not in self._targets)
+        rows = [torch.from_numpy(self._sample(generator, k, self._grid_noise[k])) for k in order[:MAX_GRID_ROWS]]
+        grid = make_grid(torch.cat(rows), nrow=self._config.grid_columns, padding=2, pad_value=128)
+        save_png(grid, file)
+
+
+def to_uint8(images: torch.Tensor) -> torch.Tensor:
+    """float [B, C, H, W] in [−1, 1] → uint8; the one rounding that every image of the generator goes through."""
+    return images.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def save_png(image: torch.Tensor, file: Path) -> None:
+    """Write uint8 [C, H, W] as a PNG, all or nothing."""
+    from PIL import Image
+
+    array = image.permute(1, 2, 0).numpy()
+    with replacing(file) as temporary:
+        Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array).save(temporary, format="PNG")
+
+
+def _rounded(value: float) -> float | None:
+    return round(value, 5) if np.isfinite(value) else None
