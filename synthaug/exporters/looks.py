@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from synthaug.config import Fit
+from synthaug.data.decode import MAX_PIXELS
 from synthaug.exporters.provenance import save_marked
 
 Tables = dict[str, list[list[int]]]  # key → JPEG quantisation tables
@@ -34,17 +36,35 @@ class Look(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    width: int
-    height: int
+    width: int = Field(gt=0, le=65535)
+    height: int = Field(gt=0, le=65535)
     mode: str
     format: str
-    suffix: str
-    colours: int | None = None  # of a palette
+    suffix: str = Field(pattern=r"^\.[A-Za-z0-9]{1,8}$")
+    colours: int | None = Field(None, ge=2, le=256)  # of a palette
     tables: str | None = None  # key of the JPEG quantisation tables
     subsampling: int | None = None
     progressive: bool = False
     quality: int | None = None  # of a lossy WebP
     compression: str | None = None  # of a TIFF
+
+    @model_validator(mode="after")
+    def _is_no_bomb(self) -> Look:
+        if self.width * self.height > MAX_PIXELS:
+            raise ValueError(f"{self.width}x{self.height} pixels are more than {MAX_PIXELS}")
+        return self
+
+
+class LookCount(Look):
+    """A look, and how many real images of the class have it."""
+
+    count: int = Field(1, gt=0)
+
+
+def counted(looks: Iterable[Look]) -> list[LookCount]:
+    """Equal looks once, with their number, in the order of their first appearance."""
+    counts = Counter(looks)
+    return [LookCount(**look.model_dump(), count=number) for look, number in counts.items()]
 
 
 def read_look(data: bytes, suffix: str, tables: Tables) -> Look:
@@ -92,7 +112,7 @@ def _webp_quality(image: Image.Image, size: int) -> int:
     return low
 
 
-def choose_look(looks: Sequence[Look], pixels: NDArray[np.uint8], fit: Fit, draw: int) -> int:
+def choose_look(looks: Sequence[LookCount], pixels: NDArray[np.uint8], fit: Fit, draw: int) -> int:
     """Which look a synthetic image [C, H, W] takes; `draw` is the image's own random number.
 
     Where the fit padded images of several aspects, the generator paints the bars too, and the image decides: plain
@@ -109,8 +129,13 @@ def choose_look(looks: Sequence[Look], pixels: NDArray[np.uint8], fit: Fit, draw
             else:
                 fitting = np.flatnonzero((bars <= found).all(axis=1))
             if len(fitting):
-                return int(fitting[draw % len(fitting)])
-    return draw % len(looks)
+                return _drawn(looks, fitting, draw)
+    return _drawn(looks, np.arange(len(looks)), draw)
+
+
+def _drawn(looks: Sequence[LookCount], among: NDArray[np.intp], draw: int) -> int:
+    ends = np.cumsum([looks[index].count for index in among])
+    return int(among[np.searchsorted(ends, draw % int(ends[-1]), side="right")])
 
 
 def _inner(look: Look, resolution: int) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 import synthaug
 from synthaug.documents import Document, ExportDocument
 from synthaug.errors import SynthaugError
-from synthaug.exporters.looks import Look, Tables
+from synthaug.exporters.looks import Look, LookCount, Tables
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
@@ -66,9 +66,20 @@ class Manifest(Document):
     gates: GateReport | None
     device: str
     config: dict[str, Any] = Field(description="the run's resolved configuration")
-    looks: dict[str, list[Look]] = Field(description="class → what its real files are like, drawn for synthetic ones")
+    looks: dict[str, list[LookCount]] = Field(
+        description="class → what its real files are like, drawn for synthetic ones"
+    )
     quantisation: Tables
     warnings: list[str]
+
+
+def dump_manifest(manifest: Manifest) -> dict[str, Any]:
+    """The document to write; looks leave out what they do not have."""
+    document = manifest.model_dump(mode="json")
+    document["looks"] = {
+        label: [look.model_dump(exclude_defaults=True) for look in looks] for label, looks in manifest.looks.items()
+    }
+    return document
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -80,12 +91,14 @@ def read_manifest(path: Path) -> Manifest:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise SynthaugError(f"cannot read the manifest {str(path)!r}: {_reason(error)}", "give the manifest.json of an export") from error
+        raise SynthaugError(
+            f"cannot read the manifest {str(path)!r}: {_reason(error)}", "give the manifest.json of an export"
+        ) from error
     if not isinstance(document, dict) or document.get("tool") != "synthaug":
         raise SynthaugError(f"{str(path)!r} is no manifest of a synthaug export", "give the manifest.json of an export")
     if document.get("format_version") != FORMAT_VERSION:
         raise SynthaugError(
-            f"{str(path)!r} has format version {document.get('format_version')!r}, this synthaug reads {FORMAT_VERSION}",
+            f"{str(path)!r} has format version {document.get('format_version')!r}, not {FORMAT_VERSION}",
             f"use synthaug {document.get('tool_version', 'of its time')}",
         )
     try:
@@ -93,7 +106,9 @@ def read_manifest(path: Path) -> Manifest:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise SynthaugError(f"the manifest {str(path)!r} is damaged: {where}: {first['msg']}", "export again") from error
+        raise SynthaugError(
+            f"the manifest {str(path)!r} is damaged: {where}: {first['msg']}", "export again"
+        ) from error
 
 
 def _reason(error: Exception) -> str:
@@ -183,7 +198,9 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                     raise ValueError
                 yield number, row
     except OSError as error:
-        raise SynthaugError(f"cannot read {str(path)!r}: {_reason(error)}", "give the manifest.json of a complete export") from error
+        raise SynthaugError(
+            f"cannot read {str(path)!r}: {_reason(error)}", "give the manifest.json of a complete export"
+        ) from error
     except ValueError as error:
         raise SynthaugError(f"{str(path)!r} is damaged", "export again") from error
 
@@ -194,19 +211,21 @@ def card(manifest: Manifest) -> str:
     bounds = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
     size = next((name for bound, name in bounds if total < bound), "1M<n<10M")
     rows = "\n".join(
-        f"| {_cell(label)} | {c.asked} | {c.real} | {c.synthetic} | {', '.join(f'{r} {n}' for r, n in c.rejected.items()) or '–'} |"
+        f"| {_cell(label)} | {c.asked} | {c.real} | {c.synthetic} | {_reasons(c.rejected)} |"
         for label, c in manifest.export.per_class.items()
     )
     gates = "All candidates were accepted: the gates were switched off."
     if manifest.gates is not None:
         gates = (
-            "Candidates were turned away where a classifier trained on real images did not take them for their class, "
-            "where they copy a training image, and where they repeat each other; `gate` in the metadata has the measurements."
+            "Candidates were turned away where a classifier trained on real images did not take them for their class,\n"
+            "where they copy a training image, and where they repeat each other; `gate` in the metadata has the\n"
+            "measurements."
         )
     warnings = "".join(f"\n> **Note** {warning}\n" for warning in manifest.warnings)
     heldout = ""
     if manifest.heldout:
-        heldout = f"\nThe real images held out from training are in {' and '.join(f'`{name}/`' for name in manifest.heldout)}.\n"
+        folders = " and ".join(f"`{name}/`" for name in manifest.heldout)
+        heldout = f"\nThe real images held out from training are in {folders}.\n"
     return f"""---
 pretty_name: {json.dumps(manifest.data.name + ", with synthetic images", ensure_ascii=False)}
 task_categories:
@@ -230,10 +249,13 @@ The column `synthetic` of `train/metadata.jsonl` tells them apart, and each synt
 {warnings}{heldout}
 ## How it was made
 
-synthaug {manifest.tool_version}, run `{manifest.run.name}`, checkpoint `{manifest.run.checkpoint}` ({manifest.run.kimg:g} kimg),
-generator SHA-256 `{manifest.run.checkpoint_sha256}`, seed {manifest.seed}. {gates}
-The generator saw the real training images only, never those held out. `synthaug regenerate manifest.json --verify` makes
-each synthetic image again and compares its pixels.
+synthaug {manifest.tool_version}, run `{manifest.run.name}`, checkpoint `{manifest.run.checkpoint}`
+({manifest.run.kimg:g} kimg), generator SHA-256 `{manifest.run.checkpoint_sha256}`, seed {manifest.seed}.
+
+{gates}
+
+The generator saw the real training images only, never those held out.
+`synthaug regenerate manifest.json --verify` makes each synthetic image again and compares its pixels.
 
 ## How to read it
 
@@ -244,6 +266,10 @@ datasets.load_dataset("imagefolder", data_dir=".")
 
 The licence of the real images holds for them here too; it is not known to the tool that wrote this card.
 """
+
+
+def _reasons(rejected: Mapping[str, int]) -> str:
+    return ", ".join(f"{reason} {n}" for reason, n in rejected.items()) or "–"
 
 
 def _cell(text: str) -> str:

@@ -8,7 +8,9 @@ from pathlib import PurePosixPath
 
 from synthaug.errors import SynthaugError
 
-_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)  # no file can be called so on Windows
+_DEVICES = re.compile(
+    r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE
+)  # no file can be called so on Windows
 _METADATA = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
 
 
@@ -35,7 +37,9 @@ def check_class_name(label: str) -> str:
     elif _DEVICES.fullmatch(label) or label.lower() in _METADATA:
         fault = "is a reserved file name"
     if fault:
-        raise SynthaugError(f"the class name {label!r} {fault} and cannot become a folder", "rename the class and train again")
+        raise SynthaugError(
+            f"the class name {label!r} {fault} and cannot become a folder", "rename the class and train again"
+        )
     return label
 
 

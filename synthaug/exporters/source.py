@@ -35,7 +35,10 @@ def locate(root: Path, row: SplitRow) -> Path:
     """
     path = (root / row.path).resolve()
     if not path.is_relative_to(root.resolve()):
-        raise SynthaugError(f"the image {row.path!r} of the run's split is outside of {str(root)!r}", "train again on a folder of your own")
+        raise SynthaugError(
+            f"the image {row.path!r} of the run's split is outside of {str(root)!r}",
+            "train again on a folder of your own",
+        )
     if not path.is_file():
         raise SynthaugError(
             f"the image {row.path!r} is missing from {str(root)!r} since the run was trained",

@@ -18,8 +18,9 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, Literal
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -39,11 +40,12 @@ class Workspace:
         self.tree = self.path / "tree"
         self.replaced = out.parent / f".{out.name}.replaced"
         self._lock = FileLock(self.path / "lock")
-        self._journal: BinaryIO | None = None
+        self._journal: FileIO | None = None
+        self._index: dict[tuple[str, str, str], list[int]] | None = None
         self._made: list[Path] = []
 
-    def open(self, settings: Mapping[str, Any]) -> bool:
-        """Take the folder, and return whether there is earlier work of equal settings in it.
+    def open(self, settings: Mapping[str, Any]) -> Literal["new", "continued", "discarded"]:
+        """Take the folder, and say whether there is earlier work in it; work of other settings is discarded.
 
         Raises:
             SynthaugError: another process works here, or the place cannot be written.
@@ -57,20 +59,17 @@ class Workspace:
                 f"another process is exporting to {str(self.out)!r}", "wait for it, or give another folder with --out"
             ) from error
         wanted = json.loads(json.dumps(settings))
+        earlier = (self.path / "settings.json").exists()
         with suppress(OSError, ValueError):
-            if json.loads((self.path / "settings.json").read_text(encoding="utf-8")) == wanted:
-                return True
+            if json.loads((self.path / "settings.json").read_text(encoding="utf-8")) == wanted and self.tree.is_dir():
+                return "continued"
         for stale in self.path.iterdir():
             if stale.name != "lock":
                 shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
         self.tree.mkdir()
         (self.path / "accepted").mkdir()
         write_json(self.path / "settings.json", wanted)
-        return False
-
-    @property
-    def has_other_work(self) -> bool:
-        return (self.path / "settings.json").exists()
+        return "discarded" if earlier else "new"
 
     def _make_parents(self) -> None:
         missing = [p for p in (self.path, *self.path.parents) if not p.exists()]
@@ -120,13 +119,27 @@ class Workspace:
         """Append a finished piece of work, whose files are written."""
         if self._journal is None:
             self._journal = (self.path / "journal.jsonl").open("ab", buffering=0)
+        self._index = None
         self._journal.write(json.dumps(entry, ensure_ascii=False, allow_nan=False).encode() + b"\n")
 
-    def entries(self) -> Iterator[dict[str, Any]]:
-        """All finished pieces of work, one at a time."""
+    def entries(self, split: str, label: str, kind: str) -> Iterator[dict[str, Any]]:
+        """Finished pieces of work of one kind, one at a time."""
         with (self.path / "journal.jsonl").open("rb") as lines:
-            for line in lines:
-                yield json.loads(line)
+            for start in self._places().get((split, label, kind), ()):
+                lines.seek(start)
+                yield json.loads(lines.readline())
+
+    def _places(self) -> dict[tuple[str, str, str], list[int]]:
+        """Where each entry of the journal begins."""
+        if self._index is None:
+            self._index = {}
+            place = 0
+            with (self.path / "journal.jsonl").open("rb") as lines:
+                for line in lines:
+                    entry = json.loads(line)
+                    self._index.setdefault((entry["split"], entry["label"], entry["kind"]), []).append(place)
+                    place += len(line)
+        return self._index
 
     def remember(self, class_index: int, rows: NDArray[np.float32]) -> None:
         """Append what the gates remember of accepted images, float32 [n, d]; before `record`, which counts them."""
@@ -160,10 +173,10 @@ class Workspace:
         shutil.rmtree(self.path, ignore_errors=True)
 
     def discard(self) -> None:
-        """Delete the unfinished export and the folders made for it."""
-        self.close()
-        self.release()
-        shutil.rmtree(self.path, ignore_errors=True)
+        """Delete the unfinished export, if it is this process's own, and the folders made for it."""
+        if self._lock.is_locked:
+            self.release()
+            shutil.rmtree(self.path, ignore_errors=True)
         for folder in reversed(self._made):
             with suppress(OSError):
                 folder.rmdir()

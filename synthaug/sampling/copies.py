@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from synthaug.data.cache import LabelledImages
 from synthaug.features.base import FeatureNet
 from synthaug.metrics.distances import nearest, squared_distances
 
-Floats = NDArray[np.floating]  # type: ignore[type-arg]
+Floats = NDArray[np.floating[Any]]
 
 COPY_FEATURES, COPY_PIXELS = (0.30, 0.50), (0.20, 0.35)
 DUPLICATE_FEATURES, DUPLICATE_PIXELS = (0.20, 0.35), (0.10, 0.20)
@@ -27,6 +28,7 @@ DUPLICATE_FEATURES, DUPLICATE_PIXELS = (0.20, 0.35), (0.10, 0.20)
 CALIBRATING = 5
 """A class with fewer training images borrows its unit from all classes."""
 _FEATURE_DIM, _PIXEL_DIM = 256, 128
+MEMORY_DIM = _FEATURE_DIM + _PIXEL_DIM
 _KEPT_IN_MEMORY = 20_000
 
 
@@ -90,6 +92,15 @@ class Accepted:
     def nothing(cls) -> Accepted:
         return cls(np.empty((0, _FEATURE_DIM), np.float32), np.empty((0, _PIXEL_DIM), np.float32))
 
+    def rows(self, start: int = 0) -> NDArray[np.float32]:
+        """The images from `start` on as one array [n - start, MEMORY_DIM]."""
+        return np.concatenate([self.features[start:], self.pixels[start:]], axis=1)
+
+    @staticmethod
+    def columns(rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Undo `rows`: features [n, 256] and pixels [n, 128]."""
+        return rows[:, :_FEATURE_DIM], rows[:, _FEATURE_DIM:]
+
     def add(self, features: NDArray[np.float32], pixels: NDArray[np.float32]) -> None:
         """Append rows; the arrays grow by doubling."""
         have, want = len(self.features), len(self.features) + len(features)
@@ -113,7 +124,9 @@ class Neighbourhood:
         rng = np.random.default_rng(0)
         self._project_features = rng.standard_normal((features.dim, _FEATURE_DIM)).astype(np.float32) / 16.0
         dim = low_pass(np.asarray(train.pixels[:1])).shape[1]
-        self._project_pixels = rng.standard_normal((dim, _PIXEL_DIM)).astype(np.float32) / np.float32(np.sqrt(_PIXEL_DIM))
+        self._project_pixels = rng.standard_normal((dim, _PIXEL_DIM)).astype(np.float32) / np.float32(
+            np.sqrt(_PIXEL_DIM)
+        )
 
     def exact(self, pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
         """Which of [n, C, H, W] equal a training image of any class, or its mirror image, bit for bit."""

@@ -21,7 +21,7 @@ from synthaug.features.base import FeatureNet
 from synthaug.metrics.distances import squared_distances
 from synthaug.progress import Progress, Silent
 from synthaug.sampling.agreement import Agreement, fit_agreement
-from synthaug.sampling.copies import Accepted, Neighbourhood, low_pass, nearest_real
+from synthaug.sampling.copies import MEMORY_DIM, Accepted, Neighbourhood, low_pass, nearest_real
 from synthaug.sampling.generate import CHUNK, Sampler
 
 AGREEMENT = "agreement"
@@ -149,14 +149,17 @@ class Gate:
             chosen.append(position)
             taken += 1
         if fresh is not None and self.duplicates:
-            self.remember(class_index, fresh.features[chosen], fresh.pixels[chosen])
+            self.accepted(class_index).add(fresh.features[chosen], fresh.pixels[chosen])
 
     def _close(self, fresh: Accepted, class_index: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Which candidates [n] are near an accepted image, and which pairs [n, n] of them are near each other."""
         assert self.neighbourhood is not None
         limits = self.neighbourhood.reference(class_index).limits
         before = self.accepted(class_index)
-        spaces = ((fresh.features, before.features, limits.duplicate_features), (fresh.pixels, before.pixels, limits.duplicate_pixels))
+        spaces = (
+            (fresh.features, before.features, limits.duplicate_features),
+            (fresh.pixels, before.pixels, limits.duplicate_pixels),
+        )
         close, among = np.zeros(len(fresh.features), np.bool_), np.zeros((len(fresh.features),) * 2, np.bool_)
         for new, old, nearest_allowed in spaces:
             for start in range(0, len(old), 8192):
@@ -168,9 +171,23 @@ class Gate:
         """What a class has accepted so far, projected; empty where duplicates are not looked for."""
         return self._accepted.setdefault(class_index, Accepted.nothing())
 
-    def remember(self, class_index: int, features: NDArray[np.float32], pixels: NDArray[np.float32]) -> None:
-        """Count images as accepted: those of `accepted`, when an interrupted export goes on."""
-        self.accepted(class_index).add(features, pixels)
+    @property
+    def features(self) -> str | None:
+        """Name and hash of the feature net that measures distances."""
+        return self.neighbourhood.net.identity if self.neighbourhood is not None else None
+
+    @property
+    def memory_dim(self) -> int:
+        return MEMORY_DIM
+
+    def memory(self, class_index: int, start: int = 0) -> NDArray[np.float32]:
+        """What is remembered of a class's accepted images from `start` on, as rows that `restore` takes back."""
+        return self.accepted(class_index).rows(start)
+
+    def restore(self, class_index: int, rows: NDArray[np.float32]) -> None:
+        """Begin a class with images that an interrupted export had accepted."""
+        self.forget(class_index)
+        self.accepted(class_index).add(*Accepted.columns(rows))
 
     def forget(self, class_index: int) -> None:
         """Begin a class's output anew."""
@@ -267,7 +284,8 @@ def shortfall(label: str, have: int, count: int, rejected: Counter[str]) -> RunF
     }
     main = hints[rejected.most_common(1)[0][0]] if rejected else "ask for fewer"
     return RunFailed(
-        f"class {label!r} cannot be filled: {have} of {count} images passed the gates among {candidates} candidates (rejected: {reasons})",
+        f"class {label!r} cannot be filled: {have} of {count} images passed the gates among {candidates} candidates "
+        f"(rejected: {reasons})",
         f"{main}; or take what there is with --allow-short, or everything with --no-gate",
     )
 

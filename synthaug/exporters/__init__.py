@@ -1,0 +1,17 @@
+"""How an export is written: the table behind `--format`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from synthaug.registry import Registry
+
+FORMATS: Registry[Callable[[Path], None]] = Registry(
+    "formats",
+    {
+        "folder": "synthaug.exporters.folder:pack",
+    },
+)
+"""Name → function that turns a finished tree of image folders (train/<class>/*, train/metadata.jsonl) into the format,
+in place and always into the same bytes."""

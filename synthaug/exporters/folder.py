@@ -1,0 +1,56 @@
+"""Image folders: one folder a class, read by torchvision's ImageFolder and Hugging Face's imagefolder as they are."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthaug.config import Fit
+from synthaug.data.decode import decode, pixel_sha256
+from synthaug.exporters.looks import Look, Tables, dress, encode
+from synthaug.exporters.source import RealImage
+
+
+def pack(tree: Path) -> None:
+    """The working tree is this format already."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A synthetic file: the hash of its bytes, and of the pixels that a reader gets from it."""
+
+    width: int
+    height: int
+    sha256: str
+    pixel_sha256: str
+
+
+def write_synthetic(path: Path, pixels: NDArray[np.uint8], look: Look, fit: Fit, tables: Tables) -> Written:
+    """Dress a generator's image [C, H, W] in a look and write it; equal arguments give equal bytes."""
+    data = encode(dress(pixels, look, fit), look, tables)
+    path.write_bytes(data)
+    upright, _, _ = decode(path)
+    return Written(*upright.size, hashlib.sha256(data).hexdigest(), pixel_sha256(upright))
+
+
+def place_real(images: Sequence[RealImage], names: Sequence[str], folder: Path, link: bool) -> bool:
+    """Copy real images byte for byte, or hard-link them; return whether every link could be made."""
+    linked = True
+    for image, name in zip(images, names, strict=True):
+        target = folder / name
+        target.unlink(missing_ok=True)
+        if link:
+            try:
+                os.link(image.path, target)
+                continue
+            except OSError:  # another file system, or one without links
+                linked = False
+        shutil.copyfile(image.path, target)
+    return linked

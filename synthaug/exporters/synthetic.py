@@ -1,0 +1,226 @@
+"""Fill a class with synthetic images: generate, judge, dress, encode and write, on all cores, in a fixed order."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import Self
+
+from synthaug.config import Fit
+from synthaug.data.decode import quiet_decoding
+from synthaug.exporters.folder import Written, write_synthetic
+from synthaug.exporters.looks import Look, LookCount, Tables, choose_look
+from synthaug.exporters.manifest import synthetic_row
+from synthaug.exporters.workspace import Workspace
+from synthaug.progress import Task
+from synthaug.sampling.gate import Batch, Gate, judged, max_candidates, shortfall
+from synthaug.sampling.generate import CHUNK, Sampler, image_seed
+
+_AHEAD = 4  # chunks generated before the oldest is written
+_SLICE = 16  # images that a thread takes at once
+
+
+@dataclass
+class Output:
+    """How far a class is."""
+
+    chunks: int = 0
+    written: int = 0
+    remembered: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+
+    def count(self, entry: Mapping[str, Any]) -> None:
+        """Add a finished chunk, as it stands in the journal."""
+        self.chunks = entry["chunk"] + 1
+        self.written += len(entry["rows"])
+        self.remembered += entry["remembered"]
+        self.rejected.update(entry["rejected"])
+
+
+@dataclass(frozen=True)
+class _Pending:
+    """A judged chunk whose files are being written."""
+
+    batch: Batch
+    rows: NDArray[np.intp]  # accepted
+    looks: list[int]
+    memory: NDArray[np.float32] | None
+    files: list[Future[list[Written]]]
+
+
+def look_draw(seed: int, class_index: int, index: int) -> int:
+    """The random number by which an image chooses its look; unrelated to its noise."""
+    return image_seed(seed, class_index, index) // 7
+
+
+class SyntheticWriter:
+    """Writes accepted images into a workspace. While files are encoded, the next chunk is generated and judged."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        sampler: Sampler,
+        gate: Gate | None,
+        fit: Fit,
+        tables: Tables,
+        train_paths: Sequence[str],
+        threads: int,
+    ) -> None:
+        self.workspace = workspace
+        self.sampler = sampler
+        self.gate = gate
+        self.fit = fit
+        self.tables = tables
+        self.train_paths = train_paths
+        self._pool = ThreadPoolExecutor(threads)
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._stack.enter_context(quiet_decoding())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._stack.close()
+
+    def fill(
+        self,
+        label: str,
+        count: int,
+        output: Output,
+        looks: Sequence[LookCount],
+        prefix: str,
+        allow_short: bool,
+        task: Task,
+    ) -> None:
+        """Write images of a class until `count` are there; `output` says how far earlier work came.
+
+        Raises:
+            RunFailed: the class cannot be filled, and `allow_short` is not given.
+        """
+        index = self.sampler.class_index(label)
+        folder = self.workspace.tree / "train" / label
+        pending: deque[_Pending] = deque()
+        batches = judged(
+            self.sampler, self.gate, label, count,
+            limit=max_candidates(count), chunk=output.chunks, have=output.written,
+        )  # fmt: skip
+        remembered = output.remembered
+        for batch in batches:
+            memory = None
+            if self.gate is not None:
+                memory = self.gate.memory(index, remembered)
+                remembered += len(memory)
+            pending.append(self._start(batch, index, folder, looks, prefix, memory))
+            while len(pending) > _AHEAD:
+                self._end(pending.popleft(), label, index, looks, prefix, output, task)
+        while pending:
+            self._end(pending.popleft(), label, index, looks, prefix, output, task)
+        if self.gate is not None:
+            self.gate.forget(index)
+        if output.written < count and not allow_short:
+            raise shortfall(label, output.written, count, output.rejected)
+
+    def _start(
+        self,
+        batch: Batch,
+        index: int,
+        folder: Path,
+        looks: Sequence[LookCount],
+        prefix: str,
+        memory: NDArray[np.float32] | None,
+    ) -> _Pending:
+        rows = np.flatnonzero(batch.judgement.accepted)
+        chosen = [
+            choose_look(
+                looks, batch.pixels[row], self.fit, look_draw(self.sampler.seed, index, batch.chunk * CHUNK + int(row))
+            )
+            for row in rows
+        ]
+        work = [
+            (folder / file_name(prefix, batch.chunk * CHUNK + int(row), looks[look]), batch.pixels[row], looks[look])
+            for row, look in zip(rows, chosen, strict=True)
+        ]
+        files = [self._pool.submit(self._write, work[start : start + _SLICE]) for start in range(0, len(work), _SLICE)]
+        return _Pending(batch, rows, chosen, memory, files)
+
+    def _write(self, work: Sequence[tuple[Path, NDArray[np.uint8], Look]]) -> list[Written]:
+        return [write_synthetic(path, pixels, look, self.fit, self.tables) for path, pixels, look in work]
+
+    def _end(
+        self,
+        pending: _Pending,
+        label: str,
+        index: int,
+        looks: Sequence[LookCount],
+        prefix: str,
+        output: Output,
+        task: Task,
+    ) -> None:
+        """Wait for the files of a chunk and record it."""
+        written = [file for future in pending.files for file in future.result()]
+        judgement, first = pending.batch.judgement, pending.batch.chunk * CHUNK
+        rows = []
+        for row, look, file in zip(pending.rows, pending.looks, written, strict=True):
+            rows.append(
+                synthetic_row(
+                    file_name=f"{label}/{file_name(prefix, first + int(row), looks[look])}",
+                    label=label,
+                    class_index=index,
+                    width=file.width,
+                    height=file.height,
+                    sha256=file.sha256,
+                    pixel_sha256=file.pixel_sha256,
+                    seed=self.sampler.seed,
+                    sample_index=first + int(row),
+                    checkpoint_sha256=self.sampler.trained.sha256,
+                    look=look,
+                    gate={
+                        "discriminator_score": None,
+                        "agreement": _number(judgement.agreement[row]),
+                        "nearest_real_distance": _number(judgement.nearest_real_distance[row]),
+                        "nearest_real_path": _path(self.train_paths, int(judgement.nearest_real_index[row])),
+                    },
+                )
+            )
+        memory = 0
+        if pending.memory is not None and len(pending.memory):
+            self.workspace.remember(index, pending.memory)
+            memory = len(pending.memory)
+        entry = {
+            "kind": "synthetic",
+            "split": "train",
+            "label": label,
+            "chunk": pending.batch.chunk,
+            "rows": rows,
+            "rejected": dict(judgement.rejected),
+            "remembered": memory,
+        }
+        self.workspace.record(entry)
+        output.count(entry)
+        task.advance(len(rows))
+        if output.rejected:
+            task.note(f"{label}: turned away " + ", ".join(f"{r} {n}" for r, n in output.rejected.most_common()))
+
+
+def file_name(prefix: str, index: int, look: Look) -> str:
+    return f"{prefix}{index:06d}{look.suffix}"
+
+
+def _number(value: float) -> float | None:
+    return round(float(value), 6) if np.isfinite(value) else None
+
+
+def _path(paths: Sequence[str], index: int) -> str | None:
+    return paths[index] if index >= 0 else None

@@ -1,0 +1,470 @@
+"""Top every class up with synthetic images and write the dataset, its metadata and its manifest."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import synthaug
+from synthaug.config import Config
+from synthaug.data.cache import load_images
+from synthaug.data.plan import ClassPlan, plan
+from synthaug.data.split import Split, SplitRow
+from synthaug.documents import ExportDocument, ExportedClass
+from synthaug.errors import Interrupted, RunFailed, SynthaugError, suggest
+from synthaug.exporters import FORMATS
+from synthaug.exporters.folder import place_real
+from synthaug.exporters.looks import LookCount, Tables, counted, plain_look
+from synthaug.exporters.manifest import (
+    MANIFEST,
+    METADATA,
+    GateReport,
+    Manifest,
+    RunReference,
+    SourceData,
+    card,
+    dump_manifest,
+    dump_row,
+    is_export,
+    real_row,
+)
+from synthaug.exporters.names import check_class_name, file_names, synthetic_prefix
+from synthaug.exporters.source import RealImage, locate, read
+from synthaug.exporters.synthetic import Output, SyntheticWriter
+from synthaug.exporters.workspace import Workspace
+from synthaug.features import load_features
+from synthaug.files import replacing, write_json, write_text
+from synthaug.progress import Progress, Silent
+from synthaug.runs import Run, find
+from synthaug.sampling.gate import Gate, build_gate
+from synthaug.sampling.generate import Sampler, load
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_ROW_BYTES = 900  # of metadata and journal, an image
+_BLOCK = 4096  # what the smallest file takes on a disk
+_THREADS = min(8, os.cpu_count() or 1)
+
+
+@dataclass
+class _Job:
+    """One export: what was asked, and what is known before the first image is made."""
+
+    sampler: Sampler
+    config: Config
+    facts: Mapping[str, Any]
+    root: Path
+    split: Split
+    plans: dict[str, ClassPlan]
+    out: Path
+    synthetic_only: bool
+    format: str
+    gated: bool
+    allow_short: bool
+    size: Literal["native", "model"]
+    link: bool
+    heldout: tuple[Literal["val", "test"], ...]
+    device: str
+    cache: Path | None
+    progress: Progress
+    tables: Tables = field(default_factory=dict)
+    looks: dict[str, list[LookCount]] = field(default_factory=dict)
+    prefixes: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def run(self) -> Run:
+        return self.sampler.trained.run
+
+    def settings(self) -> dict[str, Any]:
+        """All that decides what the export's bytes are: equal settings may go on from each other's work."""
+        return {
+            "tool_version": synthaug.__version__,
+            "run": str(self.run.path),
+            "fingerprint": self.facts["fingerprint"],
+            "split": hashlib.sha256(self.run.split_file.read_bytes()).hexdigest(),
+            "checkpoint": self.sampler.trained.sha256,
+            "seed": self.sampler.seed,
+            "device": str(self.sampler.trained.device),
+            "plans": {label: [p.keep, p.generate] for label, p in self.plans.items()},
+            "synthetic_only": self.synthetic_only,
+            "format": self.format,
+            "gate": self.config.gate.model_dump() if self.gated else None,
+            "size": self.size,
+            "link": self.link,
+            "heldout": list(self.heldout),
+        }
+
+
+def export(
+    run: str | Path | Run | None = None,
+    *,
+    per_class: int | Mapping[str, int] | None = None,
+    out: Path | None = None,
+    synthetic_only: bool = False,
+    cap: bool = False,
+    strategy: str = "all",
+    format: str = "folder",
+    gate: bool = True,
+    allow_short: bool = False,
+    size: str = "native",
+    link: bool = False,
+    with_heldout: bool = False,
+    overwrite: bool = False,
+    seed: int | None = None,
+    checkpoint: str | Path = "best",
+    runs: Path | None = None,
+    device: str = "auto",
+    cache: Path | None = None,
+    progress: Progress = Silent(),
+) -> ExportDocument:
+    """Write a dataset in which every class has as many images as asked, real ones first.
+
+    Args:
+        run: a run's path, name or number; the latest when None.
+        per_class: the total of every class, or of the classes named; the largest class when None.
+        out: the folder to make; `exports/<run>` when None. An interrupted export to it is continued.
+        synthetic_only: keep no real image and generate the whole total.
+        cap: keep no more than the total of real images either.
+        strategy: which classes are filled (see `data.plan.plan`).
+        format: a name in `FORMATS`.
+        gate: turn away images of another class, copies of training images and near-duplicates.
+        allow_short: go on where a class cannot be filled; the manifest says so.
+        size: `native` draws the sizes of the class's real images, `model` keeps the generator's.
+        link: hard-link real images.
+        with_heldout: add the real images of val and test.
+        overwrite: replace an earlier export.
+        seed: of the noise; the run's own when None.
+
+    Raises:
+        SynthaugError: bad arguments, an output that is in the way, or source images that are gone or have changed.
+        RunFailed: a class cannot be filled, or the disk is full; nothing is left.
+        Interrupted: by a signal; the same call goes on from there.
+    """
+    if size not in ("native", "model"):
+        raise SynthaugError(f"there is no size {size!r}", suggest(size, ["native", "model"]))
+    if link and synthetic_only:
+        raise SynthaugError(
+            "link and synthetic_only contradict each other", "without real images there is nothing to link"
+        )
+    FORMATS.check(format)
+    found = run if isinstance(run, Run) else find(run, runs)
+    sampler = load(found, checkpoint=checkpoint, seed=seed, device=device)
+    facts, split = found.facts(), Split.read(found.split_file)
+    for label in sampler.classes:
+        check_class_name(label)
+    counts = {label: split.counts()["train"].get(label, 0) for label in sampler.classes}
+    job = _Job(
+        sampler=sampler,
+        config=found.config(),
+        facts=facts,
+        root=Path(facts["data"]),
+        split=split,
+        plans=plan(counts, per_class=per_class, strategy=strategy, cap=cap, synthetic_only=synthetic_only),
+        out=(Path("exports") / found.name if out is None else Path(out)).absolute(),
+        synthetic_only=synthetic_only,
+        format=format,
+        gated=gate,
+        allow_short=allow_short,
+        size=cast(Literal["native", "model"], size),
+        link=link,
+        heldout=("val", "test") if with_heldout else (),
+        device=device,
+        cache=cache,
+        progress=progress,
+    )
+    _check_out(job, overwrite)
+    _check_space(job)
+    with _working(job) as workspace:
+        document = _fill(job, workspace)
+        workspace.finish()
+    for warning in job.warnings:
+        progress.warn(warning)
+    return document
+
+
+def _check_out(job: _Job, overwrite: bool) -> None:
+    if not job.root.is_dir():
+        raise SynthaugError(
+            f"the run's data folder {str(job.root)!r} is gone", "put it back, or train again: synthaug fit DATA"
+        )
+    out, root = job.out.resolve(), job.root.resolve()
+    if out == root or out.is_relative_to(root):
+        raise SynthaugError(
+            f"{str(job.out)!r} is inside the data folder {str(root)!r}", "export to another place with --out"
+        )
+    if root.is_relative_to(out) or job.run.path.resolve().is_relative_to(out):
+        raise SynthaugError(f"{str(job.out)!r} holds the data or the run", "export to another place with --out")
+    if job.out.exists() or job.out.is_symlink():
+        if not overwrite:
+            raise SynthaugError(f"{str(job.out)!r} exists already", "give another folder with --out, or --overwrite")
+        if job.out.is_symlink() or not is_export(job.out):
+            raise SynthaugError(
+                f"{str(job.out)!r} is not an earlier export and is not overwritten", "give another folder with --out"
+            )
+
+
+def _check_space(job: _Job) -> None:
+    """Compare the size that the export will have, estimated from the source files, with what is free."""
+    needed, side = 0, job.sampler.trained.resolution
+    for label, wanted in job.plans.items():
+        sizes = [_on_disk(locate(job.root, row).stat().st_size) for row in job.split.of("train") if row.label == label]
+        mean = sum(sizes) / max(len(sizes), 1)
+        synthetic = mean if job.size == "native" else min(mean, _on_disk(side * side * job.sampler.trained.channels))
+        needed += round(wanted.generate * (synthetic + _ROW_BYTES)) + round(
+            wanted.keep * (_ROW_BYTES + (0 if job.link else mean))
+        )
+    for name in job.heldout:
+        needed += sum(0 if job.link else _on_disk(locate(job.root, row).stat().st_size) for row in job.split.of(name))
+    existing = next(p for p in (job.out, *job.out.parents) if p.exists())
+    free = shutil.disk_usage(existing).free
+    if needed > free:
+        raise RunFailed(
+            f"the export needs about {_megabytes(needed)}, and {str(existing)!r} has {_megabytes(free)} free",
+            "free some space, export to another disk with --out, or ask for fewer images",
+        )
+
+
+def _on_disk(size: int) -> int:
+    return -(-size // _BLOCK) * _BLOCK
+
+
+def _megabytes(size: float) -> str:
+    return f"{size / 1e6:,.1f} MB"
+
+
+@contextmanager
+def _working(job: _Job) -> Iterator[Workspace]:
+    """Open the workspace, and turn what goes wrong in it into an error: interrupted work stays, failed work goes."""
+    workspace = Workspace(job.out)
+    try:
+        state = workspace.open(job.settings())
+        if state == "continued":
+            job.progress.say(f"continuing the interrupted export to {job.out}")
+        elif state == "discarded":
+            job.progress.warn(f"an unfinished export of other settings to {job.out} was discarded")
+        yield workspace
+    except KeyboardInterrupt as error:
+        workspace.release()
+        raise Interrupted(
+            f"the export to {str(job.out)!r} was interrupted", "run the same command again: it goes on from there"
+        ) from error
+    except OSError as error:
+        workspace.discard()
+        if error.errno in _FULL:
+            raise RunFailed(
+                f"the disk of {str(job.out)!r} is full: {error.strerror}",
+                "free some space, export to another disk with --out, or ask for fewer images",
+            ) from error
+        raise SynthaugError(
+            f"cannot write the export to {str(job.out)!r}: {error.strerror or error}",
+            "give a folder that can be written with --out",
+        ) from error
+    except SynthaugError:
+        workspace.discard()
+        raise
+    except BaseException:
+        workspace.release()
+        raise
+
+
+def _fill(job: _Job, workspace: Workspace) -> ExportDocument:
+    """Do what earlier work left, and write metadata and manifest into the tree."""
+    outputs = {label: Output() for label in job.plans}
+    placed: set[tuple[str, str]] = set()
+    for entry in workspace.journal():
+        if entry["kind"] == "real":
+            placed.add((entry["split"], entry["label"]))
+            if entry["split"] == "train":
+                job.looks[entry["label"]] = [LookCount.model_validate(look) for look in entry["looks"]]
+                job.prefixes[entry["label"]] = entry["prefix"]
+            job.tables.update(entry["tables"])
+        else:
+            outputs[entry["label"]].count(entry)
+    _place_real_images(job, workspace, placed)
+    done = sum(output.written for output in outputs.values())
+    started = time.monotonic()
+    gate = None
+    wanted = {label: p.generate for label, p in job.plans.items() if p.generate > 0}
+    if job.gated and wanted:
+        gate = _gate(job, workspace, {label: outputs[label] for label in wanted})
+    total = sum(wanted.values())
+    with job.progress.task("synthetic images", total, "images") as task:
+        task.advance(done)
+        with SyntheticWriter(
+            workspace, job.sampler, gate, job.config.data.fit, job.tables, _train_paths(job), _THREADS
+        ) as writer:
+            began = time.monotonic()
+            for label, count in wanted.items():
+                writer.fill(label, count, outputs[label], job.looks[label], job.prefixes[label], job.allow_short, task)
+    seconds = max(time.monotonic() - (began if wanted else started), 1e-9)
+    made = sum(output.written for output in outputs.values()) - done
+    return _finish(job, workspace, outputs, gate, made / seconds if made else None)
+
+
+def _train_paths(job: _Job) -> list[str]:
+    return [row.path for row in job.split.of("train")]
+
+
+def _place_real_images(job: _Job, workspace: Workspace, placed: set[tuple[str, str]]) -> None:
+    """Verify every real image of the export against the split, put it in its place, and learn the looks."""
+    jobs: list[tuple[str, str, list[SplitRow], int]] = []
+    for name in ("train", *job.heldout):
+        rows = job.split.of(cast(Literal["train", "val", "test"], name))
+        for label in job.sampler.classes:
+            own = [row for row in rows if row.label == label]
+            keep = job.plans[label].keep if name == "train" else len(own)
+            if own and (name, label) not in placed:
+                jobs.append((name, label, own, keep))
+    with job.progress.task("real images", sum(len(own) for _, _, own, _ in jobs), "images") as task:
+        for name, label, own, keep in jobs:
+            images = list(read(job.root, own, job.tables, task, _THREADS))
+            kept = _chosen(images, keep, job.sampler.seed)
+            names = file_names(image.row.path for image in kept)
+            folder = workspace.tree / name / label
+            folder.mkdir(parents=True, exist_ok=True)
+            if not place_real(kept, names, folder, job.link) and job.link:
+                job.warnings.append("some real images could not be linked, and were copied")
+            looks = [image.look for image in images]
+            if name == "train":
+                if job.size == "model":
+                    side = job.sampler.trained.resolution
+                    looks = [look.model_copy(update={"width": side, "height": side}) for look in looks]
+                job.looks[label], job.prefixes[label] = counted(looks), synthetic_prefix(names)
+            index = job.sampler.class_index(label)
+            rows_ = [
+                real_row(
+                    file_name=f"{label}/{file_name}",
+                    label=label,
+                    class_index=index,
+                    look=image.look,
+                    sha256=image.sha256,
+                    pixel_sha256=image.row.pixel_sha256,
+                    origin_path=image.row.path,
+                )
+                for image, file_name in zip(kept, names, strict=True)
+            ]
+            workspace.record(
+                {
+                    "kind": "real",
+                    "split": name,
+                    "label": label,
+                    "rows": rows_,
+                    "looks": [look.model_dump(exclude_defaults=True) for look in job.looks[label]]
+                    if name == "train"
+                    else [],
+                    "tables": {look.tables: job.tables[look.tables] for look in looks if look.tables is not None},
+                    "prefix": job.prefixes.get(label, ""),
+                }
+            )
+    for label in job.plans:
+        (workspace.tree / "train" / label).mkdir(parents=True, exist_ok=True)
+        if not job.looks.get(label):
+            job.looks[label] = counted([plain_look(job.sampler.trained.resolution, job.sampler.trained.channels)])
+            job.prefixes[label] = synthetic_prefix([])
+
+
+def _chosen(images: list[RealImage], keep: int, seed: int) -> list[RealImage]:
+    """All images, or with a cap the same random ones each time, in the order of their paths."""
+    if keep >= len(images):
+        return images
+    drawn = sorted(images, key=lambda image: hashlib.sha256(f"{seed} {image.row.path}".encode()).digest())[:keep]
+    return sorted(drawn, key=lambda image: image.row.path)
+
+
+def _gate(job: _Job, workspace: Workspace, outputs: Mapping[str, Output]) -> Gate:
+    rows = job.split.of("train")
+    trained, data = job.sampler.trained, job.config.data
+    train = load_images(
+        job.root, rows, trained.classes, resolution=trained.resolution, channels=trained.channels, fit=data.fit,
+        cache=job.cache, progress=job.progress,
+    )  # fmt: skip
+    features = load_features(job.config.gate.features, device=job.device)
+    gate = build_gate(
+        train, trained.targets, job.config.gate, features,
+        seed=job.config.seed, groups=[row.group for row in rows], device=job.device, progress=job.progress,
+    )  # fmt: skip
+    for label, output in outputs.items():
+        index = job.sampler.class_index(label)
+        if output.remembered:
+            gate.restore(index, workspace.remembered(index, output.remembered, gate.memory_dim))
+    return gate
+
+
+def _finish(
+    job: _Job, workspace: Workspace, outputs: Mapping[str, Output], gate: Gate | None, speed: float | None
+) -> ExportDocument:
+    per_class = {}
+    for label, wanted in job.plans.items():
+        output = outputs[label]
+        short = wanted.generate - output.written
+        per_class[label] = ExportedClass(
+            asked=wanted.want,
+            real=wanted.keep,
+            synthetic=output.written,
+            rejected=dict(sorted(output.rejected.items())),
+            short=short,
+        )
+        if short:
+            reasons = ", ".join(f"{reason} {n}" for reason, n in output.rejected.most_common())
+            job.warnings.append(f"class {label!r} is short of {short} of {wanted.want} images (rejected: {reasons})")
+    _write_metadata(workspace, ("train", *job.heldout))
+    trained = job.sampler.trained
+    limits = (
+        {label: gate.thresholds(job.sampler.class_index(label)) for label, p in job.plans.items() if p.generate}
+        if gate
+        else {}
+    )
+    heldout = {name: {k: n for k, n in job.split.counts()[name].items() if n} for name in job.heldout}
+    manifest = Manifest(
+        export=ExportDocument(out=".", per_class=per_class, manifest=MANIFEST, images_per_second=None),
+        format=job.format,
+        size=job.size,
+        synthetic_only=job.synthetic_only,
+        seed=job.sampler.seed,
+        run=RunReference(
+            name=job.run.name,
+            path=str(job.run.path.resolve()),
+            seed=trained.seed,
+            checkpoint=trained.checkpoint,
+            checkpoint_sha256=trained.sha256,
+            kimg=trained.kimg,
+        ),
+        data=SourceData(name=job.root.name, fingerprint=str(job.facts["fingerprint"])),
+        classes=list(trained.classes),
+        targets=list(trained.targets),
+        heldout=heldout,
+        gates=GateReport(features=gate.features, limits=limits) if gate else None,
+        device=str(trained.device),
+        config=job.config.model_dump(mode="json"),
+        looks={label: job.looks[label] for label, p in job.plans.items() if p.generate},
+        quantisation=dict(sorted(job.tables.items())),
+        warnings=list(job.warnings),
+    )
+    write_json(workspace.tree / MANIFEST, dump_manifest(manifest))
+    write_text(workspace.tree / "README.md", card(manifest))
+    FORMATS.get(job.format)(workspace.tree)
+    return ExportDocument(
+        out=str(job.out), per_class=per_class, manifest=str(job.out / MANIFEST), images_per_second=speed
+    )
+
+
+def _write_metadata(workspace: Workspace, splits: tuple[str, ...]) -> None:
+    """Put the rows of the journal in order: by class, real before synthetic; a line at a time, whatever the size."""
+    for name in splits:
+        folder = workspace.tree / name
+        if not folder.is_dir():
+            continue
+        labels = sorted(p.name for p in folder.iterdir() if p.is_dir())
+        with replacing(folder / METADATA) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+            for label in labels:
+                for kind in ("real", "synthetic"):
+                    for entry in workspace.entries(name, label, kind):
+                        file.writelines(dump_row(row) + "\n" for row in entry["rows"])
