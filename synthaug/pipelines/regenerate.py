@@ -1,0 +1,216 @@
+"""Make synthetic images of an export again from what its manifest says, and compare them with what was exported."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from pydantic import BaseModel, Field, ValidationError
+
+from synthaug.data.decode import UnreadableImage, open_image, quiet_decoding
+from synthaug.documents import Mismatch, RegenerateDocument
+from synthaug.errors import RunFailed, SynthaugError
+from synthaug.exporters.folder import write_synthetic
+from synthaug.exporters.looks import Look
+from synthaug.exporters.manifest import MANIFEST, METADATA, Manifest, read_manifest, read_rows
+from synthaug.exporters.names import check_class_name
+from synthaug.progress import Progress, Silent
+from synthaug.runs import Run, find
+from synthaug.sampling.generate import CHUNK, Sampler, load
+
+_SHOWN = 3
+
+
+class _Row(BaseModel):
+    """What of a metadata row is needed to make its image again."""
+
+    file_name: str
+    label: str
+    pixel_sha256: str
+    sample_index: int = Field(ge=0, lt=2**40)
+    class_index: int = Field(ge=0)
+    checkpoint_sha256: str
+    look: int = Field(ge=0)
+    seed: int = Field(ge=0)
+
+
+def regenerate(
+    manifest: Path,
+    *,
+    rows: Sequence[int] = (),
+    verify: bool = False,
+    out: Path | None = None,
+    runs: Path | None = None,
+    device: str = "auto",
+    progress: Progress = Silent(),
+) -> RegenerateDocument:
+    """Make synthetic images again: the chunk of each is generated, dressed and encoded as the export did it.
+
+    Args:
+        manifest: `manifest.json` of an export, its folder, or its `train/metadata.jsonl`.
+        rows: numbers of lines of `train/metadata.jsonl`, from 0; all synthetic ones when empty.
+        verify: fail where an image is not the same. Without `out`, this is what happens.
+        out: a folder to make, with the images in `<class>/`.
+        runs: where the run is, if no longer where the manifest says.
+
+    Raises:
+        SynthaugError: no such manifest, run or row; the row of a real image; a checkpoint with another hash.
+        RunFailed: with `verify`, images differ by more than one grey level.
+    """
+    root = _root(Path(manifest))
+    document = read_manifest(root / MANIFEST)
+    wanted = _wanted(root / "train" / METADATA, rows)
+    sampler = _sampler(document, runs, device)
+    for number, row in wanted.items():
+        _check(number, row, sampler, document)
+    if out is not None and (out.exists() or out.is_symlink()):
+        raise SynthaugError(f"{str(out)!r} exists already", "give another folder with --out")
+    result = RegenerateDocument(
+        manifest=str(root / MANIFEST),
+        rows=len(wanted),
+        equal=0,
+        close=0,
+        different=[],
+        device=str(sampler.trained.device),
+    )
+    parent = None if out is None else out.absolute().parent
+    made = [] if parent is None else [p for p in (parent, *parent.parents) if not p.exists()]
+    if parent is not None:
+        parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=".regenerated.", dir=parent))
+    try:
+        _remake(root, document, wanted, sampler, staging, keep=out is not None, result=result, progress=progress)
+        if (verify or out is None) and result.different:
+            first = "; ".join(f"row {m.row} ({m.file_name}): {m.reason}" for m in result.different[:_SHOWN])
+            raise RunFailed(
+                f"{len(result.different)} of {result.rows} images could not be made again: {first}",
+                "use the synthaug and torch versions and the device of the export",
+            )
+        if out is not None:
+            staging.chmod(0o755)
+            staging.rename(out)
+            made = []
+            result.out = str(out)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        for folder in made:
+            with suppress(OSError):
+                folder.rmdir()
+    return result
+
+
+def _root(manifest: Path) -> Path:
+    if manifest.name == METADATA and manifest.parent.name == "train":
+        return manifest.parent.parent
+    return manifest if manifest.is_dir() else manifest.parent
+
+
+def _wanted(metadata: Path, rows: Sequence[int]) -> dict[int, _Row]:
+    """Number → row, of the rows asked for or of all synthetic ones."""
+    asked, found, last = set(rows), {}, -1
+    for number, row in read_rows(metadata):
+        last = number
+        if asked and number not in asked:
+            continue
+        if row.get("synthetic") is not True:
+            if asked:
+                raise SynthaugError(
+                    f"row {number} of {str(metadata)!r} is a real image", "real images cannot be made again"
+                )
+            continue
+        try:
+            found[number] = _Row.model_validate(row)
+        except ValidationError as error:
+            where = ".".join(str(part) for part in error.errors()[0]["loc"])
+            raise SynthaugError(f"row {number} of {str(metadata)!r} is damaged: {where}", "export again") from error
+    missing = sorted(asked - set(found))
+    if missing:
+        raise SynthaugError(f"there is no row {missing[0]} in {str(metadata)!r}", f"rows go from 0 to {last}")
+    if not found:
+        raise SynthaugError(f"{str(metadata)!r} has no synthetic image", "there is nothing to make again")
+    return found
+
+
+def _sampler(manifest: Manifest, runs: Path | None, device: str) -> Sampler:
+    """The export's generator.
+
+    Raises:
+        SynthaugError: the run is gone, or its checkpoint is not the one of the export.
+    """
+    path = Path(manifest.run.path)
+    run = Run(path) if runs is None and (path / "config.yaml").is_file() else find(manifest.run.name, runs)
+    sampler = load(run, checkpoint=manifest.run.checkpoint, seed=manifest.seed, device=device)
+    if sampler.trained.sha256 != manifest.run.checkpoint_sha256:
+        raise SynthaugError(
+            f"checkpoint {manifest.run.checkpoint!r} of {str(run.path)!r} has another hash than the one of the export",
+            "say with --runs where the run of the export is",
+        )
+    return sampler
+
+
+def _check(number: int, row: _Row, sampler: Sampler, manifest: Manifest) -> None:
+    check_class_name(row.label)
+    known = sampler.classes.index(row.label) if row.label in sampler.classes else -1
+    looks = manifest.looks.get(row.label, [])
+    agrees = row.class_index == known and row.seed == sampler.seed and row.look < len(looks)
+    if not agrees or row.checkpoint_sha256 != sampler.trained.sha256:
+        raise SynthaugError(f"row {number} ({row.file_name!r}) does not fit the manifest", "export again")
+
+
+def _remake(
+    root: Path,
+    manifest: Manifest,
+    wanted: dict[int, _Row],
+    sampler: Sampler,
+    folder: Path,
+    *,
+    keep: bool,
+    result: RegenerateDocument,
+    progress: Progress,
+) -> None:
+    fit = sampler.trained.run.config().data.fit
+    chunks: dict[tuple[str, int], list[int]] = {}
+    for number, row in wanted.items():
+        chunks.setdefault((row.label, row.sample_index // CHUNK), []).append(number)
+    with progress.task("regenerating", len(wanted), "images") as task, quiet_decoding():
+        for (label, chunk), numbers in chunks.items():
+            pixels = sampler.chunk(label, chunk)
+            (folder / label).mkdir(exist_ok=True)
+            for number in numbers:
+                row = wanted[number]
+                look = manifest.looks[label][row.look]
+                path = folder / label / PurePosixPath(row.file_name).name
+                written = write_synthetic(path, pixels[row.sample_index % CHUNK], look, fit, manifest.quantisation)
+                if written.pixel_sha256 == row.pixel_sha256:
+                    result.equal += 1
+                elif (reason := _difference(path, root / "train" / row.file_name, look, sampler)) is None:
+                    result.close += 1
+                else:
+                    result.different.append(Mismatch(row=number, file_name=row.file_name, reason=reason))
+                if not keep:
+                    path.unlink()
+                task.advance()
+
+
+def _difference(made: Path, exported: Path, look: Look, sampler: Sampler) -> str | None:
+    """Why two files are not within one grey level; None where they are.
+
+    A grey level of the generator can become two when it is resampled. Lossy formats and palettes spread it, so that
+    there the mean must be within one.
+    """
+    try:
+        one, other = open_image(made), open_image(exported)
+    except UnreadableImage:
+        return "its pixels have another hash, and the exported file is not there to compare with"
+    if one.size != other.size:
+        return f"it is {one.width}x{one.height} pixels, not {other.width}x{other.height}"
+    gap = np.abs(np.asarray(one.convert("RGB"), np.int16) - np.asarray(other.convert("RGB"), np.int16))
+    if look.format in ("JPEG", "WEBP", "GIF") or look.mode in ("P", "PA", "1"):
+        return None if gap.mean() <= 1 else f"its pixels differ by {gap.mean():.1f} grey levels on average"
+    side = sampler.trained.resolution
+    allowed = 1 if max(look.width, look.height) == side else 2
+    return None if gap.max() <= allowed else f"its pixels differ by up to {gap.max()} grey levels"

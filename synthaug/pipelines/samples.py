@@ -1,0 +1,125 @@
+"""Just images of one class, as the generator makes them."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from PIL import Image
+
+from synthaug.data.decode import quiet_decoding
+from synthaug.documents import SamplesDocument
+from synthaug.errors import SynthaugError
+from synthaug.exporters.folder import write_synthetic
+from synthaug.exporters.looks import plain_look
+from synthaug.exporters.names import check_class_name
+from synthaug.exporters.provenance import save_marked
+from synthaug.files import write_json
+from synthaug.progress import Progress, Silent
+from synthaug.runs import Run, find
+from synthaug.sampling.generate import Sampler, load
+from synthaug.sampling.grid import grid
+
+DOCUMENT = "samples.json"
+_MOST = 100_000
+_COLUMNS = 16
+
+
+def samples(
+    run: str | Path | Run | None = None,
+    *,
+    label: str | None = None,
+    count: int = 16,
+    out: Path | None = None,
+    checkpoint: str | Path = "best",
+    seed: int | None = None,
+    runs: Path | None = None,
+    device: str = "auto",
+    overwrite: bool = False,
+    progress: Progress = Silent(),
+) -> SamplesDocument:
+    """Write `count` PNG images of a class, ungated and at the generator's resolution, and one picture of all.
+
+    Args:
+        run: a run's path, name or number; the latest when None.
+        label: a class; the run's target classes when None (all classes where there is no target).
+        count: images a class.
+        out: the folder to make; `samples/<run>` when None.
+        overwrite: replace an earlier folder of samples.
+
+    Raises:
+        SynthaugError: there is no such class, a bad count, or an output that is in the way.
+    """
+    if not 1 <= count <= _MOST:
+        raise SynthaugError(
+            f"{count} samples were asked for", f"give a number from 1 to {_MOST}; for more there is `synthaug export`"
+        )
+    found = run if isinstance(run, Run) else find(run, runs)
+    sampler = load(found, checkpoint=checkpoint, seed=seed, device=device)
+    labels = [label] if label is not None else sampler.trained.targets or sampler.classes
+    for name in labels:
+        sampler.class_index(check_class_name(name))
+    target = (Path("samples") / found.name if out is None else Path(out)).absolute()
+    _check_out(target, overwrite)
+    made = _make_parents(target)
+    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
+    try:
+        document = _write(sampler, labels, count, staging, progress)
+        staging.chmod(0o755)
+        if target.exists():
+            shutil.rmtree(target)
+        staging.rename(target)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        for folder in reversed(made):
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+    return document.model_copy(update={"out": str(target)})
+
+
+def _check_out(out: Path, overwrite: bool) -> None:
+    if not (out.exists() or out.is_symlink()):
+        return
+    if not overwrite:
+        raise SynthaugError(f"{str(out)!r} exists already", "give another folder with --out, or --overwrite")
+    if out.is_symlink() or not (out / DOCUMENT).is_file():
+        raise SynthaugError(
+            f"{str(out)!r} is not an earlier folder of samples and is not overwritten", "give another folder with --out"
+        )
+
+
+def _make_parents(out: Path) -> list[Path]:
+    missing = [p for p in out.parents if not p.exists()]
+    for folder in reversed(missing):
+        folder.mkdir(exist_ok=True)
+    return missing[::-1]
+
+
+def _write(sampler: Sampler, labels: list[str], count: int, folder: Path, progress: Progress) -> SamplesDocument:
+    look = plain_look(sampler.trained.resolution, sampler.trained.channels)
+    files: dict[str, list[str]] = {}
+    shown = []
+    with progress.task("samples", len(labels) * count, "images") as task, quiet_decoding():
+        for label in labels:
+            (folder / label).mkdir()
+            files[label] = []
+            for start in range(0, count, 1024):
+                pixels = sampler.sample(label, min(1024, count - start), start)
+                for offset, image in enumerate(pixels):
+                    name = f"{label}/{start + offset:06d}.png"
+                    write_synthetic(folder / name, image, look, "stretch", {})
+                    files[label].append(name)
+                task.advance(len(pixels))
+                if start == 0:
+                    shown.append(pixels[: 8 * _COLUMNS])
+    columns = _COLUMNS if len(labels) > 1 or count > 2 * _COLUMNS else max(1, round(count**0.5))
+    picture: Image.Image = grid(shown, columns)
+    (folder / "grid.png").write_bytes(save_marked(picture, "PNG"))
+    document = SamplesDocument(
+        out=".", per_class=files, grid="grid.png", checkpoint=sampler.trained.checkpoint, seed=sampler.seed
+    )
+    write_json(folder / DOCUMENT, document.model_dump(mode="json"))
+    return document
