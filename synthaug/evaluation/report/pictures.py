@@ -1,0 +1,127 @@
+"""Images inside the page: tiles as data URIs, within a budget of bytes for the whole report."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+if TYPE_CHECKING:
+    from synthaug.data.cache import LabelledImages
+
+BUDGET = 1_700_000  # bytes of image data in a page, before base64 adds a third
+TILES = 24  # per panel; fewer of large images, or of many classes
+PIXELATED = 64  # up to this size an image is shown with its pixels
+
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Images of one class from one place."""
+
+    title: str
+    note: str
+    tiles: list[str]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Album:
+    """One class: real images beside synthetic ones."""
+
+    label: str
+    panels: list[Panel]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A synthetic image and the training image nearest to it."""
+
+    label: str
+    synthetic: str
+    train: str
+    distance: float
+    same: bool
+
+
+def albums(
+    sources: Sequence[tuple[str, str, LabelledImages | None]], labels: Sequence[str], budget: int
+) -> list[Album]:
+    """For each label a panel from each source (title, note, images), all within `budget` bytes.
+
+    The images are taken at even steps through all there are, not picked by anything.
+    """
+    found = [(label, [(t, n, _of_class(images, label)) for t, n, images in sources if images]) for label in labels]
+    filled = sum(len(pixels) > 0 for _, panels in found for _, _, pixels in panels)
+    each = budget // max(1, filled)
+    large = any(side(images) > PIXELATED for _, _, images in sources)
+    tiles = TILES // 2 if large or len(labels) > 4 else TILES
+    result = []
+    for label, panels in found:
+        drawn = [Panel(t, n, _encode(_spaced(pixels, tiles), each), len(pixels)) for t, n, pixels in panels]
+        if any(panel.tiles for panel in drawn):
+            result.append(Album(label, drawn))
+    return result
+
+
+def pairs(given: Sequence[tuple[Pixels, Pixels, str, float]], budget: int, count: int = 16) -> list[Pair]:
+    """The nearest pairs first."""
+    nearest = sorted(given, key=lambda p: (not np.isfinite(p[3]), p[3]))[:count]
+    result = []
+    for synthetic, train, label, distance in nearest:
+        tiles = _encode([np.asarray(synthetic), np.asarray(train)], budget // max(1, len(nearest)))
+        if len(tiles) == 2:
+            same = bool(np.array_equal(synthetic, train))
+            result.append(Pair(label, tiles[0], tiles[1], float(distance), same))
+    return result
+
+
+def side(images: LabelledImages | None) -> int:
+    """The images' size in pixels, 0 when there are none."""
+    return int(images.pixels.shape[-1]) if images is not None and images.pixels.ndim == 4 else 0
+
+
+def _of_class(images: LabelledImages | None, label: str) -> Pixels:
+    if images is None or label not in images.classes:
+        return np.zeros((0, 1, 1, 1), np.uint8)
+    wanted = np.flatnonzero(np.asarray(images.labels) == images.classes.index(label))
+    return np.asarray(images.pixels[wanted])
+
+
+def _spaced(pixels: Pixels, count: int) -> list[Pixels]:
+    if len(pixels) == 0:
+        return []
+    steps = np.unique(np.linspace(0, len(pixels) - 1, min(count, len(pixels))).round().astype(int))
+    return [pixels[i] for i in steps]
+
+
+def _encode(tiles: Sequence[Pixels], budget: int) -> list[str]:
+    """Losslessly if that fits; else as JPEG, the fewer tiles the larger they are, but at least two."""
+    if not tiles:
+        return []
+    for kind, quality in (("png", 0), ("jpeg", 92), ("jpeg", 80)):
+        encoded = [_bytes(tile, kind, quality) for tile in tiles]
+        if sum(map(len, encoded)) <= budget:
+            break
+    else:
+        while len(encoded) > 2 and sum(map(len, encoded)) > budget:
+            encoded.pop()
+    return [f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}" for data in encoded]
+
+
+def _bytes(tile: Pixels, kind: str, quality: int) -> bytes:
+    planes = np.ascontiguousarray(tile, dtype=np.uint8)
+    image = Image.fromarray(planes[0] if planes.shape[0] != 3 else planes.transpose(1, 2, 0))
+    buffer = io.BytesIO()
+    if kind == "png":
+        image.save(buffer, "PNG", optimize=True)
+    else:
+        image.save(buffer, "JPEG", quality=quality, subsampling=0, optimize=True)
+    return buffer.getvalue()

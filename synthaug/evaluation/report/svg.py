@@ -1,0 +1,143 @@
+"""Drawing with one rule: x in per cent of the width, y in pixels. So text and strokes keep their size on a phone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from markupsafe import Markup, escape
+
+
+def tag(name: str, *children: str, **attributes: object) -> Markup:
+    """An element. Everything that is not Markup is escaped; `_` in an attribute's name is `-`; None leaves it out.
+
+    >>> tag("text", "a < b", class_="tick", text_anchor="end")
+    Markup('<text class="tick" text-anchor="end">a &lt; b</text>')
+    """
+    written = Markup("").join(
+        Markup(' {}="{}"').format(Markup(key.rstrip("_").replace("_", "-")), value)
+        for key, value in attributes.items()
+        if value is not None
+    )
+    inner = Markup("").join(escape(child) for child in children)
+    return Markup("<{0}{1}>{2}</{0}>").format(Markup(name), written, inner)
+
+
+def percent(value: float) -> str:
+    return f"{value:.2f}%"
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """A linear axis from `low` to `high` with round `ticks`."""
+
+    low: float
+    high: float
+    ticks: tuple[float, ...]
+    differences: bool = False
+
+    def at(self, value: float) -> float:
+        """Where `value` stands, in per cent from the left; values beyond the axis stand at its end."""
+        return 100 * min(1.0, max(0.0, (value - self.low) / (self.high - self.low)))
+
+    def label(self, value: float) -> str:
+        """A tick's text, with just the decimals that the steps need."""
+        step = self.ticks[1] - self.ticks[0] if len(self.ticks) > 1 else 1.0
+        decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+        if not math.isclose(round(step, decimals), step, rel_tol=1e-6):
+            decimals += 1  # steps of 2.5, 0.25, …
+        return signed(value, decimals) if self.differences else number(value, decimals)
+
+
+def scale(values: Iterable[float | None], *, differences: bool = False, at_least: float = 0.0, count: int = 4) -> Scale:
+    """An axis of at most about `count` round steps that holds zero and all finite `values`.
+
+    `differences` puts zero in the middle; `at_least` is the smallest span on either side.
+
+    >>> scale([0.0, 0.87]).ticks
+    (0.0, 0.25, 0.5, 0.75, 1.0)
+    >>> scale([-0.04, 0.07], differences=True).ticks
+    (-0.1, -0.05, 0.0, 0.05, 0.1)
+    """
+    finite = [v for v in values if v is not None and math.isfinite(v)]
+    low, high = min([0.0, *finite]), max([at_least, *finite])
+    if differences:
+        high = max(high, -low)
+        low = -high
+    if high - low <= 0:
+        high = low + 1.0
+    raw = (high - low) / count
+    base = 10.0 ** math.floor(math.log10(raw))
+    step = min(m * base for m in (1.0, 2.0, 2.5, 5.0, 10.0) if m * base >= 0.999 * raw)
+    last = math.ceil(high / step - 1e-9)
+    first = -last if differences else math.ceil(low / step - 1e-9)
+    end = first * step if differences else min(0.0, low - 0.02 * (high - low)) if low < 0 else 0.0
+    return Scale(end, last * step, tuple(i * step for i in range(first, last + 1)), differences)
+
+
+UNIT = Scale(0.0, 1.0, (0.0, 0.25, 0.5, 0.75, 1.0))
+
+
+def gridlines(axis: Scale, height: float) -> Markup:
+    """Vertical lines at the ticks; among differences, zero is drawn more strongly."""
+    return Markup("").join(
+        tag(
+            "line",
+            class_="zero" if axis.differences and abs(tick) < 1e-12 else "grid",
+            x1=percent(axis.at(tick)),
+            x2=percent(axis.at(tick)),
+            y1=0,
+            y2=height,
+        )
+        for tick in axis.ticks
+    )
+
+
+def tick_labels(axis: Scale) -> Markup:
+    """The row under a chart."""
+    labels = Markup("").join(
+        tag(
+            "text",
+            axis.label(tick),
+            x=percent(axis.at(tick)),
+            y=12,
+            text_anchor="start" if axis.at(tick) < 4 else "end" if axis.at(tick) > 96 else "middle",
+        )
+        for tick in axis.ticks
+    )
+    return drawing(labels, height=16, class_="ticks")
+
+
+def drawing(*children: str, height: float, class_: str, alt: str | None = None) -> Markup:
+    """An SVG as wide as its box and `height` pixels high. Without `alt` it is hidden from screen readers:
+    the text beside it says the same."""
+    hidden = None if alt else "true"
+    role = "img" if alt else None
+    return tag(
+        "svg", *children, class_=class_, width="100%", height=height, role=role, aria_label=alt, aria_hidden=hidden
+    )
+
+
+def number(value: float | None, decimals: int = 3) -> str:
+    """A number as people print it, with a true minus sign; "–" where there is none.
+
+    >>> number(-0.0312, 2), number(None), number(-0.0001, 2)
+    ('−0.03', '–', '0.00')
+    """
+    if value is None or not math.isfinite(value):
+        return "–"
+    text = f"{value:.{decimals}f}"
+    return text.replace("-", "" if float(text) == 0 else "−")
+
+
+def signed(value: float | None, decimals: int = 3) -> str:
+    """A difference, always with its sign.
+
+    >>> signed(0.031), signed(-0.2), signed(0)
+    ('+0.031', '−0.200', '0.000')
+    """
+    text = number(value, decimals)
+    return (
+        f"+{text}" if value is not None and math.isfinite(value) and text[0] not in "−–" and float(text) != 0 else text
+    )
