@@ -194,7 +194,8 @@ class ClassQuality(Document):
 
     n_real: int
     n_synthetic: int
-    n_compared: int = Field(0, description="images on each side of the matched-count metrics")
+    n_compared: int = Field(0, description="images on each side of KID, FID, precision, recall, density and coverage")
+    n_diversity: int = Field(0, description="images on each side of the Vendi and duplicate scores")
     kid: Range | None = None
     kid_floor: Range | None = None
     fid: float | None = None
@@ -204,6 +205,7 @@ class ClassQuality(Document):
     coverage: float | None = None
     coverage_floor: Range | None = None
     vendi_ratio: float | None = None
+    vendi_floor: Range | None = None
     pairwise_ratio: float | None = None
     pairwise_floor: Range | None = None
     duplicate_rate: float | None = None
@@ -227,6 +229,7 @@ class CopyPair(Document):
     synthetic: str
     train: str
     distance: float
+    mirrored: bool = Field(False, description="the training image was flipped left to right for the comparison")
 
 
 class CheckDocument(Document):
