@@ -22,7 +22,7 @@ from synthaug.config import Fit
 from synthaug.errors import SynthaugError
 
 DECODE_VERSION = 1  # part of every cache key: raise it when the same file would give other pixels
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "DIB", "TIFF", "GIF", "PPM")  # no format that runs a program
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "PPM")  # no format that runs a program
 _RASTER = (".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif")
 SUFFIXES = frozenset({*_RASTER, ".ppm", ".pgm", ".pbm", ".pnm"})
 MAX_PIXELS = 89_478_485  # Pillow's own threshold for a decompression bomb (a quarter of a GiB as RGB)

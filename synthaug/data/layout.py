@@ -198,9 +198,10 @@ def _split_folders(tree: Tree, images: list[str], top: Counter[str]) -> dict[str
                 "with the columns file_name and label",
             )
         return {}
-    if len(set(known.values())) < len(known):
-        twice = sorted(known)
-        raise SynthaugError(f"two folders of {str(tree.root)!r} mean the same split: {', '.join(twice)}", "merge them")
+    for split in set(known.values()):
+        if len(twice := sorted(name for name in known if known[name] == split)) > 1:
+            folders = ", ".join(map(repr, twice))
+            raise SynthaugError(f"the folders {folders} of {str(tree.root)!r} mean the same split", "merge them into one")
     return known
 
 
