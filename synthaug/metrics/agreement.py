@@ -1,0 +1,70 @@
+"""Do samples look like their class, and not like another one? A share beside that of real images.
+
+The role is that of GAN-test (Shmelkov et al., arXiv:1807.09499), with a ridge classifier on frozen features: closed
+form, a fraction of a second, good enough to see that a class was swapped or lost. It is no downstream classifier.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import RidgeClassifier
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+Array = NDArray[Any]
+MAX_PER_CLASS = 500
+MIN_PER_CLASS = 5
+_FOLDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ClassJudge:
+    """A classifier of real features, and how often real images of each class are recognised by it."""
+
+    model: Pipeline
+    recognised: dict[int, tuple[int, int]]
+    """Class → (real images recognised by a model that has not seen them, real images tried)."""
+
+    def share(self, features: Array, label: int) -> float | None:
+        """Share of `features` [n, d] that are given to class `label`; None where the class has too few real images."""
+        if label not in self.recognised or not len(features):
+            return None
+        return float((self.model.predict(features) == label).mean())
+
+    def taken_for(self, features: Array, label: int) -> tuple[int, float] | None:
+        """The other class that most of `features` look like, and their share."""
+        found = self.model.predict(features)
+        others = found[found != label]
+        if not len(others):
+            return None
+        classes, counts = np.unique(others, return_counts=True)
+        return int(classes[counts.argmax()]), float(counts.max() / len(found))
+
+
+def class_judge(features: Array, labels: NDArray[np.int64], *, rng: np.random.Generator) -> ClassJudge | None:
+    """Fit the classifier on real features [n, d]; at most 500 images a class, all classes weighing alike.
+
+    Returns:
+        None where fewer than two classes have at least five real images.
+    """
+    kept = []
+    for label in np.unique(labels):
+        of_class = np.flatnonzero(labels == label)
+        if len(of_class) >= MIN_PER_CLASS:
+            kept.append(rng.permutation(of_class)[:MAX_PER_CLASS])
+    if len(kept) < 2:
+        return None
+    chosen = np.concatenate(kept)
+    x, y = features[chosen], labels[chosen]
+    model = make_pipeline(StandardScaler(), RidgeClassifier(alpha=1e3, class_weight="balanced"))
+    folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=int(rng.integers(2**31)))
+    found = cross_val_predict(model, x, y, cv=folds)
+    recognised = {
+        int(label): (int((found[y == label] == label).sum()), int((y == label).sum())) for label in np.unique(y)
+    }
+    return ClassJudge(model.fit(x, y), recognised)

@@ -1,0 +1,109 @@
+"""Has a class collapsed? A verdict from the numbers, each held against what real images score against real ones.
+
+Every score is divided by its real-vs-real floor at the same number of images, because the scores themselves depend on
+that number, on the feature net and on the class. The thresholds below are on these quotients.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from synthaug.documents import Collapse, Range
+from synthaug.metrics.diversity import Clusters
+
+MIN_DIVERSITY = 6
+"""Images on each side below which nothing is said about variety."""
+
+COLLAPSED = {"pairwise": 0.5, "vendi": 0.4, "coverage": 0.3, "agreement": 0.25}
+THINNING = {"pairwise": 0.75, "vendi": 0.75, "coverage": 0.6, "agreement": 0.6}
+DUPLICATES = 0.15
+"""Share of near-duplicates above the floor that says thinning."""
+MISSED_COLLAPSED, MISSED_THINNING = 0.6, 0.15
+"""Shares of the real class's clusters without a single sample."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Scores of one class beside their floors; None where they could not be measured."""
+
+    label: str
+    n: int
+    pairwise: float | None = None
+    pairwise_floor: Range | None = None
+    vendi: float | None = None
+    vendi_floor: Range | None = None
+    coverage: float | None = None
+    coverage_floor: Range | None = None
+    duplicates: float | None = None
+    duplicate_floor: float = 0.0
+    agreement: float | None = None
+    agreement_floor: Range | None = None
+    clusters: Clusters | None = None
+    taken_for: tuple[str, float] | None = None
+
+
+def judge(evidence: Evidence) -> tuple[Collapse, list[str]]:
+    """Give the verdict on one class, and its reasons in words, the gravest first.
+
+    A quotient counts only if the score also lies below the lower end of its floor, so that a floor which few real
+    images leave uncertain accuses nobody.
+    """
+    if evidence.n < MIN_DIVERSITY:
+        return "insufficient data", [
+            f"{evidence.n} images on each side are too few to judge variety (at least {MIN_DIVERSITY})"
+        ]
+    grave: list[str] = []
+    mild: list[str] = []
+
+    def weigh(name: str, value: float | None, floor: Range | None, words: str) -> None:
+        if value is None or floor is None or floor.mean <= 0 or value >= floor.low:
+            return
+        quotient = value / floor.mean
+        sentence = words.format(value=value, floor=floor.mean, share=quotient)
+        if quotient < COLLAPSED[name]:
+            grave.append(sentence)
+        elif quotient < THINNING[name]:
+            mild.append(sentence)
+
+    weigh(
+        "vendi",
+        evidence.vendi,
+        evidence.vendi_floor,
+        "the samples hold {share:.0%} as many different images as real ones do (Vendi score)",
+    )
+    weigh(
+        "pairwise",
+        evidence.pairwise,
+        evidence.pairwise_floor,
+        "samples are {share:.0%} as far apart as real images are",
+    )
+    weigh(
+        "coverage",
+        evidence.coverage,
+        evidence.coverage_floor,
+        "{value:.0%} of the real images have a sample near them (real against real {floor:.0%})",
+    )
+    weigh(
+        "agreement",
+        evidence.agreement,
+        evidence.agreement_floor,
+        f"{{value:.0%}} of the samples look like {evidence.label!r} (of real images {{floor:.0%}}){_instead(evidence)}",
+    )
+    if evidence.clusters is not None and evidence.clusters.missed >= 2:
+        share = evidence.clusters.missed / evidence.clusters.judged
+        sentence = f"{evidence.clusters} kinds of real image (clusters) have no sample"
+        if share >= MISSED_COLLAPSED:
+            grave.append(sentence)
+        elif share >= MISSED_THINNING:
+            mild.append(sentence)
+    if evidence.duplicates is not None and evidence.duplicates - evidence.duplicate_floor > DUPLICATES:
+        mild.append(f"{evidence.duplicates:.0%} of the samples have a near-duplicate among {evidence.n} of them")
+    if grave:
+        return "collapsed", grave + mild
+    return ("thinning", mild) if mild else ("healthy", [])
+
+
+def _instead(evidence: Evidence) -> str:
+    if evidence.taken_for is None or evidence.taken_for[1] < 0.3:
+        return ""
+    return f"; {evidence.taken_for[1]:.0%} look like {evidence.taken_for[0]!r}"
