@@ -149,5 +149,5 @@ def _largest_changes(
         for j in range(len(labels))
         if (i in targets or j in targets) and abs(float(after[i, j] - before[i, j])) >= 0.01
     ]
-    moves.sort(key=lambda move: (-move[0], move[1], move[2]))
+    moves.sort(key=lambda move: (-round(move[0], 6), move[1] != move[2], move[1], move[2]))  # right answers first
     return [Change(labels[i], labels[j], float(before[i, j]), float(after[i, j])) for _, i, j in moves[:count]]

@@ -111,6 +111,7 @@ def _plot(
             height=_HEIGHT,
             viewBox=f"0 0 {_WIDTH:.0f} {_HEIGHT:.0f}",
             preserveAspectRatio="none",
+            aria_hidden="true",
         )
     )
     if markers:

@@ -159,8 +159,7 @@ def quality_classes(document: EvaluateDocument) -> list[QualityClass]:
     for label in _judged(document):
         judged = [(name, check.per_class[label]) for name, check in sources if label in check.per_class]
         rows = [
-            QualityRow(name, badge(q.collapse), badge(q.memorisation), [c.read(q) for c in shown])
-            for name, q in judged
+            QualityRow(name, badge(q.collapse), badge(q.memorisation), [c.read(q) for c in shown]) for name, q in judged
         ]
         result.append(QualityClass(label, label in document.targets, _reasons(judged), rows))
     return result

@@ -1,0 +1,369 @@
+"""The report: its numbers agree with independent ones, and its page holds for anything that an evaluation can be."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import math
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from report_material import evaluation, material
+from scipy import stats
+
+from synthaug.data.cache import LabelledImages
+from synthaug.documents import CheckDocument, ClassQuality, EvaluateDocument
+from synthaug.evaluation.report import ReportMaterial, pictures, write_report
+from synthaug.evaluation.report.confusion import OTHERS, SHOWN, compare
+from synthaug.evaluation.report.curves import chosen_kimg, training_plots
+from synthaug.evaluation.report.scores import before_and_after, class_estimates, over_seeds, split_contrast, wilson
+from synthaug.evaluation.report.svg import number, scale, signed, tag
+
+DIGITS = [str(i) for i in range(10)]
+VOID = {"meta", "img", "br", "link", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """Elements with their attributes, and whether every tag was closed in turn."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.text: list[str] = []
+        self.feed(html)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {k: v or "" for k, v in attrs}))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {k: v or "" for k, v in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not self.open or self.open[-1] != "style":
+            self.text.append(data)
+
+    def all(self, name: str) -> list[dict[str, str]]:
+        return [attributes for tag, attributes in self.elements if tag == name]
+
+    @property
+    def words(self) -> str:
+        return " ".join(" ".join(self.text).split())
+
+
+def written(document: EvaluateDocument, given: ReportMaterial, out: Path) -> tuple[Page, str]:
+    html = write_report(document, given, out).read_text("utf-8")
+    return Page(html), html
+
+
+@pytest.mark.parametrize("verdict", ["helps", "no measurable effect", "hurts"])
+def test_the_verdict_comes_first_in_words_and_with_its_own_icon(tmp_path: Path, verdict: str) -> None:
+    document = evaluation(DIGITS, ["3", "8"], verdict=verdict)
+    page, html = written(document, material(DIGITS, ["3", "8"]), tmp_path)
+    body = html[html.index('<div class="page">') :]
+    first_heading = re.search(r"<h1>(.*?)</h1>", body)
+    assert first_heading is not None
+    assert first_heading[1] == document.verdict.sentence
+    icon = {"helps": "up", "no measurable effect": "level", "hurts": "down"}[verdict]
+    assert body.index(f"#icon-{icon}") < body.index("<h1>") < body.index("<h2")
+    for caveat in [*document.verdict.caveats, *document.warnings]:
+        assert caveat in page.words
+
+
+def test_json_is_the_document(tmp_path: Path) -> None:
+    document = evaluation(DIGITS, ["3"])
+    html = write_report(document, ReportMaterial(), tmp_path)
+    again = EvaluateDocument.model_validate_json((tmp_path / "report.json").read_text("utf-8"))
+    assert again == document.model_copy(update={"report": str(html)})
+
+
+def test_json_holds_null_for_what_is_not_a_number(tmp_path: Path) -> None:
+    document = evaluation(DIGITS, ["3"])
+    document.arms["real"].per_class["3"].f1 = math.nan
+    document.verdict.smallest_detectable = math.inf
+    page, _ = written(document, ReportMaterial(), tmp_path)
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    read = json.loads((tmp_path / "report.json").read_text("utf-8"), parse_constant=refuse)
+    assert read["arms"]["real"]["per_class"]["3"]["f1"] is None
+    assert read["verdict"]["smallest_detectable"] is None
+    assert "nan" not in page.words.lower().split()
+    assert "inf" not in page.words.lower().split()
+
+
+def test_the_page_needs_no_network_and_runs_nothing(tmp_path: Path) -> None:
+    page, html = written(evaluation(DIGITS, ["3", "8"]), material(DIGITS, ["3", "8"]), tmp_path)
+    for name, attributes in page.elements:
+        assert name not in {"script", "link", "iframe", "object", "embed", "form", "base"}
+        for key, value in attributes.items():
+            assert not key.startswith("on")
+            if key in {"href", "src", "srcset", "xlink:href", "action", "poster"}:
+                assert value.startswith(("#", "data:image/")), value[:80]
+    assert "@import" not in html
+    assert "url(" not in html
+    assert "://" not in re.sub(r'src="data:[^"]*"', "", html)
+    policy = next(m["content"] for m in page.all("meta") if m.get("http-equiv") == "Content-Security-Policy")
+    assert policy.startswith("default-src 'none'")
+
+
+HOSTILE = ["<script>alert(1)</script>", '" onload="x', "a & b", "日本語", "{{ 7 * 7 }}", "\udcff.png", "x" * 200, "‮rtl"]
+
+
+def test_class_names_are_text_and_never_markup(tmp_path: Path) -> None:
+    document = evaluation(HOSTILE, HOSTILE[:3])
+    document.verdict.sentence = f"Helps {HOSTILE[0]}"
+    document.warnings.append(HOSTILE[1])
+    given = material(HOSTILE, HOSTILE[:3])
+    given.settings = {"<b>key</b>": HOSTILE[0]}
+    page, html = written(document, given, tmp_path)
+    assert page.all("script") == []
+    assert not any("onload" in attributes for _, attributes in page.elements)
+    assert "<script" not in html
+    assert "{{ 7 * 7 }}" in page.words
+    assert "49" not in [t.strip() for t in page.text]
+    read = json.loads((tmp_path / "report.json").read_text("utf-8"))
+    assert read["classes"][0] == HOSTILE[0]
+    assert read["classes"][5] == "\\udcff.png"
+
+
+def test_links_lead_somewhere_and_everything_has_a_name(tmp_path: Path) -> None:
+    page, _ = written(evaluation(DIGITS, ["3", "8"]), material(DIGITS, ["3", "8"]), tmp_path)
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for attributes in page.all("a") + page.all("use"):
+        assert attributes["href"].removeprefix("#") in ids
+    for attributes in page.all("section"):
+        assert attributes["aria-labelledby"] in ids
+    assert all("alt" in attributes for attributes in page.all("img"))
+    for attributes in page.all("svg"):
+        assert attributes.get("aria-hidden") == "true" or attributes.get("aria-label")
+    for _, attributes in page.elements:
+        if attributes.get("class") in {"scroll", "data-box"}:
+            assert attributes["tabindex"] == "0"
+            assert attributes["aria-label"]
+    plots = [a for a in page.all("svg") if a.get("class") == "plot"]
+    assert len(plots) == 4
+    assert all("chosen checkpoint stands at 144 kimg" in a["aria-label"] for a in plots)
+
+
+def test_every_part_may_be_missing(tmp_path: Path) -> None:
+    document = evaluation(DIGITS, [], seeds=1, ungated=False)
+    document.verdict.contrasts = {}
+    document.verdict.details = {}
+    document.verdict.caveats = []
+    document.verdict.sentence = ""
+    document.warnings = []
+    document.run = None
+    document.split = {}
+    document.quality.per_class = {}
+    document.arms = {"real": document.arms["real"]}
+    page, _ = written(document, ReportMaterial(), tmp_path)
+    assert "Helps" in page.words
+    sections = {a.get("id") for a in page.all("section")}
+    assert sections == {"compared", "scores", "settings"}
+    assert {a["href"] for a in page.all("a")} == {"#scores", "#compared", "#settings"}
+
+
+@pytest.mark.parametrize("missing", ["arms", "confusion", "f1_per_seed", "per_class"])
+def test_a_thin_document_still_gives_a_page(tmp_path: Path, missing: str) -> None:
+    document = evaluation(DIGITS, ["3"])
+    if missing == "arms":
+        document.arms = {}
+    for arm in document.arms.values():
+        setattr(arm, missing, [] if missing == "confusion" else {})
+    page, _ = written(document, material(DIGITS, ["3"]), tmp_path)
+    assert document.verdict.sentence in page.words
+
+
+def test_what_was_not_measured_is_a_dash(tmp_path: Path) -> None:
+    document = evaluation(DIGITS, ["3"], ungated=False)
+    nothing = ClassQuality(n_real=3, n_synthetic=0, reasons=["3 real images are too few"])
+    document.quality = CheckDocument(per_class={"3": nothing}, features="own@0", reference="train", gated=False)
+    page, _ = written(document, ReportMaterial(), tmp_path)
+    assert "3 real images are too few" in page.words
+    assert page.words.count("insufficient data") == 1
+    assert page.words.count("insufficient held-out data") == 1
+    assert "which flatters" in page.words
+    assert "FID" not in page.words  # optional columns stand only where something was measured
+    assert not any("KID and coverage" in a.get("aria-label", "") for a in page.all("figure"))
+
+
+def test_a_page_of_large_noise_stays_small(tmp_path: Path) -> None:
+    classes = [f"class {i}" for i in range(10)]
+    noise = np.random.default_rng(0).integers(0, 256, (300, 3, 128, 128), dtype=np.uint8)
+    images = LabelledImages(noise, np.arange(300) % 10, classes, [""] * 300)
+    pairs = [(noise[i], noise[i + 1], "class 0", 0.1) for i in range(40)]
+    given = ReportMaterial(real=images, synthetic=images, generator=images, pairs=pairs)
+    path = write_report(evaluation(classes, classes[:9]), given, tmp_path)
+    assert path.stat().st_size < 3_000_000
+    page = Page(path.read_text("utf-8"))
+    assert len(page.all("img")) > 8 * 3
+    assert "Without pictures, to keep this page small: class 8." in page.words
+
+
+def test_small_pictures_are_exact() -> None:
+    rng = np.random.default_rng(0)
+    for channels in (1, 3):
+        pixels = rng.integers(0, 256, (5, channels, 8, 8), dtype=np.uint8)
+        images = LabelledImages(pixels, np.zeros(5, np.int64), ["a"], [""] * 5)
+        (album,) = pictures.albums([("Real", "", images), ("None", "", None)], ["a"], pictures.BUDGET)
+        (panel,) = album.panels
+        assert panel.total == 5
+        for source, want in zip(panel.tiles, pixels, strict=True):
+            kind, data = source.split(",")
+            assert kind == "data:image/png;base64"
+            got = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
+            assert np.array_equal(got if channels == 1 else got.transpose(2, 0, 1), want if channels > 1 else want[0])
+
+
+def test_a_copy_is_called_the_same_pixels(tmp_path: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (3, 16, 16), dtype=np.uint8)
+    far = (image, 255 - image, "b", 3.0)
+    found = pictures.pairs([far, (image, image.copy(), "a", 0.0)], 100_000)
+    assert [(p.label, p.same) for p in found] == [("a", True), ("b", False)]
+
+
+def test_intervals_agree_with_scipy() -> None:
+    values = [0.41, 0.52, 0.47, 0.55, 0.5]
+    low, high = stats.t.interval(0.95, 4, loc=np.mean(values), scale=stats.sem(values))
+    got = over_seeds(values)
+    assert (got.mean, got.low, got.high) == pytest.approx((np.mean(values), low, high))
+    assert over_seeds([0.4]).low is None
+    for k, n in ((0, 7), (3, 7), (7, 7), (55, 60)):
+        want = stats.binomtest(k, n).proportion_ci(0.95, method="wilson")
+        got = wilson(k / n, n)
+        assert (got.low, got.high) == pytest.approx((want.low, want.high), abs=1e-6)
+
+
+def test_test_images_count_once_whatever_the_seeds() -> None:
+    document = evaluation(DIGITS, ["3"], seeds=5, per_class=60)
+    recall = class_estimates(document, "synthetic", "3")[2]
+    want = stats.binomtest(round(60 * recall.mean), 60).proportion_ci(0.95, method="wilson")
+    assert recall.low == pytest.approx(want.low, abs=0.02)
+    assert recall.high == pytest.approx(want.high, abs=0.02)
+
+
+def test_before_and_after_follow_the_contrasts() -> None:
+    document = evaluation(DIGITS, ["3"])
+    assert before_and_after(document) == [("oversample", "synthetic"), ("classical", "synthetic+classical")]
+    document.verdict.contrasts = {}
+    assert before_and_after(document) == [("classical", "synthetic+classical")]
+    assert split_contrast("a-b-c", ["a", "b-c"]) == ("b-c", "a")
+    assert split_contrast("a-b-c", ["a", "b"]) is None
+
+
+def test_confusion_shares_and_their_change() -> None:
+    document = evaluation(["a", "b"], ["b"], seeds=2)
+    document.arms["oversample"].confusion = [[18, 2], [10, 10]]
+    document.arms["synthetic"].confusion = [[16, 4], [4, 16]]
+    found = compare(document, "oversample", "synthetic")
+    assert found is not None
+    before, after, change = ([[cell.text for cell in row] for row in m.rows] for m in found.matrices)
+    assert before == [["90", "10"], ["50", "50"]]
+    assert after == [["80", "20"], ["20", "80"]]
+    assert change == [["−10", "+10"], ["−30", "+30"]]
+    assert [cell.tone for row in found.matrices[2].rows for cell in row] == ["loss", "loss", "gain", "gain"]
+    assert found.matrices[0].rows[1][0].words == "b taken for a: 50.0% (5.0 images a seed)"
+    assert [(c.true, c.predicted) for c in found.changes] == [("b", "b"), ("b", "a"), ("a", "b")]
+
+
+def test_many_classes_keep_the_targets_and_lose_no_image() -> None:
+    classes = [f"c{i:02d}" for i in range(60)]
+    document = evaluation(classes, ["c07", "c50"], per_class=20)
+    found = compare(document, "oversample", "synthetic")
+    assert found is not None
+    labels = found.matrices[0].labels
+    assert len(labels) == SHOWN
+    assert {"c07", "c08", "c50", "c51", OTHERS} <= set(labels)
+    row = found.matrices[0].rows[labels.index("c07")]
+    shown = sum(float(cell.words.split(": ")[1].split("%")[0]) for cell in row)
+    assert shown == pytest.approx(100, abs=0.1 * SHOWN)
+
+
+def test_training_rows_out_of_order_repeated_or_broken() -> None:
+    rows = [
+        {"kind": "step", "kimg": 2.0, "loss_d": 1.0, "loss_g": float("nan")},
+        {"kind": "step", "kimg": 1.0, "loss_d": 2.0, "loss_g": 0.5},
+        {"kind": "step", "kimg": 2.0, "loss_d": 3.0, "loss_g": 0.7},
+        {"kind": "step", "kimg": None, "loss_d": 9.0},
+        {"kind": "step"},
+        {"kind": "other", "kimg": 5.0},
+        {"kind": "monitor", "kimg": 1.0, "per_class": None, "pooled": {"kid": None}, "best": True},
+        {"kind": "monitor", "kimg": 2.0, "per_class": {"a": {"kid": 0.1}}, "pooled": {"kid": 0.2}, "best": True},
+        {"kind": "monitor", "kimg": 3.0, "pooled": {"kid": 0.3}, "best": False},
+    ]
+    plots = training_plots(rows, ["a"])
+    assert [p.heading.split(" ")[0] for p in plots] == ["Losses", "KID"]
+    assert plots[0].table.body == [["1", "2.0000", "0.5000"], ["2", "3.0000", "0.7000"]]
+    assert chosen_kimg(rows) == 2.0
+    assert training_plots([], ["a"]) == []
+    assert chosen_kimg([]) is None
+
+
+def test_long_trainings_are_averaged_not_thinned() -> None:
+    rows = [{"kind": "step", "kimg": i / 10, "loss_d": float(i % 2), "loss_g": 1.0} for i in range(1, 10_001)]
+    (plot,) = training_plots(rows, [])
+    assert len(plot.table.body) <= 120
+    assert all(0.4 < float(d) < 0.6 for _, d, _ in plot.table.body)
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=6), st.booleans())
+def test_axes_hold_their_values_with_few_ticks(values: list[float], differences: bool) -> None:
+    axis = scale([v if abs(v) > 1e-6 else 0.0 for v in values], differences=differences)
+    assert 2 <= len(axis.ticks) <= 10
+    slack = 1e-9 * (axis.high - axis.low)
+    assert all(axis.low - slack <= v <= axis.high + slack for v in [*values, 0.0] if abs(v) > 1e-6)
+    assert 0.0 in axis.ticks
+    labels = [axis.label(t) for t in axis.ticks]
+    assert len(set(labels)) == len(labels)
+
+
+def test_numbers_as_people_print_them() -> None:
+    assert [number(v, 2) for v in (0.126, -0.5, -0.001, None, math.nan)] == ["0.13", "−0.50", "0.00", "–", "–"]
+    assert [signed(v, 2) for v in (0.126, -0.5, 0.001, None)] == ["+0.13", "−0.50", "0.00", "–"]
+    assert tag("text", "<", title='"') == '<text title="&#34;">&lt;</text>'
+
+
+def test_writing_again_replaces_and_leaves_nothing_else(tmp_path: Path) -> None:
+    out = tmp_path / "new" / "folder"
+    for _ in range(2):
+        write_report(evaluation(DIGITS, ["3"]), ReportMaterial(), out)
+    assert sorted(p.name for p in out.iterdir()) == ["report.html", "report.json"]
+
+
+def luminance(colour: str) -> float:
+    digits = colour.lstrip("#")
+    digits = "".join(2 * d for d in digits) if len(digits) == 3 else digits
+    channels = [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_text_has_contrast(scheme: int) -> None:
+    """WCAG 2.2, 1.4.3: at least 4.5 to 1."""
+    style = (Path(pictures.__file__).parent / "style.css").read_text("utf-8")
+    block = re.findall(r":root \{(.*?)\}", style, re.DOTALL)[scheme]
+    colour = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{3,6})\b", block))
+    pairs = [(text, back) for text in ("ink", "muted", "synthetic") for back in ("page", "surface", "sunken")]
+    pairs += [(tone, back) for tone in ("good", "bad", "warn", "neutral") for back in ("surface", f"{tone}-soft")]
+    pairs += [("muted", f"{tone}-soft") for tone in ("good", "bad", "neutral")]
+    for text, back in pairs:
+        bright, dark = sorted((luminance(colour[text]), luminance(colour[back])), reverse=True)
+        assert (bright + 0.05) / (dark + 0.05) >= 4.5, (text, back)
