@@ -211,6 +211,10 @@ class ClassQuality(Document):
     duplicate_rate: float | None = None
     duplicate_floor: float | None = None
     missed_clusters: str | None = Field(None, description='such as "3 of 12"')
+    agreement: float | None = Field(
+        None, description="share of samples that a simple classifier of real features gives to this class"
+    )
+    agreement_floor: Range | None = Field(None, description="the same share of real images, cross-validated")
     dcr: Range | None = Field(
         None, description="synthetic→train distance ÷ held-out→train distance, medians; below 1 is closer than real"
     )
