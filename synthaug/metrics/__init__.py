@@ -15,7 +15,21 @@ METRICS: Registry[Callable[..., Any]] = Registry(
     {
         "kid": "synthaug.metrics.fidelity:kid",
         "fid": "synthaug.metrics.fidelity:fid",
-        "prdc": "synthaug.metrics.fidelity:prdc",
+        "precision": "synthaug.metrics.fidelity:prdc",
+        "recall": "synthaug.metrics.fidelity:prdc",
+        "density": "synthaug.metrics.fidelity:prdc",
+        "coverage": "synthaug.metrics.fidelity:prdc",
+        "pairwise_ratio": "synthaug.metrics.diversity:pairwise_ratio",
+        "vendi_ratio": "synthaug.metrics.diversity:vendi_ratio",
+        "duplicate_rate": "synthaug.metrics.diversity:duplicate_rate",
+        "missed_clusters": "synthaug.metrics.diversity:missed_clusters",
+        "dcr": "synthaug.metrics.memorisation:dcr",
+        "authenticity": "synthaug.metrics.memorisation:authenticity",
+        "c_t": "synthaug.metrics.memorisation:c_t",
+        "memorisation": "synthaug.metrics.memorisation:memorisation",
+        "detect_auc": "synthaug.metrics.detectability:detect_auc",
+        "agreement": "synthaug.metrics.agreement:class_judge",
+        "collapse": "synthaug.metrics.collapse:judge",
     },
 )
-"""Name → the function that computes it."""
+"""Name → the function that computes it; the names are those of the `check` document."""

@@ -28,6 +28,8 @@ MIN_PRDC = 10
 MAX_FIDELITY = 1000
 MAX_DIVERSITY = 300
 DRAWS = 10
+WORK = 2000
+"""Images in all draws of a fidelity comparison: many draws of few images, few of many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +80,8 @@ def compare_fidelity(
         n = min(n, others)
     if n < MIN_KID:
         return None
-    fixed = n == len(reference) == len(synthetic) and not floor_there
-    rounds = 1 if fixed else draws
+    sizes = {len(reference), len(synthetic)} | ({others} if floor_there else set())
+    rounds = 1 if sizes == {n} else max(2, min(draws, WORK // n))
     kids, kid_floors, fids, scores, floors = [], [], [], [], []
     with_prdc = n >= MIN_PRDC
     for _ in range(rounds):

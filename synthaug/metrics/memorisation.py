@@ -26,8 +26,8 @@ MIN_TRAIN = 3
 NEAR, LONELY = 0.5, 0.7
 """A near copy is nearer to a training image than NEAR × the median of held-out images, and LONELY × the next one's."""
 EXACT_NEAR, EXACT_LONELY = 0.25, 0.5
-"""The same for a copy proper. In 600 trials on real digits and Fashion-MNIST, 12 to 300 training images a class, at most
-0.2% of unseen real images came this near; up to 5% of them were near copies by the wider rule."""
+"""The same for a copy proper. In 600 trials on real digits and Fashion-MNIST with 12 to 300 training images a class, at
+most 0.2% of unseen real images came this near; up to 5% of them were near copies by the wider rule."""
 
 
 @dataclass(frozen=True, slots=True)
