@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,13 +32,19 @@ Listing = Callable[[Path], dict[str, tuple[int, int]]]
 
 @pytest.fixture(scope="session")
 def synthaug() -> Synthaug:
-    """Run the installed command in a folder: synthaug("fit", "data", cwd=…, env=…)."""
+    """Run the installed command in a folder, `under` another command if given: synthaug("fit", "data", cwd=…)."""
 
-    def run(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None, timeout: float = 180) -> Finished:
+    def run(
+        *arguments: str | Path,
+        cwd: Path,
+        env: Mapping[str, str] | None = None,
+        under: Sequence[str] = (),
+        timeout: float = 180,
+    ) -> Finished:
         environment = {k: v for k, v in os.environ.items() if k != "SYNTHAUG_RUNS"}
         environment |= {"OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(cwd.parent / f"{cwd.name}-cache"), **(env or {})}
         done = subprocess.run(
-            [SYNTHAUG, *map(str, arguments)],
+            [*under, SYNTHAUG, *map(str, arguments)],
             cwd=cwd,
             env=environment,
             capture_output=True,
@@ -59,7 +65,8 @@ def listing() -> Listing:
         found = {}
         for path in sorted(folder.rglob("*")):
             status = path.lstat()
-            found[str(path.relative_to(folder))] = (status.st_size if path.is_file() else -1, status.st_mtime_ns)
+            is_folder = path.is_dir() and not path.is_symlink()  # its time changes when something was there and went
+            found[str(path.relative_to(folder))] = (-1, 0) if is_folder else (status.st_size, status.st_mtime_ns)
         return found
 
     return look
