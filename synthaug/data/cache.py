@@ -229,9 +229,11 @@ def _lock(file: Path) -> Iterator[None]:
     """Let only one process decode the same images."""
     file.parent.mkdir(parents=True, exist_ok=True)
     lock = file.with_suffix(".lock")
-    with FileLock(lock, timeout=_LOCK_SECONDS):
-        yield
-    lock.unlink(missing_ok=True)
+    try:
+        with FileLock(lock, timeout=_LOCK_SECONDS):
+            yield
+    finally:
+        lock.unlink(missing_ok=True)  # who still waits on it then finds the array, or decodes a second time
 
 
 def _map(file: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:

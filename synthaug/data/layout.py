@@ -201,7 +201,7 @@ def _split_folders(tree: Tree, images: list[str], top: Counter[str]) -> dict[str
     for split in set(known.values()):
         if len(twice := sorted(name for name in known if known[name] == split)) > 1:
             folders = ", ".join(map(repr, twice))
-            raise SynthaugError(f"the folders {folders} of {str(tree.root)!r} mean the same split", "merge them into one")
+            raise SynthaugError(f"the folders {folders} of {str(tree.root)!r} mean the same split", "merge them")
     return known
 
 

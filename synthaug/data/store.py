@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import time
 from pathlib import Path
 
 from synthaug.errors import SynthaugError
@@ -13,6 +14,8 @@ DEFAULT_CAP_GIB = 20.0
 ARRAYS = "decoded-images"
 SCANS = "scan-results"
 _OURS = re.compile(r"[0-9a-f]{64}\.(npy|json)")
+_LEFT_OVER = re.compile(r"\.[0-9a-f]{64}\.(npy|json)\..*\.tmp")
+_STALE_SECONDS = 24 * 3600.0
 
 
 def cache_root(cache: Path | None = None) -> Path:
@@ -78,6 +81,8 @@ def make_room(root: Path, needed: int) -> bool:
                 if _OURS.fullmatch(path.name):  # never a file that the user keeps in the same folder
                     status = path.stat()
                     found.append((status.st_mtime, status.st_size, path))
+                elif _LEFT_OVER.fullmatch(path.name) and time.time() - path.stat().st_mtime > _STALE_SECONDS:
+                    path.unlink()  # of a process that was killed
     total = sum(size for _, size, _ in found)
     for _, size, path in sorted(found):
         if total + needed <= cap:

@@ -122,7 +122,7 @@ def test_unreadable_files_are_quarantined_with_a_reason(tree: Tree, look: Look) 
     found = look(root)
     assert {u.path for u in found.unreadable} == {"a/empty.jpg", "a/text.png", "b/2.png"}
     assert found.counts == {"a": 1, "b": 1}
-    with pytest.raises(SynthaugError, match="3 unreadable files.*a/empty.jpg"):
+    with pytest.raises(SynthaugError, match=r"3 unreadable files.*a/empty.jpg"):
         look(root, strict=True)
 
 
@@ -186,7 +186,7 @@ def test_missing_folder_file_and_unreadable_files_only(tree: Tree, look: Look, t
     with pytest.raises(SynthaugError, match="is a file"):
         look(root / "a/1.png")
     (root / "a/1.png").write_text("x")
-    with pytest.raises(SynthaugError, match="none of the 1 files.*text file"):
+    with pytest.raises(SynthaugError, match=r"none of the 1 files.*text file"):
         look(root)
     (tmp_path / "bare").mkdir()
     with pytest.raises(SynthaugError, match="holds no image files"):

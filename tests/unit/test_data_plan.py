@@ -105,7 +105,7 @@ def test_targets() -> None:
     assert check_targets(["Coat", "Shirt", "Coat"], counts) == ["Coat", "Shirt"]
     assert check_targets("auto", {"auto": 300, "bus": 9}) == ["auto"], "a class of that name comes first"
     for wrong in ("shrit", ["Coat", "Shrit"]):
-        with pytest.raises(SynthaugError, match="(?i)no class 'shrit'") as caught:
+        with pytest.raises(SynthaugError, match=r"(?i)no class 'shrit'") as caught:
             check_targets(wrong, counts)
         assert 'did you mean "Shirt"' in caught.value.hint
     with pytest.raises(SynthaugError, match="no target class"):
