@@ -248,7 +248,7 @@ def validate(tree: Mapping[str, Any], origins: Mapping[str, str] | None = None) 
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
-        known = list(leaves(Config().model_dump()))
+        known = [*Config.model_fields, *leaves(Config().model_dump())]
         faults, hints = [], []
         for fault in error.errors():
             key = ".".join(str(part) for part in fault["loc"])

@@ -106,7 +106,12 @@ def regenerate(
 def _root(manifest: Path) -> Path:
     if manifest.name == METADATA and manifest.parent.name == "train":
         return manifest.parent.parent
-    return manifest if manifest.is_dir() else manifest.parent
+    if manifest.is_dir():
+        return manifest
+    if manifest.name != MANIFEST:
+        hint = f"give the {MANIFEST} or train/{METADATA} of an export"
+        raise SynthaugError(f"{str(manifest)!r} is no manifest", hint)
+    return manifest.parent
 
 
 def _wanted(metadata: Path, rows: Sequence[int]) -> dict[int, _Row]:

@@ -62,7 +62,7 @@ USAGE = [
     Case("fit good --dry-run=3", "'--dry-run'"),
     Case("fit good --seed abc", "'abc'"),
     Case("fit good --seed -1", "-1"),
-    Case("fit good --budget 10", "'10'", hint="10min"),
+    Case("fit good --budget 10", "'10' is not a budget: write it like 10min"),
     Case("fit good --budget=-5min", "'-5min'"),
     Case("fit good --budget 0kimg", "'0kimg'"),
     Case("fit good --precision fp8", "'fp8'"),
@@ -76,7 +76,6 @@ USAGE = [
     Case("check --count 0", "'0'"),
     Case("samples --count 0", "'0'"),
     Case("samples --class cta", "'cta'", hint='did you mean "cat"'),
-    Case("regenerate exported/train/metadata.jsonl --verify --out again", "--verify"),
 ]
 CONFIGURATION = [
     Case("fit good --recipe defualt", "'defualt'", hint='did you mean "default"'),
@@ -120,7 +119,7 @@ DATA = [
     Case("inspect bad/broken-table", "metadata.jsonl line 2"),
     Case("inspect good --group-by (", "'('"),
     Case("inspect good --group-by cat", "'cat'"),
-    Case("fit good --target-class ctas", "'ctas'", hint='did you mean "cat"'),
+    Case("fit good --target-class cta", "'cta'", hint='did you mean "cat"'),
 ]
 RUNS = [
     Case("export --runs nowhere", "'nowhere'", hint="synthaug fit"),
@@ -163,7 +162,8 @@ OUTPUT = [
     ),
     Case("samples --out good", "'good'"),
     Case("regenerate missing.jsonl", "'missing.jsonl'"),
-    Case("regenerate broken.yaml", "broken.yaml"),
+    Case("regenerate broken.yaml", "'broken.yaml'", hint="manifest.json"),
+    Case("regenerate exported/train/metadata.jsonl --out good", "'good'"),
     Case("regenerate exported/train/metadata.jsonl --row 100000", "100000"),
 ]
 EVALUATION = [
