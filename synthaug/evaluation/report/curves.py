@@ -62,10 +62,14 @@ def training_plots(rows: Sequence[Mapping[str, Any]], targets: Sequence[str]) ->
         lines = [_binned(label, f"s{i + 1}", _points(steps, _key(key))) for i, (label, key) in enumerate(keys)]
         plots.append(_plot(heading, [line for line in lines if line], end, chosen, markers=False))
     for heading, key, unit in (
-        ("KID against held-out real images (lower is better)", "kid", False),
+        ("KID against real images (lower is better)", "kid", False),
         ("Coverage of the real images (higher is better)", "coverage", True),
+        ("Share of samples very close to a training image (lower is better)", "copies", False),
     ):
         plots.append(_plot(heading, _monitor_series(monitor, targets, key), end, chosen, markers=True, unit=unit))
+    picked = _points(monitor, _key("score"))
+    score = [Series("score of the checkpoint", "sp", picked)] if picked else []
+    plots.append(_plot("What the checkpoint is picked by (lower is better)", score, end, chosen, markers=True))
     return [plot for plot in plots if plot is not None]
 
 
@@ -79,7 +83,9 @@ def _monitor_series(
         points = _points(monitor, lambda row, name=name: _nested(row, "per_class", name, key))  # type: ignore[misc]
         style = f"s{len(series) + 1}" if name in targets and len(series) < _NAMED else "sx"
         if points:
-            series.append(Series(name, style, points))
+            references = {_nested(row, "per_class", name, "reference") for _, row in monitor}
+            flattered = " (against training images)" if key != "copies" and "train" in references else ""
+            series.append(Series(f"{name}{flattered}", style, points))
     pooled = _points(monitor, lambda row: _nested(row, "pooled", key))
     if pooled:
         series.append(Series("all classes pooled", "sp", pooled))

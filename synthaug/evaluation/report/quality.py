@@ -42,7 +42,8 @@ class QualityClass:
 
 
 def _images_compared(q: ClassQuality) -> list[str]:
-    return [f"{q.n_synthetic:,}", f"of {q.n_real:,} real"]
+    compared = [f"{q.n_compared:,} compared"] if q.n_compared else []
+    return [f"{q.n_synthetic:,}", f"{q.n_real:,} real", *compared]
 
 
 def _kid(q: ClassQuality) -> list[str]:
@@ -77,7 +78,7 @@ def _span(r: Range, decimals: int) -> str:
 
 
 COLUMNS = [
-    QualityColumn("Images", "synthetic images judged, and the real images they were judged against", _images_compared),
+    QualityColumn("Images", "synthetic images, real images, and how many of each were compared", _images_compared),
     QualityColumn("KID", "distance between synthetic and real images; 0 is equal, lower is better", _kid),
     QualityColumn(
         "Precision", "share of synthetic images that lie among the real ones", lambda q: [number(q.precision)]
@@ -105,7 +106,7 @@ COLUMNS = [
     QualityColumn(
         "Vendi ratio",
         "effective number of different images, synthetic ÷ real",
-        lambda q: [number(q.vendi_ratio)],
+        lambda q: [number(q.vendi_ratio), *_floor_line(q.vendi_floor)],
         False,
     ),
     QualityColumn(
