@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +12,6 @@ from numpy.typing import NDArray
 from synthaug.config import Fit
 from synthaug.data.decode import decode, pixel_sha256
 from synthaug.exporters.looks import Look, Tables, dress, encode
-from synthaug.exporters.source import RealImage
 
 
 def pack(tree: Path) -> None:
@@ -38,19 +34,3 @@ def write_synthetic(path: Path, pixels: NDArray[np.uint8], look: Look, fit: Fit,
     path.write_bytes(data)
     upright, _, _ = decode(path)
     return Written(*upright.size, hashlib.sha256(data).hexdigest(), pixel_sha256(upright))
-
-
-def place_real(images: Sequence[RealImage], names: Sequence[str], folder: Path, link: bool) -> bool:
-    """Copy real images byte for byte, or hard-link them; return whether every link could be made."""
-    linked = True
-    for image, name in zip(images, names, strict=True):
-        target = folder / name
-        target.unlink(missing_ok=True)
-        if link:
-            try:
-                os.link(image.path, target)
-                continue
-            except OSError:  # another file system, or one without links
-                linked = False
-        shutil.copyfile(image.path, target)
-    return linked

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
-import shutil
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -16,12 +13,13 @@ from typing import Any, Literal, cast
 import synthaug
 from synthaug.config import Config
 from synthaug.data.cache import load_images
+from synthaug.data.layout import SplitName
 from synthaug.data.plan import ClassPlan, plan
 from synthaug.data.split import Split, SplitRow
 from synthaug.documents import ExportDocument, ExportedClass
-from synthaug.errors import Interrupted, RunFailed, SynthaugError, suggest
-from synthaug.exporters import FORMATS
-from synthaug.exporters.folder import place_real
+from synthaug.errors import SynthaugError, suggest
+from synthaug.exporters import FORMATS, real
+from synthaug.exporters.destination import ROW_BYTES, check_out, check_space, on_disk, working
 from synthaug.exporters.looks import LookCount, Tables, counted, plain_look
 from synthaug.exporters.manifest import (
     MANIFEST,
@@ -33,11 +31,8 @@ from synthaug.exporters.manifest import (
     card,
     dump_manifest,
     dump_row,
-    is_export,
-    real_row,
 )
 from synthaug.exporters.names import check_class_name, file_names, synthetic_prefix
-from synthaug.exporters.source import RealImage, locate, read
 from synthaug.exporters.synthetic import Output, SyntheticWriter
 from synthaug.exporters.workspace import Workspace
 from synthaug.features import load_features
@@ -47,9 +42,7 @@ from synthaug.runs import Run, find
 from synthaug.sampling.gate import Gate, build_gate
 from synthaug.sampling.generate import Sampler, load
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_ROW_BYTES = 900  # of metadata and journal, an image
-_BLOCK = 4096  # what the smallest file takes on a disk
+_NOT_LINKED = "some real images could not be linked, and were copied"
 _THREADS = min(8, os.cpu_count() or 1)
 
 
@@ -70,7 +63,7 @@ class _Job:
     allow_short: bool
     size: Literal["native", "model"]
     link: bool
-    heldout: tuple[Literal["val", "test"], ...]
+    heldout: tuple[SplitName, ...]
     device: str
     cache: Path | None
     progress: Progress
@@ -82,6 +75,18 @@ class _Job:
     @property
     def run(self) -> Run:
         return self.sampler.trained.run
+
+    def rows(self, side: SplitName, label: str) -> list[SplitRow]:
+        return [row for row in self.split.of(side) if row.label == label]
+
+    def count_real(self, entry: Mapping[str, Any]) -> None:
+        """Take from a journal entry what the synthetic images of the class need to know."""
+        if entry["split"] == "train":
+            self.looks[entry["label"]] = [LookCount.model_validate(look) for look in entry["looks"]]
+            self.prefixes[entry["label"]] = entry["prefix"]
+            self.tables.update(entry["tables"])
+        if not entry["linked"] and _NOT_LINKED not in self.warnings:
+            self.warnings.append(_NOT_LINKED)
 
     def settings(self) -> dict[str, Any]:
         """All that decides what the export's bytes are: equal settings may go on from each other's work."""
@@ -180,99 +185,18 @@ def export(
         cache=cache,
         progress=progress,
     )
-    _check_out(job, overwrite)
-    _check_space(job)
-    with _working(job) as workspace:
+    if not job.root.is_dir():
+        raise SynthaugError(
+            f"the run's data folder {str(job.root)!r} is gone", "put it back, or train again: synthaug fit DATA"
+        )
+    check_out(job.out, data=job.root, run=found.path, overwrite=overwrite)
+    check_space(job.out, _space(job))
+    with working(job.out, job.settings(), progress) as workspace:
         document = _fill(job, workspace)
         workspace.finish()
     for warning in job.warnings:
         progress.warn(warning)
     return document
-
-
-def _check_out(job: _Job, overwrite: bool) -> None:
-    if not job.root.is_dir():
-        raise SynthaugError(
-            f"the run's data folder {str(job.root)!r} is gone", "put it back, or train again: synthaug fit DATA"
-        )
-    out, root = job.out.resolve(), job.root.resolve()
-    if out == root or out.is_relative_to(root):
-        raise SynthaugError(
-            f"{str(job.out)!r} is inside the data folder {str(root)!r}", "export to another place with --out"
-        )
-    if root.is_relative_to(out) or job.run.path.resolve().is_relative_to(out):
-        raise SynthaugError(f"{str(job.out)!r} holds the data or the run", "export to another place with --out")
-    if job.out.exists() or job.out.is_symlink():
-        if not overwrite:
-            raise SynthaugError(f"{str(job.out)!r} exists already", "give another folder with --out, or --overwrite")
-        if job.out.is_symlink() or not is_export(job.out):
-            raise SynthaugError(
-                f"{str(job.out)!r} is not an earlier export and is not overwritten", "give another folder with --out"
-            )
-
-
-def _check_space(job: _Job) -> None:
-    """Compare the size that the export will have, estimated from the source files, with what is free."""
-    needed, side = 0, job.sampler.trained.resolution
-    for label, wanted in job.plans.items():
-        sizes = [_on_disk(locate(job.root, row).stat().st_size) for row in job.split.of("train") if row.label == label]
-        mean = sum(sizes) / max(len(sizes), 1)
-        synthetic = mean if job.size == "native" else min(mean, _on_disk(side * side * job.sampler.trained.channels))
-        needed += round(wanted.generate * (synthetic + _ROW_BYTES)) + round(
-            wanted.keep * (_ROW_BYTES + (0 if job.link else mean))
-        )
-    for name in job.heldout:
-        needed += sum(0 if job.link else _on_disk(locate(job.root, row).stat().st_size) for row in job.split.of(name))
-    existing = next(p for p in (job.out, *job.out.parents) if p.exists())
-    free = shutil.disk_usage(existing).free
-    if needed > free:
-        raise RunFailed(
-            f"the export needs about {_megabytes(needed)}, and {str(existing)!r} has {_megabytes(free)} free",
-            "free some space, export to another disk with --out, or ask for fewer images",
-        )
-
-
-def _on_disk(size: int) -> int:
-    return -(-size // _BLOCK) * _BLOCK
-
-
-def _megabytes(size: float) -> str:
-    return f"{size / 1e6:,.1f} MB"
-
-
-@contextmanager
-def _working(job: _Job) -> Iterator[Workspace]:
-    """Open the workspace, and turn what goes wrong in it into an error: interrupted work stays, failed work goes."""
-    workspace = Workspace(job.out)
-    try:
-        state = workspace.open(job.settings())
-        if state == "continued":
-            job.progress.say(f"continuing the interrupted export to {job.out}")
-        elif state == "discarded":
-            job.progress.warn(f"an unfinished export of other settings to {job.out} was discarded")
-        yield workspace
-    except KeyboardInterrupt as error:
-        workspace.release()
-        raise Interrupted(
-            f"the export to {str(job.out)!r} was interrupted", "run the same command again: it goes on from there"
-        ) from error
-    except OSError as error:
-        workspace.discard()
-        if error.errno in _FULL:
-            raise RunFailed(
-                f"the disk of {str(job.out)!r} is full: {error.strerror}",
-                "free some space, export to another disk with --out, or ask for fewer images",
-            ) from error
-        raise SynthaugError(
-            f"cannot write the export to {str(job.out)!r}: {error.strerror or error}",
-            "give a folder that can be written with --out",
-        ) from error
-    except SynthaugError:
-        workspace.discard()
-        raise
-    except BaseException:
-        workspace.release()
-        raise
 
 
 def _fill(job: _Job, workspace: Workspace) -> ExportDocument:
@@ -282,101 +206,89 @@ def _fill(job: _Job, workspace: Workspace) -> ExportDocument:
     for entry in workspace.journal():
         if entry["kind"] == "real":
             placed.add((entry["split"], entry["label"]))
-            if entry["split"] == "train":
-                job.looks[entry["label"]] = [LookCount.model_validate(look) for look in entry["looks"]]
-                job.prefixes[entry["label"]] = entry["prefix"]
-            job.tables.update(entry["tables"])
+            job.count_real(entry)
         else:
             outputs[entry["label"]].count(entry)
     _place_real_images(job, workspace, placed)
     done = sum(output.written for output in outputs.values())
-    started = time.monotonic()
     gate = None
     wanted = {label: p.generate for label, p in job.plans.items() if p.generate > 0}
     if job.gated and wanted:
         gate = _gate(job, workspace, {label: outputs[label] for label in wanted})
-    total = sum(wanted.values())
-    with job.progress.task("synthetic images", total, "images") as task:
+    with job.progress.task("synthetic images", sum(wanted.values()), "images") as task:
         task.advance(done)
         with SyntheticWriter(
-            workspace, job.sampler, gate, job.config.data.fit, job.tables, _train_paths(job), _THREADS
+            workspace,
+            job.sampler,
+            gate,
+            job.config.data.fit,
+            job.tables,
+            [row.path for row in job.split.of("train")],
+            _THREADS,
         ) as writer:
-            began = time.monotonic()
+            started = time.monotonic()
             for label, count in wanted.items():
                 writer.fill(label, count, outputs[label], job.looks[label], job.prefixes[label], job.allow_short, task)
-    seconds = max(time.monotonic() - (began if wanted else started), 1e-9)
+        seconds = max(time.monotonic() - started, 1e-9)
     made = sum(output.written for output in outputs.values()) - done
     return _finish(job, workspace, outputs, gate, made / seconds if made else None)
 
 
-def _train_paths(job: _Job) -> list[str]:
-    return [row.path for row in job.split.of("train")]
+def _space(job: _Job) -> int:
+    """About how many bytes the export will take, from the sizes of the source files."""
+    needed, side = 0, job.sampler.trained.resolution
+    for label, wanted in job.plans.items():
+        sizes = [on_disk(real.locate(job.root, row).stat().st_size) for row in job.rows("train", label)]
+        mean = sum(sizes) / max(len(sizes), 1)
+        synthetic = mean if job.size == "native" else min(mean, on_disk(side * side * job.sampler.trained.channels))
+        needed += round(wanted.generate * (synthetic + ROW_BYTES))
+        needed += round(wanted.keep * (ROW_BYTES + (0 if job.link else mean)))
+    for name in job.heldout:
+        sizes = [on_disk(real.locate(job.root, row).stat().st_size) for row in job.split.of(name)]
+        needed += len(sizes) * ROW_BYTES + (0 if job.link else sum(sizes))
+    return needed
 
 
 def _place_real_images(job: _Job, workspace: Workspace, placed: set[tuple[str, str]]) -> None:
     """Verify every real image of the export against the split, put it in its place, and learn the looks."""
-    jobs: list[tuple[str, str, list[SplitRow], int]] = []
-    for name in ("train", *job.heldout):
-        rows = job.split.of(cast(Literal["train", "val", "test"], name))
-        for label in job.sampler.classes:
-            own = [row for row in rows if row.label == label]
-            keep = job.plans[label].keep if name == "train" else len(own)
-            if own and (name, label) not in placed:
-                jobs.append((name, label, own, keep))
-    with job.progress.task("real images", sum(len(own) for _, _, own, _ in jobs), "images") as task:
-        for name, label, own, keep in jobs:
-            images = list(read(job.root, own, job.tables, task, _THREADS))
-            kept = _chosen(images, keep, job.sampler.seed)
-            names = file_names(image.row.path for image in kept)
-            folder = workspace.tree / name / label
-            folder.mkdir(parents=True, exist_ok=True)
-            if not place_real(kept, names, folder, job.link) and job.link:
-                job.warnings.append("some real images could not be linked, and were copied")
-            looks = [image.look for image in images]
-            if name == "train":
-                if job.size == "model":
-                    side = job.sampler.trained.resolution
-                    looks = [look.model_copy(update={"width": side, "height": side}) for look in looks]
-                job.looks[label], job.prefixes[label] = counted(looks), synthetic_prefix(names)
-            index = job.sampler.class_index(label)
-            rows_ = [
-                real_row(
-                    file_name=f"{label}/{file_name}",
-                    label=label,
-                    class_index=index,
-                    look=image.look,
-                    sha256=image.sha256,
-                    pixel_sha256=image.row.pixel_sha256,
-                    origin_path=image.row.path,
-                )
-                for image, file_name in zip(kept, names, strict=True)
-            ]
-            workspace.record(
-                {
-                    "kind": "real",
-                    "split": name,
-                    "label": label,
-                    "rows": rows_,
-                    "looks": [look.model_dump(exclude_defaults=True) for look in job.looks[label]]
-                    if name == "train"
-                    else [],
-                    "tables": {look.tables: job.tables[look.tables] for look in looks if look.tables is not None},
-                    "prefix": job.prefixes.get(label, ""),
-                }
-            )
+    sides: tuple[SplitName, ...] = ("train", *job.heldout)
+    todo = [(side, label, rows) for side in sides for label in job.sampler.classes if (rows := job.rows(side, label))]
+    todo = [work for work in todo if work[:2] not in placed]
+    with job.progress.task("real images", sum(len(rows) for _, _, rows in todo), "images") as task:
+        for side, label, rows in todo:
+            tables: Tables = {}
+            images = list(real.read(job.root, rows, tables, task, _THREADS))
+            entry = _place_class(job, workspace, side, label, images, tables)
+            workspace.record(entry)
+            job.count_real(entry)
     for label in job.plans:
         (workspace.tree / "train" / label).mkdir(parents=True, exist_ok=True)
-        if not job.looks.get(label):
+        if label not in job.looks:
             job.looks[label] = counted([plain_look(job.sampler.trained.resolution, job.sampler.trained.channels)])
             job.prefixes[label] = synthetic_prefix([])
 
 
-def _chosen(images: list[RealImage], keep: int, seed: int) -> list[RealImage]:
-    """All images, or with a cap the same random ones each time, in the order of their paths."""
-    if keep >= len(images):
-        return images
-    drawn = sorted(images, key=lambda image: hashlib.sha256(f"{seed} {image.row.path}".encode()).digest())[:keep]
-    return sorted(drawn, key=lambda image: image.row.path)
+def _place_class(
+    job: _Job, workspace: Workspace, side: SplitName, label: str, images: list[real.RealImage], tables: Tables
+) -> dict[str, Any]:
+    """Copy or link the images of a class, and return the journal's entry."""
+    train = side == "train"
+    kept = real.chosen(images, job.plans[label].keep, job.sampler.seed) if train else images
+    names = file_names(image.row.path for image in kept)
+    looks = [image.look for image in images] if train else []
+    if job.size == "model":
+        square = {"width": job.sampler.trained.resolution, "height": job.sampler.trained.resolution}
+        looks = [look.model_copy(update=square) for look in looks]
+    return {
+        "kind": "real",
+        "split": side,
+        "label": label,
+        "linked": real.place(kept, names, workspace.tree / side / label, link=job.link),
+        "rows": real.rows(kept, names, label, job.sampler.class_index(label)),
+        "looks": [look.model_dump(exclude_defaults=True) for look in counted(looks)],
+        "tables": {look.tables: tables[look.tables] for look in looks if look.tables is not None},
+        "prefix": synthetic_prefix(names),
+    }
 
 
 def _gate(job: _Job, workspace: Workspace, outputs: Mapping[str, Output]) -> Gate:
@@ -389,7 +301,8 @@ def _gate(job: _Job, workspace: Workspace, outputs: Mapping[str, Output]) -> Gat
     features = load_features(job.config.gate.features, device=job.device)
     gate = build_gate(
         train, trained.targets, job.config.gate, features,
-        seed=job.config.seed, groups=[row.group for row in rows], device=job.device, progress=job.progress,
+        seed=job.config.seed, groups=[row.group for row in rows], device=job.device, cache=job.cache,
+        progress=job.progress,
     )  # fmt: skip
     for label, output in outputs.items():
         index = job.sampler.class_index(label)

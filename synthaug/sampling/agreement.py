@@ -6,17 +6,31 @@ not see says how sure they are of real images, and that, not a round number, is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
-from synthaug.classifiers import CLASSIFIERS
+import synthaug
 from synthaug.classifiers.base import Classifier
+from synthaug.classifiers.cnn import Cnn, SmallCnn
 from synthaug.data.cache import LabelledImages
+from synthaug.data.store import cache_root, touch
+from synthaug.features.base import resolve_device
+from synthaug.files import replacing
 from synthaug.progress import Progress, Silent
 
+FOLDER = "gate-classifiers"
+KEPT = 50
+"""Files in the cache (about 6 MB each), the least recently used going first."""
 FOLDS = 3
 QUANTILE = 0.20
 TARGET_QUANTILE = 0.05
@@ -29,7 +43,7 @@ SURE = 0.5
 class Agreement:
     """Classifiers of the folds, and the least probability [K] that each class asks for (0: anything passes)."""
 
-    members: list[Classifier]
+    members: Sequence[Classifier]
     thresholds: NDArray[np.float64]
 
     def probability(self, pixels: NDArray[np.uint8], class_index: int) -> NDArray[np.float64]:
@@ -51,47 +65,102 @@ def fit_agreement(
     seed: int,
     groups: Sequence[str | None] | None = None,
     device: str = "auto",
+    cache: Path | None = None,
     progress: Progress | None = None,
 ) -> Agreement:
-    """Train the classifiers of the folds and place the thresholds.
+    """Train the classifiers of the folds, or take them from the cache, and place the thresholds.
 
     Args:
         train: real training images only.
         targets: the rare classes, whose thresholds are generous.
         steps: optimiser steps of each classifier.
         groups: [N] images with an equal group never stand on both sides of a fold.
+        cache: where trained classifiers are kept (default: `store.cache_root`).
 
     Raises:
         SynthaugError: fewer than two classes have images.
     """
     folds = assign_folds(train.labels, groups, np.random.default_rng([seed, 1]))
+    file = cache_root(cache) / FOLDER / f"{_key(train, folds, steps, seed, device)}.safetensors"
+    members = _stored(file, train, device)
+    if members is None:
+        tensors: dict[str, Tensor] = {}
+        with (progress or Silent()).task("gate: agreement", FOLDS, "classifiers") as task:
+            for fold in range(FOLDS):
+                state = _fit_member(train, np.flatnonzero(folds != fold), steps, seed + fold, device)
+                tensors |= {f"{fold}.{name}": tensor for name, tensor in state.items()}
+                task.advance()
+        _store(file, tensors)
+        members = _restored(tensors, train, device)  # not as trained: memory formats could change the last bit
     probability = np.full(len(train.labels), np.nan)
-    members: list[Classifier] = []
-    with (progress or Silent()).task("gate: agreement", FOLDS, "classifier") as task:
-        for fold in range(FOLDS):
-            seen, held_out = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-            labels = train.labels[seen]
-            draw_weights = 1.0 / np.bincount(labels, minlength=len(train.classes))[labels]
-            member = CLASSIFIERS.get("cnn")(device=device).fit(
-                train.pixels[seen],
-                labels,
-                draw_weights,
-                num_classes=len(train.classes),
-                steps=steps,
-                seed=seed + fold,
-                augment="classical",
-            )
-            if len(held_out):
-                given = member.predict_proba(train.pixels[held_out])
-                probability[held_out] = given[np.arange(len(held_out)), train.labels[held_out]]
-            members.append(member)
-            task.advance()
+    for fold, member in enumerate(members):
+        held_out = np.flatnonzero(folds == fold)
+        if len(held_out):
+            given = member.predict_proba(train.pixels[held_out])
+            probability[held_out] = given[np.arange(len(held_out)), train.labels[held_out]]
     thresholds = np.zeros(len(train.classes))
     for index, label in enumerate(train.classes):
         own = probability[train.labels == index]
         quantile = TARGET_QUANTILE if label in targets else QUANTILE
         thresholds[index] = threshold(own[np.isfinite(own)], quantile)
     return Agreement(members, thresholds)
+
+
+def _fit_member(train: LabelledImages, seen: NDArray[np.intp], steps: int, seed: int, device: str) -> dict[str, Tensor]:
+    labels = train.labels[seen]
+    draw_weights = 1.0 / np.bincount(labels, minlength=len(train.classes))[labels]
+    fitted = Cnn(device=device).fit(
+        train.pixels[seen],
+        labels,
+        draw_weights,
+        num_classes=len(train.classes),
+        steps=steps,
+        seed=seed,
+        augment="classical",
+    )
+    assert fitted.network is not None
+    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in fitted.network.state_dict().items()}
+
+
+def _key(train: LabelledImages, folds: NDArray[np.int64], steps: int, seed: int, device: str) -> str:
+    """All that decides what the classifiers are."""
+    digest = hashlib.sha256(
+        f"{synthaug.__version__} {torch.__version__} {resolve_device(device)} {steps} {seed} {train.pixels.shape} "
+        f"{train.classes}".encode()
+    )
+    for array in (train.labels, folds, train.pixels):
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _stored(file: Path, train: LabelledImages, device: str) -> list[Cnn] | None:
+    """The classifiers of an earlier call; None where there are none, or the file is damaged."""
+    try:
+        members = _restored(load_file(file), train, device)
+    except (OSError, SafetensorError, RuntimeError):
+        return None
+    touch(file)
+    return members
+
+
+def _restored(tensors: Mapping[str, Tensor], train: LabelledImages, device: str) -> list[Cnn]:
+    members = []
+    for fold in range(FOLDS):
+        member, prefix = Cnn(device=device), f"{fold}."
+        network = SmallCnn(train.pixels.shape[1], train.pixels.shape[2], len(train.classes), member.width)
+        network.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+        member.network = network.to(resolve_device(device), memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        members.append(member)
+    return members
+
+
+def _store(file: Path, tensors: dict[str, Tensor]) -> None:
+    with suppress(OSError):  # a cache that cannot be written costs time, nothing else
+        with replacing(file) as temporary:
+            save_file(tensors, temporary)
+        oldest_last = sorted(file.parent.glob("*.safetensors"), key=lambda path: path.stat().st_mtime, reverse=True)
+        for path in oldest_last[KEPT:]:
+            path.unlink()
 
 
 def threshold(probabilities: NDArray[np.float64], quantile: float) -> float:

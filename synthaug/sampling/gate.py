@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -216,6 +217,7 @@ def build_gate(
     seed: int,
     groups: Sequence[str | None] | None = None,
     device: str = "auto",
+    cache: Path | None = None,
     progress: Progress | None = None,
 ) -> Gate:
     """Train and calibrate the gates on real training images.
@@ -224,6 +226,7 @@ def build_gate(
         train: the run's training images; val and test images are never shown to a gate.
         targets: the rare classes.
         groups: [N] group of each training image, for the folds of the agreement gate.
+        cache: where the agreement gate's classifiers are kept, so that the next gate of the run is there at once.
 
     Raises:
         SynthaugError: there are no training images, or of one class only.
@@ -233,7 +236,7 @@ def build_gate(
     agreement = None
     if config.agreement:
         agreement = fit_agreement(
-            train, targets, steps=config.steps, seed=seed, groups=groups, device=device, progress=progress
+            train, targets, steps=config.steps, seed=seed, groups=groups, device=device, cache=cache, progress=progress
         )
     neighbourhood = Neighbourhood(train, features) if config.copies or config.duplicates else None
     return Gate(list(train.classes), agreement, neighbourhood, config.copies, config.duplicates)

@@ -1,17 +1,21 @@
-"""Real images of a run's split: located inside the data folder, checked against the split, read once."""
+"""Real images of a run's split: located inside the data folder, checked against the split, put in their place."""
 
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from synthaug.data.decode import decode, pixel_sha256, quiet_decoding
 from synthaug.data.split import SplitRow
 from synthaug.errors import SynthaugError
 from synthaug.exporters.looks import Look, Tables, read_look
+from synthaug.exporters.manifest import real_row
 from synthaug.progress import Task
 
 _BATCH = 256
@@ -37,7 +41,7 @@ def locate(root: Path, row: SplitRow) -> Path:
     if not path.is_relative_to(root.resolve()):
         raise SynthaugError(
             f"the image {row.path!r} of the run's split is outside of {str(root)!r}",
-            "train again on a folder of your own",
+            "train again on a folder that holds its images",
         )
     if not path.is_file():
         raise SynthaugError(
@@ -70,3 +74,44 @@ def read(root: Path, rows: Sequence[SplitRow], tables: Tables, task: Task, threa
             for image in pool.map(one, rows[start : start + _BATCH]):
                 task.advance()
                 yield image
+
+
+def chosen(images: Sequence[RealImage], keep: int, seed: int) -> list[RealImage]:
+    """All images, or with a cap the same random ones each time, in the order of their paths."""
+    if keep >= len(images):
+        return list(images)
+    drawn = sorted(images, key=lambda image: hashlib.sha256(f"{seed} {image.row.path}".encode()).digest())[:keep]
+    return sorted(drawn, key=lambda image: image.row.path)
+
+
+def place(images: Sequence[RealImage], names: Sequence[str], folder: Path, *, link: bool) -> bool:
+    """Copy images byte for byte, or hard-link them; return whether every link asked for could be made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    linked = True
+    for image, name in zip(images, names, strict=True):
+        target = folder / name
+        target.unlink(missing_ok=True)
+        if link:
+            try:
+                os.link(image.path, target)
+                continue
+            except OSError:  # another file system, or one without links
+                linked = False
+        shutil.copyfile(image.path, target)
+    return linked
+
+
+def rows(images: Sequence[RealImage], names: Sequence[str], label: str, class_index: int) -> list[dict[str, Any]]:
+    """Their rows of `metadata.jsonl`."""
+    return [
+        real_row(
+            file_name=f"{label}/{name}",
+            label=label,
+            class_index=class_index,
+            look=image.look,
+            sha256=image.sha256,
+            pixel_sha256=image.row.pixel_sha256,
+            origin_path=image.row.path,
+        )
+        for image, name in zip(images, names, strict=True)
+    ]

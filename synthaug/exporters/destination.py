@@ -1,0 +1,108 @@
+"""Where an export may go, whether it fits there, and what is left when something goes wrong."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from synthaug.errors import Interrupted, RunFailed, SynthaugError
+from synthaug.exporters.manifest import is_export
+from synthaug.exporters.workspace import Workspace
+from synthaug.progress import Progress
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_BLOCK = 4096  # what the smallest file takes on a disk
+_FULL_HINT = "free some space, export to another disk with --out, or ask for fewer images"
+ROW_BYTES = 900
+"""Metadata and journal of one image."""
+
+
+def check_out(out: Path, *, data: Path, run: Path, overwrite: bool) -> None:
+    """Refuse a place where an export would destroy something or write into the data.
+
+    Raises:
+        SynthaugError: it is in the data folder, holds the data or the run, or exists; with `overwrite`, it exists and
+            is no earlier export.
+    """
+    resolved, root = out.resolve(), data.resolve()
+    if resolved.is_relative_to(root):
+        raise SynthaugError(f"{str(out)!r} is inside the data folder {str(root)!r}", "export elsewhere with --out")
+    if root.is_relative_to(resolved) or run.resolve().is_relative_to(resolved):
+        raise SynthaugError(f"{str(out)!r} holds the data or the run", "export elsewhere with --out")
+    if out.exists() or out.is_symlink():
+        if not overwrite:
+            raise SynthaugError(f"{str(out)!r} exists already", "give another folder with --out, or --overwrite")
+        if out.is_symlink() or not is_export(out):
+            raise SynthaugError(
+                f"{str(out)!r} is not an earlier export and is not overwritten", "give another folder with --out"
+            )
+
+
+def on_disk(size: int) -> int:
+    """The bytes that a file of `size` bytes takes.
+
+    >>> on_disk(1), on_disk(5000)
+    (4096, 8192)
+    """
+    return -(-size // _BLOCK) * _BLOCK
+
+
+def check_space(out: Path, needed: int) -> None:
+    """Fail before the work where `needed` bytes are more than the disk of `out` has free.
+
+    Raises:
+        RunFailed: they are.
+    """
+    existing = next(p for p in (out, *out.parents) if p.exists())
+    free = shutil.disk_usage(existing).free
+    if needed > free:
+        raise RunFailed(
+            f"the export needs about {_megabytes(needed)}, and {str(existing)!r} has {_megabytes(free)} free",
+            _FULL_HINT,
+        )
+
+
+def _megabytes(size: float) -> str:
+    return f"{size / 1e6:,.1f} MB"
+
+
+@contextmanager
+def working(out: Path, settings: Mapping[str, Any], progress: Progress) -> Iterator[Workspace]:
+    """Open the workspace of an export. Interrupted work stays in it, to go on from; failed work is deleted.
+
+    Raises:
+        Interrupted: for a KeyboardInterrupt in the block.
+        RunFailed: for a full disk.
+        SynthaugError: for a place that cannot be written, or another process that works there.
+    """
+    workspace = Workspace(out)
+    try:
+        state = workspace.open(settings)
+        if state == "continued":
+            progress.say(f"continuing the interrupted export to {out}")
+        elif state == "discarded":
+            progress.warn(f"an unfinished export of other settings to {out} was discarded")
+        yield workspace
+    except KeyboardInterrupt as error:
+        workspace.release()
+        raise Interrupted(
+            f"the export to {str(out)!r} was interrupted", "run the same command again: it goes on from there"
+        ) from error
+    except OSError as error:
+        workspace.discard()
+        if error.errno in _FULL:
+            raise RunFailed(f"the disk of {str(out)!r} is full: {error.strerror}", _FULL_HINT) from error
+        raise SynthaugError(
+            f"cannot write the export to {str(out)!r}: {error.strerror or error}",
+            "give a folder that can be written with --out",
+        ) from error
+    except SynthaugError:
+        workspace.discard()
+        raise
+    except BaseException:
+        workspace.release()
+        raise
