@@ -13,6 +13,7 @@ CLASSIFIERS: Registry[type[Classifier]] = Registry(
     "classifiers",
     {
         "cnn": "synthaug.classifiers.cnn:Cnn",
+        "logistic": "synthaug.classifiers.logistic:Logistic",
         "resnet18": "synthaug.classifiers.resnet:ResNet18",
         "resnet18-imagenet": "synthaug.classifiers.resnet:ResNet18ImageNet",
     },

@@ -80,7 +80,7 @@ def check_training_input(
         raise SynthaugError(f"classifier got pixels of shape {pixels.shape} and type {pixels.dtype}", hint)
     if labels.shape != (len(pixels),) or draw_weights.shape != (len(pixels),):
         raise SynthaugError(
-            f"classifier got {len(pixels)} images, labels of shape {labels.shape}, weights of shape {draw_weights.shape}",
+            f"classifier got {len(pixels)} images, labels {labels.shape} and weights {draw_weights.shape}",
             hint,
         )
     if not np.isfinite(draw_weights).all() or (draw_weights < 0).any():

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from synthaug.augment.classical import trivial_augment
 from synthaug.classifiers.base import Augment, check_training_input
 from synthaug.errors import SynthaugError
+from synthaug.features.base import resolve_device
 
 BATCH_SIZE = 64
 LEARNING_RATE = 3e-3
@@ -28,31 +29,12 @@ _WARM_UP = 0.1  # share of the steps
 Network = TypeVar("Network", bound=nn.Module)
 
 
-def resolve_device(name: str) -> torch.device:
-    """`auto` is CUDA, then Apple's MPS, then the CPU.
-
-    Raises:
-        SynthaugError: this machine has no such device.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise SynthaugError(
-            f"device {name!r} cannot be used on this machine", "use --device auto or --device cpu"
-        ) from error
-    return device
-
-
 def has_bf16(device: torch.device) -> bool:
     """Whether convolutions in bfloat16 are faster than in float32: hardware units, not emulation."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
-        probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-        return bool(probe and probe())
+        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
     return False
 
 
@@ -96,8 +78,12 @@ def build(factory: Callable[[], Network], seed: int) -> Network:
 
 
 def initialise(layer: nn.Conv2d | nn.Linear, generator: torch.Generator) -> None:
-    mode = "fan_out" if isinstance(layer, nn.Conv2d) else "fan_in"
-    nn.init.kaiming_normal_(layer.weight, mode=mode, nonlinearity="relu", generator=generator)
+    nn.init.kaiming_normal_(
+        layer.weight,
+        mode="fan_out" if isinstance(layer, nn.Conv2d) else "fan_in",
+        nonlinearity="relu",
+        generator=generator,
+    )
     if isinstance(layer, nn.Linear):
         with torch.no_grad():
             layer.weight *= 0.1  # the first losses stay near log K
@@ -162,7 +148,7 @@ def train(
                 logits = network(inputs.contiguous(memory_format=torch.channels_last))
             loss = nn.functional.cross_entropy(logits.float(), targets[batch], weight=class_weights)
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
     network.eval()
 

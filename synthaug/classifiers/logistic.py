@@ -1,0 +1,238 @@
+"""Logistic regression on frozen features: strong on little data, and without optimiser steps.
+
+The features are those of `efficientnet_lite0`, standardised. The strength of the penalty is chosen from one fixed grid
+by cross-validation on the real training images. SMOTE [arXiv:1106.1813] interpolates in the same features.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import warnings
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score
+from sklearn.model_selection import StratifiedGroupKFold
+from typing_extensions import Self
+
+from synthaug.augment.classical import trivial_augment
+from synthaug.classifiers.base import Augment, check_training_input
+from synthaug.errors import SynthaugError
+from synthaug.features import load_features
+from synthaug.features.base import FeatureNet
+
+FEATURES = "efficientnet_lite0"
+GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+"""Inverse penalties C of scikit-learn, for standardised features and sample weights of mean 1."""
+FOLDS = 3
+MAX_COPIES = 6
+"""Augmented copies of one image: as many as oversampling would repeat it, up to this."""
+_AUGMENT_SEED = 0xA6
+Floats = npt.NDArray[np.float32]
+
+
+class RememberedFeatures:
+    """A feature net that computes each image once: arms and seeds share almost all of theirs."""
+
+    def __init__(self, net: FeatureNet) -> None:
+        self.net = net
+        self._rows: dict[bytes, Floats] = {}
+
+    def __call__(self, pixels: npt.NDArray[np.uint8]) -> Floats:
+        keys = [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in pixels]
+        missing = {key: index for index, key in enumerate(keys) if key not in self._rows}
+        if missing:
+            found = self.net(np.ascontiguousarray(pixels[list(missing.values())]))
+            self._rows.update(zip(missing, found, strict=True))
+        return np.stack([self._rows[key] for key in keys]) if keys else np.zeros((0, self.net.dim), np.float32)
+
+
+def require_smote() -> None:
+    """Raise unless imbalanced-learn is installed.
+
+    Raises:
+        SynthaugError: it is not.
+    """
+    if importlib.util.find_spec("imblearn") is None:
+        raise SynthaugError("the arm smote needs the package imbalanced-learn", "pip install 'synthaug[smote]'")
+
+
+class Logistic:
+    """Weighted, multinomial, L2-penalised.
+
+    Args:
+        device: where the feature net runs.
+        features: a net to use instead of loading one (shared between trials).
+        penalty: the C to use; None: choose it by cross-validation. After `fit` it holds the C that was used.
+        smote: balance the classes by interpolation instead of by weights.
+    """
+
+    uses_steps: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        *,
+        device: str = "auto",
+        features: RememberedFeatures | None = None,
+        penalty: float | None = None,
+        smote: bool = False,
+    ) -> None:
+        self.device = device
+        self.features = features
+        self.penalty = penalty
+        self.smote = smote
+
+    def fit(
+        self,
+        pixels: npt.NDArray[np.uint8],
+        labels: npt.NDArray[np.int64],
+        draw_weights: npt.NDArray[np.floating[Any]],
+        *,
+        num_classes: int,
+        loss_weights: npt.NDArray[np.floating[Any]] | None = None,
+        steps: int = 600,
+        seed: int = 0,
+        augment: Augment = "none",
+        groups: npt.NDArray[np.int64] | None = None,
+    ) -> Self:
+        check_training_input(pixels, labels, draw_weights, num_classes)
+        if self.smote:
+            require_smote()
+        if self.features is None:
+            self.features = RememberedFeatures(load_features(FEATURES, device=self.device))
+        weights = np.asarray(draw_weights, np.float64)
+        if loss_weights is not None:
+            weights = weights * np.asarray(loss_weights, np.float64)[labels]
+        source = np.arange(len(pixels))  # the image each row of features comes from
+        rows = self.features(pixels)
+        if augment == "classical":
+            copied = copies(weights)
+            rows = np.concatenate([rows, self.features(augmented(pixels, copied))])
+            source = np.concatenate([source, copied])
+            weights = weights / (1 + np.bincount(copied, minlength=len(pixels)))
+        weights = weights[source]
+        weights *= len(pixels) / weights.sum()
+        real = np.flatnonzero(groups >= 0) if groups is not None else np.arange(len(pixels))
+        self._mean = rows[real].mean(axis=0)
+        self._scale = rows[real].std(axis=0) + 1e-6
+        rows = (rows - self._mean) / self._scale
+        self._num_classes = num_classes
+        if self.penalty is None:
+            held_out_groups = np.arange(len(pixels)) if groups is None else groups
+            self.penalty = self._choose(rows, labels, weights, source, held_out_groups, seed)
+        self._model = self._train(rows, labels[source], weights, self.penalty, seed)
+        return self
+
+    def predict_proba(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        if self.features is None:
+            raise RuntimeError("predict_proba before fit")
+        given = np.zeros((len(pixels), self._num_classes), np.float32)
+        if len(pixels):
+            given[:, self._model.classes_] = self._model.predict_proba(
+                (self.features(pixels) - self._mean) / self._scale
+            )
+        return given
+
+    def _train(
+        self, rows: Floats, labels: npt.NDArray[np.int64], weights: npt.NDArray[np.float64], penalty: float, seed: int
+    ) -> Any:
+        if self.smote:
+            rows, labels = interpolate(rows, labels, seed)
+            weights = np.ones(len(labels))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # at weak penalties the last digits do not matter
+            return LogisticRegression(C=penalty, max_iter=300, tol=1e-3).fit(rows, labels, sample_weight=weights)
+
+    def _choose(
+        self,
+        rows: Floats,
+        labels: npt.NDArray[np.int64],
+        weights: npt.NDArray[np.float64],
+        source: npt.NDArray[np.int64],
+        groups: npt.NDArray[np.int64],
+        seed: int,
+    ) -> float:
+        """The C with the best macro-F1 on held-out real images; the strongest penalty among equals."""
+        real = np.flatnonzero(groups >= 0)
+        folds = np.full(len(groups), -1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # classes of fewer images than folds
+            for fold, (_, held_out) in enumerate(
+                StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0).split(real, labels[real], groups[real])
+            ):
+                folds[real[held_out]] = fold
+        predicted = np.full((len(GRID), len(groups)), -1)
+        for fold in range(FOLDS):
+            held_out = np.flatnonzero(folds == fold)
+            seen = np.flatnonzero(folds[source] != fold)
+            if not len(held_out) or len(np.unique(labels[source[seen]])) < 2:
+                continue
+            for index, penalty in enumerate(GRID):
+                model = self._train(rows[seen], labels[source[seen]], weights[seen], penalty, seed)
+                predicted[index, held_out] = model.predict(rows[held_out])
+        scores = [
+            f1_score(labels[real], predicted[i, real], labels=np.unique(labels[real]), average="macro", zero_division=0)
+            for i in range(len(GRID))
+        ]
+        return GRID[int(np.argmax(scores))]
+
+
+def copies(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Indices of the images to copy, each as often as its weight exceeds the smallest one, from 1 to `MAX_COPIES`.
+
+    >>> copies(np.array([1.0, 1.0, 3.0])).tolist()
+    [0, 1, 2, 2, 2]
+    """
+    used = np.flatnonzero(weights > 0)
+    times = np.clip(np.round(weights[used] / weights[used].min()), 1, MAX_COPIES).astype(np.int64)
+    repeated: npt.NDArray[np.int64] = np.repeat(used, times)
+    return repeated
+
+
+def augmented(pixels: npt.NDArray[np.uint8], indices: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+    """Augmented copies of `pixels[indices]`, the same ones in every trial that copies the same images.
+
+    An image's copies depend on its own pixels, not on its neighbours, so that `RememberedFeatures` finds them again.
+    """
+    made = np.empty((len(indices), *pixels.shape[1:]), np.uint8)
+    times: dict[int, int] = {}
+    for row, index in enumerate(indices.tolist()):
+        times[index] = times.get(index, 0) + 1
+        digest = hashlib.blake2b(pixels[index].tobytes() + bytes([times[index], _AUGMENT_SEED]), digest_size=8).digest()
+        generator = torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)
+        image = trivial_augment(torch.from_numpy(np.array(pixels[index : index + 1])), generator)
+        made[row] = image[0].round().clamp(0, 255).to(torch.uint8).numpy()
+    return made
+
+
+def interpolate(
+    rows: Floats, labels: npt.NDArray[np.int64], seed: int, neighbours: int = 5
+) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """Bring every class to the size of the largest by SMOTE; a class of one image is repeated instead.
+
+    Args:
+        rows: features [N, d].
+        labels: [N].
+        neighbours: SMOTE's k, lowered to what the smallest class allows.
+
+    Returns:
+        Features [M, d] and labels [M].
+    """
+    from imblearn.over_sampling import SMOTE
+
+    classes, counts = np.unique(labels, return_counts=True)
+    largest = int(counts.max())
+    for label in classes[(counts == 1) & (counts < largest)]:
+        extra = np.repeat(np.flatnonzero(labels == label), largest - 1)
+        rows, labels = np.concatenate([rows, rows[extra]]), np.concatenate([labels, labels[extra]])
+    small = {int(c): largest for c, n in zip(classes, counts, strict=True) if 1 < n < largest}
+    if not small:
+        return rows, labels
+    k = min(neighbours, int(counts[(counts > 1) & (counts < largest)].min()) - 1)
+    rows, labels = SMOTE(sampling_strategy=small, k_neighbors=k, random_state=seed).fit_resample(rows, labels)
+    return rows, labels

@@ -1,0 +1,158 @@
+"""Every classifier of the table keeps its promises: learning, determinism, pairing, and checks of its input."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from synthaug.augment.classical import OPERATIONS, trivial_augment
+from synthaug.classifiers import CLASSIFIERS
+from synthaug.classifiers.steps import draws
+from synthaug.errors import SynthaugError
+
+NAMES = CLASSIFIERS.names()
+STEPS = {"resnet18": 12, "resnet18-imagenet": 4}
+
+
+def blobs(
+    n: int, channels: int = 1, side: int = 16, seed: int = 0
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Three classes that differ in where the bright square is."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % 3
+    pixels = rng.integers(0, 60, (n, channels, side, side), dtype=np.uint8)
+    for image, label in zip(pixels, labels, strict=True):
+        start = int(label) * side // 3
+        image[:, start : start + side // 3, 2:-2] += 150
+    return pixels, labels
+
+
+def fitted(name: str, **changes: Any) -> Any:
+    pixels, labels = blobs(60, channels=changes.pop("channels", 1))
+    arguments: dict[str, Any] = {"num_classes": 3, "steps": STEPS.get(name, 40), "seed": 3} | changes
+    try:
+        return CLASSIFIERS.get(name)(device="cpu").fit(pixels, labels, np.ones(len(labels)), **arguments)
+    except SynthaugError as error:
+        if "weights of resnet18 cannot be loaded" in error.message:
+            pytest.skip("ImageNet weights cannot be downloaded here")
+        raise
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Any:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_learns_and_gives_probabilities(name: str, channels: int) -> None:
+    classifier = fitted(name, channels=channels)
+    pixels, labels = blobs(30, channels=channels, seed=1)
+    probabilities = classifier.predict_proba(pixels)
+    assert probabilities.shape == (30, 3)
+    assert probabilities.dtype == np.float32
+    assert probabilities.sum(axis=1) == pytest.approx(np.ones(30), abs=1e-5)
+    if name not in STEPS:  # the large ones get too few steps here to be held to anything
+        assert (probabilities.argmax(axis=1) == labels).mean() > 0.9
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_equal_seeds_give_equal_classifiers_and_leave_the_global_state_alone(name: str) -> None:
+    pixels, _ = blobs(12, seed=1)
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    first = fitted(name, augment="classical").predict_proba(pixels)
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert np.array_equal(before[1], np.random.get_state()[1])  # noqa: NPY002
+    assert np.array_equal(first, fitted(name, augment="classical").predict_proba(pixels))
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in STEPS])
+def test_weights_and_loss_weights_act(name: str) -> None:
+    pixels, labels = blobs(60)
+    weights = np.where(labels == 2, 0.0, 1.0)
+    ignorant = CLASSIFIERS.get(name)(device="cpu").fit(pixels, labels, weights, num_classes=3, steps=40)
+    assert (ignorant.predict_proba(pixels[labels == 2]).argmax(axis=1) != 2).all()
+    plain = fitted(name).predict_proba(pixels)
+    weighed = fitted(name, loss_weights=np.array([1.0, 1.0, 20.0])).predict_proba(pixels)
+    assert weighed[:, 2].mean() > plain[:, 2].mean()
+
+
+def test_steps_are_declared() -> None:
+    assert {name: CLASSIFIERS.get(name).uses_steps for name in NAMES} == {n: n != "logistic" for n in NAMES}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"labels": np.zeros(6, np.int64)}, "1 class"),
+        ({"labels": np.full(6, 7)}, "label 7"),
+        ({"labels": np.arange(5)}, "labels (5,)"),
+        ({"weights": np.array([-1.0, 1, 1, 1, 1, 1])}, "negative"),
+        ({"weights": np.full(6, np.nan)}, "infinite"),
+        ({"pixels": np.zeros((6, 1, 16, 16), np.float32)}, "float32"),
+    ],
+)
+@pytest.mark.parametrize("name", ["cnn", "logistic"])
+def test_bad_input_is_named(name: str, change: dict[str, Any], said: str) -> None:
+    given = {"pixels": np.zeros((6, 1, 16, 16), np.uint8), "labels": np.arange(6) % 3, "weights": np.ones(6)} | change
+    with pytest.raises(SynthaugError, match=said.replace("(", r"\(").replace(")", r"\)")):
+        CLASSIFIERS.get(name)().fit(given["pixels"], given["labels"], given["weights"], num_classes=3, steps=2)
+
+
+def test_draws_keep_their_shares() -> None:
+    weights = np.array([0.0, 1, 2, 5, 0])
+    counts = np.bincount(draws(weights, 100, 64, seed=1).ravel(), minlength=5)
+    assert np.abs(counts - 6400 * weights / 8).max() <= 1
+    assert not np.array_equal(draws(weights, 100, 64, seed=1), draws(weights, 100, 64, seed=2))
+
+
+def test_draws_pair_arrays_that_agree() -> None:
+    """Half of every second image's weight given to a newcomer behind it leaves all other draws as they were."""
+    plain = draws(np.ones(8), 50, 64, seed=0)
+    split = draws(np.array([1, 1, 1, 1, 1, 1, 1, 0.5, 0.5]), 50, 64, seed=0)
+    kept = split < 8
+    assert np.array_equal(plain[kept], split[kept])
+    assert (plain[~kept] == 7).all()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_trivial_augment_stays_in_range_and_uses_every_operation(channels: int) -> None:
+    pixels = torch.from_numpy(blobs(600, channels)[0])
+    first = trivial_augment(pixels, torch.Generator().manual_seed(0))
+    assert first.shape == pixels.shape
+    assert first.dtype == torch.float32
+    assert first.min() >= 0
+    assert first.max() <= 255
+    assert torch.equal(first, trivial_augment(pixels, torch.Generator().manual_seed(0)))
+    unchanged = (first == pixels).flatten(1).all(1).float().mean()
+    assert 0.5 / len(OPERATIONS) < unchanged < 0.4  # identity, and colour of grey images, leave images as they are
+
+
+@pytest.mark.parametrize("operation", ["posterize", "solarize", "autocontrast", "equalize", "sharpness", "color"])
+def test_photometric_operations_equal_pillow(operation: str) -> None:
+    from PIL import Image, ImageEnhance, ImageOps
+
+    from synthaug.augment.classical import _PHOTOMETRIC
+
+    rng = np.random.default_rng(0)
+    array = (rng.integers(20, 200, (3, 16, 16)) // 3 * 3).astype(np.uint8)
+    image = Image.fromarray(array.transpose(1, 2, 0))
+    tensor = torch.from_numpy(array)[None].float()
+    expected = {
+        "posterize": lambda: ImageOps.posterize(image, 6),
+        "solarize": lambda: ImageOps.solarize(image, 128),
+        "autocontrast": lambda: ImageOps.autocontrast(image),
+        "equalize": lambda: ImageOps.equalize(image),
+        "sharpness": lambda: ImageEnhance.Sharpness(image).enhance(1.5),
+        "color": lambda: ImageEnhance.Color(image).enhance(1.5),
+    }[operation]()
+    level = torch.full((1, 1, 1, 1), 1.5 if operation in ("sharpness", "color") else 0.5)
+    ours = _PHOTOMETRIC[operation](tensor, level).clamp(0, 255)[0].numpy()
+    assert np.abs(ours - np.asarray(expected).transpose(2, 0, 1)).max() <= 2
