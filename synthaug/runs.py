@@ -130,7 +130,7 @@ def create(root: Path, description: str) -> Run:
     try:
         root.mkdir(parents=True, exist_ok=True)
         with FileLock(root / ".lock"):
-            taken = [int(m[1]) for m in map(_NUMBERED.fullmatch, os.listdir(root)) if m]
+            taken = [int(m[1]) for m in (_NUMBERED.fullmatch(p.name) for p in root.iterdir()) if m]
             path = root / f"{max(taken, default=-1) + 1:05d}-{slug}"
             path.mkdir()
         return Run(path)

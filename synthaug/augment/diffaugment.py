@@ -24,7 +24,7 @@ def _uniform(x: Tensor, rng: torch.Generator, columns: int = 1) -> Tensor:
 
 
 def color(x: Tensor, rng: torch.Generator) -> Tensor:
-    """Brightness + U(−.5, .5), saturation × U(0, 2) about the channel mean, contrast × U(.5, 1.5) about the image mean."""
+    """Brightness + U(−.5, .5); saturation × U(0, 2) about the channel mean; contrast × U(.5, 1.5) about the mean."""
     brightness, saturation, contrast = (_uniform(x, rng, 3)[:, i, None, None, None] for i in range(3))
     x = x + (brightness - 0.5)
     if x.shape[1] > 1:

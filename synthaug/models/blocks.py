@@ -26,7 +26,7 @@ def normal_init(module: nn.Module, std: float = 0.02) -> None:
 
 
 class ConditionalBatchNorm2d(nn.Module):
-    """Batch normalisation whose scale and shift are read from a condition vector (1707.00683; BigGAN, 1809.11096 §3.1)."""
+    """Batch norm whose scale and shift are read from a condition vector (1707.00683; BigGAN, 1809.11096 §3.1)."""
 
     def __init__(self, channels: int, condition_dim: int) -> None:
         super().__init__()
@@ -40,7 +40,8 @@ class ConditionalBatchNorm2d(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         scale, shift = self.affine(condition)[:, :, None, None].chunk(2, dim=1)
-        return self.norm(x) * (1 + scale) + shift
+        out: Tensor = self.norm(x) * (1 + scale) + shift
+        return out
 
 
 class MinibatchStd(nn.Module):

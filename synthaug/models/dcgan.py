@@ -8,6 +8,7 @@ Small, fast on a CPU, and hard to break: the family to start with at 16 to 128 p
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -39,9 +40,7 @@ class DCGANGenerator(Generator):
         self.embed = nn.Embedding(shape.classes, embed_dim)
         self.start = nn.Linear(condition, widths[0] * 16)
         self.norms = nn.ModuleList(ConditionalBatchNorm2d(w, condition) for w in widths)
-        self.ups = nn.ModuleList(
-            nn.ConvTranspose2d(a, b, 4, 2, 1, bias=False) for a, b in zip(widths, widths[1:], strict=False)
-        )
+        self.ups = nn.ModuleList(nn.ConvTranspose2d(a, b, 4, 2, 1, bias=False) for a, b in pairwise(widths))
         self.to_image = nn.ConvTranspose2d(widths[-1], shape.channels, 4, 2, 1)
         self.register_buffer("condition_strength", torch.ones(()))
         normal_init(self)

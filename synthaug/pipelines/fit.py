@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning_fabric import Fabric
@@ -127,7 +127,7 @@ def _fabric(prepared: _Prepared) -> Fabric:
     device = prepared.device
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces the precision, which we do ourselves
     devices: Any = [device.index] if device.index is not None else 1
-    return Fabric(accelerator=device.type, devices=devices, precision=prepared.precision)
+    return Fabric(accelerator=device.type, devices=devices, precision=cast(Any, prepared.precision))
 
 
 def _train_images(prepared: _Prepared, name: Any, cache: Path | None, progress: Progress) -> LabelledImages:
@@ -359,8 +359,9 @@ def _restore(run: Run, parts: Parts) -> Counters:
 def _described(prepared: _Prepared) -> str:
     config = prepared.config
     return (
-        f"{config.model.family}, {prepared.shape.resolution} px, {prepared.channels} channel(s), {len(prepared.scanned.classes)} classes, "
-        f"targets {', '.join(prepared.targets) or 'none'}; {prepared.device}, {prepared.precision}; budget {config.training.budget}"
+        f"{config.model.family}, {prepared.shape.resolution} px, {prepared.channels} channel(s), "
+        f"{len(prepared.scanned.classes)} classes, targets {', '.join(prepared.targets) or 'none'}; "
+        f"{prepared.device}, {prepared.precision}; budget {config.training.budget}"
     )
 
 
@@ -369,8 +370,8 @@ def _say_what_is_held_out(prepared: _Prepared, progress: Progress) -> None:
     without = [t for t in prepared.targets if not val.get(t)]
     if without:
         progress.say(
-            f"no val images of {', '.join(without)} (fewer than {prepared.config.data.min_images_for_val} to train on): the checkpoint is "
-            "picked by the pooled score on val and by coverage against train with the copy test on"
+            f"no val images of {', '.join(without)} (fewer than {prepared.config.data.min_images_for_val} to train on): "
+            "the checkpoint is picked by the pooled score on val and by coverage against train with the copy test on"
         )
 
 

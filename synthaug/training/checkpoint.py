@@ -202,7 +202,8 @@ def load_generator(run: Run, which: str | Path = "best", device: str = "auto") -
     family = build_family(config.model.family, shape, config.model)
     if architecture["family"] != config.model.family:
         raise SynthaugError(
-            f"the checkpoint {str(folder)!r} is of another architecture ({architecture['family']}) than its run ({config.model.family})",
+            f"the checkpoint {str(folder)!r} is of another architecture ({architecture['family']}) "
+            f"than its run ({config.model.family})",
             "give the checkpoint's own run, whose config.yaml has the right model section",
         )
     network = family.generator

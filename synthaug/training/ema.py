@@ -27,8 +27,8 @@ class Average:
     def update(self, generator: nn.Module, images_seen: int, batch_size: int) -> None:
         half_life = min(self._half_life, images_seen * self._ramp)
         decay = 0.5 ** (batch_size / half_life) if half_life > 0 else 0.0
-        averaged, current = list(self.generator.parameters()), list(generator.parameters())
-        torch._foreach_lerp_(averaged, [p.detach() for p in current], 1 - decay)
+        averaged = [p.data for p in self.generator.parameters()]
+        torch._foreach_lerp_(averaged, [p.data for p in generator.parameters()], 1 - decay)
         for mine, theirs in zip(self.generator.buffers(), generator.buffers(), strict=True):
             if mine.is_floating_point() and mine.ndim > 0:
                 mine.lerp_(theirs, 1 - decay)

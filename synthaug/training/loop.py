@@ -75,8 +75,8 @@ def build(config: Config, family: Family, batches: BalancedBatches, fabric: Fabr
     if training.compile:
         family.generator.compile()
         family.discriminator.compile()
-    family.generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    family.discriminator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    family.generator.to(memory_format=torch.channels_last)
+    family.discriminator.to(memory_format=torch.channels_last)
     average = Average(family.generator, training.ema_kimg)
     average.generator.to(fabric.device)
     wrapped = []
@@ -219,8 +219,9 @@ def train(
                 losses = {name: round(float(value), 5) for name, value in scalars.items()}
                 if not all(math.isfinite(value) for value in losses.values()):
                     run.log(f"diverged at {counters.images / 1000:.1f} kimg: {losses}")
+                    shown = ", ".join(f"{name} = {value}" for name, value in losses.items())
                     raise RunFailed(
-                        f"training diverged at {counters.images / 1000:.1f} kimg ({', '.join(f'{k} = {v}' for k, v in losses.items())})",
+                        f"training diverged at {counters.images / 1000:.1f} kimg ({shown})",
                         "lower the rate, such as --set training.discriminator_lr=0.0001, or use --precision 32-true",
                     )
                 now = time.monotonic()

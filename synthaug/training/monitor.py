@@ -98,13 +98,13 @@ class Monitor:
     @torch.inference_mode()
     def _sample(self, generator: Generator, label: int, noise: torch.Tensor) -> NDArray[np.uint8]:
         parts = []
-        for chunk in noise.split(_BATCH):
+        for chunk in torch.split(noise, _BATCH):
             y = torch.full((len(chunk),), label, device=self._device)
             parts.append(to_uint8(generator(chunk.to(self._device), y)).cpu().numpy())
         return np.concatenate(parts)
 
     def score(self, generator: Generator) -> dict[str, Any]:
-        """Score the generator (in evaluation mode): `per_class`, `pooled`, and `score`, which is lower for the better."""
+        """Score the generator (in evaluation mode): `per_class`, `pooled`, and `score`, lower for the better."""
         per_class: dict[str, dict[str, Any]] = {}
         samples: dict[str, NDArray[np.float32]] = {}
         wanted = [c for c in self._classes if c in self._references or c in self._pooled_classes]
@@ -154,7 +154,7 @@ class Monitor:
         return float((nearest(fake, self._train[name])[0] < limit).mean())
 
     def save_grid(self, generator: Generator, file: Path) -> None:
-        """Draw the fixed noise: one class a row, the target classes first where there are too many classes for a page."""
+        """Draw the fixed noise, one class a row; target classes first where there are too many for a page."""
         order = list(range(len(self._classes)))
         if len(order) > MAX_GRID_ROWS:
             order.sort(key=lambda k: self._classes[k] not in self._targets)

@@ -1,0 +1,227 @@
+"""`fit` on real digits: the run directory, budgets, exact resume after kill -9, interruption, refusals."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+import synthaug
+from synthaug.errors import SynthaugError
+from synthaug.runs import Run, find
+from synthaug.training.checkpoint import load_generator
+
+SMALL = (
+    "data.resolution=16",
+    "model.width=8",
+    "model.discriminator_width=8",
+    "training.batch_size=16",
+    "monitor.samples_per_class=8",
+    "training.augment=[color]",
+)
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from sklearn.datasets import load_digits
+
+    data, root = load_digits(), tmp_path_factory.mktemp("digits")
+    for label, count in ((0, 40), (1, 40), (2, 6)):
+        folder = root / str(label)
+        folder.mkdir()
+        for i in np.flatnonzero(data.target == label)[:count]:
+            Image.fromarray((data.images[i] * 255 / 16).astype(np.uint8)).save(folder / f"{i:04d}.png")
+    return root
+
+
+def fit(digits: Path, runs: Path, *sets: str, **options):  # type: ignore[no-untyped-def]
+    return synthaug.fit(
+        digits,
+        target_class="2",
+        runs=runs,
+        sets=() if options.get("resume") not in (None, "auto") else (*SMALL, *sets),
+        device="cpu",
+        cache=runs / "cache",
+        **options,
+    )
+
+
+def weights(run: Run, name: str) -> dict[str, torch.Tensor]:
+    folder = run.checkpoints / name
+    return {
+        **load_file(folder / "generator.safetensors"),
+        **{f"t.{k}": v for k, v in load_file(folder / "training.safetensors").items()},
+    }
+
+
+@pytest.fixture(scope="module")
+def finished(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    runs = tmp_path_factory.mktemp("runs")
+    return Run(Path(fit(digits, runs, "training.budget=5kimg").run))
+
+
+def test_the_run_directory_holds_what_the_design_promises(digits: Path, finished: Run) -> None:
+    for name in (
+        "config.yaml",
+        "environment.json",
+        "split.csv",
+        "metrics.jsonl",
+        "status.json",
+        "log.txt",
+        "samples",
+        "checkpoints",
+    ):
+        assert (finished.path / name).exists(), name
+    assert (finished.path.parent / "latest").resolve() == finished.path.resolve()
+    assert finished.status()["state"] == "finished"
+    facts = finished.facts()
+    assert facts["classes"] == ["0", "1", "2"]
+    assert facts["targets"] == ["2"]
+    assert facts["channels"] == 1
+    rows = finished.metrics()
+    assert {row["kind"] for row in rows} == {"step", "monitor"}
+    monitors = [row for row in rows if row["kind"] == "monitor"]
+    assert monitors[0]["kimg"] <= 2
+    assert monitors[-1]["kimg"] == 4.992  # 312 batches of 16
+    assert any(row["best"] for row in monitors)
+    with finished.split_file.open() as file:
+        split = {(r["label"], r["split"]) for r in csv.DictReader(file)}
+    assert ("2", "val") not in split  # six images are too few to give any to val
+    grid = Image.open(sorted(finished.samples.iterdir())[-1])
+    assert grid.size == (10 * 18 + 2, 3 * 18 + 2)
+
+
+def test_no_pickle_and_no_temporary_file_is_left(finished: Run) -> None:
+    files = [p for p in finished.path.rglob("*") if p.is_file()]
+    assert {p.suffix for p in files} <= {".yaml", ".json", ".csv", ".jsonl", ".txt", ".png", ".safetensors"}
+    assert not [p for p in finished.path.rglob("*") if ".tmp" in p.name]
+
+
+def test_the_generator_can_be_loaded_and_conditions_on_the_class(finished: Run) -> None:
+    trained = load_generator(finished, "last", "cpu")
+    z = torch.randn(8, trained.z_dim, generator=torch.Generator().manual_seed(0))
+    images = trained.generate(z, torch.zeros(8, dtype=torch.int64))
+    assert images.shape == (8, 1, 16, 16)
+    assert not torch.equal(images, trained.generate(z, torch.ones(8, dtype=torch.int64)))
+    with pytest.raises(SynthaugError, match="kimg999999"):
+        load_generator(finished, "kimg999999")
+
+
+SCRIPT = """
+import sys, synthaug
+from pathlib import Path
+sets = {sets!r}
+synthaug.fit({digits!r}, target_class="2", runs=Path({runs!r}), sets=sets, device="cpu",
+    cache=Path({runs!r}) / "cache", resume={resume!r})
+"""
+
+
+def launch(digits: Path, runs: Path, resume: str | None, budget: str = "5kimg") -> subprocess.Popen[str]:
+    sets = [*SMALL, f"training.budget={budget}"]
+    code = SCRIPT.format(sets=sets, digits=str(digits), runs=str(runs), resume=resume)
+    return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, env={**os.environ})
+
+
+def wait_for_checkpoint(runs: Path, number: int, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 180
+    while time.monotonic() < deadline and process.poll() is None:
+        if len(list(runs.glob("0*/checkpoints/kimg*/state.json"))) >= number:
+            return
+        time.sleep(0.05)
+    errors = process.stderr.read() if process.poll() is not None and process.stderr else "timeout"
+    raise AssertionError(f"no checkpoint {number}: {errors}")
+
+
+def test_kill_9_and_resume_is_the_uninterrupted_run_bit_for_bit(digits: Path, finished: Run, tmp_path: Path) -> None:
+    process = launch(digits, tmp_path, None)
+    wait_for_checkpoint(tmp_path, 2, process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    killed = find(None, tmp_path)
+    assert killed.status()["state"] == "running"
+    resumed = launch(digits, tmp_path, "auto")
+    assert resumed.wait(timeout=300) == 0, resumed.stderr.read() if resumed.stderr else ""
+    assert [p.name for p in sorted(tmp_path.glob("0*"))] == [killed.name]  # it went on, no new run
+    last = sorted(p.name for p in finished.checkpoints.iterdir())[-1]
+    ours, theirs = weights(killed, last), weights(finished, last)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[k], theirs[k]) for k in ours)
+    noisy = {"images_per_second"}
+    rows = [
+        [{k: v for k, v in row.items() if k not in noisy} for row in run.metrics() if row["kind"] == "monitor"]
+        for run in (killed, finished)
+    ]
+    assert rows[0] == rows[1]
+    assert killed.status()["best_checkpoint"] == finished.status()["best_checkpoint"]
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_says_how_to_go_on(digits: Path, tmp_path: Path, number: int, status: int) -> None:
+    process = launch(digits, tmp_path, None, budget="500kimg")
+    wait_for_checkpoint(tmp_path, 1, process)
+    before = len(list(tmp_path.glob("0*/checkpoints/kimg*")))
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=120)
+    assert "Interrupted" in errors
+    run = find(None, tmp_path)
+    assert run.status()["state"] == "interrupted"
+    assert len(list(run.checkpoints.glob("kimg*"))) >= before
+    document = json.loads((run.path / "status.json").read_text())
+    assert document["kimg"] > 0
+
+
+def test_a_time_budget_becomes_images_once(digits: Path, tmp_path: Path) -> None:
+    made = fit(digits, tmp_path, "training.budget=4s")
+    run = Run(Path(made.run))
+    state = json.loads(
+        (run.checkpoints / sorted(p.name for p in run.checkpoints.iterdir())[-1] / "state.json").read_text()
+    )
+    assert state["counters"]["total"] == state["counters"]["images"]
+    assert made.kimg >= 1.0
+
+
+def test_refusals(digits: Path, finished: Run, tmp_path: Path) -> None:
+    root = finished.path.parent
+    with pytest.raises(SynthaugError, match="finished"):
+        fit(digits, root, resume=finished.name)
+    with pytest.raises(SynthaugError, match="budget"):
+        synthaug.fit(digits, runs=root, resume=finished.name, flags={"training.budget": "9kimg"})
+    with pytest.raises(SynthaugError, match="shirt") as caught:
+        synthaug.fit(digits, target_class="shirt", runs=tmp_path, cache=tmp_path / "cache")
+    assert "choices" in caught.value.hint
+    with pytest.raises(SynthaugError, match="'dcgn'") as caught:
+        synthaug.fit(digits, runs=tmp_path, sets=["model.family=dcgn"])
+    assert "dcgan" in caught.value.hint
+    assert not list(tmp_path.glob("0*"))
+
+
+def test_a_damaged_or_foreign_checkpoint_is_refused(digits: Path, finished: Run, tmp_path: Path) -> None:
+    import shutil
+
+    copy = Run(tmp_path / finished.name)
+    shutil.copytree(finished.path, copy.path)
+    name = sorted(p.name for p in copy.checkpoints.iterdir())[-1]
+    config = copy.config_file.read_text()
+    copy.config_file.write_text(config.replace("  width: 8", "  width: 12"))
+    with pytest.raises(SynthaugError, match="another architecture"):
+        load_generator(copy, name)
+    copy.config_file.write_text(config)
+    (copy.checkpoints / name / "generator.safetensors").write_bytes(b"nonsense")
+    with pytest.raises(SynthaugError, match="damaged"):
+        load_generator(copy, name)
+
+
+def test_nothing_is_written_into_the_data_folder(digits: Path, finished: Run) -> None:
+    assert {p.suffix for p in digits.rglob("*") if p.is_file()} == {".png"}
+    assert not list(digits.rglob(".*"))
