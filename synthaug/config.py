@@ -90,7 +90,6 @@ class TrainingConfig(_Section):
     flip: bool = False
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
     compile: bool = False
-    checkpoint_kimg: float = Field(20.0, gt=0)
     keep_checkpoints: int = Field(3, ge=0, description="kept between the first, the last and the best")
     tensorboard: bool = False
 

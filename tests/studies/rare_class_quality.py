@@ -1,0 +1,100 @@
+"""How good are ungated images of rare classes? KID against held-out real images, and what an oracle calls them.
+
+    python tests/studies/make_folders.py fashion DATA --rare Shirt=25 --rare Pullover=25 --rare Ankle-boot=25 \
+        --head 300 --test 500
+    python tests/studies/make_folders.py fashion ORACLE --head 3000 --test 500 --seed 7
+    synthaug fit DATA --target-class Shirt --target-class Pullover --target-class Ankle-boot \
+        --budget 160kimg --runs RUNS
+    python tests/studies/rare_class_quality.py --data DATA --oracle ORACLE/train --rare Shirt,Pullover,Ankle-boot \
+        RUNS/00000-… OTHER_TOOLS_FOLDER …
+
+A subject is a run of ours, sampled without gates from its last checkpoint, or a folder with one folder of images a
+class, such as another tool made. All go the same way: one resize, one feature net, the first 500 images a class.
+The oracle is a small CNN trained on real images that the subjects' training folder does not hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthaug import load
+from synthaug.classifiers import CLASSIFIERS
+from synthaug.data.cache import LabelledImages, load_folder
+from synthaug.features import load_features
+from synthaug.metrics.fidelity import kid_unbiased
+
+
+def pixels(folder: Path, classes: list[str] | None, channels: int) -> LabelledImages:
+    return load_folder(folder, classes, resolution=32, channels=channels, fit="pad")
+
+
+def train_oracle(train: LabelledImages, folder: Path, channels: int, steps: int):  # type: ignore[no-untyped-def]
+    real = pixels(folder, None, channels)
+    real = real.subset(np.isin([real.classes[k] for k in real.labels], train.classes))
+    seen = {image.tobytes() for image in train.pixels}
+    real = real.subset(np.array([image.tobytes() not in seen for image in real.pixels]))
+    labels = np.array([train.classes.index(real.classes[k]) for k in real.labels])
+    print(f"oracle: {len(real)} real images that the training folder does not hold", flush=True)
+    weights = (1 / np.bincount(labels, minlength=len(train.classes)).clip(1))[labels]
+    oracle = CLASSIFIERS.get("cnn")()
+    return oracle.fit(
+        real.pixels,
+        labels,
+        weights,
+        num_classes=len(train.classes),
+        loss_weights=None,
+        steps=steps,
+        seed=0,
+        augment="none",
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("subjects", nargs="+", type=Path)
+    parser.add_argument("--data", type=Path, required=True, help="holds train/ and test/")
+    parser.add_argument("--oracle", type=Path, required=True, help="real images, one folder a class")
+    parser.add_argument("--rare", required=True, help="comma-separated")
+    parser.add_argument("--count", type=int, default=500)
+    parser.add_argument("--channels", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=1200)
+    parser.add_argument("--checkpoint", default="last")
+    a = parser.parse_args()
+    rare = a.rare.split(",")
+    train = pixels(a.data / "train", None, a.channels)
+    test = pixels(a.data / "test", None, a.channels)
+    judge = load_features("efficientnet_lite0")
+    oracle = train_oracle(train, a.oracle, a.channels, a.steps)
+    predicted = oracle.predict_proba(test.pixels).argmax(1)
+    print(
+        "oracle on test:",
+        {c: round(float((predicted[test.labels == k] == k).mean()), 3) for k, c in enumerate(test.classes)},
+    )
+    real = {c: judge(test.of_class(c)) for c in rare}
+    for c in rare:
+        print(f"real train against real test, {c}: KID {kid_unbiased(real[c], judge(train.of_class(c))):.3f}")
+    for subject in a.subjects:
+        if (subject / "config.yaml").exists():
+            sampler = load(subject, checkpoint=a.checkpoint)
+            images: dict[str, NDArray[np.uint8]] = {c: sampler.sample(c, a.count) for c in rare}
+        else:
+            folder = pixels(subject, None, a.channels)
+            images = {c: folder.of_class(c)[: a.count] for c in rare}
+        row = {
+            c: {
+                "kid": round(kid_unbiased(real[c], judge(x)), 3),
+                "own_label": round(float((oracle.predict_proba(x).argmax(1) == train.classes.index(c)).mean()), 3),
+            }
+            for c, x in images.items()
+        }
+        mean = {key: round(float(np.mean([r[key] for r in row.values()])), 3) for key in ("kid", "own_label")}
+        print(subject, json.dumps({"mean": mean, **row}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
