@@ -19,6 +19,7 @@ def command(
 ) -> None:
     """Fit, export and evaluate on handwritten digits, two of them made rare."""
     early.new_folder(out, overwrite=True)
+    early.runs_folder(runs)
     from synthaug.pipelines.demo import demo
 
     console.result(demo(out, runs=runs, progress=console.progress()), evaluate.render)

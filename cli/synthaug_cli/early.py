@@ -62,6 +62,22 @@ def new_folder(path: Path | None, overwrite: bool, option: str = "--out") -> Non
         )
 
 
+def runs_folder(path: Path | None) -> None:
+    """Make sure that the folder of runs is one, or can become one.
+
+    Raises:
+        SynthaugError: a file stands there or above it.
+    """
+    from synthaug.runs import default_root
+
+    root = default_root() if path is None else path
+    there = next((p for p in (root, *root.absolute().parents) if p.exists()), None)
+    if there is not None and not there.is_dir():
+        raise SynthaugError(
+            f"--runs {str(root)!r}: {str(there)!r} is a file", "give a folder, or one that does not exist yet"
+        )
+
+
 def choice(value: str, choices: Sequence[str], option: str) -> str:
     """Return `value` if it is one of `choices`.
 

@@ -80,6 +80,7 @@ def command(
     """Train a generator on a folder of images."""
     early.folder(data, "DATA")
     early.device(device)
+    early.runs_folder(runs)
     early.contradiction([("--resume PATH", resume not in (None, "auto"), "--name", name is not None)])
     flags: dict[str, Any] = {
         "training.budget": budget,

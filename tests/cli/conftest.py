@@ -39,7 +39,7 @@ def synthaug() -> Synthaug:
         cwd: Path,
         env: Mapping[str, str] | None = None,
         under: Sequence[str] = (),
-        timeout: float = 180,
+        timeout: float = 400,
     ) -> Finished:
         environment = {k: v for k, v in os.environ.items() if k != "SYNTHAUG_RUNS"}
         environment |= {"OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(cwd.parent / f"{cwd.name}-cache"), **(env or {})}

@@ -1,0 +1,154 @@
+"""The commands one after the other on a folder with spaces and letters of many alphabets in its names."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from synthaug import documents
+from synthaug.documents import Document
+
+Synthaug = Callable[..., Any]
+CLASSES = {"красная кошка": 9, "Straßen-Hund": 16, "猫 & co": 16}
+TARGET = "красная кошка"
+DATA = "meine Bilder ü"
+SMALL = [
+    "--resolution",
+    "16",
+    "--set",
+    "model.width=4",
+    "--set",
+    "model.discriminator_width=4",
+    "--set",
+    "gate.steps=20",
+]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, synthaug: Synthaug) -> Path:
+    """A folder with data, and a run on it."""
+    place = tmp_path_factory.mktemp("work") / "a place"
+    rng = np.random.default_rng(0)
+    for kind, (name, count) in enumerate(CLASSES.items()):
+        (place / DATA / name).mkdir(parents=True)
+        for number in range(count):
+            pixels = rng.integers(0, 120, (16, 16, 3), dtype=np.uint8)
+            pixels[4 * kind : 4 * kind + 4] += 130
+            Image.fromarray(pixels).save(place / DATA / name / f"bild {number} é.png")
+    done = synthaug("fit", DATA, "--target-class", TARGET, "--budget", "0.2kimg", *SMALL, cwd=place)
+    assert done.status == 0, done.stderr
+    assert done.stdout.count("target") >= 1
+    commands = re.findall(r"^(?:next:|     ) (synthaug .*)$", done.stdout, flags=re.MULTILINE)
+    assert [shlex.split(command)[1] for command in commands] == ["samples", "evaluate", "export"]
+    assert TARGET in shlex.split(commands[0])
+    return place
+
+
+def document(done: Any, kind: type[Document]) -> Any:
+    """The one JSON document on stdout, read by its model."""
+    assert done.status == 0, done.stderr
+    return kind.model_validate_json(done.stdout)
+
+
+def test_inspect(place: Path, synthaug: Synthaug) -> None:
+    found = document(synthaug("inspect", DATA, "--json", cwd=place), documents.InspectDocument)
+    assert {name: c.count for name, c in found.classes.items()} == CLASSES
+    assert shlex.split(found.command)[:2] == ["synthaug", "fit"]
+    text = synthaug("inspect", DATA, cwd=place).stdout
+    assert all(name in text for name in CLASSES)
+    assert f"next: {found.command}" in text
+
+
+def test_runs(place: Path, synthaug: Synthaug) -> None:
+    listed = document(synthaug("runs", "ls", "--json", cwd=place), documents.RunsDocument)
+    assert [run.state for run in listed.runs] == ["finished"]
+    shown = document(synthaug("runs", "show", "0", "--json", cwd=place), documents.RunDocument)
+    assert shown.targets == [TARGET]
+    assert shown.checkpoints
+    kept = document(synthaug("runs", "prune", "--json", cwd=place), documents.PruneDocument)
+    assert kept.runs == []
+
+
+def test_dry_run_writes_nothing(place: Path, synthaug: Synthaug, listing: Callable[[Path], Any]) -> None:
+    before = listing(place)
+    done = synthaug(
+        "fit", DATA, "--set", "training.batch_size=16", *SMALL, "--budget", "1kimg", "--dry-run", "--json", cwd=place
+    )
+    plan = document(done, documents.FitPlan)
+    assert plan.origins["training.batch_size"] == "--set"
+    assert plan.config["training.budget"] == "1kimg"
+    assert plan.estimated_seconds > 0
+    assert listing(place) == before
+
+
+def test_samples(place: Path, synthaug: Synthaug) -> None:
+    made = document(
+        synthaug("samples", "--class", TARGET, "--count", "3", "--out", "ein paar", "--json", cwd=place),
+        documents.SamplesDocument,
+    )
+    files = [place / "ein paar" / name for name in made.per_class[TARGET]]
+    assert len(files) == 3
+    assert all(Image.open(file).size == (16, 16) for file in files)
+
+
+def test_export_and_regenerate(place: Path, synthaug: Synthaug) -> None:
+    data_before = {p: p.stat().st_mtime_ns for p in (place / DATA).rglob("*")}
+    done = synthaug("export", "--per-class", f"{TARGET}=12", "--no-gate", "--out", "größer", "--json", cwd=place)
+    made = document(done, documents.ExportDocument)
+    exported = made.per_class[TARGET]
+    assert exported.asked == 12
+    assert exported.real + exported.synthetic == 12
+    folders = [p for p in (place / "größer" / "train").iterdir() if p.is_dir()]
+    assert len(folders) == 3
+    assert sum(len(list(folder.iterdir())) for folder in folders) == sum(
+        c.real + c.synthetic for c in made.per_class.values()
+    )
+    assert {p: p.stat().st_mtime_ns for p in (place / DATA).rglob("*")} == data_before
+    remade = document(
+        synthaug("regenerate", "größer/train/metadata.jsonl", "--verify", "--json", cwd=place),
+        documents.RegenerateDocument,
+    )
+    assert (remade.rows, remade.equal) == (exported.synthetic, exported.synthetic)
+    assert "equal bit for bit" in synthaug("regenerate", "größer", cwd=place).stdout
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_says_how_to_go_on(number: signal.Signals, status: int, place: Path, tmp_path: Path) -> None:
+    command = [str(Path(sys.executable).with_name("synthaug")), "fit", str(place / DATA), "--target-class", TARGET]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    running = subprocess.Popen(
+        [*command, "--budget", "1000kimg", *SMALL],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 240
+    log = tmp_path / "runs" / "latest" / "metrics.jsonl"
+    while not (log.exists() and log.stat().st_size):
+        assert running.poll() is None, running.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    running.send_signal(number)
+    stdout, stderr = running.communicate(timeout=240)
+    assert running.returncode == status, stderr
+    assert stdout == ""
+    (hint,) = [line for line in stderr.splitlines() if line.startswith("hint: ")]
+    assert len([line for line in stderr.splitlines() if line.startswith("error: ")]) == 1
+    assert "--resume" in hint
+    assert json.loads((tmp_path / "runs" / "latest" / "status.json").read_text())["state"] == "interrupted"
+    assert any((tmp_path / "runs" / "latest" / "checkpoints").iterdir())
