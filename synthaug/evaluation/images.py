@@ -1,0 +1,289 @@
+"""The images of an evaluation: the run's real ones, test images nothing learnt from, synthetic ones to judge."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from synthaug.config import Config
+from synthaug.data.cache import LabelledImages, load_images
+from synthaug.data.folder import Scan, scan
+from synthaug.data.split import Split, SplitRow, near_duplicate_groups
+from synthaug.errors import SynthaugError, suggest
+from synthaug.features import load_features
+from synthaug.progress import Progress
+from synthaug.runs import Run
+from synthaug.sampling.gate import build_gate, gated_samples
+from synthaug.sampling.generate import Sampler
+
+FEW_TEST_IMAGES = 30
+PER_SEED = (100, 500)
+"""Least and most synthetic images of a class that one classifier sees; between them, the largest class's count."""
+
+
+@dataclass
+class RealImages:
+    """What the run knows and what judges it. `*_groups` number what belongs together: near-duplicates, `--group-by`."""
+
+    run: Run
+    config: Config
+    data: Path
+    targets: list[str]
+    train: LabelledImages
+    train_groups: npt.NDArray[np.int64]
+    train_group_names: list[str]
+    val: LabelledImages
+    test: LabelledImages
+    test_groups: npt.NDArray[np.int64]
+    test_hashes: dict[str, str]
+
+    @property
+    def classes(self) -> list[str]:
+        return self.train.classes
+
+    @property
+    def target_indices(self) -> list[int]:
+        return [self.classes.index(name) for name in self.targets]
+
+    @property
+    def per_seed(self) -> int:
+        """Synthetic images of a class that one classifier sees at most."""
+        return int(np.clip(max(self.train.counts().values()), *PER_SEED))
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        return {"train": self.train.counts(), "val": self.val.counts(), "test": self.test.counts()}
+
+    def groups_of_classes(self) -> npt.NDArray[np.int64]:
+        """Groups of test images that hold each class, [K]."""
+        return np.array(
+            [len(np.unique(self.test_groups[self.test.labels == k])) for k in range(len(self.classes))], np.int64
+        )
+
+
+def real_images(run: Run, test: Path | None, *, cache: Path | None, progress: Progress) -> RealImages:
+    """Load the run's split, and its test images or those of another folder.
+
+    Raises:
+        SynthaugError: a test image is one the run was trained on; a target has no test images; files are gone.
+    """
+    config, facts = run.config(), run.facts()
+    data, classes = Path(facts["data"]), list(facts["classes"])
+    if not data.is_dir():
+        raise SynthaugError(
+            f"the data folder {str(data)!r} of run {run.name!r} is gone", "put it back where it was during the fit"
+        )
+    split = Split.read(run.split_file)
+    shape: dict[str, Any] = {
+        "resolution": config.data.resolution,
+        "channels": int(facts["channels"]),
+        "fit": config.data.fit,
+        "cache": cache,
+        "progress": progress,
+    }
+    train_rows, val_rows = split.of("train"), split.of("val")
+    if test is None:
+        root, rows = data, split.of("test")
+        if not rows:
+            raise SynthaugError(f"run {run.name!r} kept no test images apart", "give test images with --test DIR")
+        names = [row.group for row in rows]
+        hashes = {row.pixel_sha256: row.path for row in rows}
+    else:
+        root, rows, names = _test_folder(test, classes, config, cache, progress)
+        hashes = {row.pixel_sha256: row.path for row in rows}
+    _refuse_seen(hashes, [*train_rows, *val_rows], data, root)
+    images = load_images(root, rows, classes, **shape)
+    targets = list(facts["targets"])
+    missing = [name for name in targets if not images.counts()[name]]
+    if missing:
+        raise SynthaugError(
+            f"there are no test images of the target class {missing[0]!r}", "give test images of it with --test DIR"
+        )
+    train = load_images(data, train_rows, classes, **shape)
+    return RealImages(
+        run=run,
+        config=config,
+        data=data,
+        targets=targets,
+        train=train,
+        train_groups=_numbers([row.group for row in train_rows]),
+        train_group_names=[row.group for row in train_rows],
+        val=load_images(data, val_rows, classes, **shape),
+        test=images,
+        test_groups=_numbers(names),
+        test_hashes=hashes,
+    )
+
+
+def _numbers(names: Sequence[str]) -> npt.NDArray[np.int64]:
+    return np.unique(np.asarray(names, dtype=str), return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+
+def _test_folder(
+    test: Path, classes: list[str], config: Config, cache: Path | None, progress: Progress
+) -> tuple[Path, list[SplitRow], list[str]]:
+    found = scan(test, cache=cache, progress=progress)
+    kept = [image for image in found.images if image.synthetic is not True and image.split in (None, "test")]
+    if not kept:
+        raise SynthaugError(f"{str(test)!r} holds no real test image", "give a folder with one folder a class")
+    for image in kept:
+        if image.label not in classes:
+            raise SynthaugError(
+                f"the test folder {str(test)!r} holds the class {image.label!r}, which the run does not know",
+                suggest(image.label, classes),
+            )
+    if found.unreadable:
+        progress.warn(f"{len(found.unreadable)} files in {str(test)!r} cannot be read and are left out")
+    groups = _groups(found, config.data.group_by)
+    rows = [SplitRow(i.path, i.pixel_sha256, i.label, groups[i.path], "test") for i in kept]
+    return found.root, rows, [row.group for row in rows]
+
+
+def _groups(found: Scan, group_by: str | None) -> dict[str, str]:
+    """Path → name of its group: what `group_by` names, else the near-duplicates that it belongs to, else itself."""
+    groups = {image.path: image.path for image in found.images}
+    for members in near_duplicate_groups(found):
+        for member in members:
+            groups[found.images[member].path] = found.images[members[0]].path
+    if group_by is not None:
+        for path in groups:
+            if (match := re.search(group_by, path)) is not None:
+                groups[path] = f"group {match.group(1)}"
+    return groups
+
+
+def _refuse_seen(hashes: dict[str, str], seen: Sequence[SplitRow], data: Path, root: Path) -> None:
+    leaks = [(hashes[row.pixel_sha256], row) for row in seen if row.pixel_sha256 in hashes]
+    if leaks:
+        shown = ", ".join(
+            f"{str(root / path)!r} has the pixels of {str(data / row.path)!r} ({row.split})" for path, row in leaks[:3]
+        )
+        more = f", and {len(leaks) - 3} more" if len(leaks) > 3 else ""
+        raise SynthaugError(
+            f"{len(leaks)} test images were seen during the training: {shown}{more}",
+            "take them out of the test folder, or out of the training folder and fit again",
+        )
+
+
+def synthetic_folder(
+    folder: Path, real: RealImages, *, cache: Path | None, progress: Progress
+) -> tuple[LabelledImages, list[str]]:
+    """Synthetic images of the target classes from a folder: one folder a class, or an export of ours.
+
+    Returns:
+        The images, and warnings.
+
+    Raises:
+        SynthaugError: a class is unknown, a target class has no image, or a test image is among them.
+    """
+    place = folder / "train" if (folder / "train" / "metadata.jsonl").is_file() else folder
+    found = scan(place, cache=cache, progress=progress)
+    kept = [image for image in found.images if image.synthetic is not False]
+    for image in kept:
+        if image.label not in real.classes:
+            raise SynthaugError(
+                f"{str(folder)!r} holds the class {image.label!r}, which the run does not know",
+                suggest(image.label, real.classes),
+            )
+    leaks = [image for image in kept if image.pixel_sha256 in real.test_hashes]
+    if leaks:
+        raise SynthaugError(
+            f"{len(leaks)} images of {str(folder)!r} are test images: {leaks[0].path!r} has the pixels of "
+            f"{real.test_hashes[leaks[0].pixel_sha256]!r}",
+            "a generator must not have seen the test images; take them out, or give other ones with --test DIR",
+        )
+    for name in real.targets:
+        if not any(image.label == name for image in kept):
+            raise SynthaugError(
+                f"{str(folder)!r} has no synthetic image of the target class {name!r}",
+                "put them into a folder of that name; the targets are " + ", ".join(real.targets),
+            )
+    warnings = []
+    others = sorted({image.label for image in kept} - set(real.targets))
+    if others:
+        warnings.append(f"synthetic images of {', '.join(others)} were not used: they are no target classes of the run")
+    copies = {row.pixel_sha256 for row in Split.read(real.run.split_file).of("train")}
+    copied = sum(image.pixel_sha256 in copies for image in kept)
+    if copied:
+        warnings.append(f"{copied} images of {str(folder)!r} are copies of training images")
+    data = real.config.data
+    rows = [image for image in kept if image.label in real.targets]
+    images = load_images(
+        found.root, rows, real.classes, resolution=data.resolution, channels=real.train.pixels.shape[1], fit=data.fit,
+        cache=cache, progress=progress,
+    )  # fmt: skip
+    return images, warnings
+
+
+def fresh_seed(seed: int) -> int:
+    """The seed of the images that an evaluation generates: others than the export's, the same each time."""
+    return int.from_bytes(hashlib.blake2b(f"evaluate {seed}".encode(), digest_size=4).digest(), "big") >> 1
+
+
+def fresh_samples(
+    sampler: Sampler, real: RealImages, *, gate: bool, device: str, progress: Progress
+) -> tuple[LabelledImages, LabelledImages, list[str]]:
+    """Images of the target classes from the run's generator: gated ones to train on, ungated ones to judge it by.
+
+    Returns:
+        Gated images (five quarters of `per_seed` a class), ungated images, and warnings.
+
+    Raises:
+        RunFailed: no image of a target class passes the gates.
+    """
+    count = -(-real.per_seed * 5 // 4)
+    warnings: list[str] = []
+    gated: dict[str, npt.NDArray[np.uint8]] = {}
+    with_gate = None
+    if gate:
+        config = real.config.gate
+        with_gate = build_gate(
+            real.train, real.targets, config, load_features(config.features, device=device),
+            seed=real.config.seed, groups=real.train_group_names, device=device, progress=progress,
+        )  # fmt: skip
+    for name in real.targets:
+        samples = gated_samples(sampler, with_gate, name, count, allow_short=True, progress=progress)
+        if not len(samples.pixels):
+            gated_samples(sampler, with_gate, name, 1)  # raises, with what was rejected and why
+        if len(samples.pixels) < count:
+            reasons = ", ".join(f"{reason} {n}" for reason, n in samples.rejected.items())
+            warnings.append(
+                f"only {len(samples.pixels)} of {count} images of {name!r} passed the gates (rejected: {reasons})"
+            )
+        gated[name] = samples.pixels
+    ungated = {name: sampler.sample(name, real.per_seed) for name in real.targets}
+    return _labelled(gated, real.classes), _labelled(ungated, real.classes), warnings
+
+
+def _labelled(images: dict[str, npt.NDArray[np.uint8]], classes: list[str]) -> LabelledImages:
+    return LabelledImages(
+        pixels=np.concatenate(list(images.values())),
+        labels=np.repeat([classes.index(name) for name in images], [len(p) for p in images.values()]).astype(np.int64),
+        classes=classes,
+        paths=[f"{name}/{i:06d}" for name, pixels in images.items() for i in range(len(pixels))],
+    )
+
+
+def small_test_warnings(real: RealImages) -> list[str]:
+    """What a person should know about the size of the test set before believing the result."""
+    warnings = []
+    groups = real.groups_of_classes()
+    for name, k in zip(real.targets, real.target_indices, strict=True):
+        images = real.test.counts()[name]
+        if images < FEW_TEST_IMAGES:
+            warnings.append(
+                f"only {images} test images of {name!r}: one image more or less moves its recall by {1 / images:.3f}; "
+                "only a large effect can be seen"
+            )
+        elif groups[k] < FEW_TEST_IMAGES:
+            warnings.append(f"the {images} test images of {name!r} come from {groups[k]} groups only")
+    absent = [name for name, n in real.test.counts().items() if n == 0]
+    if absent:
+        warnings.append(f"no test images of {', '.join(absent)}: left out of macro-F1 and of the means")
+    return warnings

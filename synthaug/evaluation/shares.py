@@ -1,0 +1,86 @@
+"""How many of a target class's draws synthetic images take: chosen on val, never on test (DESIGN §6.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import f1_score
+
+from synthaug.errors import SynthaugError
+from synthaug.evaluation.arms import DEFAULT_SHARE, DEFAULT_SHARES
+from synthaug.evaluation.images import RealImages
+from synthaug.evaluation.trial import Outcome, Trial
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The shares to try, who decides among them, and what to tell the user."""
+
+    shares: list[float]
+    chosen_on: Literal["val", "default", "user"]
+    note: str | None = None
+
+
+def candidates(asked: Sequence[float] | None, real: RealImages) -> Candidates:
+    """Which shares are tried. Without validation images of every target there is nothing to choose by.
+
+    Raises:
+        SynthaugError: a share is not between 0 and 1, or several were asked for and nothing can choose.
+    """
+    for share in asked or ():
+        if not 0 < share < 1:
+            raise SynthaugError(f"the share {share:g} is not between 0 and 1", "write it like --shares 0.1,0.25,0.5")
+    without = [name for name in real.targets if not real.val.counts()[name]]
+    shares = sorted(set(asked)) if asked else list(DEFAULT_SHARES)
+    if asked and len(shares) == 1:
+        return Candidates(shares, "user")
+    if not without:
+        return Candidates(shares, "val")
+    reason = f"{', '.join(without)} {'has' if len(without) == 1 else 'have'} no validation images"
+    if asked:
+        raise SynthaugError(
+            f"nothing can choose among the shares {', '.join(f'{s:g}' for s in shares)}: {reason}",
+            f"give one share, such as --shares {DEFAULT_SHARE:g}",
+        )
+    return Candidates(
+        [DEFAULT_SHARE], "default", f"the share of synthetic draws is the default {DEFAULT_SHARE:.0%}: {reason}"
+    )
+
+
+def choose(
+    arm: str,
+    shares: Sequence[float],
+    seeds: int,
+    outcomes: Mapping[Trial, Outcome],
+    truth: npt.NDArray[np.int64],
+    targets: Sequence[int],
+) -> float:
+    """The share with the best mean F1 of the targets on val, over all seeds; the smallest among equals.
+
+    Args:
+        arm: a synthetic arm.
+        shares: in ascending order.
+        seeds: trials a share.
+        outcomes: of all trials.
+        truth: [N] labels of the validation images.
+        targets: indices of the target classes.
+    """
+    if len(shares) == 1:
+        return shares[0]
+    means = [
+        np.mean(
+            [
+                f1_score(
+                    truth, outcomes[Trial(arm, share, seed)].val.argmax(axis=1),
+                    labels=list(targets), average="macro", zero_division=0.0,
+                )
+                for seed in range(seeds)
+            ]
+        )
+        for share in shares
+    ]  # fmt: skip
+    return shares[int(np.argmax(np.round(means, 9)))]
