@@ -129,14 +129,15 @@ def quality(
     given = [name for index, name in enumerate(synthetic.classes) if (synthetic.labels == index).any()]
     if not given:
         raise SynthaugError("there is no synthetic image to judge", "give a folder of class folders, or a trained run")
+    known = _images_of_classes(real_reference, train) if real is None else _features_of_classes(real)
+    for name in given:
+        if not known.get(name):
+            raise SynthaugError(
+                f"the synthetic class {name!r} has no real image to be judged against",
+                suggest(name, [c for c, count in known.items() if count]),
+            )
     if real is None:
         real = describe_real(real_reference, train, features, kind=reference, seed=seed, progress=bar)
-    for name in given:
-        if not len(real.reference.get(name, ())) and not len(real.train.get(name, ())):
-            known = [c for c in real.classes if len(real.reference.get(c, ())) or len(real.train.get(c, ()))]
-            raise SynthaugError(
-                f"the synthetic class {name!r} has no real image to be judged against", suggest(name, known)
-            )
     found = _by_class(synthetic, _describe(features, synthetic.pixels, "features of synthetic images", bar))
     paths = {
         name: [synthetic.paths[i] for i in np.flatnonzero(synthetic.labels == index)]
@@ -309,6 +310,18 @@ def _describe(features: FeatureNet, pixels: Pixels, name: str, progress: Progres
             out[start : start + len(part)] = features(part)
             task.advance(len(part))
     return out
+
+
+def _images_of_classes(*sets: LabelledImages | None) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for images in sets:
+        for name, count in images.counts().items() if images is not None else ():
+            counts[name] = counts.get(name, 0) + count
+    return counts
+
+
+def _features_of_classes(real: RealFeatures) -> dict[str, int]:
+    return {name: len(real.reference.get(name, ())) + len(real.train.get(name, ())) for name in real.classes}
 
 
 def _by_class(images: LabelledImages, features: Features) -> dict[str, Features]:
