@@ -1,0 +1,122 @@
+"""What each arm draws, and that arms are paired draw by draw."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from synthaug.classifiers.steps import draws
+from synthaug.data.cache import LabelledImages
+from synthaug.errors import SynthaugError
+from synthaug.evaluation.arms import ARMS, CONTRASTS, TrainingSet, choose_arms, redraw, training_set
+
+COUNTS = np.array([60, 6, 30])
+GROUPS = np.arange(96)
+
+
+def images(counts: np.ndarray, first: int = 0) -> LabelledImages:
+    """Every image is known by its grey level, and images of all classes are mixed."""
+    labels = np.random.default_rng(0).permutation(np.repeat(np.arange(3), counts))
+    pixels = (first + np.arange(len(labels), dtype=np.uint8))[:, None, None, None] * np.ones((1, 1, 2, 2), np.uint8)
+    return LabelledImages(pixels, labels, ["a", "rare", "c"], [str(i) for i in range(len(labels))])
+
+
+REAL = images(COUNTS)
+POOL = images(np.array([0, 40, 0]), first=100)
+
+
+def assembled(name: str, share: float = 0.25, seed: int = 0) -> TrainingSet:
+    return training_set(name, REAL, GROUPS, POOL, share=share, seed=seed, per_seed=20)
+
+
+def mass(data: TrainingSet) -> np.ndarray:
+    """Share of the draws of each class, and of synthetic images."""
+    total = data.draw_weights.sum()
+    by_class = [data.draw_weights[data.labels == k].sum() / total for k in range(3)]
+    return np.array([*by_class, data.draw_weights[data.groups < 0].sum() / total])
+
+
+@pytest.mark.parametrize("name", list(ARMS))
+def test_shares_of_the_draws(name: str) -> None:
+    natural = [*(COUNTS / COUNTS.sum()), 0]
+    balanced = [1 / 3, 1 / 3, 1 / 3, 0.25 / 3 if ARMS[name].synthetic else 0]
+    expected = natural if ARMS[name].draws == "natural" else balanced
+    assert mass(assembled(name)) == pytest.approx(expected)
+
+
+def test_only_what_is_named_differs() -> None:
+    for arm, control in CONTRASTS.values():
+        assert ARMS[arm].augment == ARMS[control].augment
+        assert ARMS[arm].draws == ARMS[control].draws
+        assert ARMS[arm].synthetic
+        assert not ARMS[control].synthetic
+
+
+def test_class_weights_are_balanced_with_mean_one() -> None:
+    data = assembled("class-weights")
+    assert data.loss_weights is not None
+    assert data.loss_weights == pytest.approx(96 / (3 * COUNTS))
+    assert data.loss_weights[data.labels].mean() == pytest.approx(1)
+    assert assembled("real").loss_weights is None
+
+
+def test_synthetic_images_belong_to_no_group_and_no_one_else_moves() -> None:
+    data = assembled("synthetic")
+    levels = data.pixels[:, 0, 0, 0]
+    assert set(levels[data.groups < 0]) <= set(range(100, 140))
+    assert (data.groups < 0).sum() == 20
+    assert sorted(levels[data.groups >= 0]) == sorted(REAL.pixels[:, 0, 0, 0])
+    assert (data.labels[data.groups < 0] == 1).all()
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.5])
+def test_paired_down_to_the_draw(share: float) -> None:
+    """Where oversampling draws a real image, the synthetic arm draws the same one or a synthetic one in its place."""
+    control, arm = assembled("oversample"), assembled("synthetic", share)
+    order = draws(control.draw_weights, 200, 64, seed=5).ravel(), draws(arm.draw_weights, 200, 64, seed=5).ravel()
+    real, mixed = control.pixels[order[0], 0, 0, 0], arm.pixels[order[1], 0, 0, 0]
+    assert np.array_equal(control.labels[order[0]], arm.labels[order[1]])
+    swapped = mixed >= 100
+    assert swapped[control.labels[order[0]] == 1].mean() == pytest.approx(share, abs=0.01)
+    assert (real[~swapped] == mixed[~swapped]).mean() > 0.9
+    others = control.labels[order[0]] != 1
+    assert np.array_equal(real[others], mixed[others])
+
+
+def test_seeds_redraw_the_synthetic_images() -> None:
+    first, second = redraw(POOL, 0, 20), redraw(POOL, 1, 20)
+    assert len(first) == len(set(first.tolist())) == 20
+    assert not np.array_equal(first, second)
+    assert np.array_equal(first, redraw(POOL, 0, 20))
+    assert len(redraw(POOL, 0, 1000)) == 32  # four fifths
+
+
+def test_arms_are_those_of_the_classifier() -> None:
+    assert choose_arms(None, "cnn")[0] == [name for name in ARMS if name != "smote"]
+    assert choose_arms(None, "logistic")[0] == list(ARMS)
+    assert choose_arms(["synthetic", "oversample"], "cnn")[0] == ["oversample", "synthetic"]
+
+
+def test_smote_is_left_out_with_a_hint_where_it_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    names, notes = choose_arms(None, "logistic")
+    assert "smote" not in names
+    assert "synthaug[smote]" in notes[0]
+    with pytest.raises(SynthaugError) as caught:
+        choose_arms(["smote", "synthetic", "oversample"], "logistic")
+    assert "synthaug[smote]" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("asked", "classifier", "said"),
+    [
+        (["synthetics", "oversample"], "cnn", "no arm 'synthetics'"),
+        (["synthetic"], "cnn", "no comparison"),
+        (["synthetic", "classical"], "cnn", "no comparison"),
+        (["smote", "synthetic", "oversample"], "cnn", "feature space"),
+        ([], "cnn", "no arm was given"),
+    ],
+)
+def test_arms_that_cannot_be_had(asked: list[str], classifier: str, said: str) -> None:
+    with pytest.raises(SynthaugError, match=said):
+        choose_arms(asked, classifier)

@@ -1,0 +1,120 @@
+"""The rules of the verdict, on F1 tables made by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from synthaug.documents import VerdictDocument
+from synthaug.evaluation.statistics import F1Table
+from synthaug.evaluation.verdict import CAVEAT, MACRO, find, judge
+
+NAMES = ["common", "rare", "other"]
+WOBBLE = np.array([-0.004, -0.002, 0.0, 0.002, 0.004])
+
+
+def table(*means: float, wobble: float = 1.0, shift: int = 0, noise: float = 0.0) -> F1Table:
+    """Five seeds around `means`, one a class; `noise` is the spread that the test set gives."""
+    seeds = np.array(means) + wobble * np.roll(WOBBLE, shift)[:, None]
+    resamples = np.array(means) + noise * np.random.default_rng(shift).normal(size=(1000, 1))
+    return F1Table(seeds, resamples)
+
+
+def arms(synthetic: float, augmented: float, best: float = 0.5, **more: float) -> dict[str, F1Table]:
+    """Only the F1 of the class `rare` differs. Oversampling has 0.50, classical augmentation 0.55."""
+    return {
+        "real": table(0.8, best, 0.8),
+        "oversample": table(0.8, 0.50, 0.8, shift=1),
+        "classical": table(0.8, 0.55, 0.8, shift=2),
+        "synthetic": table(0.8, synthetic, 0.8, shift=3, **more),
+        "synthetic+classical": table(0.8, augmented, 0.8, shift=4, **more),
+    }
+
+
+def verdict(tables: dict[str, F1Table], targets: list[str] | None = None) -> VerdictDocument:
+    return judge(tables, NAMES, targets or ["rare"], np.array([50, 50, 50]), 150)
+
+
+def test_helps_when_one_contrast_is_above_zero_and_no_control_is_better() -> None:
+    found = verdict(arms(0.51, 0.65))
+    assert found.overall == "helps"
+    assert found.per_target == {"rare": "helps"}
+    assert found.contrasts["synthetic+classical-classical"].mean == pytest.approx(0.10)
+    assert found.contrasts["synthetic+classical-classical"].low > 0
+    assert found.best_control == "classical"
+    assert "+0.100" in found.sentence
+    assert found.caveats == [CAVEAT]
+
+
+def test_beating_a_weak_control_is_not_enough() -> None:
+    found = verdict(arms(0.54, 0.55))  # better than oversampling, not than classical augmentation
+    assert found.details["rare"].contrasts["synthetic-oversample"].low > 0
+    assert found.overall == "no measurable effect"
+    assert "classical is better still" in found.details["rare"].reason
+
+
+def test_any_control_counts() -> None:
+    found = verdict(arms(0.51, 0.65, best=0.7))
+    assert found.overall == "no measurable effect"
+    assert found.best_control == "real"
+
+
+def test_hurts_only_when_both_contrasts_are_below_zero() -> None:
+    assert verdict(arms(0.40, 0.45)).overall == "hurts"
+    assert verdict(arms(0.40, 0.55)).overall == "no measurable effect"
+    assert "Use classical instead" in verdict(arms(0.40, 0.45)).sentence
+
+
+def test_a_noisy_test_set_shows_nothing() -> None:
+    found = verdict(arms(0.51, 0.65, noise=0.08))
+    assert found.overall == "no measurable effect"
+    assert found.smallest_detectable > 0.15
+    assert f"{found.smallest_detectable:.3f}" in found.sentence
+
+
+def test_macro_f1_has_its_own_answer_and_leaves_absent_classes_out() -> None:
+    found = judge(arms(0.51, 0.65), NAMES, ["rare"], np.array([50, 50, 0]), 100)
+    assert found.details[MACRO].contrasts["synthetic+classical-classical"].mean == pytest.approx(0.05)
+
+
+def test_many_targets_are_corrected_together() -> None:
+    """p = 0.03 is a finding for one target, and none among ten."""
+    names = [f"class {i}" for i in range(10)]
+    rng = np.random.default_rng(0)
+    base = np.full((5, 10), 0.5)
+    gain = np.zeros((5, 10))
+    gain[:, 0] = 0.02 + 0.0142 * np.array([-1.2, -0.6, 0, 0.6, 1.2])
+    tables = {
+        "oversample": F1Table(base, np.tile(base[:1], (1000, 1))),
+        "synthetic": F1Table(base + gain, np.tile((base + gain).mean(axis=0), (1000, 1))),
+    }
+    tables["synthetic"].seeds[:, 1:] += rng.normal(0, 0.01, (5, 9))
+    alone = judge(tables, names, names[:1], np.full(10, 50), 500)
+    p_value = alone.details[names[0]].contrasts["synthetic-oversample"].p_value
+    assert p_value is not None
+    assert 0.01 < p_value < 0.05
+    assert alone.overall == "helps"
+    together = judge(tables, names, names, np.full(10, 50), 500)
+    assert together.per_target[names[0]] == "helps"
+    assert together.overall == "no measurable effect"
+    assert "chance" in together.sentence
+
+
+def test_opposite_targets_give_no_overall_answer() -> None:
+    def both(rare: float, other: float, shift: int) -> F1Table:
+        return table(0.8, rare, other, shift=shift)
+
+    tables = {
+        "oversample": both(0.5, 0.5, 0), "classical": both(0.5, 0.5, 1),
+        "synthetic": both(0.6, 0.4, 2), "synthetic+classical": both(0.6, 0.4, 3),
+    }  # fmt: skip
+    found = verdict(tables, ["rare", "other"])
+    assert found.per_target == {"rare": "helps", "other": "hurts"}
+    assert found.overall == "no measurable effect"
+    assert "help rare and hurt other" in found.sentence
+
+
+def test_one_contrast_can_decide_alone() -> None:
+    tables = arms(0.6, 0.0)
+    del tables["synthetic+classical"], tables["classical"]
+    assert find(tables, [1], 50).verdict == "helps"
