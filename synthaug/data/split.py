@@ -165,7 +165,7 @@ def split(scan: Scan, config: DataConfig, seed: int) -> Split:
         for k, image in enumerate(scan.images)
     ]
     result = Split(sorted(rows, key=lambda row: row.path))
-    result.warnings = _warnings(result, scan)
+    result.warnings = [*_left_out(scan), *scan.warnings, *_warnings(result)]
     return result
 
 
@@ -244,7 +244,14 @@ def _group_names(scan: Scan, groups: Iterable[list[int]]) -> list[str]:
     return names
 
 
-def _warnings(result: Split, scan: Scan) -> list[str]:
+def _left_out(scan: Scan) -> list[str]:
+    if not scan.unreadable:
+        return []
+    first = scan.unreadable[0]
+    return [f"{len(scan.unreadable)} files are left out, such as {first.path!r}: {first.reason}"]
+
+
+def _warnings(result: Split) -> list[str]:
     lines = []
     sides: dict[str, set[str]] = defaultdict(set)
     pixels: dict[str, set[str]] = defaultdict(set)

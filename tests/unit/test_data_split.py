@@ -16,6 +16,7 @@ from synthaug.data.duplicates import THUMBNAIL_BYTES, thumbnail
 from synthaug.data.folder import ImageRecord, Scan, scan
 from synthaug.data.layout import SplitName
 from synthaug.data.split import Split, check_trainable, near_duplicate_groups, split
+from synthaug.documents import Unreadable
 from synthaug.errors import SynthaugError
 
 
@@ -181,6 +182,14 @@ def test_near_duplicates_of_real_files_stay_together(tmp_path: Path) -> None:
         side = {row.path: row.split for row in result.rows}
         assert all(len({side[path] for path in group}) == 1 for group in groups)
         assert any("more than one class" in line for line in result.warnings)
+
+
+def test_what_the_scan_left_out_is_said() -> None:
+    found = plain(a=30, b=30)
+    found.unreadable = [Unreadable(path="a/x.png", reason="it is empty"), Unreadable(path="a/y.png", reason="gone")]
+    found.warnings = ["something about the data"]
+    lines = ["2 files are left out, such as 'a/x.png': it is empty", "something about the data"]
+    assert split(found, DataConfig(), 0).warnings == lines
 
 
 def test_thumbnails_of_grey_and_colour_agree() -> None:
