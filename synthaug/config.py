@@ -59,9 +59,9 @@ class ModelConfig(_Section):
     """The pair of networks."""
 
     family: str = "dcgan"
-    z_dim: int = Field(128, ge=2, le=1024)
-    width: int = Field(64, ge=4, le=512, description="channels of the widest generator feature map's narrowest level")
-    discriminator_width: int = Field(64, ge=4, le=512)
+    z_dim: int = Field(64, ge=2, le=1024)
+    width: int = Field(48, ge=4, le=512, description="channels of the widest generator feature map's narrowest level")
+    discriminator_width: int = Field(48, ge=4, le=512)
     embed_dim: int = Field(64, ge=2, le=512, description="size of the class embedding")
 
 
@@ -69,24 +69,24 @@ class TrainingConfig(_Section):
     """The adversarial loop. Every schedule counts images, never seconds."""
 
     budget: Annotated[str, AfterValidator(_is_budget)] = "200kimg"
-    batch_size: int = Field(64, ge=2, le=4096)
+    batch_size: int = Field(32, ge=2, le=4096)
     objective: str = "hinge"
     regularizers: dict[str, float] = Field(
         default_factory=dict, description="name → weight, beside the objective's own"
     )
     discriminator_steps: int = Field(1, ge=1, le=10)
     generator_lr: float = Field(2e-4, gt=0, lt=1)
-    discriminator_lr: float = Field(2e-4, gt=0, lt=1)
+    discriminator_lr: float = Field(4e-4, gt=0, lt=1)
     beta1: float = Field(0.0, ge=0, lt=1)
     beta2: float = Field(0.99, ge=0, lt=1)
     ema_kimg: float = Field(5.0, ge=0, description="half-life of the averaged generator")
-    balance: float = Field(0.5, ge=0, le=1, description="0: labels drawn as they come; 1: every class alike")
+    balance: float = Field(1.0, ge=0, le=1, description="0: labels drawn as they come; 1: every class alike")
     target_boost: float = Field(1.0, ge=1, le=100, description="target classes are drawn this many times as often")
     fade_start: float = Field(
         0.0, ge=0, le=1, description="share of the budget where the class condition begins to count"
     )
     fade_end: float = Field(0.0, ge=0, le=1, description="share of the budget where it counts in full")
-    augment: list[str] = Field(default_factory=lambda: ["color", "translation"])
+    augment: list[str] = Field(default_factory=lambda: ["color", "affine"])
     flip: bool = False
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
     compile: bool = False

@@ -16,15 +16,6 @@ def spectral_norm(module: M) -> M:
     return _spectral_norm(module)  # type: ignore[return-value]
 
 
-def normal_init(module: nn.Module, std: float = 0.02) -> None:
-    """N(0, std) weights and zero biases for convolutions, linear layers and embeddings (DCGAN, 1511.06434 §4)."""
-    for layer in module.modules():
-        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.Embedding)):
-            nn.init.normal_(layer.weight, 0.0, std)
-            if getattr(layer, "bias", None) is not None:
-                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-
-
 class ConditionalBatchNorm2d(nn.Module):
     """Batch norm whose scale and shift are read from a condition vector (1707.00683; BigGAN, 1809.11096 §3.1)."""
 
@@ -32,10 +23,7 @@ class ConditionalBatchNorm2d(nn.Module):
         super().__init__()
         self.norm = nn.BatchNorm2d(channels, affine=False)
         self.affine = nn.Linear(condition_dim, 2 * channels)
-
-    def reset_parameters(self) -> None:
-        """Start as a plain normalisation: scale 1, shift 0."""
-        nn.init.zeros_(self.affine.weight)
+        nn.init.zeros_(self.affine.weight)  # start as a plain normalisation: scale 1, shift 0
         nn.init.zeros_(self.affine.bias)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:

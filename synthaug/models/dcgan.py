@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from synthaug.config import ModelConfig
-from synthaug.models.blocks import ConditionalBatchNorm2d, MinibatchStd, normal_init, spectral_norm
+from synthaug.models.blocks import ConditionalBatchNorm2d, MinibatchStd, spectral_norm
 from synthaug.models.family import Discriminator, Family, Generator, ImageShape
 
 
@@ -43,12 +43,6 @@ class DCGANGenerator(Generator):
         self.ups = nn.ModuleList(nn.ConvTranspose2d(a, b, 4, 2, 1, bias=False) for a, b in pairwise(widths))
         self.to_image = nn.ConvTranspose2d(widths[-1], shape.channels, 4, 2, 1)
         self.register_buffer("condition_strength", torch.ones(()))
-        normal_init(self)
-        nn.init.normal_(self.embed.weight)  # as strong as z, or the class would start out ignored
-        nn.init.kaiming_normal_(self.start.weight)
-        for norm in self.norms:
-            assert isinstance(norm, ConditionalBatchNorm2d)
-            norm.reset_parameters()
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
         condition = torch.cat([z, self.embed(y) * self.condition_strength], dim=1)
