@@ -63,7 +63,7 @@ def command(
         typer.Option(
             "--fail-under",
             metavar="X",
-            help="Exit with 1 if the gain in F1 of the target classes over the best control is below X.",
+            help="Exit with 1 if the better contrast gains less than X of mean F1 of the target classes.",
         ),
     ] = None,
     gate: Annotated[bool, typer.Option("--gate/--no-gate", help="Judge gated samples, as export writes them.")] = True,
@@ -71,6 +71,10 @@ def command(
     runs: Runs = None,
     device: Device = "auto",
     cache: Cache = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option("--jobs", metavar="N", min=1, help="Processes that train classifiers. [default: one a core]"),
+    ] = None,
 ) -> None:
     """Train classifiers with and without the synthetic images, and say whether they help."""
     early.device(device)
@@ -85,7 +89,7 @@ def command(
 
     CLASSIFIERS.check(classifier)
     found = find(run, runs)
-    from synthaug.pipelines.evaluate import evaluate
+    from synthaug.pipelines.evaluate import evaluate, require_gain
 
     document = evaluate(
         found.path,
@@ -102,9 +106,12 @@ def command(
         runs=runs,
         device=device,
         cache=cache,
+        jobs=jobs,
         progress=console.progress(),
     )
     console.result(document, render)
+    if fail_under is not None:
+        require_gain(document, fail_under)
 
 
 def _shares(text: str) -> list[float]:

@@ -167,7 +167,8 @@ def evaluate(
         raise RunFailed(
             f"cannot write the report into {str(target)!r}: {error.strerror or error}", "give another folder with --out"
         ) from error
-    _enough(document, fail_under)
+    if fail_under is not None:
+        require_gain(document, fail_under)
     return document
 
 
@@ -310,14 +311,17 @@ def _material(
     )
 
 
-def _enough(document: EvaluateDocument, fail_under: float | None) -> None:
-    if fail_under is None:
-        return
+def require_gain(document: EvaluateDocument, least: float) -> None:
+    """Make sure that the better contrast gains at least `least` of mean F1 of the target classes.
+
+    Raises:
+        RunFailed: it does not.
+    """
     name, best = max(document.verdict.contrasts.items(), key=lambda item: item[1].mean)
-    if best.mean < fail_under:
+    if best.mean < least:
         arm, control = CONTRASTS[name]
         raise RunFailed(
             f"the gain in F1 of the target classes is {best.mean:+.4f} ({arm} instead of {control}), "
-            f"below {fail_under:g}",
+            f"below {least:g}",
             f"the report says more: {document.report}",
         )
