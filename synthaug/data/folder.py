@@ -128,9 +128,11 @@ def scan(
         except SynthaugError as error:
             if not table_paths:
                 raise
-            raise SynthaugError(f"{error.message}; {table_paths[0]} has no label column", COLUMN_HINT) from error
+            raise SynthaugError(
+                f"{error.message}; {table_paths[0]} has no columns file_name and label", COLUMN_HINT
+            ) from error
         found.ignored = sorted(
-            {*found.ignored, *(f"{path} (no label column)" for path in table_paths)} - {*table_paths}
+            {*found.ignored, *(f"{path} (no columns file_name and label)" for path in table_paths)} - {*table_paths}
         )
     facts, failures = read_all(tree.root, found.entries, place, progress)
     result = _assemble(tree.root, found, facts, failures, find_group)

@@ -94,35 +94,40 @@ def walk(root: Path) -> Tree:
         raise SynthaugError(f"{str(root)!r} is a file, not a folder of images", "unpack archives first; " + _EXAMPLE)
     tree = Tree(root.resolve())
     try:
-        _list(tree, tree.root, "")
+        waiting = _list(tree, "")
     except OSError as error:
         raise SynthaugError(
             f"cannot read the folder {str(root)!r}: {error.strerror}", "check its permissions"
         ) from error
+    while waiting:  # no recursion: folders may be nested deeper than Python's stack
+        folder = waiting.pop()
+        tree.folders.append(folder)
+        try:
+            waiting += _list(tree, folder + "/")
+        except OSError as error:
+            tree.refused[folder] = (error.strerror or "cannot be read").lower()
     return tree
 
 
-def _list(tree: Tree, folder: Path, prefix: str) -> None:
-    with os.scandir(folder) as entries:
-        ordered = sorted(entries, key=lambda e: e.name)
-    for entry in ordered:
-        path = f"{prefix}{entry.name}"
-        if entry.name.startswith((".", "__MACOSX")) or entry.name in ("Thumbs.db", "desktop.ini"):
-            tree.hidden.append(path + "/" * entry.is_dir(follow_symlinks=False))
-        elif not _is_utf8(path):
-            tree.refused[path.encode("utf-8", "replace").decode()] = "the file name is not valid UTF-8"
-        elif entry.is_symlink():
-            _follow(tree, entry, path)
-        elif entry.is_dir():
-            tree.folders.append(path)
-            try:
-                _list(tree, Path(entry.path), path + "/")
-            except OSError as error:
-                tree.refused[path] = (error.strerror or "cannot be read").lower()
-        elif entry.is_file():
-            tree.files[path] = entry.stat()
-        else:
-            tree.refused[path] = "not a regular file"
+def _list(tree: Tree, prefix: str) -> list[str]:
+    """Enter the files of one folder into the tree and return its folders."""
+    folders = []
+    with os.scandir(tree.root / prefix) as entries:
+        for entry in entries:
+            path = f"{prefix}{entry.name}"
+            if entry.name.startswith((".", "__MACOSX")) or entry.name in ("Thumbs.db", "desktop.ini"):
+                tree.hidden.append(path + "/" * entry.is_dir(follow_symlinks=False))
+            elif not _is_utf8(path):
+                tree.refused[path.encode("utf-8", "replace").decode()] = "the file name is not valid UTF-8"
+            elif entry.is_symlink():
+                _follow(tree, entry, path)
+            elif entry.is_dir():
+                folders.append(path)
+            elif entry.is_file():
+                tree.files[path] = entry.stat()
+            else:
+                tree.refused[path] = "not a regular file"
+    return folders
 
 
 def _follow(tree: Tree, entry: os.DirEntry[str], path: str) -> None:
@@ -248,7 +253,7 @@ def _nothing_found(tree: Tree, images: list[str]) -> None:
         raise SynthaugError(f"{str(tree.root)!r} holds {len(images)} images but no class folders", _EXAMPLE)
     if tree.files:
         kinds = Counter(Path(path).suffix.lower() or "no suffix" for path in tree.files)
-        listed = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(4))
+        listed = ", ".join(f"{kinds[kind]} {kind}" for kind in sorted(kinds, key=lambda k: (-kinds[k], k))[:4])
         raise SynthaugError(
             f"{str(tree.root)!r} holds no image files (found: {listed})", "PNG, JPEG, WebP, BMP, TIFF and GIF are read"
         )
@@ -257,7 +262,7 @@ def _nothing_found(tree: Tree, images: list[str]) -> None:
 
 def tables(tree: Tree) -> Iterator[str]:
     """Paths of metadata tables: at the root, or at the top of split folders."""
-    for path in tree.files:
+    for path in sorted(tree.files):
         folder, _, name = path.rpartition("/")
         if name in TABLES and (not folder or folder.lower() in SPLIT_FOLDERS):
             yield path

@@ -25,7 +25,7 @@ def by_tables(tree: Tree, tables: list[str]) -> Found | None:
     """Read labels from the metadata tables of a folder.
 
     Returns:
-        None where no table has a label column and folder names may tell instead.
+        None where no table has the columns that are needed and folder names may tell instead.
 
     Raises:
         SynthaugError: a table is broken, or a label cannot be the name of a class.
@@ -36,7 +36,7 @@ def by_tables(tree: Tree, tables: list[str]) -> Found | None:
     for table in tables:
         rows = list(_rows(tree, table))
         column = next((c for c in LABEL_COLUMNS if any(c in row for _, row in rows)), None)
-        if column is None:
+        if column is None or not any("file_name" in row for _, row in rows):
             found.ignored.append(table)
             continue
         for line, row in rows:

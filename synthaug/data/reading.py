@@ -72,6 +72,7 @@ def read_all(
                     task.advance(len(chunk))
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
+                _remember(file, entries, facts, progress)  # the next attempt goes on from here
                 raise
     if missing or len(known) != len(facts):
         _remember(file, entries, facts, progress)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -165,7 +166,7 @@ def test_classes_without_a_readable_image_are_named(tree: Tree, look: Look) -> N
     ("paths", "message"),
     [
         (("only.png", "loose.png"), "2 images but no class folders"),
-        (("a/readme.txt", "b.csv"), r"no image files \(found: 1 .txt, 1 .csv\)"),
+        (("a/readme.txt", "b.csv"), r"no image files \(found: 1 .csv, 1 .txt\)"),
         (("train/1.png", "test/1.png"), "no class folders"),
         (("a/", "b/"), "no labelled image"),
         (("train/a/1.png", "training/a/1.png", "test/a/1.png"), "'train', 'training' of .* mean the same split"),
@@ -278,9 +279,10 @@ def test_metadata_rows_without_a_file_a_label_or_a_place(tree: Tree, look: Look)
         ('{"file_name": "1.png", "label": "' + "x" * 300 + '"}', "longer than 200 bytes"),
         ('{"file_name": "1.png", "label": "a"}\n{oops', "line 2 is not valid JSON"),
         ("[1, 2]", "not a JSON object"),
-        ('{"label": "a"}', "has no file_name"),
+        ('{"file_name": "1.png", "label": "a"}\n{"label": "a"}', "line 2 has no file_name"),
+        ('{"label": "a"}', "no class folders; metadata.jsonl has no columns file_name and label"),
         ('{"file_name": "1.png", "label": "a"}\n{"file_name": "1.png", "label": "b"}', "as 'b', an earlier row as 'a'"),
-        ('{"file_name": "1.png", "text": "a"}', "no class folders; metadata.jsonl has no label column"),
+        ('{"file_name": "1.png", "text": "a"}', "no columns file_name and label"),
     ],
 )
 def test_bad_tables_are_errors(tree: Tree, look: Look, text: str, message: str) -> None:
@@ -295,7 +297,7 @@ def test_a_table_without_labels_leaves_class_folders_alone(tree: Tree, look: Loo
     write_table(root, "metadata.csv", [{"file_name": "a/1.png", "text": "a cat"}])
     found = look(root)
     assert (found.layout, found.counts) == ("classes", {"a": 1, "b": 1})
-    assert found.ignored == ["metadata.csv (no label column)"]
+    assert found.ignored == ["metadata.csv (no columns file_name and label)"]
 
 
 def test_file_names_that_are_not_utf8(tree: Tree, look: Look) -> None:
@@ -325,6 +327,42 @@ def test_a_second_scan_opens_no_file_again(tree: Tree, look: Look, monkeypatch: 
     assert sorted(opened) == ["2.png", "bad.png"]
     assert changed.fingerprint != first.fingerprint
     assert changed.images[1].width == 5
+
+
+def test_an_interrupted_scan_is_continued(tree: Tree, look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tree(*(f"{label}/{k:02}.png" for label in "ab" for k in range(40)))
+    decode = reading.decode
+    opened: list[str] = []
+
+    def until_the_user_stops_it(path: Path) -> object:
+        opened.append(path.name)
+        if len(opened) == 70:
+            raise KeyboardInterrupt
+        return decode(path)
+
+    monkeypatch.setattr(reading, "workers", lambda: 1)
+    monkeypatch.setattr(reading, "decode", until_the_user_stops_it)
+    with pytest.raises(KeyboardInterrupt):
+        look(root)
+    opened.clear()
+    monkeypatch.setattr(reading, "decode", lambda path: (opened.append(path.name), decode(path))[1])
+    assert len(look(root).images) == 80
+    assert 10 <= len(opened) <= 40
+
+
+def test_folders_nested_deeper_than_the_stack(tree: Tree, look: Look) -> None:
+    root = tree("a/1.png", "b/1.png")
+    here = Path.cwd()
+    try:
+        os.chdir(root / "a")
+        for _ in range(1200):
+            os.mkdir("d")  # noqa: PTH102
+            os.chdir("d")
+        Image.new("L", (4, 4)).save("deep.png")
+    finally:
+        os.chdir(here)
+    assert len(look(root).images) == 3
+    subprocess.run(["rm", "-rf", str(root)], check=True)  # shutil.rmtree recurses
 
 
 @pytest.mark.parametrize("damage", ["", "{", '{"version": 0}', '{"version": [1, 1], "files": {"a/1.png": [1]}}', "[]"])
