@@ -105,7 +105,9 @@ class Logistic:
             require_smote()
         if self.features is None:
             self.features = RememberedFeatures(load_features(FEATURES, device=self.device))
-        weights = np.asarray(draw_weights, np.float64)
+        used = np.flatnonzero(draw_weights > 0)  # a class of weight 0 must be unknown, not improbable
+        pixels, labels, weights = pixels[used], labels[used], np.asarray(draw_weights, np.float64)[used]
+        groups = np.arange(len(used)) if groups is None else groups[used]
         if loss_weights is not None:
             weights = weights * np.asarray(loss_weights, np.float64)[labels]
         source = np.arange(len(pixels))  # the image each row of features comes from
@@ -117,14 +119,13 @@ class Logistic:
             weights = weights / (1 + np.bincount(copied, minlength=len(pixels)))
         weights = weights[source]
         weights *= len(pixels) / weights.sum()
-        real = np.flatnonzero(groups >= 0) if groups is not None else np.arange(len(pixels))
+        real = np.flatnonzero(groups >= 0)
         self._mean = rows[real].mean(axis=0)
         self._scale = rows[real].std(axis=0) + 1e-6
         rows = (rows - self._mean) / self._scale
         self._num_classes = num_classes
         if self.penalty is None:
-            held_out_groups = np.arange(len(pixels)) if groups is None else groups
-            self.penalty = self._choose(rows, labels, weights, source, held_out_groups, seed)
+            self.penalty = self._choose(rows, labels, weights, source, groups, seed)
         self._model = self._train(rows, labels[source], weights, self.penalty, seed)
         return self
 

@@ -97,7 +97,7 @@ def read_look(data: bytes, suffix: str, tables: Tables) -> Look:
 def _webp_quality(image: Image.Image, size: int) -> int:
     """The quality at which a small version compresses like the file: WebP does not store it.
 
-    Decoded pixels compress further than the original did, so this errs by a few points towards a higher quality.
+    Decoded pixels compress further than the original did, so this errs by up to ten points towards a higher quality.
     """
     plain = image.convert("RGB")
     low, high = 1, 100
@@ -207,7 +207,12 @@ def _to_mode(image: Image.Image, look: Look) -> Image.Image:
     if mode == image.mode:
         return image
     if mode in ("RGB", "L", "RGBA", "LA", "CMYK", "YCbCr"):
-        return image.convert(mode)  # transparency cannot be known: synthetic images are opaque
+        converted = image.convert(mode)  # transparency cannot be known: synthetic images are opaque
+        if mode == "RGBA" and look.format == "WEBP":
+            alpha = converted.getchannel("A")
+            alpha.putpixel((0, 0), 254)  # or WebP drops the channel
+            converted.putalpha(alpha)
+        return converted
     if mode in ("P", "PA"):
         return image.convert("RGB").quantize(look.colours or 256, dither=Image.Dither.NONE)
     if mode == "1":

@@ -255,11 +255,8 @@ def train(
             per_score = time.monotonic() - warm
             if counters.total is None:
                 assert seconds is not None
-                _plan(
-                    counters,
-                    config,
-                    _images_for(seconds - (time.monotonic() - started), per_image, per_score, config) + counters.images,
-                )
+                left = seconds - (time.monotonic() - started)
+                _plan(counters, config, *_images_for(left, per_image, per_score, config, counters.images))
             save()
         assert counters.total is not None
         assert counters.interval is not None
@@ -276,19 +273,19 @@ def train(
     return counters
 
 
-def _plan(counters: Counters, config: Config, images: float) -> None:
-    """Fix the length of the training and the images between two checkpoints."""
+def _plan(counters: Counters, config: Config, images: float, scores: int | None = None) -> None:
+    """Fix the length of the training and the images between two scores, of which there are at least five by default."""
     batch = config.training.batch_size * config.training.discriminator_steps
     counters.total = max(batch, round(images / batch) * batch)
-    counters.interval = max(1000, round(min(config.monitor.every_kimg * 1000, counters.total / 5)))
+    interval = counters.total / scores if scores else min(config.monitor.every_kimg * 1000, counters.total / 5)
+    counters.interval = max(1000, math.ceil(interval))
 
 
-def _images_for(seconds: float, per_image: float, per_score: float, config: Config) -> float:
-    """How many images fit into `seconds`, a score every `monitor.every_kimg` (five at least) included."""
-    images = seconds / (per_image + per_score / (config.monitor.every_kimg * 1000))
-    if images / 5 < config.monitor.every_kimg * 1000:
-        images = (seconds - 5 * per_score) / per_image
-    return max(images, 0.0)
+def _images_for(seconds: float, per_image: float, per_score: float, config: Config, done: int) -> tuple[float, int]:
+    """How many images in all fit into the `seconds` left, and how many scores; these take a fifth of it at most."""
+    wanted = max(5, round(seconds / per_image / (config.monitor.every_kimg * 1000)))
+    scores = max(1, min(wanted, int(0.2 * seconds / per_score)))
+    return done + max((seconds - scores * per_score) / per_image, 0.0), scores
 
 
 def _report(run: Run, row: dict[str, Any], on_row: Callable[[dict[str, Any]], None]) -> None:

@@ -15,7 +15,7 @@ from synthaug.classifiers.steps import draws
 from synthaug.errors import SynthaugError
 
 NAMES = CLASSIFIERS.names()
-STEPS = {"resnet18": 12, "resnet18-imagenet": 4}
+STEPS = {"resnet18": 3, "resnet18-imagenet": 2}
 
 
 def blobs(
