@@ -1,0 +1,313 @@
+"""evaluate on real digits: planted truths come out, leaks are refused, numbers do not depend on processes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from synthaug import runs as run_directories
+from synthaug.config import DataConfig, resolve
+from synthaug.data.cache import LabelledImages
+from synthaug.data.folder import scan
+from synthaug.data.split import split
+from synthaug.documents import EvaluateDocument
+from synthaug.errors import RunFailed, SynthaugError
+from synthaug.evaluation.trial import Grid, Trial, run_trials
+from synthaug.pipelines import evaluate as pipeline
+from synthaug.pipelines.evaluate import evaluate
+from synthaug.progress import Silent
+from synthaug.runs import Run
+from synthaug.sampling.generate import Sampler
+
+CLASSES = ["3", "5", "8", "9"]
+RARE = "8"
+FAST: dict[str, Any] = {"seeds": 5, "steps": 60, "arms": ["oversample", "synthetic"], "jobs": 1, "device": "cpu"}
+
+
+def write(folder: Path, images: np.ndarray) -> None:
+    folder.mkdir(parents=True)
+    for i, image in enumerate(images):
+        Image.fromarray(image).save(folder / f"{i:03d}.png")
+
+
+@dataclass
+class Digits:
+    """A data folder with train and test in which one digit is rare, its run, and folders of synthetic images."""
+
+    root: Path
+    run: Run
+    spare: np.ndarray  # real images of the rare digit that are nowhere else
+
+    @property
+    def data(self) -> Path:
+        return self.root / "data"
+
+    def evaluate(self, **changes: Any) -> EvaluateDocument:
+        arguments = FAST | {"cache": self.root / "cache", "out": self.root / "report"} | changes
+        return evaluate(self.run.path, **arguments)
+
+
+def make_run(root: Path, data: Path, **config: Any) -> Run:
+    resolved = resolve(flags={"data.resolution": 16, "gate.steps": 20} | config)
+    scanned = scan(data, cache=root / "cache")
+    parts = split(scanned, resolved.config.data, 0)
+    run = run_directories.create(root / "runs", "planted")
+    facts = {
+        "data": str(data), "fingerprint": scanned.fingerprint, "classes": scanned.classes, "targets": [RARE],
+        "channels": 1, "tool_version": "0",
+    }  # fmt: skip
+    parts.write(run.split_file)
+    run.set_status(state="finished", kimg=0.0)
+    run_directories.write_config(run, resolved, facts)
+    return run
+
+
+def make_digits(root: Path, rare: int = 6) -> Digits:
+    loaded = load_digits()
+    pixels = np.clip(loaded.images * 255 / 16, 0, 255).astype(np.uint8)
+    spare = pixels[:0]
+    for name in CLASSES:
+        own = pixels[loaded.target == int(name)]
+        count = rare if name == RARE else 40
+        write(root / "data" / "test" / name, own[:50])
+        write(root / "data" / "train" / name, own[50 : 50 + count])
+        if name == RARE:
+            spare = own[50 + count :]
+    return Digits(root, make_run(root, root / "data"), spare)
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Digits:
+    made = make_digits(tmp_path_factory.mktemp("digits"))
+    write(made.root / "good" / RARE, made.spare)
+    rng = np.random.default_rng(0)
+    write(made.root / "noise" / RARE, rng.integers(0, 256, (100, 8, 8), dtype=np.uint8))
+    wrong = load_digits()
+    others = np.clip(wrong.images[wrong.target == 3][100:160] * 255 / 16, 0, 255).astype(np.uint8)
+    write(made.root / "wrong" / RARE, others)
+    return made
+
+
+@pytest.fixture(autouse=True)
+def _threads() -> Any:
+    before = torch.get_num_threads()
+    yield
+    assert torch.get_num_threads() == before
+
+
+def test_extra_real_images_help(digits: Digits) -> None:
+    found = digits.evaluate(synthetic=digits.root / "good", shares=[0.8])
+    assert found.verdict.overall == "helps", found.verdict.sentence
+    assert found.share_chosen_on == "user"
+    assert found.arms["synthetic"].share == 0.8
+    assert found.arms["synthetic"].steps == 60
+    assert found.arms["oversample"].share == 0
+    assert len(found.arms["oversample"].f1_per_seed[RARE]) == 5
+    assert np.sum(found.arms["synthetic"].confusion) == 5 * 200
+    report = json.loads((digits.root / "report" / "report.json").read_text(encoding="utf-8"))
+    assert EvaluateDocument.model_validate(report).verdict == found.verdict
+    assert (digits.root / "report" / "report.html").is_file()
+    assert found.quality.reference == "test"
+    assert set(found.quality.per_class) == {RARE}
+
+
+def test_another_class_under_the_rare_name_hurts(digits: Digits) -> None:
+    found = digits.evaluate(synthetic=digits.root / "wrong", shares=[0.8], seeds=4)
+    assert found.verdict.overall == "hurts", found.verdict.sentence
+    assert any("4 seeds are few" in line for line in found.warnings)
+
+
+def test_noise_does_not_help_and_fail_under_says_so_after_the_report(digits: Digits, tmp_path: Path) -> None:
+    with pytest.raises(RunFailed) as caught:
+        digits.evaluate(synthetic=digits.root / "noise", shares=[0.9], seeds=3, fail_under=0.01, out=tmp_path / "r")
+    assert caught.value.exit_status == 1
+    assert "below 0.01" in caught.value.message
+    report = json.loads((tmp_path / "r" / "report.json").read_text(encoding="utf-8"))
+    assert report["verdict"]["overall"] != "helps"
+
+
+@dataclass
+class FakeTrained:
+    """A generator that returns real images which nothing else has seen."""
+
+    run: Run
+    images: np.ndarray
+    classes: list[str] = field(default_factory=lambda: CLASSES)
+    targets: list[str] = field(default_factory=lambda: [RARE])
+    channels: int = 1
+    resolution: int = 16
+    z_dim: int = 2
+    seed: int = 0
+    kimg: float = 1.0
+    sha256: str = "0" * 64
+    checkpoint: str = "kimg000001"
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    def generate(self, z: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        chosen = (z[:, 0].abs() * 1e6).long() % len(self.images)
+        images = torch.from_numpy(self.images)[chosen].float()[:, None].repeat_interleave(2, 2).repeat_interleave(2, 3)
+        return images / 127.5 - 1
+
+
+def test_fresh_samples_of_a_run_at_the_default_share(digits: Digits, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = FakeTrained(digits.run, digits.spare)
+    asked: dict[str, Any] = {}
+
+    def load(run: Run, **arguments: Any) -> Sampler:
+        asked.update(arguments)
+        return Sampler(trained, arguments["seed"])  # type: ignore[arg-type]
+
+    monkeypatch.setattr(pipeline, "load", load)
+    found = digits.evaluate(seeds=2, steps=10, arms=None)
+    assert asked["seed"] != 0  # other images than the export's
+    assert found.share_chosen_on == "default"
+    assert found.arms["synthetic"].share == 0.25
+    assert list(found.arms) == ["real", "class-weights", "oversample", "classical", "synthetic", "synthetic+classical"]
+    assert any("have no validation images" in line or "has no validation images" in line for line in found.warnings)
+    assert found.generator_quality is not None
+    assert found.quality.gated
+    assert not found.generator_quality.gated
+
+
+def test_val_chooses_the_share_where_every_target_has_val_images(tmp_path: Path) -> None:
+    made = make_digits(tmp_path, rare=30)
+    made = Digits(tmp_path, make_run(tmp_path, made.data, **{"data.min_images_for_val": 20}), made.spare)
+    write(tmp_path / "good" / RARE, made.spare)
+    found = made.evaluate(synthetic=tmp_path / "good", shares=[0.2, 0.6], seeds=2, steps=10)
+    assert found.share_chosen_on == "val"
+    assert found.arms["synthetic"].share in (0.2, 0.6)
+    assert found.split["val"][RARE] > 0
+
+
+def test_any_number_of_processes_gives_the_same_numbers(digits: Digits) -> None:
+    rng = np.random.default_rng(0)
+
+    def images(n: int) -> LabelledImages:
+        labels = np.arange(n) % 2
+        return LabelledImages(
+            rng.integers(0, 256, (n, 1, 16, 16), dtype=np.uint8), labels, ["a", "b"], [str(i) for i in range(n)]
+        )
+
+    train, pool = images(40), images(10)
+    grid = Grid("cnn", 4, "cpu", train, np.arange(40), pool, train.pixels[:5], train.pixels[5:9], 10)
+    trials = [Trial("synthetic", 0.25, 0), Trial("classical", 0.0, 1), Trial("synthetic", 0.25, 1)]
+    alone, together = (run_trials(grid, trials, Silent(), jobs) for jobs in (1, 2))
+    for trial in trials:
+        assert np.array_equal(alone[trial].test, together[trial].test)
+        assert np.array_equal(alone[trial].val, together[trial].val)
+
+
+def test_logistic_has_no_steps(digits: Digits) -> None:
+    found = digits.evaluate(synthetic=digits.root / "good", classifier="logistic", seeds=2, arms=None)
+    assert all(arm.steps is None for arm in found.arms.values())
+    assert "smote" in found.arms
+    real = found.arms["real"]
+    assert real.macro_f1.per_seed[0] == real.macro_f1.per_seed[1]  # nothing to redraw
+
+
+# --- leaks and bad input -------------------------------------------------------------------------------------------
+
+
+def test_a_test_image_copied_into_train_is_refused(tmp_path: Path) -> None:
+    made = make_digits(tmp_path)
+    leaked = made.data / "test" / "5" / "007.png"
+    Image.open(leaked).save(made.data / "train" / "5" / "holiday.bmp")  # other bytes, other name, the same pixels
+    run = make_run(tmp_path, made.data)
+    with pytest.raises(SynthaugError) as caught:
+        evaluate(run.path, **FAST, synthetic=tmp_path, cache=tmp_path / "cache")
+    assert "007.png" in caught.value.message
+    assert "holiday.bmp" in caught.value.message
+    assert not (run.path / "evaluation").exists()
+
+
+def test_a_training_image_in_another_test_folder_is_refused(digits: Digits, tmp_path: Path) -> None:
+    write(tmp_path / "test" / RARE, digits.spare[:5])
+    seen = digits.data / "train" / RARE / "002.png"
+    (tmp_path / "test" / RARE / "copy.png").write_bytes(seen.read_bytes())
+    with pytest.raises(SynthaugError) as caught:
+        digits.evaluate(test=tmp_path / "test", synthetic=digits.root / "good")
+    assert str(tmp_path / "test" / RARE / "copy.png") in caught.value.message
+    assert str(seen) in caught.value.message
+
+
+def test_test_images_among_the_synthetic_ones_are_refused(digits: Digits, tmp_path: Path) -> None:
+    write(tmp_path / "synthetic" / RARE, digits.spare[:5])
+    (tmp_path / "synthetic" / RARE / "x.png").write_bytes((digits.data / "test" / RARE / "001.png").read_bytes())
+    with pytest.raises(SynthaugError, match="are test images"):
+        digits.evaluate(synthetic=tmp_path / "synthetic")
+
+
+def test_an_export_of_ours_gives_its_synthetic_rows_only(digits: Digits, tmp_path: Path) -> None:
+    train = tmp_path / "export" / "train"
+    write(train / RARE, digits.spare[:6])
+    real = digits.data / "train" / RARE / "000.png"
+    (train / RARE / "real.png").write_bytes(real.read_bytes())
+    rows = [{"file_name": f"{RARE}/{i:03d}.png", "label": RARE, "synthetic": True} for i in range(6)]
+    rows.append({"file_name": f"{RARE}/real.png", "label": RARE, "synthetic": False})
+    (train / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    found = digits.evaluate(synthetic=tmp_path / "export", seeds=2, steps=2)
+    assert found.quality.per_class[RARE].n_synthetic == 6
+    assert not any("copies of training images" in line for line in found.warnings)
+
+
+def test_another_test_folder_is_judged_on(digits: Digits, tmp_path: Path) -> None:
+    for name in CLASSES[:3]:
+        images = digits.spare[-40:-20] if name == RARE else None
+        if images is None:
+            source = [np.asarray(Image.open(p)) for p in sorted((digits.data / "test" / name).iterdir())[:12]]
+            images = np.stack(source)
+        write(tmp_path / "test" / name, images)
+    found = digits.evaluate(test=tmp_path / "test", synthetic=digits.root / "noise", seeds=2, steps=2)
+    assert found.split["test"] == {"3": 12, "5": 12, RARE: 20, "9": 0}
+    assert "9" not in found.arms["oversample"].per_class
+    assert any("no test images of 9" in line for line in found.warnings)
+    assert any("only 20 test images" in line for line in found.warnings)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"classifier": "cmn"}, "no classifier 'cmn'"),
+        ({"seeds": 1}, "1 seeds"),
+        ({"steps": 0}, "0 steps"),
+        ({"arms": ["oversampel"]}, "no arm 'oversampel'"),
+        ({"shares": [1.5]}, "share 1.5"),
+        ({"shares": [0.2, 0.4]}, "nothing can choose among the shares 0.2, 0.4"),
+        ({"device": "gpu"}, "no device 'gpu'"),
+        ({"out": "DATA/report"}, "lies inside the data folder"),
+        ({"synthetic": "DATA/test"}, "are test images"),
+        ({"synthetic": "EMPTY"}, "EMPTY"),
+        ({"test": "EMPTY"}, "EMPTY"),
+        ({"synthetic": "OTHER"}, "which the run does not know"),
+        ({"test": "OTHER"}, "which the run does not know"),
+        ({"synthetic": "LACKS"}, f"no synthetic image of the target class '{RARE}'"),
+        ({"test": "LACKS"}, f"no test images of the target class '{RARE}'"),
+    ],
+)
+def test_bad_input_is_named_before_any_work(digits: Digits, tmp_path: Path, changes: dict[str, Any], said: str) -> None:
+    (tmp_path / "EMPTY").mkdir()
+    write(tmp_path / "OTHER" / "7", digits.spare[:3])
+    write(tmp_path / "LACKS" / "9", digits.spare[:3])
+
+    def placed(value: Any) -> Any:
+        if not isinstance(value, str) or not value.startswith(("DATA", "EMPTY", "OTHER", "LACKS")):
+            return value
+        return digits.root / value.replace("DATA", "data") if value.startswith("DATA") else tmp_path / value
+
+    arguments = {"synthetic": digits.root / "good"} | {k: placed(v) for k, v in changes.items()}
+    with pytest.raises(SynthaugError, match=said) as caught:
+        digits.evaluate(**arguments, **({} if "out" in changes else {"out": tmp_path / "out"}))
+    assert caught.value.hint
+    assert not (tmp_path / "out").exists()
+
+
+def test_data_config_defaults_are_what_the_fixture_assumes() -> None:
+    assert DataConfig().min_images_for_val > 6
