@@ -160,6 +160,8 @@ class Logistic:
     ) -> float:
         """The C with the best macro-F1 on held-out real images; the strongest penalty among equals."""
         real = np.flatnonzero(groups >= 0)
+        if np.bincount(labels[real]).max() < FOLDS:
+            return GRID[len(GRID) // 2]  # too few images to choose by
         folds = np.full(len(groups), -1)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # classes of fewer images than folds

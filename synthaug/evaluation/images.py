@@ -16,7 +16,7 @@ from synthaug.config import Config
 from synthaug.data.cache import LabelledImages, load_images
 from synthaug.data.folder import Scan, scan
 from synthaug.data.split import Split, SplitRow, near_duplicate_groups
-from synthaug.errors import SynthaugError, suggest
+from synthaug.errors import RunFailed, SynthaugError, suggest
 from synthaug.features import load_features
 from synthaug.progress import Progress
 from synthaug.runs import Run
@@ -43,6 +43,8 @@ class RealImages:
     test: LabelledImages
     test_groups: npt.NDArray[np.int64]
     test_hashes: dict[str, str]
+    alike: int = 0
+    """Test images that stand in one group with training images: a folder that came with its own split may have some."""
 
     @property
     def classes(self) -> list[str]:
@@ -98,6 +100,7 @@ def real_images(run: Run, test: Path | None, *, cache: Path | None, progress: Pr
         root, rows, names = _test_folder(test, classes, config, cache, progress)
         hashes = {row.pixel_sha256: row.path for row in rows}
     _refuse_seen(hashes, [*train_rows, *val_rows], data, root)
+    seen_groups = {row.group for row in (*train_rows, *val_rows)} if test is None else set()
     images = load_images(root, rows, classes, **shape)
     targets = list(facts["targets"])
     missing = [name for name in targets if not images.counts()[name]]
@@ -118,6 +121,7 @@ def real_images(run: Run, test: Path | None, *, cache: Path | None, progress: Pr
         test=images,
         test_groups=_numbers(names),
         test_hashes=hashes,
+        alike=sum(row.group in seen_groups for row in rows),
     )
 
 
@@ -249,10 +253,13 @@ def fresh_samples(
         )  # fmt: skip
     for name in real.targets:
         samples = gated_samples(sampler, with_gate, name, count, allow_short=True, progress=progress)
+        reasons = ", ".join(f"{reason} {n}" for reason, n in samples.rejected.items())
         if not len(samples.pixels):
-            gated_samples(sampler, with_gate, name, 1)  # raises, with what was rejected and why
+            raise RunFailed(
+                f"no generated image of class {name!r} passes the gates (rejected: {reasons})",
+                "train longer, or judge the images as they come with --no-gate",
+            )
         if len(samples.pixels) < count:
-            reasons = ", ".join(f"{reason} {n}" for reason, n in samples.rejected.items())
             warnings.append(
                 f"only {len(samples.pixels)} of {count} images of {name!r} passed the gates (rejected: {reasons})"
             )
@@ -283,6 +290,11 @@ def small_test_warnings(real: RealImages) -> list[str]:
             )
         elif groups[k] < FEW_TEST_IMAGES:
             warnings.append(f"the {images} test images of {name!r} come from {groups[k]} groups only")
+    if real.alike:
+        warnings.append(
+            f"{real.alike} test images look like training images, or are of one group with some: the scores are "
+            "flattered, in all arms alike"
+        )
     absent = [name for name, n in real.test.counts().items() if n == 0]
     if absent:
         warnings.append(f"no test images of {', '.join(absent)}: left out of macro-F1 and of the means")

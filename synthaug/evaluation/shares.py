@@ -15,6 +15,8 @@ from synthaug.evaluation.arms import DEFAULT_SHARE, DEFAULT_SHARES
 from synthaug.evaluation.images import RealImages
 from synthaug.evaluation.trial import Outcome, Trial
 
+FEW_VAL_IMAGES = 20
+
 
 @dataclass(frozen=True)
 class Candidates:
@@ -39,7 +41,10 @@ def candidates(asked: Sequence[float] | None, real: RealImages) -> Candidates:
     if asked and len(shares) == 1:
         return Candidates(shares, "user")
     if not without:
-        return Candidates(shares, "val")
+        few = min(real.targets, key=lambda name: real.val.counts()[name])
+        images = real.val.counts()[few]
+        note = f"the share is chosen on only {images} validation images of {few}: it may be chance"
+        return Candidates(shares, "val", note if images < FEW_VAL_IMAGES else None)
     reason = f"{', '.join(without)} {'has' if len(without) == 1 else 'have'} no validation images"
     if asked:
         raise SynthaugError(

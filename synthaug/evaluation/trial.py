@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import signal
 import threading
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -177,7 +176,6 @@ def _threads(count: int | None) -> Iterator[None]:
     try:
         if count is not None:
             torch.set_num_threads(count)
-        with warnings.catch_warnings():
-            yield
+        yield
     finally:
         torch.set_num_threads(before)
