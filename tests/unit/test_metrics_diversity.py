@@ -1,0 +1,110 @@
+"""Pairwise distances, Vendi score, near-duplicates, missed clusters, and whether samples can be told from real."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn.metrics import pairwise_distances
+
+from synthaug.errors import SynthaugError
+from synthaug.metrics.agreement import class_judge
+from synthaug.metrics.detectability import detect_auc
+from synthaug.metrics.diversity import (
+    bandwidth,
+    duplicate_rate,
+    duplicate_threshold,
+    missed_clusters,
+    pairwise_ratio,
+    vendi,
+    vendi_ratio,
+)
+
+Floats = NDArray[np.float64]
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def cloud(n: int, seed: int = 0, scale: float = 1.0, d: int = 12) -> Floats:
+    return rng(seed).normal(0, scale, (n, d))
+
+
+def test_pairwise_ratio_against_scikit_learn() -> None:
+    real, fake = cloud(40, 1), cloud(70, 2, 0.6)
+    means = [pairwise_distances(x)[np.triu_indices(len(x), 1)].mean() for x in (real, fake)]
+    assert pairwise_ratio(real, fake) == pytest.approx(means[1] / means[0])
+    assert pairwise_ratio(real, np.repeat(fake[:1], 9, 0)) == pytest.approx(0, abs=1e-6)
+
+
+def test_pairwise_ratio_does_not_depend_on_the_number_of_images() -> None:
+    ratios = [pairwise_ratio(cloud(8, s), cloud(400, s + 100)) for s in range(60)]
+    assert np.mean(ratios) == pytest.approx(1, abs=0.03)
+
+
+def test_vendi_of_known_sets() -> None:
+    """m groups of equal images, far apart: exactly m different ones (Friedman & Dieng, section 3)."""
+    groups = np.repeat(np.eye(5) * 100, 4, axis=0)
+    assert vendi(groups, 1.0) == pytest.approx(5, rel=1e-6)
+    assert vendi(np.zeros((7, 3)), 1.0) == pytest.approx(1)
+    x = cloud(10, 3)
+    kernel = np.exp(-(pairwise_distances(x) ** 2) / (2 * 1.7**2)) / len(x)
+    w = np.linalg.eigvals(kernel).real
+    assert vendi(x, 1.7) == pytest.approx(np.exp(-(w * np.log(w)).sum()))
+
+
+def test_vendi_ratio_falls_with_modes_and_wants_equal_counts() -> None:
+    real = cloud(60, 4)
+    same = vendi_ratio(real, cloud(60, 5))
+    few = vendi_ratio(real, np.repeat(cloud(6, 6), 10, 0))
+    assert same == pytest.approx(1, abs=0.1)
+    assert few < 0.6 * same
+    assert bandwidth(3 * real) == pytest.approx(3 * bandwidth(real))
+    with pytest.raises(SynthaugError, match="60 real and 59 synthetic"):
+        vendi_ratio(real, cloud(59))
+
+
+def test_near_duplicates() -> None:
+    real = cloud(50, 7)
+    near = duplicate_threshold(real)
+    assert duplicate_rate(real, near) == 0
+    twins = np.concatenate([real[:20], real[:10] + 1e-3])
+    assert duplicate_rate(twins, near) == pytest.approx(20 / 30)
+
+
+def test_missed_clusters_are_counted() -> None:
+    centres = np.eye(12)[:4] * 60
+    real = np.concatenate([c + cloud(30, i) for i, c in enumerate(centres)])
+    whole = np.concatenate([c + cloud(50, 10 + i) for i, c in enumerate(centres)])
+    found = missed_clusters(real, whole, rng=rng())
+    assert found is not None
+    assert found.missed <= 1
+    half = missed_clusters(real, whole[:100], rng=rng())
+    assert half is not None
+    assert half.missed >= 0.4 * half.judged
+    assert str(half) == f"{half.missed} of {half.judged}"
+    assert missed_clusters(real[:15], whole, rng=rng()) is None
+    assert missed_clusters(real, whole[:3], rng=rng()) is None
+
+
+def test_detectability_is_a_half_for_equals_and_one_for_strangers() -> None:
+    equals = np.mean([detect_auc(cloud(60, s), cloud(60, 100 + s), rng=rng(s)) for s in range(12)])
+    assert equals == pytest.approx(0.5, abs=0.06)
+    assert detect_auc(cloud(40, 1), cloud(40, 2) + 3, rng=rng()) > 0.99
+    with pytest.raises(SynthaugError, match="9 real"):
+        detect_auc(cloud(9), cloud(40), rng=rng())
+
+
+def test_agreement_sees_a_swapped_class() -> None:
+    real = np.concatenate([cloud(40, 1), cloud(12, 2) + 2, cloud(40, 3) - 2])
+    labels = np.repeat([0, 1, 2], [40, 12, 40])
+    judge = class_judge(real, labels, rng=rng())
+    assert judge is not None
+    right, tried = judge.recognised[1]
+    assert tried == 12
+    assert right >= 11
+    assert (judge.share(cloud(100, 4) + 2, 1) or 0) > 0.95
+    assert judge.share(cloud(100, 5) - 2, 1) == pytest.approx(0, abs=0.02)
+    assert judge.taken_for(cloud(100, 5) - 2, 1) == (2, pytest.approx(1, abs=0.05))
+    assert class_judge(real[:44], labels[:44], rng=rng()) is None
