@@ -58,10 +58,10 @@ def check_space(out: Path, needed: int) -> None:
         RunFailed: they are.
     """
     existing = next(p for p in (out, *out.parents) if p.exists())
-    free = shutil.disk_usage(existing).free
-    if needed > free:
+    disk = shutil.disk_usage(existing)
+    if needed > disk.free and disk.total > 0:  # /proc and its like have no size: writing will say what is wrong
         raise RunFailed(
-            f"the export needs about {_megabytes(needed)}, and {str(existing)!r} has {_megabytes(free)} free",
+            f"the export needs about {_megabytes(needed)}, and {str(existing)!r} has {_megabytes(disk.free)} free",
             _FULL_HINT,
         )
 
