@@ -370,8 +370,9 @@ def _say_what_is_held_out(prepared: _Prepared, progress: Progress) -> None:
     without = [t for t in prepared.targets if not val.get(t)]
     if without:
         progress.say(
-            f"no val images of {', '.join(without)} (fewer than {prepared.config.data.min_images_for_val} to train on): "
-            "the checkpoint is picked by the pooled score on val and by coverage against train with the copy test on"
+            f"no val images of {', '.join(without)} (fewer than {prepared.config.data.min_images_for_val} to train "
+            "on): the checkpoint is picked by the pooled score on val and by coverage against train, with the copy "
+            "test on"
         )
 
 

@@ -71,7 +71,10 @@ def test_save_and_load_bit_for_bit(name: str) -> None:
     family = make(name)
     z, y = inputs(family)
     family.discriminator(family.generator(z, y), y)  # moves running statistics and power iterations
-    for network, arguments in ((family.generator, (z, y)), (family.discriminator, (family.generator(z, y).detach(), y))):
+    for network, arguments in (
+        (family.generator, (z, y)),
+        (family.discriminator, (family.generator(z, y).detach(), y)),
+    ):
         blob = save({k: v.contiguous() for k, v in network.state_dict().items()})
         torch.manual_seed(99)
         fresh = MODELS.get(name)(ImageShape(32, 3, classes=3), SMALL)
