@@ -179,7 +179,7 @@ def find(reference: str | Path | None = None, root: Path | None = None) -> Run:
             return Run(candidate.resolve())
     if str(reference).isdigit():
         for run in runs:
-            if int(run.name[:5]) == int(reference):
+            if int(run.name[:5]) == int(str(reference)):
                 return run
     if Path(reference).is_dir():
         raise SynthaugError(
