@@ -11,6 +11,8 @@ FORMATS: Registry[Callable[[Path], None]] = Registry(
     "formats",
     {
         "folder": "synthaug.exporters.folder:pack",
+        "webdataset": "synthaug.exporters.webdataset:pack",
+        "parquet": "synthaug.exporters.parquet:pack",
     },
 )
 """Name → function that turns a finished tree of image folders (train/<class>/*, train/metadata.jsonl) into the format,

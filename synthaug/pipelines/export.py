@@ -159,7 +159,7 @@ def export(
         raise SynthaugError(
             "link and synthetic_only contradict each other", "without real images there is nothing to link"
         )
-    FORMATS.check(format)
+    FORMATS.get(format)  # now, so that a missing package is known before the work
     found = run if isinstance(run, Run) else find(run, runs)
     sampler = load(found, checkpoint=checkpoint, seed=seed, device=device)
     facts, split = found.facts(), Split.read(found.split_file)

@@ -1,0 +1,101 @@
+"""Parquet files with the images inside, as the Hugging Face hub keeps them: `pip install 'synthaug[parquet]'`.
+
+`data/train-00000-of-00002.parquet`, … with a column `image` (bytes and file name) beside those of the metadata.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from synthaug.errors import SynthaugError
+from synthaug.exporters.manifest import METADATA, read_rows
+
+try:
+    import pyarrow
+    import pyarrow.parquet
+except ImportError as error:  # at import, so that an export fails before its work
+    raise SynthaugError("the format 'parquet' needs pyarrow", "pip install 'synthaug[parquet]'") from error
+
+SHARD_BYTES = 1 << 28
+_GROUP_ROWS = 100  # what a reader has to decode for one image
+_SIDES = {"train": "train", "val": "validation", "test": "test"}  # the names that `datasets` knows
+
+_GATE = pyarrow.struct(
+    [
+        ("discriminator_score", pyarrow.float64()),
+        ("agreement", pyarrow.float64()),
+        ("nearest_real_distance", pyarrow.float64()),
+        ("nearest_real_path", pyarrow.string()),
+    ]
+)
+_COLUMNS = {
+    "label": pyarrow.string(),
+    "synthetic": pyarrow.bool_(),
+    "width": pyarrow.int32(),
+    "height": pyarrow.int32(),
+    "sha256": pyarrow.string(),
+    "pixel_sha256": pyarrow.string(),
+    "seed": pyarrow.int64(),
+    "sample_index": pyarrow.int64(),
+    "class_index": pyarrow.int32(),
+    "checkpoint_sha256": pyarrow.string(),
+    "look": pyarrow.int32(),
+    "origin_path": pyarrow.string(),
+    "gate": _GATE,
+}
+_IMAGE = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
+SCHEMA = pyarrow.schema([("image", _IMAGE), *_COLUMNS.items()])
+
+
+def pack(tree: Path) -> None:
+    """Turn the class folders into `data/*.parquet` of about 256 MiB; `train/metadata.jsonl` stays for `regenerate`."""
+    (tree / "data").mkdir(exist_ok=True)
+    for side, name in _SIDES.items():
+        if (tree / side / METADATA).is_file():
+            _pack_side(tree / side, tree / "data", name)
+            for label in [p for p in (tree / side).iterdir() if p.is_dir()]:
+                shutil.rmtree(label)
+
+
+def _pack_side(folder: Path, into: Path, name: str) -> None:
+    rows = [row for _, row in read_rows(folder / METADATA)]
+    shards: list[list[dict[str, Any]]] = [[]]
+    size = 0
+    for row in rows:
+        if size >= SHARD_BYTES:
+            shards.append([])
+            size = 0
+        shards[-1].append(row)
+        size += (folder / row["file_name"]).stat().st_size
+    for number, shard in enumerate(shards):
+        path = into / f"{name}-{number:05d}-of-{len(shards):05d}.parquet"
+        with pyarrow.parquet.ParquetWriter(path, SCHEMA.with_metadata(_metadata())) as writer:
+            for start in range(0, len(shard), _GROUP_ROWS):
+                writer.write_table(_table(folder, shard[start : start + _GROUP_ROWS]))
+
+
+def _table(folder: Path, rows: list[dict[str, Any]]) -> Any:
+    records = [
+        {
+            "image": {"bytes": (folder / row["file_name"]).read_bytes(), "path": row["file_name"]},
+            **{column: row[column] for column in _COLUMNS},
+        }
+        for row in rows
+    ]
+    return pyarrow.Table.from_pylist(records, schema=SCHEMA.with_metadata(_metadata()))
+
+
+def _metadata() -> dict[str, str]:
+    """The schema's note by which `datasets` knows which column is an image, and what the others are."""
+    from_arrow = {"string": "string", "bool": "bool", "int32": "int32", "int64": "int64"}
+    features: dict[str, Any] = {"image": {"_type": "Image"}}
+    for column, kind in _COLUMNS.items():
+        if column != "gate":
+            features[column] = {"dtype": from_arrow[str(kind)], "_type": "Value"}
+    features["gate"] = {
+        key: {"dtype": "string" if key.endswith("path") else "float64", "_type": "Value"} for key in _GATE.names
+    }
+    return {"huggingface": json.dumps({"info": {"features": features}})}
