@@ -6,15 +6,20 @@ Nothing else in the project decodes or resizes, so that a classifier cannot tell
 
 from __future__ import annotations
 
+import ctypes
+import ctypes.util
 import hashlib
 import io
+import logging
 import stat
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -44,13 +49,32 @@ class UnreadableImage(SynthaugError):
 
 @contextmanager
 def quiet_decoding() -> Iterator[None]:
-    """Silence Pillow's warnings (broken EXIF, palette transparency, size): what matters is raised as an error.
+    """Silence Pillow's warnings and log (broken EXIF, palette transparency, size): what matters is raised.
 
-    Warning filters are global to the process: enter this before threads start, never inside one.
+    Filters are global to the process: enter this before threads start, never inside one.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    _silence_libtiff()
+    log = logging.getLogger("PIL")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)
+
+
+@cache
+def _silence_libtiff() -> None:
+    """libtiff writes what it dislikes straight to file descriptor 2; the fault itself comes back as an exception."""
+    package = Path(PIL.__file__).parent
+    bundled = [*package.parent.glob("pillow.libs/libtiff*"), *package.glob(".dylibs/libtiff*")]  # Linux, macOS wheels
+    for library in bundled or filter(None, [ctypes.util.find_library("tiff")]):
+        with suppress(OSError, AttributeError):
+            handle = ctypes.CDLL(str(library))
+            handle.TIFFSetErrorHandler(None)
+            handle.TIFFSetWarningHandler(None)
 
 
 def open_image(path: Path, *, at_least: int | None = None) -> Image.Image:

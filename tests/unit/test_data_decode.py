@@ -203,6 +203,17 @@ def test_damaged_files_never_raise_anything_else(
             assert open_image(path).mode in ("L", "RGB", "RGBA")
 
 
+def test_libtiff_keeps_its_complaints_to_itself(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = save(tmp_path, "x.tiff", Image.fromarray(COLOUR), compression="tiff_deflate")
+    data = bytearray(path.read_bytes())
+    start = data.index(b"\x78\x9c") if b"\x78\x9c" in data else 8
+    data[start + 10 : start + 30] = b"\0" * 20
+    path.write_bytes(data)
+    with pytest.raises(UnreadableImage):
+        open_image(path)
+    assert capfd.readouterr().err == ""
+
+
 def test_missing_files_and_pipes(tmp_path: Path) -> None:
     with pytest.raises(UnreadableImage, match="no such file"):
         open_image(tmp_path / "none.png")
