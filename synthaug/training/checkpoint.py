@@ -64,11 +64,15 @@ def _flatten_optimizer(prefix: str, optimizer: Any) -> dict[str, Tensor]:
 
 
 def _restore_optimizer(prefix: str, optimizer: Any, tensors: Mapping[str, Tensor]) -> None:
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         if name.startswith(f"{prefix}."):
             index, key = name.removeprefix(f"{prefix}.").split(".", 1)
-            state.setdefault(int(index), {})[key] = tensor
+            # Fused Adam walks raw memory: the moments must have their parameter's strides (channels_last).
+            like = parameters[int(index)]
+            laid_out = torch.empty_like(like).copy_(tensor) if tensor.shape == like.shape and tensor.ndim else tensor
+            state.setdefault(int(index), {})[key] = laid_out
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
