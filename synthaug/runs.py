@@ -177,7 +177,7 @@ def find(reference: str | Path | None = None, root: Path | None = None) -> Run:
     for candidate in (Path(reference), root / str(reference)):
         if (candidate / "config.yaml").exists():
             return Run(candidate.resolve())
-    if str(reference).isdigit():
+    if str(reference).isdecimal():
         for run in runs:
             if int(run.name[:5]) == int(str(reference)):
                 return run

@@ -177,7 +177,7 @@ EVALUATION = [
     Case("evaluate --out broken.yaml", "'broken.yaml'"),
     Case("evaluate --test good", "train"),
     Case("evaluate --test bad/other-classes", "'zebra'"),
-    Case("check exported/train", "--reference"),
+    Case("check exported/train", "'exported/train'", hint="--reference"),
     Case("check --features nothing", "'nothing'"),
     Case("check --reference missing", "'missing'"),
 ]
