@@ -13,7 +13,10 @@ from synthaug_cli.options import Runs
 
 def command(
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Where the data, the export and the report go.")
+        Path | None,
+        typer.Option(
+            "--out", metavar="DIR", help="Where the data, the export and the report go. [default: ./synthaug-demo]"
+        ),
     ] = None,
     runs: Runs = None,
 ) -> None:
