@@ -14,12 +14,15 @@ from synthaug.metrics.diversity import Clusters
 MIN_DIVERSITY = 6
 """Images on each side below which nothing is said about variety."""
 
-COLLAPSED = {"pairwise": 0.5, "vendi": 0.4, "coverage": 0.3, "agreement": 0.25}
-THINNING = {"pairwise": 0.75, "vendi": 0.75, "coverage": 0.6, "agreement": 0.6}
-DUPLICATES = 0.15
-"""Share of near-duplicates above the floor that says thinning."""
-MISSED_COLLAPSED, MISSED_THINNING = 0.6, 0.15
-"""Shares of the real class's clusters without a single sample."""
+COLLAPSED = {"pairwise": 0.5, "vendi": 0.15, "coverage": 0.1, "agreement": 0.25}
+THINNING = {"pairwise": 0.75, "vendi": 0.6, "coverage": 0.5, "agreement": 0.6}
+"""Score ÷ floor below which it says so by itself."""
+DUPLICATES_COLLAPSED, VENDI_OF_MODES = 0.6, 0.5
+"""A few modes only: so many more near-duplicates than among real images, and so low a Vendi score."""
+DUPLICATES_THINNING = 0.15
+MISSED_THINNING = 0.25
+"""Share of the real class's clusters without a sample. Samples that are merely off the mark in one direction miss
+clusters too, so this alone never says collapsed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,18 +92,22 @@ def judge(evidence: Evidence) -> tuple[Collapse, list[str]]:
         evidence.agreement_floor,
         f"{{value:.0%}} of the samples look like {evidence.label!r} (of real images {{floor:.0%}}){_instead(evidence)}",
     )
-    if evidence.clusters is not None and evidence.clusters.missed >= 2:
-        share = evidence.clusters.missed / evidence.clusters.judged
-        sentence = f"{evidence.clusters} kinds of real image (clusters) have no sample"
-        if share >= MISSED_COLLAPSED:
-            grave.append(sentence)
-        elif share >= MISSED_THINNING:
-            mild.append(sentence)
-    if evidence.duplicates is not None and evidence.duplicates - evidence.duplicate_floor > DUPLICATES:
-        mild.append(f"{evidence.duplicates:.0%} of the samples have a near-duplicate among {evidence.n} of them")
+    if evidence.duplicates is not None and evidence.duplicates - evidence.duplicate_floor > DUPLICATES_THINNING:
+        sentence = f"{evidence.duplicates:.0%} of the samples have a near-duplicate among {evidence.n} of them"
+        (grave if _few_modes(evidence) else mild).append(sentence)
+    clusters = evidence.clusters
+    if clusters is not None and clusters.missed >= max(2, MISSED_THINNING * clusters.judged):
+        mild.append(f"{clusters} kinds of real image (clusters) have no sample")
     if grave:
         return "collapsed", grave + mild
     return ("thinning", mild) if mild else ("healthy", [])
+
+
+def _few_modes(evidence: Evidence) -> bool:
+    many = evidence.duplicates is not None and evidence.duplicates - evidence.duplicate_floor > DUPLICATES_COLLAPSED
+    if evidence.vendi is None or evidence.vendi_floor is None:
+        return many
+    return many and evidence.vendi < VENDI_OF_MODES * evidence.vendi_floor.mean
 
 
 def _instead(evidence: Evidence) -> str:

@@ -1,0 +1,258 @@
+"""The CheckDocument: what is measured against what, for every kind of reference and for very small classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from synthaug.data.cache import LabelledImages
+from synthaug.documents import CheckDocument, ClassQuality
+from synthaug.errors import SynthaugError
+from synthaug.metrics import METRICS
+from synthaug.metrics.matched import compare_fidelity, proportion_range
+from synthaug.metrics.quality import Reference, describe_real, quality
+from synthaug.pipelines import check as pipeline
+
+DIGITS = load_digits()
+CLASSES = ["one", "three", "eight"]
+NUMBERS = {"one": 1, "three": 3, "eight": 8}
+Pixels = NDArray[np.uint8]
+
+
+class GreyLevels:
+    """The pixels of the first channel, at 8 × 8, as features."""
+
+    name, sha256, dim, identity = "pixels", "0" * 64, 64, "pixels@000000000000"
+
+    def __call__(self, pixels: Pixels, *, batch_size: int | None = None) -> NDArray[np.float32]:
+        step = pixels.shape[-1] // 8
+        return pixels[:, 0, ::step, ::step].reshape(len(pixels), -1).astype(np.float32) / 15
+
+
+def digits(counts: dict[str, tuple[int, int]], name: str, classes: list[str] | None = None) -> LabelledImages:
+    """Digits number `first` to `last` of each class."""
+    classes = classes or CLASSES
+    pixels, labels = [], []
+    for label, (first, last) in counts.items():
+        rows = np.flatnonzero(DIGITS.target == NUMBERS[label])[first:last]
+        pixels.append((DIGITS.images[rows] * 15).astype(np.uint8)[:, None])
+        labels += [classes.index(label)] * len(rows)
+    return LabelledImages(
+        np.concatenate(pixels), np.array(labels, np.int64), classes, [f"{name}/{i}.png" for i in range(len(labels))]
+    )
+
+
+TRAIN = digits({"one": (0, 50), "three": (0, 12), "eight": (0, 50)}, "train")
+TEST = digits({"one": (50, 90), "three": (12, 40), "eight": (50, 90)}, "test")
+NEW = digits({"one": (90, 170), "three": (40, 170), "eight": (90, 170)}, "new")
+
+
+def judged(reference: Reference = "test", synthetic: LabelledImages = NEW, **change: object) -> CheckDocument:
+    real = {"test": TEST, "val": TEST, "folder": TEST, "train": TRAIN}[reference]
+    train = change.pop("train", TRAIN)
+    return quality(real, train, synthetic, GreyLevels(), reference=reference, gated=False, **change)  # type: ignore[arg-type]
+
+
+def test_document_of_new_real_images() -> None:
+    found = judged()
+    assert (found.features, found.reference, found.gated) == ("pixels@000000000000", "test", False)
+    assert list(found.per_class) == CLASSES
+    rare = found.per_class["three"]
+    assert (rare.n_real, rare.n_synthetic, rare.n_compared) == (28, 130, 14)
+    assert (rare.collapse, rare.memorisation) == ("healthy", "clear")
+    for q in found.per_class.values():
+        assert q.kid
+        assert q.kid_floor
+        assert q.kid.low <= q.kid.mean <= q.kid.high
+        assert q.kid_floor.low <= q.kid_floor.mean <= q.kid_floor.high
+        assert q.coverage == pytest.approx(q.coverage_floor.mean if q.coverage_floor else 0, abs=0.15)
+        assert q.pairwise_ratio == pytest.approx(1, abs=0.2)
+        assert q.vendi_ratio == pytest.approx(1, abs=0.25)
+        assert q.detect_auc == pytest.approx(0.5, abs=0.25)
+        assert q.dcr
+        assert q.dcr.low < 1.2
+    assert found == CheckDocument.model_validate_json(found.model_dump_json())
+
+
+def test_same_seed_same_document() -> None:
+    assert judged(seed=3) == judged(seed=3)
+    assert judged(seed=3) != judged(seed=4)
+
+
+def test_real_side_can_be_described_once() -> None:
+    real = describe_real(TEST, TRAIN, GreyLevels(), kind="test")
+    assert judged(real=real) == judged()
+
+
+def test_classes_are_matched_by_name_and_only_given_ones_are_judged() -> None:
+    turned = digits({"eight": (90, 170)}, "new", ["eight", "one"])
+    found = judged(synthetic=turned)
+    assert list(found.per_class) == ["eight"]
+    assert found.per_class["eight"].agreement is not None
+    assert found.per_class["eight"].agreement > 0.8
+
+
+def test_unknown_class_and_no_images_are_errors() -> None:
+    stranger = LabelledImages(NEW.pixels[:20], np.zeros(20, np.int64), ["thre"], [str(i) for i in range(20)])
+    with pytest.raises(SynthaugError) as caught:
+        judged(synthetic=stranger)
+    assert "'thre'" in caught.value.message
+    assert 'did you mean "three"' in caught.value.hint
+    with pytest.raises(SynthaugError, match="no synthetic image"):
+        judged(synthetic=NEW.subset([]))
+
+
+def test_training_images_as_reference_promise_nothing_about_copies() -> None:
+    found = judged("train")
+    for q in found.per_class.values():
+        assert q.memorisation == "insufficient held-out data"
+        assert (q.dcr, q.c_t) == (None, None)
+        assert any("flatters copies" in reason for reason in q.reasons)
+    assert found.worst_pairs  # the nearest pairs can be looked at all the same
+
+
+def test_unknown_training_images() -> None:
+    found = judged("folder", train=None)
+    one = found.per_class["one"]
+    assert one.memorisation == "insufficient held-out data"
+    assert (one.authenticity, found.worst_pairs) == (None, [])
+    assert one.kid
+    assert one.kid_floor
+    assert one.n_compared == 20  # the floor takes the other half
+
+
+@pytest.mark.parametrize("held_out", [0, 1, 3, 5, 9, 10])
+def test_tiny_classes_are_judged_as_far_as_they_can_be(held_out: int) -> None:
+    test = digits({"one": (50, 90), "three": (12, 12 + held_out), "eight": (50, 90)}, "test")
+    found = quality(test, TRAIN, NEW, GreyLevels(), reference="test", gated=False).per_class["three"]
+    assert found.collapse == "healthy"
+    if held_out < 4:
+        assert any("its training images" in reason for reason in found.reasons)
+        assert found.n_real == 12
+    else:
+        assert (found.n_real, found.n_compared) == (held_out, held_out)
+    assert (found.coverage is None) == (found.n_compared < 10)
+    assert (found.memorisation == "insufficient held-out data") == (held_out < 10)
+    text = " ".join(found.reasons)
+    assert "too few" in text or "wide" in text
+
+
+def test_one_real_and_one_synthetic_image_are_insufficient_data() -> None:
+    train = digits({"one": (0, 50), "three": (0, 1), "eight": (0, 50)}, "train")
+    test = digits({"one": (50, 90), "eight": (50, 90)}, "test")
+    single = digits({"three": (40, 41), "one": (90, 120)}, "new")
+    found = quality(test, train, single, GreyLevels(), reference="test", gated=False).per_class["three"]
+    assert found.collapse == "insufficient data"
+    assert found.kid is None
+    numbers = found.model_dump(exclude={"reasons", "collapse", "memorisation"})
+    assert all(np.isfinite(v) for v in numbers.values() if isinstance(v, float))
+
+
+def test_copies_are_the_worst_pairs_also_mirrored() -> None:
+    copies = NEW.pixels.copy()
+    copies[0] = TRAIN.pixels[3]
+    copies[1] = TRAIN.pixels[7][..., ::-1]
+    planted = LabelledImages(copies, NEW.labels, CLASSES, NEW.paths)
+    worst = judged(synthetic=planted).worst_pairs
+    assert {(p.synthetic, p.train, p.mirrored) for p in worst[:2]} == {
+        ("new/0.png", "train/3.png", False),
+        ("new/1.png", "train/7.png", True),
+    }
+    assert worst[0].distance == pytest.approx(0, abs=1e-3)
+    per_class = [p.train for p in worst if p.label == "one"]
+    assert len(per_class) == len(set(per_class)) == 4
+
+
+def test_fidelity_is_held_against_unseen_images_at_equal_numbers() -> None:
+    rng = np.random.default_rng(0)
+    real, train, fake = (rng.normal(size=(n, 5)) for n in (80, 30, 500))
+    found = compare_fidelity(real, train, fake, rng=rng)
+    assert found
+    assert found.n == 40  # halves of the held-out images are more than the 30 training images
+    more = compare_fidelity(real, rng.normal(size=(60, 5)), fake, rng=rng)
+    assert more
+    assert more.n == 60
+    assert compare_fidelity(real[:3], train, fake, rng=rng) is None
+
+
+def test_floor_of_equals_holds_the_score() -> None:
+    inside = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        real, train, fake = (rng.normal(size=(n, 8)) for n in (40, 60, 200))
+        found = compare_fidelity(real, train, fake, rng=rng)
+        assert found
+        assert found.kid_floor
+        inside += found.kid_floor.low <= found.kid.mean <= found.kid_floor.high
+    assert inside >= 34
+
+
+def test_proportion_range_is_clopper_pearson() -> None:
+    found = proportion_range(0.0, 10)
+    assert (found.low, found.high) == (0, pytest.approx(1 - 0.025 ** (1 / 10)))
+    assert proportion_range(1.0, 10).low == pytest.approx(0.025 ** (1 / 10))
+
+
+def test_metric_names_are_those_of_the_document() -> None:
+    for name in METRICS.names():
+        assert callable(METRICS.get(name))
+        assert METRICS.summary(name)
+        assert name in ClassQuality.model_fields
+
+
+def write(images: LabelledImages, root: Path) -> None:
+    for i, (pixels, label) in enumerate(zip(images.pixels, images.labels, strict=True)):
+        path = root / images.classes[label] / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.kron(pixels[0], np.ones((2, 2), np.uint8))).save(path)
+
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    write(TRAIN, tmp_path / "data" / "train")
+    write(TEST, tmp_path / "data" / "test")
+    write(NEW, tmp_path / "new")
+    monkeypatch.setattr(pipeline, "load_features", lambda name, device: GreyLevels())
+    return tmp_path
+
+
+def test_check_a_folder(folders: Path) -> None:
+    found = pipeline.check(folders / "new", reference=folders / "data", cache=folders / "cache")
+    assert (found.reference, found.gated) == ("test", False)
+    assert found.per_class["three"].n_real == 28
+    assert found.per_class["one"].memorisation == "clear"
+    unknown = pipeline.check(folders / "new", reference=folders / "data" / "test", cache=folders / "cache")
+    assert unknown.reference == "folder"
+    assert unknown.per_class["one"].memorisation == "insufficient held-out data"
+
+
+def test_check_refuses_what_cannot_be_judged(folders: Path) -> None:
+    new = folders / "new"
+    cases = {
+        "nothing to judge them by": {"target": new},
+        "by itself": {"target": new, "reference": new},
+        "'own' is trained": {"target": new, "reference": folders / "data" / "test", "features": "own"},
+        "no features 'lpips'": {"target": new, "reference": folders / "data", "features": "lpips"},
+        "7 images a class": {"target": new, "reference": folders / "data", "count": 7},
+        "no run": {"target": folders / "gone", "runs": folders / "runs"},
+    }
+    for message, arguments in cases.items():
+        with pytest.raises(SynthaugError, match=message):
+            pipeline.check(cache=folders / "cache", **arguments)  # type: ignore[arg-type]
+    write(digits({"one": (90, 100)}, "x"), folders / "named")
+    (folders / "named" / "one").rename(folders / "named" / "onne")
+    with pytest.raises(SynthaugError, match="onne"):
+        pipeline.check(folders / "named", reference=folders / "data", cache=folders / "cache")
+
+
+def test_check_leaves_training_images_out_of_the_reference(folders: Path) -> None:
+    write(digits({"one": (0, 20)}, "x"), folders / "mixed" / "train")
+    write(digits({"one": (0, 70)}, "x"), folders / "mixed" / "test")
+    write(digits({"one": (90, 170)}, "x"), folders / "ones")
+    found = pipeline.check(folders / "ones", reference=folders / "mixed", cache=folders / "cache")
+    assert found.per_class["one"].n_real == 50
