@@ -82,7 +82,7 @@ def test_authenticity_by_hand() -> None:
 @pytest.mark.parametrize(("train", "held_out"), [(12, 10), (25, 12), (50, 40)])
 def test_planted_copies_are_found_and_real_images_are_no_copies(train: int, held_out: int) -> None:
     false_alarms = missed = 0
-    for seed in range(4):
+    for seed in range(2):
         for digit in range(10):
             known, apart, new = parts(digit, train, held_out, seed)
             flips = mirrored(known)
@@ -93,7 +93,7 @@ def test_planted_copies_are_found_and_real_images_are_no_copies(train: int, held
             tenth = np.concatenate([new[:90], mirrored(known)[rng(seed).integers(0, train, 10)]])
             some = memorisation(tenth, known, apart, mirrored=flips, rng=rng(seed))
             missed += (everything.verdict != "copying") + (some.verdict != "copying")
-    assert false_alarms <= 2  # of 40
+    assert false_alarms <= 1  # of 20
     assert missed == 0
 
 

@@ -19,6 +19,7 @@ from synthaug.metrics.quality import Reference, describe_real, quality
 from synthaug.pipelines import check as pipeline
 
 DIGITS = load_digits()
+ORDER = np.random.default_rng(0).permutation(len(DIGITS.target))  # the digits come sorted by writer
 CLASSES = ["one", "three", "eight"]
 NUMBERS = {"one": 1, "three": 3, "eight": 8}
 Pixels = NDArray[np.uint8]
@@ -39,7 +40,7 @@ def digits(counts: dict[str, tuple[int, int]], name: str, classes: list[str] | N
     classes = classes or CLASSES
     pixels, labels = [], []
     for label, (first, last) in counts.items():
-        rows = np.flatnonzero(DIGITS.target == NUMBERS[label])[first:last]
+        rows = ORDER[DIGITS.target[ORDER] == NUMBERS[label]][first:last]
         pixels.append((DIGITS.images[rows] * 15).astype(np.uint8)[:, None])
         labels += [classes.index(label)] * len(rows)
     return LabelledImages(
