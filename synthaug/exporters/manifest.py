@@ -20,6 +20,9 @@ from synthaug.exporters.looks import Look, LookCount, Tables
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 METADATA = "metadata.jsonl"
+NO_NUMBER, NO_TEXT = -1, ""
+"""What does not apply to a row of `metadata.jsonl`. Not null: `datasets` takes a column's type from the first rows that
+it reads and refuses splits whose types differ, so that a split of real images alone could not be read."""
 
 
 class RunReference(Document):
@@ -124,6 +127,18 @@ def is_export(folder: Path) -> bool:
     return isinstance(document, dict) and document.get("tool") == "synthaug"
 
 
+def gate_row(
+    agreement: float = NO_NUMBER, nearest_real_distance: float = NO_NUMBER, nearest_real_path: str = NO_TEXT
+) -> dict[str, Any]:
+    """The measurements of one image; `discriminator_score` is for families whose discriminator is kept."""
+    return {
+        "discriminator_score": None,
+        "agreement": round(float(agreement), 6),
+        "nearest_real_distance": round(float(nearest_real_distance), 6),
+        "nearest_real_path": nearest_real_path,
+    }
+
+
 def real_row(
     *, file_name: str, label: str, class_index: int, look: Look, sha256: str, pixel_sha256: str, origin_path: str
 ) -> dict[str, Any]:
@@ -136,13 +151,13 @@ def real_row(
         "height": look.height,
         "sha256": sha256,
         "pixel_sha256": pixel_sha256,
-        "seed": None,
-        "sample_index": None,
+        "seed": NO_NUMBER,
+        "sample_index": NO_NUMBER,
         "class_index": class_index,
-        "checkpoint_sha256": None,
-        "look": None,
+        "checkpoint_sha256": NO_TEXT,
+        "look": NO_NUMBER,
         "origin_path": origin_path,
-        "gate": None,
+        "gate": gate_row(),
     }
 
 
@@ -175,7 +190,7 @@ def synthetic_row(
         "class_index": class_index,
         "checkpoint_sha256": checkpoint_sha256,
         "look": look,
-        "origin_path": None,
+        "origin_path": NO_TEXT,
         "gate": dict(gate),
     }
 
@@ -242,6 +257,7 @@ tags:
 Real images and images made by a generative adversarial network, for training a classifier.
 The column `synthetic` of `train/metadata.jsonl` tells them apart, and each synthetic file carries IPTC
 `DigitalSourceType` `trainedAlgorithmicMedia` in its XMP metadata. Judge classifiers on real images only.
+What does not apply to an image is −1 or empty there.
 
 | class | asked | real | synthetic | turned away |
 |---|---:|---:|---:|---|

@@ -19,10 +19,10 @@ from synthaug.config import Fit
 from synthaug.data.decode import quiet_decoding
 from synthaug.exporters.folder import Written, write_synthetic
 from synthaug.exporters.looks import Look, LookCount, Tables, choose_look
-from synthaug.exporters.manifest import synthetic_row
+from synthaug.exporters.manifest import NO_NUMBER, NO_TEXT, gate_row, synthetic_row
 from synthaug.exporters.workspace import Workspace
 from synthaug.progress import Task
-from synthaug.sampling.gate import Batch, Gate, judged, max_candidates, shortfall
+from synthaug.sampling.gate import Batch, Gate, Judgement, judged, max_candidates, shortfall
 from synthaug.sampling.generate import CHUNK, Sampler, image_seed
 
 _AHEAD = 4  # chunks generated before the oldest is written
@@ -186,12 +186,7 @@ class SyntheticWriter:
                     sample_index=first + int(row),
                     checkpoint_sha256=self.sampler.trained.sha256,
                     look=look,
-                    gate={
-                        "discriminator_score": None,
-                        "agreement": _number(judgement.agreement[row]),
-                        "nearest_real_distance": _number(judgement.nearest_real_distance[row]),
-                        "nearest_real_path": _path(self.train_paths, int(judgement.nearest_real_index[row])),
-                    },
+                    gate=self._measured(judgement, int(row)),
                 )
             )
         memory = 0
@@ -213,14 +208,12 @@ class SyntheticWriter:
         if output.rejected:
             task.note(f"{label}: turned away " + ", ".join(f"{r} {n}" for r, n in output.rejected.most_common()))
 
+    def _measured(self, judgement: Judgement, row: int) -> dict[str, Any]:
+        nearest = int(judgement.nearest_real_index[row])
+        values = (judgement.agreement[row], judgement.nearest_real_distance[row])
+        agreement, distance = (float(value) if np.isfinite(value) else NO_NUMBER for value in values)
+        return gate_row(agreement, distance, self.train_paths[nearest] if nearest >= 0 else NO_TEXT)
+
 
 def file_name(prefix: str, index: int, look: Look) -> str:
     return f"{prefix}{index:06d}{look.suffix}"
-
-
-def _number(value: float) -> float | None:
-    return round(float(value), 6) if np.isfinite(value) else None
-
-
-def _path(paths: Sequence[str], index: int) -> str | None:
-    return paths[index] if index >= 0 else None

@@ -110,7 +110,8 @@ def test_each_row_is_true(gated: Path, run: Run) -> None:
                 assert (data / row["gate"]["nearest_real_path"]).parent.name == row["label"]
             else:
                 assert path.read_bytes() == (data / row["origin_path"]).read_bytes()
-                assert row["gate"] is None
+                assert (row["seed"], row["sample_index"], row["checkpoint_sha256"]) == (-1, -1, "")
+                assert set(row["gate"]) == GATE_KEYS
 
 
 def test_held_out_images_are_those_of_the_split(gated: Path, run: Run) -> None:
@@ -247,8 +248,8 @@ def test_links(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_class_that_cannot_be_filled(run: Run, cache: Path, tmp_path: Path, painter: Painters) -> None:
-    painter.mode = "swapped"
-    with pytest.raises(RunFailed, match=r"cannot be filled: \d+ of \d+ .*agreement \d+") as caught:
+    painter.mode = "one"
+    with pytest.raises(RunFailed, match=r"cannot be filled: \d+ of \d+ .*duplicate \d+") as caught:
         export(run, out=tmp_path / "a" / "out", per_class={RING: 14}, device="cpu", cache=cache)
     assert "--allow-short" in caught.value.hint
     assert list(tmp_path.iterdir()) == []
@@ -256,7 +257,7 @@ def test_a_class_that_cannot_be_filled(run: Run, cache: Path, tmp_path: Path, pa
     ring = document.per_class[RING]
     assert ring.short > 0
     assert ring.real + ring.synthetic + ring.short == ring.asked == 14
-    assert ring.rejected["agreement"] > 100
+    assert ring.rejected["duplicate"] > 100
     assert "is short of" in read_manifest(tmp_path / "out/manifest.json").warnings[0]
     assert "is short of" in (tmp_path / "out/README.md").read_text(encoding="utf-8")
 
