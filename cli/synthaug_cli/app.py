@@ -68,8 +68,9 @@ def main() -> NoReturn:
     status = run(sys.argv[1:])
     try:
         sys.stdout.flush()
-    except OSError:  # whoever read the result has gone away
+    except OSError as failure:  # whoever read the result has gone away, or the disk it went to is full
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = status or _report(failure)
     sys.exit(status)
 
 

@@ -55,3 +55,12 @@ def test_a_reader_that_goes_away_is_no_traceback(tmp_path: Path) -> None:
         done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True)
         assert done.stderr == ""
         assert done.stdout.strip() in ("0", "141")  # 0 where it had written all before `true` ended
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_result_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    command = f"{Path(sys.executable).with_name('synthaug')} recipes show > /dev/full"
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["error", "hint"]
+    assert "the disk is full" in done.stderr

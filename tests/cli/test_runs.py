@@ -1,0 +1,76 @@
+"""`synthaug runs prune` removes what it says, nothing without --yes, and never a run that is being trained."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synthaug.config import resolve
+from synthaug.runs import Run, create, point_latest, write_config
+
+Synthaug = Callable[..., Any]
+Listing = Callable[[Path], dict[str, tuple[int, int]]]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """Four runs: two finished, one that came to no checkpoint, one that is being trained."""
+    for name, state, checkpoints in (
+        ("old", "finished", 2),
+        ("stillborn", "failed", 0),
+        ("training", "running", 0),
+        ("new", "finished", 1),
+    ):
+        run = create(tmp_path / "runs", name)
+        write_config(run, resolve(), {"data": "data", "classes": ["a", "b"], "targets": ["a"]})
+        run.set_status(state=state, kimg=1.0)
+        for number in range(checkpoints):
+            (run.checkpoints / f"kimg{number:06d}").mkdir(parents=True)
+    point_latest(Run(tmp_path / "runs" / "00003-new"))
+    return tmp_path
+
+
+def left(place: Path) -> list[str]:
+    return sorted(p.name for p in (place / "runs").iterdir() if p.is_dir() and not p.is_symlink())
+
+
+def test_only_said_without_yes(place: Path, synthaug: Synthaug, listing: Listing) -> None:
+    before = listing(place)
+    done = synthaug("runs", "prune", cwd=place)
+    assert done.status == 0
+    assert "would remove 00001-stillborn" in done.stdout
+    assert "--yes" in done.stdout
+    assert listing(place) == before
+
+
+def test_without_keep_only_runs_that_came_to_nothing(place: Path, synthaug: Synthaug) -> None:
+    done = synthaug("runs", "prune", "--yes", "--json", cwd=place)
+    assert json.loads(done.stdout)["runs"] == ["00001-stillborn"]
+    assert left(place) == ["00000-old", "00002-training", "00003-new"]
+
+
+def test_keep_the_newest(place: Path, synthaug: Synthaug) -> None:
+    assert synthaug("runs", "prune", "--keep", "1", "--yes", cwd=place).status == 0
+    assert left(place) == ["00002-training", "00003-new"]
+
+
+def test_latest_follows(place: Path, synthaug: Synthaug) -> None:
+    assert synthaug("runs", "prune", "--keep", "0", "--yes", cwd=place).status == 0
+    assert left(place) == ["00002-training"]
+    assert (place / "runs" / "latest").resolve().name == "00002-training"
+
+
+def test_ls_and_show(place: Path, synthaug: Synthaug) -> None:
+    shown = synthaug("runs", "ls", cwd=place).stdout
+    assert [shown.index(name) for name in ("00003-new", "00002-training", "00001-stillborn", "00000-old")] == sorted(
+        shown.index(name) for name in ("00003-new", "00002-training", "00001-stillborn", "00000-old")
+    )
+    described = json.loads(synthaug("runs", "show", "--json", cwd=place).stdout)
+    assert described["run"].endswith("00003-new")
+    assert described["checkpoints"] == ["kimg000000"]
+    (place / "runs" / "00000-old" / "status.json").write_text("{")
+    assert "broken" in synthaug("runs", "show", "0", cwd=place).stdout
