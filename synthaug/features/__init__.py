@@ -6,17 +6,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synthaug.errors import SynthaugError, suggest
+from synthaug.progress import Progress
 from synthaug.registry import Registry
 
 if TYPE_CHECKING:
+    from synthaug.data.cache import LabelledImages
     from synthaug.features.base import FeatureNet, TorchFeatureNet, resolve_device
 
-__all__ = ["FEATURES", "FeatureNet", "TorchFeatureNet", "check_features", "load_features", "resolve_device"]
+__all__ = [
+    "FEATURES",
+    "OWN_FILE",
+    "FeatureNet",
+    "TorchFeatureNet",
+    "check_features",
+    "features_for",
+    "load_features",
+    "resolve_device",
+]
 
 FEATURES: Registry[Callable[..., FeatureNet]] = Registry(
     "features",
@@ -28,6 +40,8 @@ FEATURES: Registry[Callable[..., FeatureNet]] = Registry(
 )
 """Name → function of `device` (and, for `own`, `path`) that returns a `FeatureNet`."""
 
+OWN_FILE = "own-features.safetensors"
+"""Name of the `own` net's file in a run's folder."""
 _OPEN = ("timm", "torchvision")
 
 
@@ -75,6 +89,47 @@ def load_features(name: str, *, device: str = "auto", path: Path | None = None) 
     if name == "own":
         return FEATURES.get("own")(path=path, device=device)
     return _load(name, str(resolve_device(device)))
+
+
+def features_for(
+    name: str,
+    train: LabelledImages | None,
+    *,
+    folder: Path | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> FeatureNet:
+    """Load a feature net where there are training images: as `load_features`, and `own` is trained if need be.
+
+    Args:
+        name: as for `load_features`.
+        train: the user's real training images; only `own` looks at them.
+        folder: the run's folder, where `own` is kept, so that it is trained once.
+        seed: of the training of `own`.
+        device: where it runs.
+        progress: where the training's bar goes.
+
+    Raises:
+        SynthaugError: there is no such net, its weights cannot be had, or `own` has nothing to learn from.
+    """
+    check_features(name)
+    if name != "own":
+        return load_features(name, device=device)
+    kept = folder / OWN_FILE if folder is not None else None
+    if kept is not None and kept.is_file():
+        return load_features("own", device=device, path=kept)
+    if train is None:
+        raise SynthaugError(
+            "the feature net 'own' is trained on training images, and none are known here", "use efficientnet_lite0"
+        )
+    from synthaug.features import own
+
+    net = own.train_own(train, seed=seed, device=device, progress=progress)
+    if kept is not None:
+        with suppress(OSError):  # a run that cannot be written can be judged all the same
+            own.save(net, kept)
+    return net
 
 
 @lru_cache(maxsize=4)

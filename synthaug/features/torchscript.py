@@ -7,6 +7,7 @@ this square). Loading TorchScript runs no Python code.
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,11 @@ def load(path: Path, *, device: str = "auto") -> TorchFeatureNet:
     """
     target = resolve_device(device)
     try:
-        script = torch.jit.load(str(path), map_location="cpu").eval()  # type: ignore[no-untyped-call]
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", FutureWarning
+            )  # torch prefers torch.export now; users' files are what they are
+            script = torch.jit.load(str(path), map_location="cpu").eval()  # type: ignore[no-untyped-call]
     except (RuntimeError, ValueError, OSError) as error:
         raise SynthaugError(f"{str(path)!r} cannot be loaded as TorchScript", _HINT) from error
     side = getattr(script, "side", None)

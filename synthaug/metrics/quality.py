@@ -6,6 +6,7 @@ real images score against real ones; where there are none, the class says so.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,7 +18,7 @@ from synthaug.documents import CheckDocument, ClassQuality, CopyPair, Range
 from synthaug.errors import SynthaugError, suggest
 from synthaug.features.base import FeatureNet, Pixels
 from synthaug.metrics import collapse
-from synthaug.metrics.agreement import ClassJudge, class_judge
+from synthaug.metrics.agreement import MAX_PER_CLASS, ClassJudge, class_judge
 from synthaug.metrics.detectability import MIN_IMAGES as MIN_DETECT
 from synthaug.metrics.detectability import detect_auc
 from synthaug.metrics.diversity import missed_clusters
@@ -55,6 +56,7 @@ def describe_real(
     features: FeatureNet,
     *,
     kind: Reference,
+    classes: Sequence[str] | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> RealFeatures:
@@ -65,31 +67,34 @@ def describe_real(
         train: what the generator has seen; None if unknown.
         features: the judge.
         kind: what `reference` is.
-        seed: of the class judge.
+        classes: those that will be judged, all when None. Of the others, which only help to tell the classes apart, at
+            most 500 images are used and none is mirrored.
+        seed: of the class judge and of the choice among the other classes' images.
         progress: where the bars go.
     """
     bar = progress or Silent()
     held_out = kind != "train"
     trained_on = train if train is not None else reference.subset([]) if held_out else reference
-    classes = list(dict.fromkeys([*reference.classes, *trained_on.classes]))
+    wanted = set(classes) if classes is not None else {*reference.classes, *trained_on.classes}
+    trained_on = _limited(trained_on, wanted, _rng(seed, 0))
     of_train = _by_class(trained_on, _describe(features, trained_on.pixels, "features of training images", bar))
-    flipped = _describe(features, trained_on.pixels[..., ::-1], "features of mirrored training images", bar)
+    to_mirror = trained_on.subset([i for i, k in enumerate(trained_on.labels) if trained_on.classes[k] in wanted])
+    flipped = _describe(features, to_mirror.pixels[..., ::-1], "features of mirrored training images", bar)
     of_reference = of_train
     if held_out:
+        reference = _limited(reference, wanted, _rng(seed, 0))
         of_reference = _by_class(reference, _describe(features, reference.pixels, "features of held-out images", bar))
-    known = {name: _all_real(of_reference.get(name), of_train.get(name), held_out) for name in classes}
-    present = {name: known[name] for name in classes if len(known[name])}
-    labels = np.repeat([classes.index(name) for name in present], [len(x) for x in present.values()]).astype(np.int64)
+    names = list(dict.fromkeys([*reference.classes, *trained_on.classes]))
+    known = {name: _all_real(of_reference.get(name), of_train.get(name), held_out) for name in names}
+    present = {name: known[name] for name in names if len(known[name])}
+    labels = np.repeat([names.index(name) for name in present], [len(x) for x in present.values()]).astype(np.int64)
     judge = class_judge(np.concatenate(list(present.values())), labels, rng=_rng(seed, 0)) if present else None
     return RealFeatures(
-        classes=classes,
+        classes=names,
         reference=of_reference,
         train=of_train,
-        mirrored=_by_class(trained_on, flipped),
-        train_paths={
-            name: [trained_on.paths[i] for i in np.flatnonzero(trained_on.labels == index)]
-            for index, name in enumerate(trained_on.classes)
-        },
+        mirrored={name: found for name, found in _by_class(to_mirror, flipped).items() if name in wanted},
+        train_paths=_paths(trained_on),
         held_out=held_out,
         judge=judge,
         features=features,
@@ -137,12 +142,9 @@ def quality(
                 suggest(name, [c for c, count in known.items() if count]),
             )
     if real is None:
-        real = describe_real(real_reference, train, features, kind=reference, seed=seed, progress=bar)
+        real = describe_real(real_reference, train, features, kind=reference, classes=given, seed=seed, progress=bar)
     found = _by_class(synthetic, _describe(features, synthetic.pixels, "features of synthetic images", bar))
-    paths = {
-        name: [synthetic.paths[i] for i in np.flatnonzero(synthetic.labels == index)]
-        for index, name in enumerate(synthetic.classes)
-    }
+    paths = _paths(synthetic)
     per_class: dict[str, ClassQuality] = {}
     pairs: list[tuple[float, CopyPair]] = []
     with bar.task("judge classes", len(given), "class") as task:
@@ -322,6 +324,23 @@ def _images_of_classes(*sets: LabelledImages | None) -> dict[str, int]:
 
 def _features_of_classes(real: RealFeatures) -> dict[str, int]:
     return {name: len(real.reference.get(name, ())) + len(real.train.get(name, ())) for name in real.classes}
+
+
+def _limited(images: LabelledImages, wanted: set[str], rng: np.random.Generator) -> LabelledImages:
+    """All images of the wanted classes, at most `MAX_PER_CLASS` of the others."""
+    kept = np.ones(len(images), bool)
+    for index, name in enumerate(images.classes):
+        of_class = np.flatnonzero(images.labels == index)
+        if name not in wanted and len(of_class) > MAX_PER_CLASS:
+            kept[rng.permutation(of_class)[MAX_PER_CLASS:]] = False
+    return images if kept.all() else images.subset(kept)
+
+
+def _paths(images: LabelledImages) -> dict[str, list[str]]:
+    return {
+        name: [images.paths[i] for i in np.flatnonzero(images.labels == index)]
+        for index, name in enumerate(images.classes)
+    }
 
 
 def _by_class(images: LabelledImages, features: Features) -> dict[str, Features]:

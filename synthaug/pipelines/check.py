@@ -16,8 +16,7 @@ from synthaug.data.folder import ImageRecord, Scan, scan
 from synthaug.data.split import Split, SplitRow
 from synthaug.documents import CheckDocument
 from synthaug.errors import SynthaugError, suggest
-from synthaug.features import FeatureNet, check_features, load_features, own, resolve_device
-from synthaug.features.base import TorchFeatureNet
+from synthaug.features import check_features, features_for, resolve_device
 from synthaug.files import write_json
 from synthaug.metrics.quality import Reference, quality
 from synthaug.progress import Progress, Silent
@@ -28,7 +27,6 @@ SIDES = (16, 32, 64, 128)
 MIN_COUNT = 8
 MAX_COUNT = 100_000
 DOCUMENT = "check.json"
-OWN_FEATURES = "own-features.safetensors"
 
 
 def check(
@@ -130,7 +128,9 @@ def _check_run(
         progress.warn(
             "the run kept no held-out images: it is judged against its training images, which flatters copies"
         )
-    net = _features(features or config.monitor.features, train, config.seed, run, device, progress)
+    net = features_for(
+        features or config.monitor.features, train, folder=run.path, seed=config.seed, device=device, progress=progress
+    )
     synthetic = _generate(sampler, count, progress)
     document = quality(real, train, synthetic, net, reference=kind, gated=False, seed=config.seed, progress=progress)
     with suppress(OSError):  # a run that cannot be written can be judged all the same
@@ -213,7 +213,7 @@ def _check_folder(
     everything = [*synthetic, *unseen, *trained_on]
     shape = _Shape(_side(synthetic), 3 if any(image.coloured for image in everything) else 1, "pad", cache, progress)
     train = shape.load(root, trained_on, classes) if trained_on else None
-    net = _features(features or "efficientnet_lite0", train, 0, None, device, progress)
+    net = features_for(features or "efficientnet_lite0", train, device=device, progress=progress)
     kind: Reference = "test" if real.layout == "splits" and any(i.split == "test" for i in unseen) else "folder"
     return quality(
         shape.load(real.root, unseen, classes), train, shape.load(candidates.root, synthetic, classes), net,
@@ -241,23 +241,3 @@ def _side(images: list[ImageRecord]) -> int:
     """The resolution at which to compare: that of the synthetic images, at most 128."""
     typical = float(np.median([max(image.width, image.height) for image in images]))
     return next((side for side in SIDES if typical <= side), SIDES[-1])
-
-
-def _features(
-    name: str, train: LabelledImages | None, seed: int, run: Run | None, device: str, progress: Progress
-) -> FeatureNet:
-    """Load the judge; `own` is trained on the training images, once for a run."""
-    if name != "own":
-        return load_features(name, device=device)
-    if run is not None and (run.path / OWN_FEATURES).is_file():
-        return load_features("own", device=device, path=run.path / OWN_FEATURES)
-    if train is None:
-        raise SynthaugError(
-            "the feature net 'own' is trained on training images, and none are known here",
-            "give a run, or a --reference with train/ and test/; or use efficientnet_lite0",
-        )
-    net: TorchFeatureNet = own.train_own(train, seed=seed, device=device, progress=progress)
-    if run is not None:
-        with suppress(OSError):
-            own.save(net, run.path / OWN_FEATURES)
-    return net

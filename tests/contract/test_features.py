@@ -13,7 +13,16 @@ from torch import Tensor, nn
 
 from synthaug.data.cache import LabelledImages
 from synthaug.errors import SynthaugError
-from synthaug.features import FEATURES, FeatureNet, TorchFeatureNet, check_features, load_features, own
+from synthaug.features import (
+    FEATURES,
+    OWN_FILE,
+    FeatureNet,
+    TorchFeatureNet,
+    check_features,
+    features_for,
+    load_features,
+    own,
+)
 from synthaug.features.base import fold_batch_norms
 from synthaug.features.efficientnet_lite0 import rename, weights_file
 
@@ -168,6 +177,7 @@ class Grey(nn.Module):
         return self.conv(x)
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit.script:FutureWarning")
 def test_torchscript_file(tmp_path: Path) -> None:
     path = tmp_path / "grey.pt"
     net = Grey()
@@ -222,3 +232,14 @@ def test_failed_download_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> 
         pretrained.load("torchvision", "resnet18", device="cpu")
     assert "torchvision:resnet18" in caught.value.message
     assert "efficientnet_lite0" in caught.value.hint
+
+
+def test_own_is_trained_once_for_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own.train_own, "__kwdefaults__", {**own.train_own.__kwdefaults__, "steps": 3})
+    images = stripes(16)
+    first = features_for("own", images, folder=tmp_path, device="cpu")
+    assert (tmp_path / OWN_FILE).is_file()
+    assert features_for("own", None, folder=tmp_path, device="cpu").identity == first.identity
+    with pytest.raises(SynthaugError, match="none are known"):
+        features_for("own", None, device="cpu")
+    assert features_for("efficientnet_lite0", images, device="cpu").name == "efficientnet_lite0"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,6 +89,16 @@ def test_same_seed_same_document() -> None:
 def test_real_side_can_be_described_once() -> None:
     real = describe_real(TEST, TRAIN, GreyLevels(), kind="test")
     assert judged(real=real) == judged()
+
+
+def test_other_classes_are_limited_and_not_mirrored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("synthaug.metrics.quality.MAX_PER_CLASS", 11)
+    real = describe_real(TEST, TRAIN, GreyLevels(), kind="test", classes=["three"])
+    assert {name: len(found) for name, found in real.train.items()} == {"one": 11, "three": 12, "eight": 11}
+    assert {name: len(found) for name, found in real.reference.items()} == {"one": 11, "three": 28, "eight": 11}
+    assert list(real.mirrored) == ["three"]
+    threes = NEW.subset(NEW.labels == 1)
+    assert judged(synthetic=threes, real=real).per_class["three"].memorisation == "clear"
 
 
 def test_classes_are_matched_by_name_and_only_given_ones_are_judged() -> None:
@@ -218,7 +229,12 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write(TRAIN, tmp_path / "data" / "train")
     write(TEST, tmp_path / "data" / "test")
     write(NEW, tmp_path / "new")
-    monkeypatch.setattr(pipeline, "load_features", lambda name, device: GreyLevels())
+    real = pipeline.features_for
+
+    def grey_levels(name: str, train: LabelledImages | None, **rest: Any) -> object:
+        return real(name, train, **rest) if name == "own" else GreyLevels()
+
+    monkeypatch.setattr(pipeline, "features_for", grey_levels)
     return tmp_path
 
 
