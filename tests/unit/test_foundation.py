@@ -1,0 +1,126 @@
+"""Registry, configuration, run directories and atomic files."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from synthaug import files, runs
+from synthaug.config import Config, leaves, recipe_names, resolve
+from synthaug.errors import SynthaugError, suggest
+from synthaug.registry import Registry
+
+
+def test_a_registry_suggests_and_lists() -> None:
+    table: Registry[object] = Registry("objectives", {"hinge": "fractions:Fraction", "minimax": "decimal:Decimal"})
+    assert table.names() == ["hinge", "minimax"]
+    assert table.get("hinge").__name__ == "Fraction"  # type: ignore[attr-defined]
+    with pytest.raises(SynthaugError, match="no objective 'hnge'") as caught:
+        table.get("hnge")
+    assert caught.value.hint == 'did you mean "hinge"? choices: hinge, minimax'
+
+
+def test_errors_are_single_lines() -> None:
+    error = SynthaugError("two\n  lines", "a\nhint")
+    assert (error.message, error.hint) == ("two lines", "a hint")
+    assert suggest("zzz", []) == "there are none"
+
+
+def test_every_layer_wins_over_the_one_before_and_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("training: {batch_size: 16, beta2: 0.9}\n")
+    made = resolve("default", file, ["training.beta2=0.95"], {"training.budget": "3min", "seed": None})
+    assert made.config.training.batch_size == 16
+    assert made.config.training.beta2 == 0.95
+    assert made.config.training.budget == "3min"
+    assert made.origins["training.batch_size"] == str(file)
+    assert made.origins["training.beta2"] == "--set"
+    assert made.origins["training.budget"] == "flag"
+    assert made.origins["model.family"] == "recipe default"
+    assert made.origins["seed"] == "default"
+
+
+def test_every_fault_is_named_at_once() -> None:
+    with pytest.raises(SynthaugError) as caught:
+        resolve(sets=["training.batch_sise=3", "training.beta1=2", "data.resolution=33", "training.budget=soon"])
+    for fault in ("training.batch_sise", "training.beta1 = 2", "data.resolution = 33", "'soon'"):
+        assert fault in caught.value.message
+    assert "training.batch_size" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_resolves_and_uses_known_names(name: str) -> None:
+    from synthaug.augment.diffaugment import DiffAugment
+    from synthaug.losses import OBJECTIVES
+    from synthaug.models import MODELS
+
+    config = resolve(name).config
+    MODELS.check(config.model.family)
+    OBJECTIVES.check(config.training.objective)
+    DiffAugment(config.training.augment)
+
+
+def test_leaves_and_back() -> None:
+    flat = leaves(Config().model_dump())
+    assert resolve(flags=flat).config == Config()
+
+
+def test_config_round_trips_through_a_run(tmp_path: Path) -> None:
+    run = runs.create(tmp_path, "a run with spaces/and ../dots")
+    assert run.path.parent == tmp_path
+    resolved = resolve("default", sets=["training.regularizers={lecam: 0.1}"])
+    runs.write_config(run, resolved, {"classes": ["ä b", "c"], "channels": 1})
+    assert run.config() == resolved.config
+    assert run.facts()["classes"] == ["ä b", "c"]
+    run.set_status(state="running")
+    run.set_status(kimg=1.0)
+    assert run.status()["state"] == "running"
+    runs.point_latest(run)
+    assert runs.find(None, tmp_path).name == run.name
+    assert runs.find("0", tmp_path).name == run.name
+    with pytest.raises(SynthaugError, match="no run 'x'"):
+        runs.find("x", tmp_path)
+
+
+def test_two_processes_never_get_one_number(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path; from synthaug import runs; "
+        f"[runs.create(Path({str(tmp_path)!r}), 'x') for _ in range(8)]"
+    )
+    processes = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]
+    assert [process.wait(timeout=120) for process in processes] == [0, 0, 0]
+    assert sorted(int(path.name[:5]) for path in tmp_path.glob("0*")) == list(range(24))
+
+
+def test_a_crash_in_the_middle_leaves_the_old_file(tmp_path: Path) -> None:
+    file = tmp_path / "document.json"
+    files.write_json(file, {"version": 1})
+
+    def crash() -> None:
+        with files.replacing(file) as temporary:
+            temporary.write_text("half of")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        crash()
+    assert file.read_text() == '{\n  "version": 1\n}\n'
+    assert [p.name for p in tmp_path.iterdir()] == ["document.json"]
+
+
+def test_a_metrics_line_that_a_crash_cut_short_is_left_out(tmp_path: Path) -> None:
+    run = runs.create(tmp_path, "x")
+    run.append_metrics({"kimg": 1})
+    with run.metrics_file.open("a") as file:
+        file.write('{"kimg": 2, "lo')
+    assert run.metrics() == [{"kimg": 1}]
+
+
+def test_importing_synthaug_imports_nothing_heavy() -> None:
+    code = (
+        "import synthaug, synthaug.config, synthaug.runs, sys; "
+        "print([m for m in ('torch', 'numpy', 'pandas') if m in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

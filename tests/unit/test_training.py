@@ -1,0 +1,158 @@
+"""Parts of the loop: batches, the average, schedules, checkpoints, the monitor's eye for planted faults."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from synthaug.config import MonitorConfig, validate
+from synthaug.data.batches import BalancedBatches, class_probabilities
+from synthaug.data.cache import LabelledImages
+from synthaug.models.family import Generator
+from synthaug.training.checkpoint import Counters
+from synthaug.training.ema import Average
+from synthaug.training.loop import _images_for, _plan, condition_strength, step_generator
+from synthaug.training.monitor import Monitor
+
+
+def test_batches_follow_the_temperature_and_flip_half() -> None:
+    pixels = torch.zeros(110, 1, 2, 2, dtype=torch.uint8)
+    pixels[:, :, :, 0] = 255
+    labels = torch.tensor([0] * 100 + [1] * 10)
+    for balance, share in ((0.0, 10 / 110), (0.5, 10**0.5 / (10**0.5 + 10)), (1.0, 0.5)):
+        batches = BalancedBatches(pixels, labels, class_probabilities([100, 10], balance), 20000, True)
+        images, drawn = batches.draw(torch.Generator().manual_seed(0))
+        assert (drawn == 1).float().mean().item() == pytest.approx(share, abs=0.015)
+        assert (images[:, 0, 0, 0] == 1).float().mean().item() == pytest.approx(0.5, abs=0.015)
+        assert images.min() == -1
+        assert images.max() == 1
+
+
+def test_targets_are_drawn_more_often() -> None:
+    assert class_probabilities([10, 10], 1.0, targets=[1], target_boost=3.0).tolist() == [0.25, 0.75]
+
+
+def test_every_image_is_drawn() -> None:
+    pixels = torch.arange(50, dtype=torch.uint8).view(50, 1, 1, 1)
+    batches = BalancedBatches(
+        pixels, torch.zeros(50, dtype=torch.int64), torch.ones(1, dtype=torch.float64), 2000, False
+    )
+    images, _ = batches.draw(torch.Generator().manual_seed(0))
+    assert len(images.unique()) == 50
+
+
+class Constant(Generator):
+    def __init__(self, value: float = 0.0) -> None:
+        super().__init__()
+        self.z_dim = 2
+        self.weight = torch.nn.Parameter(torch.tensor([value]))
+        self.register_buffer("running", torch.tensor([value]))
+        self.register_buffer("condition_strength", torch.tensor(value))
+
+
+def test_the_average_has_the_half_life_it_says() -> None:
+    generator = Constant(0.0)
+    average = Average(generator, half_life_kimg=1.0, ramp=1.0)
+    with torch.no_grad():
+        generator.weight.fill_(1.0)
+        generator.running.fill_(1.0)
+        generator.condition_strength.fill_(0.25)
+    for _ in range(10):
+        average.update(generator, images_seen=10**6, batch_size=100)  # 1000 images in all
+    assert average.generator.weight.item() == pytest.approx(0.5, abs=1e-6)
+    assert average.generator.running.item() == pytest.approx(0.5, abs=1e-6)
+    assert average.generator.condition_strength.item() == 0.25  # a switch, not a weight
+    early = Average(Constant(0.0), half_life_kimg=1000.0, ramp=0.05)
+    early.update(generator, images_seen=2000, batch_size=100)  # at most 100 images are remembered
+    assert early.generator.weight.item() == pytest.approx(0.5, abs=1e-6)
+
+
+def test_the_condition_is_faded_in() -> None:
+    config = validate({"training": {"fade_start": 0.2, "fade_end": 0.6}})
+    assert [round(condition_strength(config, p), 6) for p in (0.0, 0.2, 0.4, 0.6, 1.0)] == [0, 0, 0.5, 1, 1]
+    assert condition_strength(validate({}), 0.0) == 1.0
+
+
+def test_a_step_draws_from_its_seed_and_number_alone() -> None:
+    first, same = (torch.randn(3, generator=step_generator(1, "step", 7)) for _ in range(2))
+    other = torch.randn(3, generator=step_generator(1, "step", 8))
+    assert torch.equal(first, same)
+    assert not torch.equal(first, other)
+
+
+def test_scores_take_at_most_a_fifth_of_a_time_budget() -> None:
+    config = validate({"monitor": {"every_kimg": 20}})
+    images, scores = _images_for(100, per_image=0.001, per_score=2.0, config=config, done=1000)
+    assert scores == 5
+    assert images == pytest.approx(1000 + 90_000)
+    images, scores = _images_for(100, per_image=0.001, per_score=50.0, config=config, done=1000)
+    assert scores == 1  # the last one is always taken
+    assert images == pytest.approx(1000 + 50_000)
+    counters = Counters()
+    _plan(counters, config, images, scores)
+    assert counters.total == 50_976 + 32  # whole batches of 32
+    assert counters.interval is not None
+    assert counters.interval >= counters.total
+
+
+class Painter(Generator):
+    """Paints class k as the k-th grey level; `repeat` gives one image for all noise."""
+
+    def __init__(self, real: np.ndarray, repeat: bool) -> None:
+        super().__init__()
+        self.z_dim, self._real, self._repeat = 4, torch.from_numpy(real).float() / 127.5 - 1, repeat
+
+    def forward(self, z: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        which = (
+            torch.zeros(len(z), dtype=torch.int64)
+            if self._repeat
+            else (z[:, 0].abs() * 1000).long() % self._real.shape[1]
+        )
+        return self._real[y, which]
+
+
+class Flat:
+    """Features that are the pixels themselves: fast, and enough to see a collapse."""
+
+    name, sha256, dim, identity = "flat", "", 64, "flat@"
+
+    def __call__(self, pixels: np.ndarray, *, batch_size: int | None = None) -> np.ndarray:
+        return pixels.reshape(len(pixels), -1).astype(np.float32) / 255
+
+
+def digits(start: int, count: int) -> LabelledImages:
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    chosen = np.concatenate([np.flatnonzero(data.target == k)[start : start + count] for k in range(2)])
+    pixels = (data.images[chosen] * 15).astype(np.uint8)[:, None]
+    return LabelledImages(pixels, data.target[chosen].astype(np.int64), ["0", "1"], [str(i) for i in chosen])
+
+
+def test_the_monitor_prefers_real_images_to_one_repeated_and_notes_copies() -> None:
+    train, val, fresh = digits(0, 40), digits(40, 40), digits(80, 60)
+    monitor = Monitor(
+        train, val, ["1"], MonitorConfig(samples_per_class=40), Flat(), z_dim=4, seed=0, device=torch.device("cpu")
+    )
+    stack = lambda images: np.stack([images.of_class(k) for k in range(2)])  # noqa: E731
+    good = monitor.score(Painter(stack(fresh), repeat=False))
+    collapsed = monitor.score(Painter(stack(fresh), repeat=True))
+    copying = monitor.score(Painter(stack(train), repeat=False))
+    assert good["score"] < collapsed["score"]
+    assert good["per_class"]["1"]["coverage"] > 0.6 > 0.3 > collapsed["per_class"]["1"]["coverage"]
+    assert copying["per_class"]["1"]["copies"] > 0.9
+    assert good["per_class"]["1"]["copies"] < 0.2
+    assert good["per_class"]["1"]["reference"] == "val"
+
+
+def test_a_class_without_val_is_scored_against_train() -> None:
+    train = digits(0, 20)
+    empty = train.subset(np.array([], dtype=np.int64))
+    monitor = Monitor(
+        train, empty, ["1"], MonitorConfig(samples_per_class=20), Flat(), z_dim=4, seed=0, device=torch.device("cpu")
+    )
+    row = monitor.score(Painter(np.stack([train.of_class(k) for k in range(2)]), repeat=False))
+    assert row["pooled"]["reference"] == "train"
+    assert row["per_class"]["1"]["reference"] == "train"
+    assert row["score"] > 0
