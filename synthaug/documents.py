@@ -198,7 +198,9 @@ class ClassQuality(Document):
     n_diversity: int = Field(0, description="images on each side of the Vendi and duplicate scores")
     kid: Range | None = None
     kid_floor: Range | None = None
-    fid: float | None = None
+    fid: float | None = Field(
+        None, description="at n_compared images; inflated below some 2,000: compare it at the same number only"
+    )
     precision: float | None = None
     recall: float | None = None
     density: float | None = None
