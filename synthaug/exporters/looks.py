@@ -112,30 +112,36 @@ def _webp_quality(image: Image.Image, size: int) -> int:
     return low
 
 
-def choose_look(looks: Sequence[LookCount], pixels: NDArray[np.uint8], fit: Fit, draw: int) -> int:
-    """Which look a synthetic image [C, H, W] takes; `draw` is the image's own random number.
+class Wardrobe:
+    """The looks of a class, to draw from.
 
     Where the fit padded images of several aspects, the generator paints the bars too, and the image decides: plain
-    bars across a full picture are taken off as they are, and a plain background leaves the choice to `draw`.
+    bars across a full picture are taken off as they are, and a plain background leaves the choice to chance.
     """
-    resolution = pixels.shape[-1]
-    if fit == "pad":
-        bars = np.asarray([_bars(look, resolution) for look in looks])
-        if len(np.unique(bars, axis=0)) > 1:
+
+    def __init__(self, looks: Sequence[LookCount], fit: Fit, resolution: int) -> None:
+        self.looks = looks
+        self.fit = fit
+        self._counts = np.asarray([look.count for look in looks])
+        self._ends = np.cumsum(self._counts)
+        self._bars: NDArray[np.int64] | None = None
+        if fit == "pad":
+            bars = np.asarray([_bars(look, resolution) for look in looks], np.int64)
+            self._bars = bars if (bars != bars[0]).any() else None
+
+    def choose(self, pixels: NDArray[np.uint8], draw: int) -> int:
+        """Which look a synthetic image [C, H, W] takes; `draw` is the image's own random number."""
+        if self._bars is not None:
             found, certain = _find_bars(pixels)
             if certain:
-                distance = np.abs(bars - found).sum(axis=1)
+                distance = np.abs(self._bars - found).sum(axis=1)
                 fitting = np.flatnonzero(distance == distance.min())
             else:
-                fitting = np.flatnonzero((bars <= found).all(axis=1))
+                fitting = np.flatnonzero((self._bars <= found).all(axis=1))
             if len(fitting):
-                return _drawn(looks, fitting, draw)
-    return _drawn(looks, np.arange(len(looks)), draw)
-
-
-def _drawn(looks: Sequence[LookCount], among: NDArray[np.intp], draw: int) -> int:
-    ends = np.cumsum([looks[index].count for index in among])
-    return int(among[np.searchsorted(ends, draw % int(ends[-1]), side="right")])
+                ends = np.cumsum(self._counts[fitting])
+                return int(fitting[np.searchsorted(ends, draw % int(ends[-1]), side="right")])
+        return int(np.searchsorted(self._ends, draw % int(self._ends[-1]), side="right"))
 
 
 def _inner(look: Look, resolution: int) -> tuple[int, int]:

@@ -18,7 +18,7 @@ from typing_extensions import Self
 from synthaug.config import Fit
 from synthaug.data.decode import quiet_decoding
 from synthaug.exporters.folder import Written, write_synthetic
-from synthaug.exporters.looks import Look, LookCount, Tables, choose_look
+from synthaug.exporters.looks import Look, LookCount, Tables, Wardrobe
 from synthaug.exporters.manifest import NO_NUMBER, NO_TEXT, gate_row, synthetic_row
 from synthaug.exporters.workspace import Workspace
 from synthaug.progress import Task
@@ -116,13 +116,14 @@ class SyntheticWriter:
             self.sampler, self.gate, label, count,
             limit=max_candidates(count), chunk=output.chunks, have=output.written,
         )  # fmt: skip
+        wardrobe = Wardrobe(looks, self.fit, self.sampler.trained.resolution)
         remembered = output.remembered
         for batch in batches:
             memory = None
             if self.gate is not None:
                 memory = self.gate.memory(index, remembered)
                 remembered += len(memory)
-            pending.append(self._start(batch, index, folder, looks, prefix, memory))
+            pending.append(self._start(batch, index, folder, wardrobe, prefix, memory))
             while len(pending) > _AHEAD:
                 self._end(pending.popleft(), label, index, looks, prefix, output, task)
         while pending:
@@ -137,21 +138,17 @@ class SyntheticWriter:
         batch: Batch,
         index: int,
         folder: Path,
-        looks: Sequence[LookCount],
+        wardrobe: Wardrobe,
         prefix: str,
         memory: NDArray[np.float32] | None,
     ) -> _Pending:
-        rows = np.flatnonzero(batch.judgement.accepted)
-        chosen = [
-            choose_look(
-                looks, batch.pixels[row], self.fit, look_draw(self.sampler.seed, index, batch.chunk * CHUNK + int(row))
-            )
-            for row in rows
-        ]
-        work = [
-            (folder / file_name(prefix, batch.chunk * CHUNK + int(row), looks[look]), batch.pixels[row], looks[look])
-            for row, look in zip(rows, chosen, strict=True)
-        ]
+        """Choose looks for the accepted images of a chunk, and let the threads write them."""
+        rows, chosen, work = np.flatnonzero(batch.judgement.accepted), [], []
+        for row in rows:
+            number = batch.chunk * CHUNK + int(row)
+            chosen.append(wardrobe.choose(batch.pixels[row], look_draw(self.sampler.seed, index, number)))
+            look = wardrobe.looks[chosen[-1]]
+            work.append((folder / file_name(prefix, number, look), batch.pixels[row], look))
         files = [self._pool.submit(self._write, work[start : start + _SLICE]) for start in range(0, len(work), _SLICE)]
         return _Pending(batch, rows, chosen, memory, files)
 

@@ -16,7 +16,7 @@ from PIL import Image
 from synthaug.data.decode import open_image, resize
 from synthaug.errors import SynthaugError
 from synthaug.exporters.folder import write_synthetic
-from synthaug.exporters.looks import Look, LookCount, Tables, choose_look, counted, dress, encode, plain_look, read_look
+from synthaug.exporters.looks import Look, LookCount, Tables, Wardrobe, counted, dress, encode, plain_look, read_look
 from synthaug.exporters.names import check_class_name, file_names, synthetic_prefix
 from synthaug.exporters.provenance import SOURCE_TYPE, source_type
 
@@ -171,7 +171,7 @@ def _look(width: int, height: int, count: int = 1) -> LookCount:
 
 def test_looks_are_drawn_as_often_as_real_images_have_them() -> None:
     looks = [_look(10, 10, 1), _look(20, 20, 3), _look(40, 40, 6)]
-    drawn = [choose_look(looks, SAMPLE, "pad", draw) for draw in range(1000)]
+    drawn = [Wardrobe(looks, "pad", 32).choose(SAMPLE, draw) for draw in range(1000)]
     assert np.bincount(drawn).tolist() == [100, 300, 600]
 
 
@@ -186,14 +186,15 @@ def test_bars_that_the_generator_painted_decide_the_aspect(size: tuple[int, int]
     busy = Image.fromarray(np.random.default_rng(1).integers(0, 255, (64, 64, 3), np.uint8)).resize(size)
     sample = resize(busy, 32, 3, "pad")
     noisy = np.clip(sample + np.random.default_rng(2).normal(0, 3, sample.shape), 0, 255).astype(np.uint8)
-    assert {choose_look(looks, noisy, "pad", draw) for draw in range(30)} == {expected}
+    wardrobe = Wardrobe(looks, "pad", 32)
+    assert {wardrobe.choose(noisy, draw) for draw in range(30)} == {expected}
 
 
 def test_a_plain_background_leaves_the_aspect_to_chance() -> None:
     sample = np.full((3, 32, 32), 255, np.uint8)
     sample[:, 12:20, 12:20] = 0
-    drawn = {choose_look([_look(60, 30), _look(30, 60), _look(40, 40)], sample, "pad", draw) for draw in range(30)}
-    assert drawn == {0, 1, 2}
+    wardrobe = Wardrobe([_look(60, 30), _look(30, 60), _look(40, 40)], "pad", 32)
+    assert {wardrobe.choose(sample, draw) for draw in range(30)} == {0, 1, 2}
 
 
 def test_a_look_from_a_manifest_cannot_be_a_bomb_or_a_path() -> None:
