@@ -169,8 +169,12 @@ def _sentence(
     note = (
         f" {', '.join(alone)} alone would say otherwise, which chance explains among {len(findings)}." if alone else ""
     )
+    blind = (
+        f"an effect below {together.smallest_detectable:.3f} could not have been seen"
+        if together.smallest_detectable > 0
+        else "not one score differs"
+    )
     return (
         f"The synthetic images make no measurable difference: the best control is {together.best_control} "
-        f"(F1 {together.best_control_f1:.3f} of the target classes), and an effect below "
-        f"{together.smallest_detectable:.3f} could not have been seen.{note}"
+        f"(F1 {together.best_control_f1:.3f} of the target classes), and {blind}.{note}"
     )

@@ -31,9 +31,8 @@ from synthaug.evaluation.shares import candidates, choose
 from synthaug.evaluation.statistics import F1Table, estimate, f1_table, resample_groups
 from synthaug.evaluation.trial import Grid, Outcome, Trial, run_trials
 from synthaug.evaluation.verdict import judge
-from synthaug.features import FeatureNet, load_features, own, resolve_device
+from synthaug.features import features_for, resolve_device
 from synthaug.metrics.quality import describe_real, quality
-from synthaug.pipelines.check import OWN_FEATURES
 from synthaug.progress import Progress, Silent
 from synthaug.runs import Run, find
 from synthaug.sampling.generate import load
@@ -267,8 +266,11 @@ def _qualities(
     progress: Progress,
 ) -> tuple[CheckDocument, CheckDocument | None]:
     """The images that were trained on, and the generator's as they come; the real side is described once."""
-    features = _judge(real, device, progress)
-    described = describe_real(real.test, real.train, features, kind="test", progress=progress)
+    features = features_for(
+        real.config.monitor.features, real.train,
+        folder=real.run.path, seed=real.config.seed, device=device, progress=progress,
+    )  # fmt: skip
+    described = describe_real(real.test, real.train, features, kind="test", classes=real.targets, progress=progress)
     both: list[CheckDocument | None] = [
         quality(
             real.test, real.train, images, features,
@@ -280,14 +282,6 @@ def _qualities(
     ]  # fmt: skip
     assert both[0] is not None
     return both[0], both[1]
-
-
-def _judge(real: RealImages, device: str, progress: Progress) -> FeatureNet:
-    """The net that judged the run during its training; `own` is what `check` left in the run, or trained anew."""
-    name, saved = real.config.monitor.features, real.run.path / OWN_FEATURES
-    if name == "own" and not saved.is_file():
-        return own.train_own(real.train, seed=real.config.seed, device=device, progress=progress)
-    return load_features(name, device=device, path=saved)
 
 
 def _material(
