@@ -6,6 +6,7 @@ Real handwritten digits in their 64 grey levels, a feature space that costs noth
 from __future__ import annotations
 
 from collections import Counter
+from functools import cache
 
 import numpy as np
 import pytest
@@ -37,6 +38,7 @@ def labelled(pixels: Pixels, labels: NDArray[np.int64], prefix: str) -> Labelled
     return LabelledImages(pixels, labels.astype(np.int64), CLASSES, [f"{prefix}/{i}.png" for i in range(len(labels))])
 
 
+@cache
 def split(rare: int, train: int, held_out: int, seed: int) -> tuple[RealFeatures, Pixels, Pixels]:
     """Real images with one rare class; and the rare class's training images and further, unseen ones."""
     order = np.random.default_rng([seed, rare]).permutation(len(PIXELS))
@@ -65,7 +67,7 @@ def planted(fault: str, rare: int, train: Pixels, unseen: Pixels, rng: np.random
     if fault == "training copies":
         return train[rng.integers(0, len(train), 500)]
     assert fault == "swapped class"
-    return PIXELS[rng.permutation(np.flatnonzero(DIGITS.target == {1: 7, 3: 8, 0: 6, 5: 9}[rare]))[:500]]
+    return PIXELS[rng.permutation(np.flatnonzero(DIGITS.target == {1: 7, 3: 8, 5: 9}[rare]))[:500]]
 
 
 def verdict(real: RealFeatures, rare: int, images: Pixels, seed: int) -> ClassQuality:
@@ -93,12 +95,12 @@ def test_real_images_are_healthy(train: int, held_out: int) -> None:
         ("a tenth of the modes", {"collapsed", "thinning"}),
         ("noise", {"collapsed", "thinning"}),
         ("swapped class", {"collapsed", "thinning"}),
-        ("training copies", {"collapsed", "thinning", "healthy"}),
+        ("training copies", {"collapsed", "thinning"}),
     ],
 )
 def test_planted_faults_are_seen(train: int, held_out: int, fault: str, allowed: set[str]) -> None:
-    for rare in (0, 1, 3, 5):
-        real, known, unseen = split(rare, train, held_out, seed=7)
+    for rare in (1, 3, 5):
+        real, known, unseen = split(rare, train, held_out, seed=rare)
         images = planted(fault, rare, known, unseen, np.random.default_rng(rare))
         quality = verdict(real, rare, images, 7)
         assert quality.collapse in allowed, (rare, quality)
