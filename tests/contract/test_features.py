@@ -243,3 +243,18 @@ def test_own_is_trained_once_for_a_run(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(SynthaugError, match="none are known"):
         features_for("own", None, device="cpu")
     assert features_for("efficientnet_lite0", images, device="cpu").name == "efficientnet_lite0"
+
+
+def test_inception_sees_the_very_grey_levels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch-fidelity's extractor with untrained weights: ours must hand it the same uint8 images."""
+    module = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
+    monkeypatch.setattr(module, "load_state_dict_from_url", lambda *_, **__: {})
+    monkeypatch.setattr(module.FeatureExtractorInceptionV3, "load_state_dict", lambda *_, **__: None)
+    from synthaug.features import inception
+
+    net = inception.load(device="cpu")
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 3, 32, 32), dtype=np.uint8)
+    with torch.inference_mode():
+        direct = net.module.extractor(torch.from_numpy(pixels))[0]
+    np.testing.assert_allclose(net(pixels), direct.numpy(), rtol=1e-3, atol=1e-5)
+    assert net.dim == direct.shape[1]
