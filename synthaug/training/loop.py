@@ -131,7 +131,7 @@ def adversarial_step(parts: Parts, step: int, seed: int) -> dict[str, Tensor]:
         for name, (weight, regularizer) in parts.regularizers.items():
             if step % regularizer.interval == 0:
                 penalty = regularizer(
-                    lambda x, y=labels: parts.discriminator(parts.augment(x, rng), y), real, real_logits, fake_logits
+                    lambda x, y=labels: _discriminate(parts, parts.augment(x, rng), y), real, real_logits, fake_logits
                 )
                 report[name] = penalty.detach()
                 loss = loss + weight * regularizer.interval * penalty
@@ -150,6 +150,12 @@ def adversarial_step(parts: Parts, step: int, seed: int) -> dict[str, Tensor]:
     parts.discriminator.requires_grad_(True)
     report["loss_g"] = generator_loss.detach()
     return report
+
+
+def _discriminate(parts: Parts, x: Tensor, y: Tensor) -> list[Tensor]:
+    # Not through Fabric's wrapper: in mixed precision it refuses the inner autograd.grad of a gradient penalty.
+    with parts.fabric.autocast():
+        return parts.family.discriminator(x, y)
 
 
 def _mean(losses: Iterator[Tensor] | Any) -> Tensor:
