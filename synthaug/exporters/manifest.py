@@ -230,7 +230,9 @@ def card(manifest: Manifest) -> str:
         for label, c in manifest.export.per_class.items()
     )
     gates = "All candidates were accepted: the gates were switched off."
-    if manifest.gates is not None:
+    if not any(c.synthetic for c in manifest.export.per_class.values()):
+        gates = "No synthetic image was wanted."
+    elif manifest.gates is not None:
         gates = (
             "Candidates were turned away where a classifier trained on real images did not take them for their class,\n"
             "where they copy a training image, and where they repeat each other; `gate` in the metadata has the\n"
