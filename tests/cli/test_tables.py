@@ -1,0 +1,100 @@
+"""What `evaluate` and `check` draw: the numbers of the document, before and after, the verdict, the report."""
+
+from __future__ import annotations
+
+import pytest
+
+from synthaug.documents import (
+    Arm,
+    CheckDocument,
+    ClassQuality,
+    ClassScores,
+    Contrast,
+    EvaluateDocument,
+    Interval,
+    Range,
+    TargetVerdict,
+    VerdictDocument,
+)
+from synthaug_cli import check, evaluate
+
+
+def arm(share: float, f1: float) -> Arm:
+    interval = Interval(mean=f1, low=f1 - 0.01, high=f1 + 0.01)
+    scores = ClassScores(precision=f1, recall=f1 - 0.1, f1=f1, average_precision=f1)
+    return Arm(
+        share=share,
+        steps=600,
+        macro_f1=interval,
+        balanced_accuracy=interval,
+        geometric_mean=interval,
+        per_class={"rare [x]": scores, "other": scores},
+        f1_per_seed={},
+        confusion=[],
+    )
+
+
+@pytest.fixture
+def quality() -> CheckDocument:
+    rare = ClassQuality(
+        n_real=12,
+        n_synthetic=100,
+        kid=Range(mean=0.123, low=0.1, high=0.2),
+        collapse="thinning",
+        memorisation="clear",
+        reasons=["few kinds"],
+    )
+    return CheckDocument(per_class={"rare [x]": rare}, features="net@0123", reference="test", gated=True)
+
+
+@pytest.fixture
+def evaluated(quality: CheckDocument) -> EvaluateDocument:
+    contrast = Contrast(mean=0.031, low=0.011, high=0.051)
+    detail = TargetVerdict(
+        verdict="helps", contrasts={}, best_control="classical", smallest_detectable=0.02, reason="above zero"
+    )
+    verdict = VerdictDocument(
+        overall="helps",
+        sentence="The rare class gains.",
+        per_target={"rare [x]": "helps"},
+        details={"rare [x]": detail},
+        contrasts={"synthetic-oversample": contrast},
+        best_control="classical",
+        smallest_detectable=0.02,
+        caveats=["one generator"],
+    )
+    return EvaluateDocument(
+        run="00000-a",
+        data="data",
+        synthetic="fresh",
+        classifier="cnn",
+        seeds=5,
+        classes=["other", "rare [x]"],
+        targets=["rare [x]"],
+        split={},
+        share_chosen_on="default",
+        arms={"real": arm(0, 0.411), "classical": arm(0, 0.522), "synthetic": arm(0.25, 0.633)},
+        verdict=verdict,
+        quality=quality,
+        warnings=["few seeds"],
+        seconds=1.0,
+        report="out/report.html",
+    )
+
+
+def test_evaluate(evaluated: EvaluateDocument, capsys: pytest.CaptureFixture[str]) -> None:
+    evaluate.render(evaluated)
+    shown = capsys.readouterr().out
+    (after,) = [line for line in shown.splitlines() if line.strip().startswith("rare [x]  ") and "0.411" in line]
+    assert after.split()[-6:] == ["0.411", "0.522", "0.633", "0.311", "0.422", "0.533"]
+    for text in ("25%", "+0.031 (+0.011 to +0.051)", "0.020", "thinning", "few seeds", "one generator"):
+        assert text in shown
+    assert shown.splitlines()[-2:] == ["verdict: helps. The rare class gains.", "report:  out/report.html"]
+
+
+def test_check(quality: CheckDocument, capsys: pytest.CaptureFixture[str]) -> None:
+    check.render(quality)
+    shown = capsys.readouterr().out
+    assert "gated synthetic images against test images" in shown
+    for text in ("rare [x]", "thinning", "clear", "0.123", "–", "net@0123", "rare [x]: few kinds"):
+        assert text in shown
