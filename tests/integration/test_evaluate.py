@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -349,3 +354,50 @@ def test_bad_input_is_named_before_any_work(digits: Digits, tmp_path: Path, chan
 
 def test_data_config_defaults_are_what_the_fixture_assumes() -> None:
     assert DataConfig().min_images_for_val > 6
+
+
+SCRIPT = """
+import numpy as np
+from synthaug.data.cache import LabelledImages
+from synthaug.evaluation.trial import Grid, Trial, run_trials
+from synthaug.progress import Silent
+
+images = LabelledImages(np.zeros((8, 1, 16, 16), np.uint8), np.arange(8) % 2, ["a", "b"], [str(i) for i in range(8)])
+grid = Grid("cnn", 10**6, "cpu", images, np.arange(8), images, images.pixels, images.pixels, 10)
+run_trials(grid, [Trial("oversample", 0.0, seed) for seed in range(4)], Silent(), 2)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="looks for processes in /proc")
+def test_ctrl_c_leaves_no_worker_behind() -> None:
+    """The signal reaches the whole group, as from a terminal: only the parent says anything, and all are gone."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT], stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 240
+        while len(busy(process.pid)) < 2 and time.monotonic() < deadline:
+            time.sleep(0.5)
+        time.sleep(1)
+        os.killpg(process.pid, signal.SIGINT)
+        errors = process.communicate(timeout=120)[1]
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == -signal.SIGINT
+    assert errors.count("Traceback") == 1
+    assert busy(process.pid) == []
+
+
+def busy(group: int) -> list[int]:
+    """Workers of a process group that have computed for some seconds."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = place.read_text().rpartition(")")[2].split()
+            seconds = int(fields[11]) / os.sysconf("SC_CLK_TCK")
+            if int(fields[2]) == group and fields[0] != "Z" and b"loky" in (place.parent / "cmdline").read_bytes():
+                found += [int(place.parent.name)] if seconds > 4 else []
+    return found
