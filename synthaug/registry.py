@@ -65,10 +65,17 @@ class Registry(Generic[T]):
         return cast(T, getattr(importlib.import_module(module), attribute))
 
     def summary(self, name: str) -> str:
-        """The first line of the entry's module docstring, read without importing the module."""
-        module = self._entries[self.check(name)].partition(":")[0]
+        """The first line that describes the entry, read without importing it.
+
+        That of the module; of the function or class itself where several entries share a module.
+        """
+        module, _, attribute = self._entries[self.check(name)].partition(":")
         spec = importlib.util.find_spec(module)
         if spec is None or spec.origin is None:
             return ""
-        docstring = ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8")))
+        tree: ast.Module | ast.FunctionDef | ast.ClassDef = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+        if sum(target.partition(":")[0] == module for target in self._entries.values()) > 1:
+            own = (n for n in tree.body if isinstance(n, (ast.FunctionDef, ast.ClassDef)) and n.name == attribute)
+            tree = next(own, tree)
+        docstring = ast.get_docstring(tree)
         return docstring.splitlines()[0] if docstring else ""

@@ -39,16 +39,21 @@ class BalancedBatches:
         weights = (probabilities / counts.clamp(min=1))[labels.cpu()]
         self._pixels = pixels
         self._labels = labels
+        self._order = labels.cpu()
         self._cumulative = (weights.cumsum(0) / weights.sum()).to(torch.float64)
         self._batch_size = batch_size
         self._flip = flip
 
     def draw(self, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Return images float[B, C, H, W] in [−1, 1] and labels int64[B]; the same `rng` state, the same batch."""
+        """Return images float[B, C, H, W] in [−1, 1] and labels int64[B]; the same `rng` state, the same batch.
+
+        A batch is ordered by class. Neighbours then share their class, and a statistic over neighbours, such as
+        `MinibatchStd`, shows a discriminator whether the images *of one class* are varied.
+        """
         uniform = torch.rand(self._batch_size, generator=rng, dtype=torch.float64)
         index = torch.searchsorted(self._cumulative, uniform).clamp_(max=len(self._labels) - 1)
+        index = index[self._order[index].argsort(stable=True)].to(self._pixels.device)
         mirrored = torch.rand(self._batch_size, generator=rng) < 0.5
-        index = index.to(self._pixels.device)
         images = self._pixels[index].float().div_(127.5).sub_(1)
         if self._flip:
             images = torch.where(mirrored.to(images.device)[:, None, None, None], images.flip(3), images)

@@ -35,10 +35,11 @@ class ConditionalBatchNorm2d(nn.Module):
 class MinibatchStd(nn.Module):
     """Append one channel with the mean standard deviation over groups of the batch (1710.10196 §3).
 
-    A generator that repeats itself is given away by this channel.
+    A generator that repeats itself is given away by this channel. Batches are ordered by class, so that a small group
+    has few classes in it: over mixed classes the differences between classes would hide what one class lacks.
     """
 
-    def __init__(self, group_size: int = 8) -> None:
+    def __init__(self, group_size: int = 4) -> None:
         super().__init__()
         self.group_size = group_size
 

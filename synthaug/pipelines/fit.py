@@ -27,7 +27,7 @@ from synthaug.data.plan import check_targets
 from synthaug.data.split import Split, check_trainable, split
 from synthaug.documents import FitDocument, FitPlan, MonitorScores
 from synthaug.errors import Interrupted, SynthaugError
-from synthaug.features import check_features, load_features
+from synthaug.features import check_features, features_for
 from synthaug.features.base import resolve_device
 from synthaug.files import write_json
 from synthaug.losses import OBJECTIVES, REGULARIZERS
@@ -225,7 +225,17 @@ def fit(
 
     train_images = _train_images(prepared, "train", cache, progress)
     val_images = _train_images(prepared, "val", cache, progress)
-    judge = load_features(prepared.config.monitor.features, device=device)
+    run = continued
+    if run is None and prepared.config.monitor.features == "own":
+        run = _create(root, prepared, name)  # where the net is kept; other nets may fail to load, and leave no run
+    judge = features_for(
+        prepared.config.monitor.features,
+        train_images,
+        folder=run.path if run is not None else None,
+        seed=prepared.config.seed,
+        device=device,
+        progress=progress,
+    )
     fabric = _fabric(prepared)
     parts = _build(prepared, train_images, fabric)
     z_dim = parts.family.generator.z_dim
@@ -240,7 +250,7 @@ def fit(
         fabric.device,
     )
 
-    run = continued if continued is not None else _create(root, prepared, name)
+    run = run if run is not None else _create(root, prepared, name)
     counters = _restore(run, parts) if continued is not None else Counters()
     run_directories.point_latest(run)
     run.set_status(state="running")

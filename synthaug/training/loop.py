@@ -155,7 +155,8 @@ def adversarial_step(parts: Parts, step: int, seed: int) -> dict[str, Tensor]:
 def _discriminate(parts: Parts, x: Tensor, y: Tensor) -> list[Tensor]:
     # Not through Fabric's wrapper: in mixed precision it refuses the inner autograd.grad of a gradient penalty.
     with parts.fabric.autocast():
-        return parts.family.discriminator(x, y)
+        logits: list[Tensor] = parts.family.discriminator(x, y)
+        return logits
 
 
 def _mean(losses: Iterator[Tensor] | Any) -> Tensor:

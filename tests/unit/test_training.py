@@ -33,6 +33,15 @@ def test_targets_are_drawn_more_often() -> None:
     assert class_probabilities([10, 10], 1.0, targets=[1], target_boost=3.0).tolist() == [0.25, 0.75]
 
 
+def test_a_batch_is_ordered_by_class() -> None:
+    labels = torch.tensor([2, 0, 1] * 20)
+    pixels = labels.to(torch.uint8).view(60, 1, 1, 1)
+    batches = BalancedBatches(pixels, labels, torch.full((3,), 1 / 3, dtype=torch.float64), 32, True)
+    images, drawn = batches.draw(torch.Generator().manual_seed(0))
+    assert torch.equal(drawn, drawn.sort().values)
+    assert torch.equal(((images.flatten() + 1) * 127.5).round().long(), drawn)
+
+
 def test_every_image_is_drawn() -> None:
     pixels = torch.arange(50, dtype=torch.uint8).view(50, 1, 1, 1)
     batches = BalancedBatches(
