@@ -76,7 +76,7 @@ class TrainingConfig(_Section):
     )
     discriminator_steps: int = Field(1, ge=1, le=10)
     generator_lr: float = Field(2e-4, gt=0, lt=1)
-    discriminator_lr: float = Field(4e-4, gt=0, lt=1)
+    discriminator_lr: float = Field(1e-3, gt=0, lt=1)
     beta1: float = Field(0.0, ge=0, lt=1)
     beta2: float = Field(0.99, ge=0, lt=1)
     ema_kimg: float = Field(5.0, ge=0, description="half-life of the averaged generator")
