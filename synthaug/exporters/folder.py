@@ -13,6 +13,9 @@ from synthaug.config import Fit
 from synthaug.data.decode import decode, pixel_sha256
 from synthaug.exporters.looks import Look, Tables, dress, encode
 
+_EXACT = ("PNG", "BMP")
+"""Formats that give grey and colour pixels back as they were, so that the file need not be decoded again."""
+
 
 def pack(tree: Path) -> None:
     """The working tree is this format already."""
@@ -30,7 +33,9 @@ class Written:
 
 def write_synthetic(path: Path, pixels: NDArray[np.uint8], look: Look, fit: Fit, tables: Tables) -> Written:
     """Dress a generator's image [C, H, W] in a look and write it; equal arguments give equal bytes."""
-    data = encode(dress(pixels, look, fit), look, tables)
+    image = dress(pixels, look, fit)
+    data = encode(image, look, tables)
     path.write_bytes(data)
-    upright, _, _ = decode(path)
+    exact = look.format in _EXACT and image.mode in ("L", "RGB")
+    upright = image if exact else decode(path)[0]
     return Written(*upright.size, hashlib.sha256(data).hexdigest(), pixel_sha256(upright))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from synthaug.data.decode import open_image, resize
+from synthaug.data.decode import open_image, pixel_sha256, resize
 from synthaug.errors import SynthaugError
 from synthaug.exporters.folder import write_synthetic
 from synthaug.exporters.looks import Look, LookCount, Tables, Wardrobe, counted, dress, encode, plain_look, read_look
@@ -117,6 +118,8 @@ def test_a_synthetic_file_is_like_its_real_one(name: str, channels: int, tmp_pat
     made, real = Image.open(path), Image.open(io.BytesIO(data))
     assert (made.format, made.mode) == (real.format, real.mode)
     assert open_image(path).size == (40, 30) == (written.width, written.height)
+    assert written.pixel_sha256 == pixel_sha256(open_image(path))
+    assert written.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     if real.format == "JPEG":
         assert made.quantization == real.quantization  # type: ignore[attr-defined]
         assert made.info.get("progressive") == real.info.get("progressive")
