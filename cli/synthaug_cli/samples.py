@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def command(
     run: RunArgument = None,
     label: Annotated[
-        str | None, typer.Option("--class", metavar="NAME", help="Which class. [default: the run's first target]")
+        str | None, typer.Option("--class", metavar="NAME", help="Which class. [default: all target classes]")
     ] = None,
     count: Annotated[int, typer.Option("--count", metavar="N", min=1, help="How many images.")] = 16,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where they go.")] = None,
