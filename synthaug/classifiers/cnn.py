@@ -10,12 +10,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
 from synthaug.classifiers.base import Augment
-from synthaug.classifiers.steps import build, predict, train
+from synthaug.classifiers.steps import Logits, build, predict, train
 
 
 class _Block(nn.Sequential):
@@ -53,16 +52,14 @@ class SmallCnn(nn.Module):
             _Block(4 * width, 4 * width),
         ]
         self.body = nn.Sequential(*layers)
-        self.head = nn.Linear(self.dim, num_classes)
+        self.head = Logits(self.dim, num_classes)
 
     def features(self, images: Tensor) -> Tensor:
         pooled: Tensor = self.body(images).float().mean((2, 3))
         return pooled
 
     def forward(self, images: Tensor) -> Tensor:
-        features = self.features(images)
-        with torch.autocast(images.device.type, enabled=False):  # logits in bfloat16 would tie
-            logits: Tensor = self.head(features)
+        logits: Tensor = self.head(self.features(images))
         return logits
 
 

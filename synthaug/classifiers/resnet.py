@@ -12,7 +12,7 @@ from torchvision.models import ResNet18_Weights, resnet18
 from typing_extensions import Self
 
 from synthaug.classifiers.base import Augment
-from synthaug.classifiers.steps import build, initialise, predict, train
+from synthaug.classifiers.steps import Logits, build, initialise, predict, train
 from synthaug.errors import SynthaugError
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -25,7 +25,8 @@ class _Small(nn.Module):
 
     def __init__(self, channels: int, resolution: int, num_classes: int) -> None:
         super().__init__()
-        self.network = resnet18(weights=None, num_classes=num_classes)
+        self.network = resnet18(weights=None)
+        self.network.fc = Logits(self.network.fc.in_features, num_classes)
         if resolution <= 64:
             self.network.conv1 = nn.Conv2d(channels, 64, 3, stride=1 if resolution <= 32 else 2, padding=1, bias=False)
             self.network.maxpool = nn.Identity()
@@ -56,7 +57,7 @@ class _FineTuned(nn.Module):
             self.network = resnet18(weights=None)
         self.network.load_state_dict(weights, assign=True)
         with torch.device("meta"):
-            head = nn.Linear(self.network.fc.in_features, num_classes)
+            head = Logits(self.network.fc.in_features, num_classes)
         self.network.fc = head.to_empty(device="cpu")
         initialise(self.network.fc, torch.Generator().manual_seed(seed))
         self.network.requires_grad_(True)

@@ -91,6 +91,14 @@ def initialise(layer: nn.Conv2d | nn.Linear, generator: torch.Generator) -> None
         nn.init.zeros_(layer.bias)
 
 
+class Logits(nn.Linear):
+    """A last layer in float32 whatever the precision around it: logits in bfloat16 would tie."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        with torch.autocast(input.device.type, enabled=False):
+            return super().forward(input.float())
+
+
 def scale(pixels: Tensor) -> Tensor:
     """Grey levels 0 … 255 → float in [-1, 1]."""
     return pixels.float().sub_(127.5).div_(127.5)
@@ -154,13 +162,14 @@ def train(
 
 
 def predict(network: nn.Module, pixels: npt.NDArray[np.uint8], batch_size: int = 256) -> npt.NDArray[np.float32]:
-    """Softmax probabilities [N, K], computed in float32."""
+    """Softmax probabilities [N, K]; convolutions in the precision of the training."""
     network.eval()
     where = next(network.parameters()).device
     rows = []
     with torch.inference_mode():
         for start in range(0, len(pixels), batch_size):
             batch = torch.from_numpy(np.array(pixels[start : start + batch_size])).to(where)
-            logits = network(scale(batch).contiguous(memory_format=torch.channels_last))
+            with torch.autocast(where.type, torch.bfloat16, enabled=has_bf16(where)):
+                logits = network(scale(batch).contiguous(memory_format=torch.channels_last))
             rows.append(logits.float().softmax(1).cpu())
     return torch.cat(rows).numpy() if rows else np.zeros((0, 0), np.float32)
