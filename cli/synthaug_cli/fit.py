@@ -95,7 +95,8 @@ def command(
     from synthaug.config import resolve
 
     early.names(resolve(recipe, config, sets or (), flags).config)
-    from synthaug.pipelines import fit as pipeline
+    from synthaug.pipelines.fit import fit as train
+    from synthaug.pipelines.plan_fit import plan_fit
 
     arguments: dict[str, Any] = {
         "target_class": target_class or "auto",
@@ -112,9 +113,9 @@ def command(
         "progress": console.progress(),
     }
     if dry_run:
-        console.result(pipeline.plan_fit(data, **arguments), render_plan)
+        console.result(plan_fit(data, **arguments), render_plan)
     else:
-        console.result(pipeline.fit(data, **arguments), render)
+        console.result(train(data, **arguments), render)
 
 
 def render(made: FitDocument) -> None:

@@ -19,23 +19,14 @@ from torch import Tensor, nn
 
 from synthaug.augment.classical import trivial_augment
 from synthaug.classifiers.base import Augment, check_training_input
+from synthaug.device import has_bf16, resolve_device
 from synthaug.errors import SynthaugError
-from synthaug.features.base import resolve_device
 
 BATCH_SIZE = 64
 LEARNING_RATE = 3e-3
 WEIGHT_DECAY = 0.02
 _WARM_UP = 0.1  # share of the steps
 Network = TypeVar("Network", bound=nn.Module)
-
-
-def has_bf16(device: torch.device) -> bool:
-    """Whether convolutions in bfloat16 are faster than in float32: hardware units, not emulation."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if device.type == "cpu":
-        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-    return False
 
 
 def draws(weights: npt.NDArray[np.floating[Any]], steps: int, batch_size: int, seed: int) -> npt.NDArray[np.int64]:

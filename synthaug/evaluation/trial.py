@@ -21,10 +21,10 @@ from joblib.externals.loky.process_executor import BrokenProcessPool, Terminated
 from synthaug.classifiers import CLASSIFIERS
 from synthaug.classifiers.logistic import FEATURES, Logistic, RememberedFeatures
 from synthaug.data.cache import LabelledImages
+from synthaug.device import resolve_device
 from synthaug.errors import RunFailed
 from synthaug.evaluation.arms import ARMS, training_set
 from synthaug.features import load_features
-from synthaug.features.base import resolve_device
 from synthaug.progress import Progress, Task
 
 

@@ -17,7 +17,7 @@ from synthaug.registry import Registry
 
 if TYPE_CHECKING:
     from synthaug.data.cache import LabelledImages
-    from synthaug.features.base import FeatureNet, TorchFeatureNet, resolve_device
+    from synthaug.features.base import FeatureNet, TorchFeatureNet
 
 __all__ = [
     "FEATURES",
@@ -27,7 +27,6 @@ __all__ = [
     "check_features",
     "features_for",
     "load_features",
-    "resolve_device",
 ]
 
 FEATURES: Registry[Callable[..., FeatureNet]] = Registry(
@@ -83,7 +82,7 @@ def load_features(name: str, *, device: str = "auto", path: Path | None = None) 
     Raises:
         SynthaugError: there is no such net, or its weights cannot be had.
     """
-    from synthaug.features.base import resolve_device
+    from synthaug.device import resolve_device  # imports torch, which listing names must not
 
     check_features(name)
     if name == "own":

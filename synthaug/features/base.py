@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from synthaug.errors import SynthaugError, suggest
+from synthaug.errors import SynthaugError
 
 Features = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
@@ -139,29 +139,3 @@ def fold_batch_norms(module: nn.Module) -> nn.Module:
             elif not isinstance(child, nn.Identity):
                 previous = None
     return module
-
-
-def resolve_device(device: str | torch.device) -> torch.device:
-    """Read `auto` (CUDA, then Apple's MPS, then the CPU), `cpu`, `cuda`, `cuda:1` or `mps`.
-
-    Raises:
-        SynthaugError: the device is unknown or not there.
-    """
-    if isinstance(device, torch.device):
-        return device
-    if device == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    kind = device.partition(":")[0]
-    if kind not in ("cpu", "cuda", "mps"):
-        raise SynthaugError(f"there is no device {device!r}", suggest(device, ["auto", "cpu", "cuda", "mps"]))
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}[kind]
-    if not there:
-        raise SynthaugError(
-            f"the device {device!r} is not available on this machine", "use --device auto or --device cpu"
-        )
-    try:
-        return torch.device(device)
-    except RuntimeError as error:
-        raise SynthaugError(f"there is no device {device!r}", "write it like cpu, cuda, cuda:1 or mps") from error

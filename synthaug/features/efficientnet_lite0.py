@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 
 from synthaug import files
+from synthaug.device import resolve_device
 from synthaug.errors import SynthaugError
-from synthaug.features.base import TorchFeatureNet, fold_batch_norms, resolve_device
+from synthaug.features.base import TorchFeatureNet, fold_batch_norms
 
 INPUT_SIDE = 96
 _STAGE_DEPTHS = (1, 2, 2, 3, 3, 4, 1)

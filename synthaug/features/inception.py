@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from synthaug.features.base import TorchFeatureNet, hash_weights, resolve_device
+from synthaug.device import resolve_device
+from synthaug.features.base import TorchFeatureNet, hash_weights
 from synthaug.features.pretrained import cannot_download
 from synthaug.features.pretrained import load as load_pretrained
 

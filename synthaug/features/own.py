@@ -20,8 +20,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from synthaug.device import resolve_device
 from synthaug.errors import SynthaugError
-from synthaug.features.base import TorchFeatureNet, hash_weights, resolve_device
+from synthaug.features.base import TorchFeatureNet, hash_weights
 from synthaug.files import replacing
 from synthaug.progress import Progress, Silent
 

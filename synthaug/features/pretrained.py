@@ -18,8 +18,9 @@ import torch
 import torchvision
 from torch import nn
 
+from synthaug.device import resolve_device
 from synthaug.errors import SynthaugError, suggest
-from synthaug.features.base import TorchFeatureNet, hash_weights, resolve_device
+from synthaug.features.base import TorchFeatureNet, hash_weights
 
 
 def load(library: str, name: str, *, device: str = "auto") -> TorchFeatureNet:

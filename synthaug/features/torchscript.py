@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from synthaug import files
+from synthaug.device import resolve_device
 from synthaug.errors import SynthaugError
-from synthaug.features.base import TorchFeatureNet, resolve_device
+from synthaug.features.base import TorchFeatureNet
 
 _HINT = "save the net with torch.jit.script(net).save(path); it must take float [B, C, H, W] and return [B, dim]"
 

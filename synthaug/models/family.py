@@ -6,6 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from synthaug.config import ModelConfig
@@ -61,3 +64,10 @@ class Builder(Protocol):
     """Makes a family for images of one shape."""
 
     def __call__(self, shape: ImageShape, config: ModelConfig) -> Family: ...
+
+
+def to_uint8(images: Tensor) -> NDArray[np.uint8]:
+    """Round float [B, C, H, W] in [-1, 1] to the nearest of 256 grey levels, as for every generated image."""
+    levels = images.float().add(1).mul(127.5).round_().clamp_(0, 255)
+    array: NDArray[np.uint8] = levels.to(torch.uint8).cpu().numpy()
+    return array

@@ -14,9 +14,10 @@ from synthaug.config import Fit
 from synthaug.data.cache import LabelledImages, load_images
 from synthaug.data.folder import ImageRecord, Scan, scan
 from synthaug.data.split import Split, SplitRow
+from synthaug.device import resolve_device
 from synthaug.documents import CheckDocument
 from synthaug.errors import SynthaugError, suggest
-from synthaug.features import check_features, features_for, resolve_device
+from synthaug.features import check_features, features_for
 from synthaug.files import write_json
 from synthaug.metrics.quality import Reference, quality
 from synthaug.progress import Progress, Silent

@@ -14,6 +14,7 @@ import numpy as np
 from synthaug.classifiers import CLASSIFIERS
 from synthaug.config import leaves
 from synthaug.data.cache import LabelledImages
+from synthaug.device import resolve_device
 from synthaug.documents import Arm, CheckDocument, ClassScores, EvaluateDocument
 from synthaug.errors import RunFailed, SynthaugError
 from synthaug.evaluation.arms import ARMS, CONTRASTS, choose_arms
@@ -31,7 +32,7 @@ from synthaug.evaluation.shares import candidates, choose
 from synthaug.evaluation.statistics import F1Table, estimate, f1_table, resample_groups
 from synthaug.evaluation.trial import Grid, Outcome, Trial, run_trials
 from synthaug.evaluation.verdict import judge
-from synthaug.features import features_for, resolve_device
+from synthaug.features import features_for
 from synthaug.metrics.quality import describe_real, quality
 from synthaug.progress import Progress, Silent
 from synthaug.runs import Run, find

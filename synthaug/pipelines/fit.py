@@ -2,168 +2,38 @@
 
 from __future__ import annotations
 
-import importlib.util
-import logging
 import platform
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 
 import synthaug
 from synthaug import runs as run_directories
-from synthaug.config import Config, Resolved, leaves, parse_budget, resolve
-from synthaug.data.batches import BalancedBatches, class_probabilities
-from synthaug.data.cache import LabelledImages, load_images
-from synthaug.data.folder import Scan, scan
-from synthaug.data.plan import check_targets
-from synthaug.data.split import Split, check_trainable, split
-from synthaug.documents import FitDocument, FitPlan, MonitorScores
+from synthaug.config import Config
+from synthaug.documents import FitDocument, MonitorScores
 from synthaug.errors import Interrupted, SynthaugError
-from synthaug.features import check_features, features_for
-from synthaug.features.base import resolve_device
+from synthaug.features import features_for
 from synthaug.files import write_json
-from synthaug.losses import OBJECTIVES, REGULARIZERS
-from synthaug.models import MODELS
-from synthaug.models.family import Family, ImageShape
+from synthaug.pipelines.prepare import (
+    Prepared,
+    build_parts,
+    fabric_for,
+    named_run,
+    prepare,
+    settings,
+    split_images,
+)
 from synthaug.progress import Progress, Silent
 from synthaug.runs import Run
 from synthaug.training import checkpoint
 from synthaug.training.checkpoint import Counters
-from synthaug.training.loop import Parts, adversarial_step, build, train
+from synthaug.training.loop import Parts, train
 from synthaug.training.monitor import Monitor
-
-
-@dataclass
-class _Prepared:
-    """A folder and a configuration that are known to fit each other."""
-
-    scanned: Scan
-    split: Split
-    targets: list[str]
-    resolved: Resolved
-    channels: int
-    device: torch.device
-    precision: str
-
-    @property
-    def config(self) -> Config:
-        return self.resolved.config
-
-    @property
-    def shape(self) -> ImageShape:
-        return ImageShape(self.config.data.resolution, self.channels, len(self.scanned.classes))
-
-    @property
-    def architecture(self) -> dict[str, Any]:
-        return {"family": self.config.model.family, **vars(self.shape), **self.config.model.model_dump()}
-
-
-def _prepare(
-    data: str | Path,
-    target_class: str | Sequence[str],
-    resolved: Resolved,
-    device: str,
-    strict: bool,
-    cache: Path | None,
-    progress: Progress,
-) -> _Prepared:
-    config = resolved.config
-    _check_names(config)
-    chosen = resolve_device(device)
-    scanned = scan(Path(data), group_by=config.data.group_by, strict=strict, cache=cache, progress=progress)
-    parts = split(scanned, config.data, config.seed)
-    check_trainable(scanned, parts)
-    targets = check_targets(target_class, parts.counts()["train"])
-    for warning in parts.warnings:
-        progress.warn(warning)
-    return _Prepared(
-        scanned=scanned,
-        split=parts,
-        targets=targets,
-        resolved=resolved,
-        channels=scanned.channels if config.data.channels == "auto" else config.data.channels,
-        device=chosen,
-        precision=_precision(config.training.precision, chosen),
-    )
-
-
-def _check_names(config: Config) -> None:
-    """Refuse unknown names before anything is scanned or written."""
-    from synthaug.augment.diffaugment import DiffAugment
-
-    MODELS.check(config.model.family)
-    OBJECTIVES.check(config.training.objective)
-    for name in config.training.regularizers:
-        REGULARIZERS.check(name)
-    DiffAugment(config.training.augment)
-    for features in (config.monitor.features, config.gate.features):
-        check_features(features)
-    if config.training.tensorboard and importlib.util.find_spec("tensorboard") is None:
-        raise SynthaugError(
-            "training.tensorboard = true needs the package tensorboard", "pip install 'synthaug[tensorboard]'"
-        )
-
-
-def _precision(asked: str, device: torch.device) -> str:
-    """bf16 where the hardware computes in it; elsewhere it is emulated and slow."""
-    if asked != "auto":
-        return asked
-    if device.type == "cuda":
-        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
-    if device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):
-        return "bf16-mixed"
-    return "32-true"
-
-
-def _fabric(prepared: _Prepared) -> Fabric:
-    device = prepared.device
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces the precision, which we do ourselves
-    devices: Any = [device.index] if device.index is not None else 1
-    return Fabric(accelerator=device.type, devices=devices, precision=cast(Any, prepared.precision))
-
-
-def _train_images(prepared: _Prepared, name: Any, cache: Path | None, progress: Progress) -> LabelledImages:
-    data = prepared.config.data
-    return load_images(
-        prepared.scanned.root,
-        prepared.split.of(name),
-        prepared.scanned.classes,
-        resolution=data.resolution,
-        channels=prepared.channels,
-        fit=data.fit,
-        cache=cache,
-        progress=progress,
-    )
-
-
-def _build(prepared: _Prepared, images: LabelledImages, fabric: Fabric) -> Parts:
-    config = prepared.config
-    # Initial weights come from the global generator, which is put back: a library must not reseed its user.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        family: Family = MODELS.get(config.model.family)(prepared.shape, config.model)
-    batches = BalancedBatches(
-        torch.from_numpy(images.pixels.copy()).to(fabric.device),
-        torch.from_numpy(images.labels.copy()).to(fabric.device),
-        _draws(prepared, images),
-        config.training.batch_size,
-        config.training.flip,
-    )
-    return build(config, family, batches, fabric)
-
-
-def _draws(prepared: _Prepared, images: LabelledImages) -> torch.Tensor:
-    training = prepared.config.training
-    indices = [images.index(name) for name in prepared.targets]
-    return class_probabilities(list(images.counts().values()), training.balance, indices, training.target_boost)
 
 
 def fit(
@@ -202,14 +72,9 @@ def fit(
         Interrupted: SIGINT or SIGTERM; the state was saved.
     """
     root = run_directories.default_root() if runs is None else runs
-    continued = _named_run(resume, root, recipe, config_file, sets, flags)
-    if continued is not None:
-        stored = continued.config()
-        resolved = Resolved(stored, dict.fromkeys(leaves(stored.model_dump()), "resumed run"))
-        target_class = list(continued.facts()["targets"])
-    else:
-        resolved = resolve(recipe, config_file, sets, flags)
-    prepared = _prepare(data, target_class, resolved, device, strict, cache, progress)
+    continued = named_run(resume, root, recipe, config_file, sets, flags)
+    resolved, target_class = settings(continued, target_class, recipe, config_file, sets, flags)
+    prepared = prepare(data, target_class, resolved, device, strict, cache, progress)
     if resume == "auto":
         continued = _latest_equal(root, prepared)
         if continued is None:
@@ -223,8 +88,8 @@ def fit(
             )
         prepared.precision = continued.facts()["precision"]
 
-    train_images = _train_images(prepared, "train", cache, progress)
-    val_images = _train_images(prepared, "val", cache, progress)
+    train_images = split_images(prepared, "train", cache, progress)
+    val_images = split_images(prepared, "val", cache, progress)
     run = continued
     if run is None and prepared.config.monitor.features == "own":
         run = _create(root, prepared, name)  # where the net is kept; other nets may fail to load, and leave no run
@@ -236,8 +101,8 @@ def fit(
         device=device,
         progress=progress,
     )
-    fabric = _fabric(prepared)
-    parts = _build(prepared, train_images, fabric)
+    fabric = fabric_for(prepared)
+    parts = build_parts(prepared, train_images, fabric)
     z_dim = parts.family.generator.z_dim
     monitor = Monitor(
         train_images,
@@ -271,27 +136,7 @@ def fit(
     return _document(run, prepared, counters)
 
 
-def _named_run(
-    resume: str | Path | None,
-    root: Path,
-    recipe: str | None,
-    config_file: Path | None,
-    sets: Sequence[str],
-    flags: Mapping[str, Any] | None,
-) -> Run | None:
-    if resume is None or str(resume) == "auto":
-        return None
-    given = [key for key, value in (flags or {}).items() if value is not None]
-    if recipe or config_file or sets or given:
-        what = ", ".join([*(["recipe"] if recipe else []), *(["--config"] if config_file else []), *sets, *given])
-        raise SynthaugError(
-            f"--resume {resume} goes on with the run's own configuration, but {what} was given too",
-            "leave the other settings out, or start a new run without --resume",
-        )
-    return run_directories.find(resume, root)
-
-
-def _latest_equal(root: Path, prepared: _Prepared) -> Run | None:
+def _latest_equal(root: Path, prepared: Prepared) -> Run | None:
     for run in reversed(run_directories.all_runs(root)):
         try:
             unfinished = run.status().get("state") != "finished"
@@ -303,7 +148,7 @@ def _latest_equal(root: Path, prepared: _Prepared) -> Run | None:
     return None
 
 
-def _check_same_data(run: Run, prepared: _Prepared) -> None:
+def _check_same_data(run: Run, prepared: Prepared) -> None:
     if run.facts()["fingerprint"] != prepared.scanned.fingerprint:
         raise SynthaugError(
             f"the images in {str(prepared.scanned.root)!r} are not those that {run.name!r} was trained on",
@@ -311,7 +156,7 @@ def _check_same_data(run: Run, prepared: _Prepared) -> None:
         )
 
 
-def _create(root: Path, prepared: _Prepared, name: str | None) -> Run:
+def _create(root: Path, prepared: Prepared, name: str | None) -> Run:
     config = prepared.config
     targets = "-".join(prepared.targets[:3]) or "all"
     run = run_directories.create(
@@ -333,7 +178,7 @@ def _create(root: Path, prepared: _Prepared, name: str | None) -> Run:
     return run
 
 
-def _environment(prepared: _Prepared) -> dict[str, Any]:
+def _environment(prepared: Prepared) -> dict[str, Any]:
     packages = {}
     for package in ("torch", "torchvision", "lightning-fabric", "numpy", "pillow", "scikit-learn", "timm"):
         try:
@@ -366,7 +211,7 @@ def _restore(run: Run, parts: Parts) -> Counters:
     return counters
 
 
-def _described(prepared: _Prepared) -> str:
+def _described(prepared: Prepared) -> str:
     config = prepared.config
     return (
         f"{config.model.family}, {prepared.shape.resolution} px, {prepared.channels} channel(s), "
@@ -375,7 +220,7 @@ def _described(prepared: _Prepared) -> str:
     )
 
 
-def _say_what_is_held_out(prepared: _Prepared, progress: Progress) -> None:
+def _say_what_is_held_out(prepared: Prepared, progress: Progress) -> None:
     val = prepared.split.counts().get("val", {})
     without = [t for t in prepared.targets if not val.get(t)]
     if without:
@@ -394,7 +239,7 @@ def _tensorboard(run: Run, config: Config) -> AbstractContextManager[Any]:
     return Board(run.path / "tensorboard")
 
 
-def _document(run: Run, prepared: _Prepared, counters: Counters) -> FitDocument:
+def _document(run: Run, prepared: Prepared, counters: Counters) -> FitDocument:
     best: dict[str, Any] = {}
     for row in run.metrics():
         if row["kind"] == "monitor" and checkpoint.name_for(round(row["kimg"] * 1000)) == counters.best_checkpoint:
@@ -411,85 +256,3 @@ def _document(run: Run, prepared: _Prepared, counters: Counters) -> FitDocument:
         split=prepared.split.counts(),
         monitor={name: MonitorScores(**{k: v for k, v in s.items() if k in known}) for name, s in scores.items()},
     )
-
-
-def plan_fit(
-    data: str | Path,
-    *,
-    target_class: str | Sequence[str] = "auto",
-    recipe: str | None = None,
-    config_file: Path | None = None,
-    sets: Sequence[str] = (),
-    flags: Mapping[str, Any] | None = None,
-    name: str | None = None,
-    runs: Path | None = None,
-    resume: str | Path | None = None,
-    device: str = "auto",
-    strict: bool = False,
-    cache: Path | None = None,
-    progress: Progress = Silent(),
-) -> FitPlan:
-    """What `fit` with the same arguments would do; takes a few steps on noise to measure the speed, writes nothing.
-
-    Raises:
-        SynthaugError: bad input.
-    """
-    root = run_directories.default_root() if runs is None else runs
-    continued = _named_run(resume, root, recipe, config_file, sets, flags)
-    if continued is not None:
-        stored = continued.config()
-        resolved = Resolved(stored, dict.fromkeys(leaves(stored.model_dump()), "resumed run"))
-        target_class = list(continued.facts()["targets"])
-    else:
-        resolved = resolve(recipe, config_file, sets, flags)
-    prepared = _prepare(data, target_class, resolved, device, strict, cache, progress)
-    config, shape = prepared.config, prepared.shape
-    rows = prepared.split.of("train")
-    labels = [prepared.scanned.classes.index(row.label) for row in rows]
-    generator = torch.Generator().manual_seed(0)
-    noise = torch.randint(256, (len(rows), shape.channels, shape.resolution, shape.resolution), generator=generator)
-    placeholders = LabelledImages(
-        noise.to(torch.uint8).numpy(),
-        torch.tensor(labels).numpy(),
-        prepared.scanned.classes,
-        [row.path for row in rows],
-    )
-    parts = _build(prepared, placeholders, _fabric(prepared))
-    per_image = _seconds_per_image(parts)
-    seconds, kimg = parse_budget(config.training.budget)
-    parameters = {
-        "generator": sum(p.numel() for p in parts.family.generator.parameters()),
-        "discriminator": sum(p.numel() for p in parts.family.discriminator.parameters()),
-    }
-    # a checkpoint holds both networks, two moments of each parameter, and the averaged generator
-    per_checkpoint = 4 * (3 * sum(parameters.values()) + parameters["generator"])
-    images = len(prepared.split.rows) * shape.channels * shape.resolution**2
-    return FitPlan(
-        data=str(prepared.scanned.root.resolve()),
-        images=len(prepared.scanned.images),
-        split=prepared.split.counts(),
-        targets=prepared.targets,
-        draws={
-            c: round(float(p), 4) for c, p in zip(prepared.scanned.classes, _draws(prepared, placeholders), strict=True)
-        },
-        channels=prepared.channels,
-        device=str(prepared.device),
-        precision=prepared.precision,
-        parameters=parameters,
-        config=leaves(config.model_dump(mode="json")),
-        origins=dict(resolved.origins),
-        estimated_seconds=round(seconds if seconds is not None else (kimg or 0.0) * 1000 * per_image, 1),
-        estimated_kimg=round(kimg if kimg is not None else (seconds or 0.0) / per_image / 1000, 1),
-        estimated_megabytes=round((per_checkpoint * (3 + config.training.keep_checkpoints) + images) / 1e6, 1),
-        warnings=list(prepared.split.warnings),
-    )
-
-
-def _seconds_per_image(parts: Parts, steps: int = 5) -> float:
-    for step in range(2):
-        adversarial_step(parts, step, parts.config.seed)
-    started = time.monotonic()
-    for step in range(steps):
-        float(adversarial_step(parts, step, parts.config.seed)["loss_g"])
-    training = parts.config.training
-    return (time.monotonic() - started) / (steps * training.batch_size * training.discriminator_steps)

@@ -24,7 +24,7 @@ from synthaug.classifiers.base import Classifier
 from synthaug.classifiers.cnn import Cnn, SmallCnn
 from synthaug.data.cache import LabelledImages
 from synthaug.data.store import cache_root, touch
-from synthaug.features.base import resolve_device
+from synthaug.device import resolve_device
 from synthaug.files import replacing
 from synthaug.progress import Progress, Silent
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from synthaug.errors import RunFailed, SynthaugError, suggest
+from synthaug.models.family import to_uint8
 from synthaug.runs import Run, find
 from synthaug.training.checkpoint import TrainedGenerator, load_generator
 
@@ -40,13 +41,6 @@ def noise(seed: int, class_index: int, indices: Sequence[int], z_dim: int) -> Te
     for row, index in zip(rows, indices, strict=True):
         row.normal_(generator=torch.Generator().manual_seed(image_seed(seed, class_index, index)))
     return rows
-
-
-def to_uint8(images: Tensor) -> NDArray[np.uint8]:
-    """Turn float [B, C, H, W] in [-1, 1] into uint8, rounding to the nearest grey level."""
-    levels = images.float().add(1).mul(127.5).round_().clamp_(0, 255)
-    array: NDArray[np.uint8] = levels.to(torch.uint8).cpu().numpy()
-    return array
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from synthaug.config import ModelConfig
+from synthaug.device import resolve_device
 from synthaug.errors import SynthaugError, suggest
-from synthaug.features.base import resolve_device
 from synthaug.files import sha256, write_json
 from synthaug.models import MODELS
 from synthaug.models.family import Family, Generator, ImageShape

@@ -18,7 +18,7 @@ from synthaug.features import FeatureNet
 from synthaug.files import replacing
 from synthaug.metrics.distances import nearest
 from synthaug.metrics.fidelity import kid_unbiased, prdc
-from synthaug.models.family import Generator
+from synthaug.models.family import Generator, to_uint8
 
 MIN_IMAGES = 8  # fewer held-out images of a class than this say nothing about it
 MAX_GRID_ROWS = 40
@@ -100,7 +100,7 @@ class Monitor:
         parts = []
         for chunk in torch.split(noise, _BATCH):
             y = torch.full((len(chunk),), label, device=self._device)
-            parts.append(to_uint8(generator(chunk.to(self._device), y)).cpu().numpy())
+            parts.append(to_uint8(generator(chunk.to(self._device), y)))
         return np.concatenate(parts)
 
     def score(self, generator: Generator) -> dict[str, Any]:
@@ -161,11 +161,6 @@ class Monitor:
         rows = [torch.from_numpy(self._sample(generator, k, self._grid_noise[k])) for k in order[:MAX_GRID_ROWS]]
         grid = make_grid(torch.cat(rows), nrow=self._config.grid_columns, padding=2, pad_value=128)
         save_png(grid, file)
-
-
-def to_uint8(images: torch.Tensor) -> torch.Tensor:
-    """float [B, C, H, W] in [−1, 1] → uint8; the one rounding that every image of the generator goes through."""
-    return images.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
 
 
 def save_png(image: torch.Tensor, file: Path) -> None:

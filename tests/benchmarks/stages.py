@@ -20,7 +20,8 @@ import synthaug
 from synthaug.classifiers import CLASSIFIERS
 from synthaug.data.cache import load_folder
 from synthaug.features import load_features
-from synthaug.pipelines.fit import fit, plan_fit
+from synthaug.pipelines.fit import fit
+from synthaug.pipelines.plan_fit import plan_fit
 
 CLASSES = 5
 IMAGES = 200  # per class

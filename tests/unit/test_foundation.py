@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from synthaug import files, runs
-from synthaug.config import Config, leaves, recipe_names, resolve
+from synthaug.config import Config, leaves, recipe_names, recipe_text, resolve
 from synthaug.errors import SynthaugError, suggest
 from synthaug.registry import Registry
 
@@ -61,6 +61,7 @@ def test_every_recipe_resolves_and_uses_known_names(name: str) -> None:
     MODELS.check(config.model.family)
     OBJECTIVES.check(config.training.objective)
     DiffAugment(config.training.augment)
+    assert config.model.family in recipe_text(name)
 
 
 def test_leaves_and_back() -> None:

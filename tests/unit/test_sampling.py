@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from synthaug.errors import RunFailed, SynthaugError
+from synthaug.models.family import to_uint8
 from synthaug.runs import Run
-from synthaug.sampling.generate import CHUNK, Sampler, aligned, image_seed, load, noise, to_uint8
+from synthaug.sampling.generate import CHUNK, Sampler, aligned, image_seed, load, noise
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,42 @@
+"""Which device a name means, and what its hardware is fast in."""
+
+from __future__ import annotations
+
+import torch
+
+from synthaug.errors import SynthaugError, suggest
+
+
+def resolve_device(device: str | torch.device) -> torch.device:
+    """Read `auto` (CUDA, then Apple's MPS, then the CPU), `cpu`, `cuda`, `cuda:1` or `mps`.
+
+    Raises:
+        SynthaugError: the device is unknown or not there.
+    """
+    if isinstance(device, torch.device):
+        return device
+    if device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    kind = device.partition(":")[0]
+    if kind not in ("cpu", "cuda", "mps"):
+        raise SynthaugError(f"there is no device {device!r}", suggest(device, ["auto", "cpu", "cuda", "mps"]))
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}[kind]
+    if not there:
+        raise SynthaugError(
+            f"the device {device!r} is not available on this machine", "use --device auto or --device cpu"
+        )
+    try:
+        return torch.device(device)
+    except RuntimeError as error:
+        raise SynthaugError(f"there is no device {device!r}", "write it like cpu, cuda, cuda:1 or mps") from error
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether convolutions in bfloat16 are faster than in float32: hardware units, not emulation."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "cpu":
+        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    return False
