@@ -89,7 +89,7 @@ class TrainingConfig(_Section):
     augment: list[str] = Field(default_factory=lambda: ["color", "affine"])
     flip: bool = False
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
-    compile: bool = False
+    compile: Literal["auto"] | bool = Field("auto", description="`auto`: where it saves more seconds than it takes")
     keep_checkpoints: int = Field(3, ge=0, description="kept between the first, the last and the best")
     tensorboard: bool = False
 
@@ -112,11 +112,10 @@ class MonitorConfig(_Section):
 class GateConfig(_Section):
     """Which synthetic images an export accepts."""
 
-    features: str = "efficientnet_lite0"
     agreement: bool = True
     copies: bool = True
     duplicates: bool = True
-    steps: int = Field(600, ge=1, description="optimiser steps of the agreement classifier")
+    steps: int = Field(600, ge=1, description="optimiser steps of each of its classifiers")
 
 
 class Config(_Section):

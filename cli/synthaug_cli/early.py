@@ -107,7 +107,6 @@ def names(config: Config) -> None:
     MODELS.check(config.model.family)
     OBJECTIVES.check(config.training.objective)
     check_features(config.monitor.features)
-    check_features(config.gate.features)
 
 
 def contradiction(pairs: Iterable[tuple[str, bool, str, bool]]) -> None:

@@ -155,12 +155,21 @@ def train(
 def predict(network: nn.Module, pixels: npt.NDArray[np.uint8], batch_size: int = 256) -> npt.NDArray[np.float32]:
     """Softmax probabilities [N, K]; convolutions in the precision of the training."""
     network.eval()
+    if not len(pixels):
+        return np.zeros((0, 0), np.float32)
+    return outputs(network, network, pixels, batch_size).softmax(1).numpy()
+
+
+def outputs(
+    layers: Callable[[Tensor], Tensor], network: nn.Module, pixels: npt.NDArray[np.uint8], batch_size: int
+) -> Tensor:
+    """What `layers`, a part of `network`, give for at least one image; float32 [N, …] on the CPU."""
     where = next(network.parameters()).device
     rows = []
     with torch.inference_mode():
         for start in range(0, len(pixels), batch_size):
             batch = torch.from_numpy(np.array(pixels[start : start + batch_size])).to(where)
             with torch.autocast(where.type, torch.bfloat16, enabled=has_bf16(where)):
-                logits = network(scale(batch).contiguous(memory_format=torch.channels_last))
-            rows.append(logits.float().softmax(1).cpu())
-    return torch.cat(rows).numpy() if rows else np.zeros((0, 0), np.float32)
+                given = layers(scale(batch).contiguous(memory_format=torch.channels_last))
+            rows.append(given.float().cpu())
+    return torch.cat(rows)

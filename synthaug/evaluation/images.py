@@ -17,7 +17,6 @@ from synthaug.data.cache import LabelledImages, load_images
 from synthaug.data.folder import Scan, scan
 from synthaug.data.split import Split, SplitRow, near_duplicate_groups
 from synthaug.errors import RunFailed, SynthaugError, suggest
-from synthaug.features import features_for
 from synthaug.progress import Progress
 from synthaug.runs import Run
 from synthaug.sampling.gate import build_gate, gated_samples
@@ -247,12 +246,8 @@ def fresh_samples(
     with_gate = None
     if gate:
         config = real.config.gate
-        features = features_for(
-            config.features, real.train,
-            folder=real.run.path, seed=real.config.seed, device=device, progress=progress,
-        )  # fmt: skip
         with_gate = build_gate(
-            real.train, real.targets, config, features,
+            real.train, real.targets, config,
             seed=real.config.seed, groups=real.train_group_names, device=device, progress=progress,
         )  # fmt: skip
     for name in real.targets:

@@ -46,7 +46,7 @@ class SourceData(Document):
 class GateReport(Document):
     """How candidates were judged; limits per class are what `gate` in the metadata is compared with."""
 
-    features: str | None = Field(None, description="name and hash of the feature net that measured distances")
+    features: str | None = Field(None, description="name and hash of the gate's classifiers")
     limits: dict[str, dict[str, float]]
 
 

@@ -60,8 +60,8 @@ class _Pending:
 
 @contextmanager
 def _half_of_the_cores() -> Iterator[None]:
-    """Leave cores to the encoders. Without a gate they have as much to do as the generator, whose threads wait for each
-    other by spinning: on two cores, one thread is four times as fast as two that are disturbed."""
+    """Leave cores to the encoders, which have as much to do as the small nets, whose threads wait for each other by
+    spinning: on two cores, one thread is four times as fast as two that are disturbed."""
     before = torch.get_num_threads()
     torch.set_num_threads(max(1, before // 2))
     try:
@@ -99,8 +99,7 @@ class SyntheticWriter:
 
     def __enter__(self) -> Self:
         self._stack.enter_context(quiet_decoding())
-        if self.gate is None:
-            self._stack.enter_context(_half_of_the_cores())
+        self._stack.enter_context(_half_of_the_cores())
         return self
 
     def __exit__(

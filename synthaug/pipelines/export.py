@@ -35,7 +35,6 @@ from synthaug.exporters.manifest import (
 from synthaug.exporters.names import check_class_name, file_names, synthetic_prefix
 from synthaug.exporters.synthetic import Output, SyntheticWriter
 from synthaug.exporters.workspace import Workspace
-from synthaug.features import features_for
 from synthaug.files import replacing, write_json, write_text
 from synthaug.progress import Progress, Silent
 from synthaug.runs import Run, find
@@ -298,16 +297,8 @@ def _gate(job: _Job, workspace: Workspace, outputs: Mapping[str, Output]) -> Gat
         job.root, rows, trained.classes, resolution=trained.resolution, channels=trained.channels, fit=data.fit,
         cache=job.cache, progress=job.progress,
     )  # fmt: skip
-    features = features_for(
-        job.config.gate.features,
-        train,
-        folder=job.run.path,
-        seed=job.config.seed,
-        device=job.device,
-        progress=job.progress,
-    )
     gate = build_gate(
-        train, trained.targets, job.config.gate, features,
+        train, trained.targets, job.config.gate,
         seed=job.config.seed, groups=[row.group for row in rows], device=job.device, cache=job.cache,
         progress=job.progress,
     )  # fmt: skip

@@ -93,8 +93,7 @@ def _check_names(config: Config) -> None:
     for name in config.training.regularizers:
         REGULARIZERS.check(name)
     DiffAugment(config.training.augment)
-    for features in (config.monitor.features, config.gate.features):
-        check_features(features)
+    check_features(config.monitor.features)
     if config.training.tensorboard and importlib.util.find_spec("tensorboard") is None:
         raise SynthaugError(
             "training.tensorboard = true needs the package tensorboard", "pip install 'synthaug[tensorboard]'"

@@ -1,7 +1,9 @@
 """The first gate: would a classifier that learnt from real images give a synthetic one its own class?
 
 Three classifiers are trained, each on two thirds of the real training images. What they give the third that they did
-not see says how sure they are of real images, and that, not a round number, is where a class's threshold lies.
+not see says how sure they are of real images, and that, not a round number, is where a class's threshold lies. Their
+last layers before the classes are the features by which the other gates measure distances: small nets at the
+generator's resolution, one pass through which serves all gates.
 """
 
 from __future__ import annotations
@@ -20,13 +22,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import synthaug
-from synthaug.classifiers.base import Classifier
 from synthaug.classifiers.cnn import Cnn, SmallCnn
+from synthaug.classifiers.steps import outputs
 from synthaug.data.cache import LabelledImages
 from synthaug.data.store import cache_root, touch
 from synthaug.device import resolve_device
+from synthaug.features.base import Features, hash_weights
 from synthaug.files import replacing
 from synthaug.progress import Progress, Silent
+from synthaug.sampling.generate import CHUNK
 
 FOLDER = "gate-classifiers"
 KEPT = 50
@@ -39,21 +43,54 @@ SURE = 0.5
 """No threshold is above this: an image that gets more than half of the probability is agreed on."""
 
 
+class Members:
+    """The classifiers of the folds side by side; as a `FeatureNet`, their features one after another."""
+
+    name = "agreement"
+
+    def __init__(self, networks: Sequence[SmallCnn]) -> None:
+        self.networks = list(networks)
+        self.dim = sum(network.dim for network in self.networks)
+        self.sha256 = hash_weights(
+            {f"{i}.{name}": t for i, net in enumerate(self.networks) for name, t in net.state_dict().items()}
+        )
+
+    @property
+    def identity(self) -> str:
+        return f"{self.name}@{self.sha256[:12]}"
+
+    def __call__(self, pixels: NDArray[np.uint8], *, batch_size: int | None = None) -> Features:
+        """Features [n, dim] of uint8 [n, C, H, W], in batches of one chunk, so that they do not depend on n."""
+        if not len(pixels):
+            return np.empty((0, self.dim), np.float32)
+        parts = [outputs(network.features, network, pixels, batch_size or CHUNK) for network in self.networks]
+        return torch.cat(parts, dim=1).numpy()
+
+    def probabilities(self, features: Features) -> NDArray[np.float32]:
+        """What each classifier gives each class, [folds, n, K], for features [n, dim]."""
+        votes, start = [], 0
+        with torch.inference_mode():
+            for network in self.networks:
+                own = torch.from_numpy(features[:, start : start + network.dim])
+                votes.append(network.head(own.to(next(network.parameters()).device)).softmax(1).cpu())
+                start += network.dim
+        return torch.stack(votes).numpy()
+
+
 @dataclass(frozen=True)
 class Agreement:
     """Classifiers of the folds, and the least probability [K] that each class asks for (0: anything passes)."""
 
-    members: Sequence[Classifier]
+    members: Members
     thresholds: NDArray[np.float64]
 
-    def probability(self, pixels: NDArray[np.uint8], class_index: int) -> NDArray[np.float64]:
-        """Mean probability [n] of one class for uint8 [n, C, H, W].
+    def probability(self, features: Features, class_index: int) -> NDArray[np.float64]:
+        """Mean probability [n] of one class for images with these features of `members`.
 
         A mean scatters less than one classifier does, so that it turns away fewer real images than the threshold's
         quantile allows.
         """
-        votes = [member.predict_proba(pixels)[:, class_index].astype(np.float64) for member in self.members]
-        mean: NDArray[np.float64] = np.mean(votes, axis=0)
+        mean: NDArray[np.float64] = self.members.probabilities(features)[:, :, class_index].mean(0, dtype=np.float64)
         return mean
 
 
@@ -77,8 +114,6 @@ def fit_agreement(
         groups: [N] images with an equal group never stand on both sides of a fold.
         cache: where trained classifiers are kept (default: `store.cache_root`).
 
-    Raises:
-        SynthaugError: fewer than two classes have images.
     """
     folds = assign_folds(train.labels, groups, np.random.default_rng([seed, 1]))
     file = cache_root(cache) / FOLDER / f"{_key(train, folds, steps, seed, device)}.safetensors"
@@ -93,11 +128,10 @@ def fit_agreement(
         _store(file, tensors)
         members = _restored(tensors, train, device)  # not as trained: memory formats could change the last bit
     probability = np.full(len(train.labels), np.nan)
-    for fold, member in enumerate(members):
-        held_out = np.flatnonzero(folds == fold)
-        if len(held_out):
-            given = member.predict_proba(train.pixels[held_out])
-            probability[held_out] = given[np.arange(len(held_out)), train.labels[held_out]]
+    held_out = np.flatnonzero(folds >= 0)
+    if len(held_out):
+        given = members.probabilities(members(train.pixels[held_out]))
+        probability[held_out] = given[folds[held_out], np.arange(len(held_out)), train.labels[held_out]]
     thresholds = np.zeros(len(train.classes))
     for index, label in enumerate(train.classes):
         own = probability[train.labels == index]
@@ -133,7 +167,7 @@ def _key(train: LabelledImages, folds: NDArray[np.int64], steps: int, seed: int,
     return digest.hexdigest()
 
 
-def _stored(file: Path, train: LabelledImages, device: str) -> list[Cnn] | None:
+def _stored(file: Path, train: LabelledImages, device: str) -> Members | None:
     """The classifiers of an earlier call; None where there are none, or the file is damaged."""
     try:
         members = _restored(load_file(file), train, device)
@@ -143,15 +177,15 @@ def _stored(file: Path, train: LabelledImages, device: str) -> list[Cnn] | None:
     return members
 
 
-def _restored(tensors: Mapping[str, Tensor], train: LabelledImages, device: str) -> list[Cnn]:
-    members = []
+def _restored(tensors: Mapping[str, Tensor], train: LabelledImages, device: str) -> Members:
+    networks = []
     for fold in range(FOLDS):
-        member, prefix = Cnn(device=device), f"{fold}."
-        network = SmallCnn(train.pixels.shape[1], train.pixels.shape[2], len(train.classes), member.width)
+        prefix = f"{fold}."
+        network = SmallCnn(train.pixels.shape[1], train.pixels.shape[2], len(train.classes), Cnn().width)
         network.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
-        member.network = network.to(resolve_device(device), memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-        members.append(member)
-    return members
+        network.to(resolve_device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
+        networks.append(network.eval().requires_grad_(False))
+    return Members(networks)
 
 
 def _store(file: Path, tensors: dict[str, Tensor]) -> None:

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from synthaug.config import GateConfig
 from synthaug.data.cache import LabelledImages
 from synthaug.errors import RunFailed, SynthaugError
-from synthaug.features.base import FeatureNet
+from synthaug.features.base import Features
 from synthaug.metrics.distances import squared_distances
 from synthaug.progress import Progress, Silent
-from synthaug.sampling.agreement import Agreement, fit_agreement
+from synthaug.sampling.agreement import Agreement, Members, fit_agreement
 from synthaug.sampling.copies import MEMORY_DIM, Accepted, Neighbourhood, low_pass, nearest_real
 from synthaug.sampling.generate import CHUNK, Sampler
 
@@ -83,6 +83,7 @@ class Gate:
     """The gates of one run. It remembers what each class has accepted so far; `forget` begins anew."""
 
     classes: list[str]
+    net: Members | None
     agreement: Agreement | None
     neighbourhood: Neighbourhood | None
     copies: bool
@@ -100,23 +101,29 @@ class Gate:
         n = len(pixels)
         needed = n if needed is None else needed
         result = Judgement([None] * n, np.full(n, np.nan), np.full(n, np.nan), np.full(n, -1, np.int64))
+        features = self.net(pixels) if self.net is not None else np.empty((n, 0), np.float32)
         if self.agreement is not None:
-            result.agreement[:] = self.agreement.probability(pixels, class_index)
+            result.agreement[:] = self.agreement.probability(features, class_index)
             for row in np.flatnonzero(result.agreement < self.agreement.thresholds[class_index]):
                 result.reasons[row] = AGREEMENT
-        left = np.flatnonzero(result.accepted)  # the feature net is the slow part: it sees only what is still in
+        left = np.flatnonzero(result.accepted)
         fresh: Accepted | None = None
         if self.neighbourhood is not None and len(left):
-            fresh = self._judge_copies(pixels, left, class_index, result)
+            fresh = self._judge_copies(pixels, features[left], left, class_index, result)
         self._accept(left, class_index, result, fresh, needed)
         return result
 
     def _judge_copies(
-        self, pixels: NDArray[np.uint8], left: NDArray[np.intp], class_index: int, result: Judgement
+        self,
+        pixels: NDArray[np.uint8],
+        features: Features,
+        left: NDArray[np.intp],
+        class_index: int,
+        result: Judgement,
     ) -> Accepted:
         assert self.neighbourhood is not None
         reference = self.neighbourhood.reference(class_index)
-        features, coarse = self.neighbourhood.net(pixels[left]), low_pass(pixels[left])
+        coarse = low_pass(pixels[left])
         distance, index, pixel_distance = nearest_real(reference, features, coarse)
         result.nearest_real_distance[left] = distance
         result.nearest_real_index[left] = index
@@ -174,8 +181,8 @@ class Gate:
 
     @property
     def features(self) -> str | None:
-        """Name and hash of the feature net that measures distances."""
-        return self.neighbourhood.net.identity if self.neighbourhood is not None else None
+        """Name and hash of the classifiers that give probabilities and the features of distances."""
+        return self.net.identity if self.net is not None else None
 
     @property
     def memory_dim(self) -> int:
@@ -212,7 +219,6 @@ def build_gate(
     train: LabelledImages,
     targets: Sequence[str],
     config: GateConfig,
-    features: FeatureNet,
     *,
     seed: int,
     groups: Sequence[str | None] | None = None,
@@ -233,13 +239,16 @@ def build_gate(
     """
     if len(np.unique(train.labels)) < 2:
         raise SynthaugError("the gates need training images of at least two classes", "export without them: --no-gate")
-    agreement = None
-    if config.agreement:
-        agreement = fit_agreement(
-            train, targets, steps=config.steps, seed=seed, groups=groups, device=device, cache=cache, progress=progress
-        )
-    neighbourhood = Neighbourhood(train, features) if config.copies or config.duplicates else None
-    return Gate(list(train.classes), agreement, neighbourhood, config.copies, config.duplicates)
+    classes = list(train.classes)
+    near = config.copies or config.duplicates
+    if not (config.agreement or near):
+        return Gate(classes, None, None, None, copies=False, duplicates=False)
+    agreement = fit_agreement(
+        train, targets, steps=config.steps, seed=seed, groups=groups, device=device, cache=cache, progress=progress
+    )
+    net = agreement.members
+    neighbourhood = Neighbourhood(train, net) if near else None
+    return Gate(classes, net, agreement if config.agreement else None, neighbourhood, config.copies, config.duplicates)
 
 
 class Batch(NamedTuple):

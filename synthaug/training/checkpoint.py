@@ -36,7 +36,10 @@ _NAME = re.compile(r"kimg\d{6}")
 
 @dataclass
 class Counters:
-    """Where a training stands. `total` and `interval` are images; None until a time budget is measured."""
+    """Where a training stands. `total` and `interval` are images; None until a time budget is measured.
+
+    `compiled` is None until it is decided; compiled kernels round differently, so that a resumed run keeps to it.
+    """
 
     step: int = 0
     images: int = 0
@@ -45,6 +48,7 @@ class Counters:
     seconds: float = 0.0
     best_score: float | None = None
     best_checkpoint: str | None = None
+    compiled: bool | None = None
 
 
 def name_for(images: int) -> str:

@@ -32,6 +32,7 @@ from synthaug.progress import Progress, Task
 from synthaug.runs import Run
 from synthaug.training import checkpoint
 from synthaug.training.checkpoint import Counters
+from synthaug.training.compilation import pays
 from synthaug.training.ema import Average
 from synthaug.training.monitor import Monitor
 
@@ -72,9 +73,6 @@ def build(config: Config, family: Family, batches: BalancedBatches, fabric: Fabr
     training = config.training
     objective: Objective = OBJECTIVES.get(training.objective)()
     weights = {**objective.regularizers, **training.regularizers}
-    if training.compile:
-        family.generator.compile()
-        family.discriminator.compile()
     family.generator.to(memory_format=torch.channels_last)
     family.discriminator.to(memory_format=torch.channels_last)
     average = Average(family.generator, training.ema_kimg)
@@ -190,6 +188,9 @@ def train(
     seconds, kimg = parse_budget(config.training.budget)
     if counters.total is None and kimg is not None:
         _plan(counters, config, kimg * 1000)
+    if counters.compiled is None and config.training.compile != "auto":
+        counters.compiled = config.training.compile
+    compile_networks(parts, counters)
     step = parts.family.step or adversarial_step
     started = time.monotonic() - counters.seconds
     clock, logged = time.monotonic(), counters.images
@@ -249,14 +250,24 @@ def train(
                     128 + stop.requested,
                 )
 
+    def pace(task: Task, until: int) -> float:
+        """Train until then, and return the seconds that an image took."""
+        advance(task, min(counters.images + batch * 4, until))  # the first steps pay for allocation and compilation
+        begun, images = time.monotonic(), counters.images
+        advance(task, until)
+        return (time.monotonic() - begun) / max(counters.images - images, 1)
+
     with _Stop() as stop:
         if counters.images < WARM_UP_IMAGES:
             first = WARM_UP_IMAGES if counters.total is None else min(WARM_UP_IMAGES, counters.total)
             with progress.task("first images", first / 1000, "kimg") as task:
-                advance(task, min(batch * 4, first))  # the first steps pay for allocation and compilation
-                warm, warm_images = time.monotonic(), counters.images
-                advance(task, first)
-                per_image = (time.monotonic() - warm) / max(counters.images - warm_images, 1)
+                per_image = pace(task, first)
+                if counters.compiled is None:
+                    left = seconds or ((counters.total or 0) - counters.images) * per_image
+                    counters.compiled = pays(parts.fabric.device.type, left)
+                    if counters.compiled:
+                        compile_networks(parts, counters)
+                        per_image = pace(task, counters.images + WARM_UP_IMAGES)
             warm = time.monotonic()
             score()
             per_score = time.monotonic() - warm
@@ -278,6 +289,12 @@ def train(
                 save()
     counters.seconds = time.monotonic() - started
     return counters
+
+
+def compile_networks(parts: Parts, counters: Counters) -> None:
+    if counters.compiled:
+        parts.family.generator.compile()
+        parts.family.discriminator.compile()
 
 
 def _plan(counters: Counters, config: Config, images: float, scores: int | None = None) -> None:

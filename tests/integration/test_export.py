@@ -155,7 +155,7 @@ def test_the_manifest_and_the_card(gated: Path, run: Run) -> None:
     assert manifest.gates is not None
     assert set(manifest.gates.limits) == set(CLASSES)
     assert manifest.gates.features is not None
-    assert manifest.gates.features.startswith("efficientnet_lite0@")
+    assert manifest.gates.features.startswith("agreement@")
     card = (gated / "README.md").read_text(encoding="utf-8")
     assert card.startswith("---\npretty_name:")
     assert f"| {RING} | 70 |" in card

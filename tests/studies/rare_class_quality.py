@@ -10,7 +10,8 @@
 
 A subject is a run of ours, sampled without gates from its last checkpoint, or a folder with one folder of images a
 class, such as another tool made. All go the same way: one resize, one feature net, the first 500 images a class.
-The oracle is a small CNN trained on real images that the subjects' training folder does not hold.
+The oracle is a small CNN trained on real images that are neither in the training folder nor in the test folder.
+For the sprites: make_folders.py crossfire ORACLE --natural, then --oracle ORACLE --channels 3 --augment classical.
 """
 
 from __future__ import annotations
@@ -33,13 +34,13 @@ def pixels(folder: Path, classes: list[str] | None, channels: int) -> LabelledIm
     return load_folder(folder, classes, resolution=32, channels=channels, fit="pad")
 
 
-def train_oracle(train: LabelledImages, folder: Path, channels: int, steps: int):  # type: ignore[no-untyped-def]
-    real = pixels(folder, None, channels)
+def train_oracle(train: LabelledImages, test: LabelledImages, a: argparse.Namespace):  # type: ignore[no-untyped-def]
+    real = pixels(a.oracle, None, a.channels)
     real = real.subset(np.isin([real.classes[k] for k in real.labels], train.classes))
-    seen = {image.tobytes() for image in train.pixels}
+    seen = {image.tobytes() for images in (train, test) for image in images.pixels}
     real = real.subset(np.array([image.tobytes() not in seen for image in real.pixels]))
     labels = np.array([train.classes.index(real.classes[k]) for k in real.labels])
-    print(f"oracle: {len(real)} real images that the training folder does not hold", flush=True)
+    print(f"oracle: {len(real)} real images that neither train/ nor test/ holds", flush=True)
     weights = (1 / np.bincount(labels, minlength=len(train.classes)).clip(1))[labels]
     oracle = CLASSIFIERS.get("cnn")()
     return oracle.fit(
@@ -48,10 +49,14 @@ def train_oracle(train: LabelledImages, folder: Path, channels: int, steps: int)
         weights,
         num_classes=len(train.classes),
         loss_weights=None,
-        steps=steps,
+        steps=a.steps,
         seed=0,
-        augment="none",
+        augment=a.augment,
     )
+
+
+def checkpoints(subject: Path) -> list[str]:
+    return sorted(str(p) for p in (subject / "checkpoints").iterdir()) if (subject / "checkpoints").is_dir() else [""]
 
 
 def main() -> None:
@@ -63,13 +68,14 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--channels", type=int, default=1)
     parser.add_argument("--steps", type=int, default=1200)
-    parser.add_argument("--checkpoint", default="last")
+    parser.add_argument("--augment", default="none", choices=("none", "classical"), help="for the oracle's images")
+    parser.add_argument("--checkpoint", default="last", help="of a run; `each` scores all that it keeps")
     a = parser.parse_args()
     rare = a.rare.split(",")
     train = pixels(a.data / "train", None, a.channels)
     test = pixels(a.data / "test", None, a.channels)
     judge = load_features("efficientnet_lite0")
-    oracle = train_oracle(train, a.oracle, a.channels, a.steps)
+    oracle = train_oracle(train, test, a)
     predicted = oracle.predict_proba(test.pixels).argmax(1)
     print(
         "oracle on test:",
@@ -78,9 +84,10 @@ def main() -> None:
     real = {c: judge(test.of_class(c)) for c in rare}
     for c in rare:
         print(f"real train against real test, {c}: KID {kid_unbiased(real[c], judge(train.of_class(c))):.3f}")
-    for subject in a.subjects:
+    each = [(s, c) for s in a.subjects for c in (checkpoints(s) if a.checkpoint == "each" else [a.checkpoint])]
+    for subject, checkpoint in each:
         if (subject / "config.yaml").exists():
-            sampler = load(subject, checkpoint=a.checkpoint)
+            sampler = load(subject, checkpoint=checkpoint)
             images: dict[str, NDArray[np.uint8]] = {c: sampler.sample(c, a.count) for c in rare}
         else:
             folder = pixels(subject, None, a.channels)
@@ -93,7 +100,7 @@ def main() -> None:
             for c, x in images.items()
         }
         mean = {key: round(float(np.mean([r[key] for r in row.values()])), 3) for key in ("kid", "own_label")}
-        print(subject, json.dumps({"mean": mean, **row}), flush=True)
+        print(subject, checkpoint, json.dumps({"mean": mean, **row}), flush=True)
 
 
 if __name__ == "__main__":

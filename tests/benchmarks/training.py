@@ -1,0 +1,236 @@
+"""Training: the same layers in our loop, in the PyTorch DCGAN example's, and in torchgan's trainer."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from compare import Row, compare, readable, seconds
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from torch.utils.flop_counter import FlopCounterMode
+from torchvision import transforms
+from torchvision.datasets import ImageFolder
+
+from synthaug.config import Config, ModelConfig, TrainingConfig
+from synthaug.data.batches import BalancedBatches, class_probabilities
+from synthaug.data.cache import load_folder
+from synthaug.models.family import Discriminator, Family, Generator
+from synthaug.training.loop import Parts, adversarial_step, build
+
+BATCH = 64
+STEPS = 24
+
+
+class ExampleGenerator(nn.Sequential):
+    """The layers of pytorch/examples/dcgan for 32 px: one octave less than its 64 px, everything else as there."""
+
+    def __init__(self, nz: int = 100, ngf: int = 64, nc: int = 3) -> None:
+        super().__init__(
+            nn.ConvTranspose2d(nz, ngf * 4, 4, 1, 0, bias=False),
+            nn.BatchNorm2d(ngf * 4),
+            nn.ReLU(True),
+            nn.ConvTranspose2d(ngf * 4, ngf * 2, 4, 2, 1, bias=False),
+            nn.BatchNorm2d(ngf * 2),
+            nn.ReLU(True),
+            nn.ConvTranspose2d(ngf * 2, ngf, 4, 2, 1, bias=False),
+            nn.BatchNorm2d(ngf),
+            nn.ReLU(True),
+            nn.ConvTranspose2d(ngf, nc, 4, 2, 1, bias=False),
+            nn.Tanh(),
+        )
+        self.nz = nz
+
+
+class ExampleDiscriminator(nn.Sequential):
+    def __init__(self, nc: int = 3, ndf: int = 64) -> None:
+        super().__init__(
+            nn.Conv2d(nc, ndf, 4, 2, 1, bias=False),
+            nn.LeakyReLU(0.2, inplace=True),
+            nn.Conv2d(ndf, ndf * 2, 4, 2, 1, bias=False),
+            nn.BatchNorm2d(ndf * 2),
+            nn.LeakyReLU(0.2, inplace=True),
+            nn.Conv2d(ndf * 2, ndf * 4, 4, 2, 1, bias=False),
+            nn.BatchNorm2d(ndf * 4),
+            nn.LeakyReLU(0.2, inplace=True),
+            nn.Conv2d(ndf * 4, 1, 4, 1, 0, bias=False),
+        )
+
+
+class _OurGenerator(Generator):
+    """Foreign layers behind our contract; the class is not used, as it is not in the peers."""
+
+    def __init__(self, layers: nn.Module, z_dim: int) -> None:
+        super().__init__()
+        self.layers, self.z_dim = layers, z_dim
+
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        images: Tensor = self.layers(z.view(*z.shape, 1, 1))
+        return images.float()
+
+
+class _OurDiscriminator(Discriminator):
+    def __init__(self, layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = layers
+
+    def forward(self, x: Tensor, y: Tensor) -> list[Tensor]:
+        return [self.layers(x).float().view(-1, 1)]
+
+
+def loader(folder: Path, workers: int = 2) -> DataLoader[tuple[Tensor, Tensor]]:
+    """As the example reads."""
+    steps = [transforms.Resize(32), transforms.CenterCrop(32), transforms.ToTensor()]
+    dataset = ImageFolder(str(folder), transforms.Compose([*steps, transforms.Normalize((0.5,) * 3, (0.5,) * 3)]))
+    return DataLoader(dataset, batch_size=BATCH, shuffle=True, num_workers=workers, drop_last=True)
+
+
+def endless(folder: Path) -> Iterator[Tensor]:
+    while True:
+        for images, _ in loader(folder):
+            yield images
+
+
+def our_parts(folder: Path, generator: nn.Module, z_dim: int, discriminator: nn.Module, cache: Path) -> Parts:
+    images = load_folder(folder, None, resolution=32, channels=3, fit="pad", cache=cache)
+    probabilities = class_probabilities([1] * len(images.classes), balance=1.0)
+    batches = BalancedBatches(
+        torch.from_numpy(images.pixels), torch.from_numpy(images.labels), probabilities, BATCH, flip=False
+    )
+    training = TrainingConfig(
+        batch_size=BATCH, objective="non_saturating", regularizers={"r1": 0.0}, augment=[], beta1=0.5, beta2=0.999
+    )
+    family = Family(_OurGenerator(generator, z_dim), _OurDiscriminator(discriminator))
+    cuda = torch.cuda.is_available()
+    fabric = Fabric(accelerator="cuda" if cuda else "cpu", devices=1, precision="bf16-mixed")
+    family.generator.train()
+    family.discriminator.train()
+    return build(Config(training=training, model=ModelConfig(z_dim=z_dim)), family, batches, fabric)
+
+
+def our_steps(parts: Parts, steps: int = STEPS) -> None:
+    for step in range(steps):
+        adversarial_step(parts, step, seed=0)
+        parts.average.update(parts.family.generator, (step + 1) * BATCH, BATCH)
+
+
+def example_loop(folder: Path, steps: int = STEPS):  # type: ignore[no-untyped-def]
+    """pytorch/examples/dcgan/main.py: fp32, contiguous, real and fake apart, Adam(2e-4, (.5, .999))."""
+    generator, discriminator = ExampleGenerator(), ExampleDiscriminator()
+    criterion = nn.BCEWithLogitsLoss()
+    adam_d = torch.optim.Adam(discriminator.parameters(), lr=2e-4, betas=(0.5, 0.999))
+    adam_g = torch.optim.Adam(generator.parameters(), lr=2e-4, betas=(0.5, 0.999))
+    source = endless(folder)
+    ones, zeros = torch.ones(BATCH), torch.zeros(BATCH)
+
+    def run() -> None:
+        for _ in range(steps):
+            real = next(source)
+            discriminator.zero_grad()
+            criterion(discriminator(real).view(-1), ones).backward()
+            fake = generator(torch.randn(BATCH, generator.nz, 1, 1))
+            criterion(discriminator(fake.detach()).view(-1), zeros).backward()
+            adam_d.step()
+            generator.zero_grad()
+            loss = criterion(discriminator(fake).view(-1), ones)
+            loss.backward()
+            adam_g.step()
+            loss.item()
+
+    return run
+
+
+def torchgan_loop(folder: Path, scratch: Path, steps: int = STEPS):  # type: ignore[no-untyped-def]
+    """torchgan's Trainer, as its README sets it up."""
+    os.environ.update(TENSORBOARD_LOGGING="0", CONSOLE_LOGGING="0", VISDOM_LOGGING="0")
+    from torch.utils.data import Subset
+    from torchgan.losses import MinimaxDiscriminatorLoss, MinimaxGeneratorLoss
+    from torchgan.models import DCGANDiscriminator, DCGANGenerator
+    from torchgan.trainer import Trainer
+
+    adam = {"name": torch.optim.Adam, "args": {"lr": 2e-4, "betas": (0.5, 0.999)}}
+    trainer = Trainer(
+        {
+            "generator": {"name": DCGANGenerator, "args": {"out_size": 32}, "optimizer": adam},
+            "discriminator": {"name": DCGANDiscriminator, "args": {"in_size": 32}, "optimizer": adam},
+        },
+        [MinimaxGeneratorLoss(), MinimaxDiscriminatorLoss()],
+        device=torch.device("cpu"),
+        epochs=1,
+        sample_size=BATCH,
+        checkpoints=str(scratch / "torchgan" / "gan"),
+        recon=str(scratch / "torchgan"),
+    )
+    dataset = Subset(loader(folder).dataset, range(steps * BATCH))
+    batches = DataLoader(dataset, batch_size=BATCH, shuffle=True, num_workers=2)
+
+    def run() -> None:
+        with contextlib.redirect_stdout(io.StringIO()):
+            trainer(batches)
+
+    return run
+
+
+def matmul_peak(n: int = 2048) -> float:
+    """GFLOP/s of a large bfloat16 matrix product on this machine."""
+    a, b = torch.randn(n, n, dtype=torch.bfloat16), torch.randn(n, n, dtype=torch.bfloat16)
+    a @ b
+    return 2 * n**3 / min(seconds(lambda: a @ b) for _ in range(5)) / 1e9
+
+
+def rows(scratch: Path) -> Iterator[Row]:
+    from material import write_images
+
+    folder, cache = write_images(scratch / "training", count=4000), scratch / "cache"
+    example = our_parts(folder, ExampleGenerator(), 100, ExampleDiscriminator(), cache)
+    with FlopCounterMode(display=False) as counter:
+        adversarial_step(example, 0, seed=0)
+    flops = counter.get_total_flops()
+    peak = matmul_peak()
+    row = compare(
+        f"training, DCGAN 32 px, batch {BATCH}, reading included",
+        "the PyTorch DCGAN example's loop, same layers",
+        1.7,
+        lambda: our_steps(example),
+        example_loop(folder),
+        amount=STEPS * BATCH,
+        unit="images",
+    )
+    per_step = min(seconds(lambda: our_steps(example, 8)) / 8 for _ in range(3))
+    reading = min(seconds(lambda: [example.batches.draw(torch.Generator()) for _ in range(50)]) / 50 for _ in range(3))
+    row.notes.append(
+        f"a step is {flops / 1e9:.1f} GFLOP of convolutions: {readable(flops / per_step / 1e9)} GFLOP/s, "
+        f"{flops / per_step / 1e9 / peak:.0%} of the {readable(peak)} GFLOP/s of a 2048³ bf16 matrix product here"
+    )
+    row.notes.append(f"drawing a batch takes {reading / per_step:.1%} of a step (to be under 2%)")
+    yield row
+
+    from torchgan.models import DCGANDiscriminator, DCGANGenerator
+
+    foreign = our_parts(folder, _Flat(DCGANGenerator(out_size=32)), 100, DCGANDiscriminator(in_size=32), cache)
+    yield compare(
+        f"training, torchgan's DCGAN, batch {BATCH}",
+        "torchgan's Trainer, same modules",
+        1.7,
+        lambda: our_steps(foreign),
+        torchgan_loop(folder, scratch),
+        amount=STEPS * BATCH,
+        unit="images",
+    )
+
+
+class _Flat(nn.Module):
+    """torchgan's generators take z as [B, z_dim]."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, z: Tensor) -> Tensor:
+        images: Tensor = self.module(z.flatten(1))
+        return images
