@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class SynthaugError(Exception):
@@ -15,6 +16,17 @@ class SynthaugError(Exception):
         super().__init__(message)
         self.message = " ".join(message.split())
         self.hint = " ".join(hint.split())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # an exception is unpickled from its `args`, which lack the hint; it may come from another process
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[SynthaugError], args: tuple[Any, ...], state: dict[str, Any]) -> SynthaugError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 class RunFailed(SynthaugError):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,12 +28,11 @@ from synthaug.data.decode import (
     resize,
 )
 from synthaug.data.folder import scan
-from synthaug.data.reading import workers
+from synthaug.data.parallel import in_chunks
 from synthaug.errors import SynthaugError, suggest
 from synthaug.files import replacing
 from synthaug.progress import Progress, Silent
 
-_CHUNK = 32
 _LOCK_SECONDS = 3600
 
 
@@ -153,25 +152,15 @@ class _Work:
         return hashlib.sha256(json.dumps(what).encode()).hexdigest()
 
     def into(self, array: NDArray[np.uint8]) -> None:
-        """Fill `array` [N, C, H, W]."""
-        chunks = [range(i, min(i + _CHUNK, len(self.rows))) for i in range(0, len(self.rows), _CHUNK)]
-        with (
-            self.progress.task("decoding images", len(self.rows), "images") as task,
-            quiet_decoding(),
-            ThreadPoolExecutor(workers()) as pool,
-        ):
+        """Fill `array` [N, C, H, W], whose memory processes share."""
 
-            def fill(chunk: range) -> int:
-                for k in chunk:
-                    array[k] = self._one(self.rows[k])
-                return len(chunk)
+        def fill(chunk: range) -> None:
+            for k in chunk:
+                array[k] = self._one(self.rows[k])
 
-            try:
-                for done in pool.map(fill, chunks):
-                    task.advance(done)
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        with self.progress.task("decoding images", len(self.rows), "images") as task, quiet_decoding():
+            for chunk, _ in in_chunks(fill, len(self.rows)):
+                task.advance(len(chunk))
 
     def _one(self, row: LabelledFile) -> NDArray[np.uint8]:
         path = self.root / row.path
@@ -219,7 +208,8 @@ def _stored(shape: tuple[int, ...], work: _Work, root: Path) -> NDArray[np.uint8
 
 
 def _in_memory(shape: tuple[int, ...], work: _Work) -> NDArray[np.uint8]:
-    array = np.empty(shape, np.uint8)
+    shared = mmap.mmap(-1, max(1, int(np.prod(shape))))
+    array = np.frombuffer(shared, np.uint8, int(np.prod(shape))).reshape(shape)
     work.into(array)
     return array
 

@@ -11,6 +11,7 @@ import ctypes.util
 import hashlib
 import io
 import logging
+import os
 import stat
 import warnings
 from collections.abc import Iterator
@@ -119,13 +120,15 @@ def decode(path: Path, *, at_least: int | None = None) -> tuple[Image.Image, str
 
 
 def _bytes(path: Path) -> bytes:
+    name = str(path)
     try:
-        status = path.stat()
+        status = os.stat(name)  # noqa: PTH116 (pathlib's own reading takes longer than decoding a small image)
         if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
             raise UnreadableImage(path, "not a regular file")
         if status.st_size > MAX_FILE_BYTES:
             raise UnreadableImage(path, f"the file is larger than {MAX_FILE_BYTES >> 20} MiB")
-        data = path.read_bytes()
+        with open(name, "rb", buffering=0) as file:  # noqa: PTH123
+            data = file.readall()
     except OSError as error:
         raise UnreadableImage(path, (error.strerror or "cannot be read").lower()) from error
     if not data:
@@ -184,27 +187,26 @@ def _rescale(image: Image.Image, path: Path) -> Image.Image:
     return Image.fromarray(np.rint(values * (255.0 if high <= 1 else 1.0)).astype(np.uint8))
 
 
-def is_grey(image: Image.Image) -> bool:
-    """Whether the pixels carry no colour, whatever the mode."""
-    if image.mode == "L":
-        return True
-    red, green, blue = (image.getchannel(c) for c in "RGB")
-    return bool(red.tobytes() == green.tobytes() == blue.tobytes())
-
-
 def pixel_sha256(image: Image.Image) -> str:
     """Hash of mode, size and pixels; a grey image has one hash, whether it is stored as L or as RGB.
 
     Args:
         image: what `open_image` gave without `at_least` (mode "L", "RGB" or "RGBA").
     """
-    if image.mode not in _MODES_8_BIT:
-        raise ValueError(f"expected an image of mode L, RGB or RGBA, got {image.mode}")
-    if image.mode == "RGB" and is_grey(image):
-        image = image.getchannel("R")
-    digest = hashlib.sha256(f"{image.mode} {image.width}x{image.height}\n".encode())
-    digest.update(image.tobytes())
-    return digest.hexdigest()
+    return hash_and_colour(image)[0]
+
+
+def hash_and_colour(image: Image.Image) -> tuple[str, bool]:
+    """`pixel_sha256`, and whether the pixels carry colour (an image with transparency counts as coloured)."""
+    mode = image.mode
+    if mode not in _MODES_8_BIT:
+        raise ValueError(f"expected an image of mode L, RGB or RGBA, got {mode}")
+    pixels = image.tobytes()
+    if mode == "RGB" and (red := pixels[::3]) == pixels[1::3] == pixels[2::3]:
+        mode, pixels = "L", red
+    digest = hashlib.sha256(f"{mode} {image.width}x{image.height}\n".encode())
+    digest.update(pixels)
+    return digest.hexdigest(), mode != "L"
 
 
 def on_white(image: Image.Image) -> Image.Image:

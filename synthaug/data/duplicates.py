@@ -12,6 +12,7 @@ levels are found in 99% to 100% of cases, and in 93% for dark sprites of little 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,7 +34,10 @@ COARSE_CORRELATION = 0.999
 COARSE_LEVELS = 2.5  # or this root mean square difference, in grey levels: images of low contrast
 CHROMA_DISTANCE = 24  # levels in any of 4x4 cells: a recoloured drawing is another image
 FLATNESS = 2.0  # standard deviation in levels under which a thumbnail shows nothing that could be compared
-_NO_CHROMA = b"\x80" * (2 * CHROMA_SIDE**2)
+_TO_YCBCR = np.array(  # ITU-R 601, full range, as JPEG; columns Y, Cb, Cr
+    [[0.299, -0.168736, 0.5], [0.587, -0.331264, -0.418688], [0.114, 0.5, -0.081312]], np.float32
+)
+_AT_ONCE = 4096
 _BLOCK = 1 << 20  # hash distances worked out at once: they should fit into the processor's cache
 _PAIRS = 1 << 18  # candidate pairs confirmed at once
 
@@ -42,37 +46,49 @@ _FREQUENCIES = sorted(
 )[:64]  # fmt: skip
 
 
-def thumbnail(image: Image.Image) -> NDArray[np.uint8]:
-    """What two images are compared by: 16x16 luminance, then 4x4 of Cb and of Cr.
+def reduced(image: Image.Image) -> bytes:
+    """An image at 16x16: 256 bytes where its mode is "L", else 768 of RGB (transparency on white)."""
+    return on_white(image).resize((SIDE, SIDE), Image.Resampling.BICUBIC, reducing_gap=3.0).tobytes()
 
-    Args:
-        image: mode "L", "RGB" or "RGBA".
+
+def make_thumbnails(small: Iterable[bytes]) -> NDArray[np.uint8]:
+    """What images are compared by, of what `reduced` gave for each: 16x16 of luminance, then 4x4 of Cb and of Cr.
+
+    All at once, since a conversion by Pillow takes longer than decoding a small image.
 
     Returns:
-        uint8 [288].
+        uint8 [N, 288].
     """
-    image = on_white(image)
-    bicubic = Image.Resampling.BICUBIC
-    if image.mode == "L":
-        return np.frombuffer(image.resize((SIDE, SIDE), bicubic, reducing_gap=3.0).tobytes() + _NO_CHROMA, np.uint8)
-    small = image.resize((SIDE, SIDE), bicubic, reducing_gap=3.0).convert("YCbCr")
-    chroma = np.asarray(small.resize((CHROMA_SIDE, CHROMA_SIDE), Image.Resampling.BOX))[..., 1:]
-    return np.concatenate([np.asarray(small)[..., 0].ravel(), chroma.transpose(2, 0, 1).ravel()])
+    small = list(small)
+    rgb = np.empty((len(small), SIDE * SIDE, 3), np.uint8)
+    for channels in (1, 3):
+        which = [i for i, pixels in enumerate(small) if len(pixels) == channels * SIDE * SIDE]
+        rgb[which] = np.frombuffer(b"".join(small[i] for i in which), np.uint8).reshape(-1, SIDE * SIDE, channels)
+    rows = np.empty((len(rgb), THUMBNAIL_BYTES), np.uint8)
+    for start in range(0, len(rgb), _AT_ONCE):
+        some = slice(start, start + _AT_ONCE)
+        luminance, *chroma = np.moveaxis(rgb[some].astype(np.float32) @ _TO_YCBCR, 2, 0)  # [n, 256] each
+        cells = np.stack(chroma, axis=1).reshape(len(luminance), 2, CHROMA_SIDE, 4, CHROMA_SIDE, 4).mean((3, 5)) + 128
+        rows[some] = np.rint(np.concatenate([luminance, cells.reshape(len(luminance), -1)], axis=1)).clip(0, 255)
+    return rows
 
 
-def perceptual_hashes(thumbnails: NDArray[np.uint8]) -> NDArray[np.uint64]:
+def as_rows(thumbnails: Iterable[bytes]) -> NDArray[np.uint8]:
+    """Thumbnails that were kept as bytes, as uint8 [N, 288] again."""
+    return np.frombuffer(b"".join(thumbnails), np.uint8).reshape(-1, THUMBNAIL_BYTES)
+
+
+def perceptual_hashes(spectrum: NDArray[np.float32]) -> NDArray[np.uint64]:
     """64 bits an image: which of its 64 lowest DCT frequencies, without the mean, lie above their median.
 
     Args:
-        thumbnails: uint8 [N, 288].
+        spectrum: of the luminance, float [N, 16, 16]; its scale does not matter.
 
     Returns:
         uint64 [N].
     """
-    if len(thumbnails) == 0:
+    if len(spectrum) == 0:
         return np.zeros(0, np.uint64)
-    luminance = thumbnails[:, : SIDE * SIDE].reshape(-1, SIDE, SIDE).astype(np.float32)
-    spectrum = dctn(luminance, axes=(1, 2), norm="ortho")
     rows, columns = np.array(_FREQUENCIES).T
     low = spectrum[:, rows, columns]
     bits = np.ascontiguousarray(np.packbits(low > np.median(low, axis=1, keepdims=True), axis=1))
@@ -95,8 +111,10 @@ def near_duplicate_components(thumbnails: NDArray[np.uint8]) -> NDArray[np.intp]
     luminance -= luminance.mean(axis=1, keepdims=True)
     norm = np.linalg.norm(luminance, axis=1)
     usable = np.flatnonzero(norm > FLATNESS * SIDE)
-    looks = _Looks.of(luminance[usable] / norm[usable, None], norm[usable], thumbnails[usable, SIDE * SIDE :])
-    hashes = perceptual_hashes(thumbnails[usable])
+    vectors = luminance[usable] / norm[usable, None]
+    spectrum = dctn(vectors.reshape(-1, SIDE, SIDE), axes=(1, 2), norm="ortho")
+    looks = _Looks.of(vectors, spectrum, norm[usable], thumbnails[usable, SIDE * SIDE :])
+    hashes = perceptual_hashes(spectrum)
     rows = max(1, _BLOCK // max(1, len(usable)))
     for start in range(0, len(usable), rows):
         first, second = _similar(hashes, start, start + rows)
@@ -129,8 +147,13 @@ class _Looks:
     grey: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, vectors: NDArray[np.float32], norm: NDArray[np.float32], chroma: NDArray[np.uint8]) -> _Looks:
-        spectrum = dctn(vectors.reshape(-1, SIDE, SIDE), axes=(1, 2), norm="ortho")
+    def of(
+        cls,
+        vectors: NDArray[np.float32],
+        spectrum: NDArray[np.float32],
+        norm: NDArray[np.float32],
+        chroma: NDArray[np.uint8],
+    ) -> _Looks:
         coarse = spectrum[:, :COARSE, :COARSE].reshape(len(vectors), COARSE**2)[:, 1:] * norm[:, None]
         signed = chroma.astype(np.int16)
         grey: NDArray[np.bool_] = np.all(np.abs(signed - 128) <= 2, axis=1)

@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from synthaug.data import store
 from synthaug.data.decode import open_image, pixel_sha256, resize
-from synthaug.data.duplicates import THUMBNAIL_BYTES, perceptual_hashes
+from synthaug.data.duplicates import as_rows
 from synthaug.data.layout import Found, Layout, SplitName, by_folders, tables, walk
 from synthaug.data.metadata import COLUMN_HINT, by_tables
 from synthaug.data.reading import Facts, read_all
@@ -36,7 +37,7 @@ class ImageRecord:
 
     `path` is relative to the scan's root, with forward slashes; `width` and `height` are those of the upright image;
     `mode` and `format` are the file's own; `pixel_sha256` is `decode.pixel_sha256` of the upright 8-bit image;
-    `phash` has 64 bits; `synthetic` is what a metadata table says; `coloured` is whether the pixels carry colour.
+    `synthetic` is what a metadata table says; `coloured` is whether the pixels carry colour.
     """
 
     path: str
@@ -47,7 +48,6 @@ class ImageRecord:
     mode: str
     format: str
     pixel_sha256: str
-    phash: int
     group: str | None
     file_bytes: int
     synthetic: bool | None = None
@@ -59,7 +59,7 @@ class Scan:
     """A folder of labelled images, as far as they can be read; `images` is in the order of `path`.
 
     `empty` names the classes without a readable image and says why; they are in neither `classes` nor `counts`.
-    `thumbnails` (uint8 [N, 288], see `duplicates.thumbnail`) goes with `images`.
+    `thumbnails` (uint8 [N, 288], see `duplicates.make_thumbnails`) goes with `images`.
     """
 
     root: Path
@@ -76,7 +76,7 @@ class Scan:
         """The classes that have a readable image, sorted."""
         return sorted(self.counts)
 
-    @property
+    @cached_property
     def counts(self) -> dict[str, int]:
         """Class → readable images, in all splits together."""
         return dict(sorted(Counter(image.label for image in self.images).items()))
@@ -86,7 +86,7 @@ class Scan:
         """1 where no image carries colour, whatever the files' modes are; else 3."""
         return 3 if any(image.coloured for image in self.images) else 1
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over path, class, split and pixels of every readable image."""
         rows = sorted((i.path, i.label, i.split or "", i.pixel_sha256) for i in self.images)
@@ -172,10 +172,8 @@ def _assemble(
     find_group: Callable[[str], str | None],
 ) -> Scan:
     readable = sorted((entry for entry in found.entries if entry.path in facts), key=lambda e: e.path)
-    small = np.frombuffer(b"".join(facts[e.path].thumbnail for e in readable), np.uint8)
-    thumbnails = small.reshape(len(readable), THUMBNAIL_BYTES)
     images = []
-    for entry, phash in zip(readable, perceptual_hashes(thumbnails).tolist(), strict=True):
+    for entry in readable:
         fact = facts[entry.path]
         images.append(
             ImageRecord(
@@ -187,7 +185,6 @@ def _assemble(
                 mode=fact.mode,
                 format=fact.format,
                 pixel_sha256=fact.pixel_sha256,
-                phash=phash,
                 group=find_group(entry.path),
                 file_bytes=entry.status.st_size,
                 synthetic=entry.synthetic,
@@ -202,7 +199,7 @@ def _assemble(
         unreadable=sorted(unreadable, key=lambda u: u.path),
         ignored=sorted(found.ignored),
         empty=dict(found.empty),
-        thumbnails=thumbnails,
+        thumbnails=as_rows(facts[e.path].thumbnail for e in readable),
     )
     tried = Counter(entry.label for entry in found.entries)
     for label in sorted(set(tried) - set(result.counts)):

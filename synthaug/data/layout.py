@@ -213,9 +213,9 @@ def _split_folders(tree: Tree, images: list[str], top: Counter[str]) -> dict[str
 def _summarise_ignored(found: Found, tree: Tree) -> None:
     """Show a folder of nothing but ignored files as one line, not as thousands."""
     used: set[str] = set()
-    for entry in found.entries:
-        parts = entry.path.split("/")
-        used.update("/".join(parts[:i]) for i in range(1, len(parts)))
+    for folder in {entry.path.rpartition("/")[0] for entry in found.entries}:
+        parts = folder.split("/")
+        used.update("/".join(parts[:i]) for i in range(1, len(parts) + 1))
     shown: dict[str, None] = {}
     for path in found.ignored:
         parts = path.rstrip("/").split("/")

@@ -1,4 +1,4 @@
-"""Decode the files of a folder in threads, and remember what was learnt by path, size, time and inode."""
+"""Decode the files of a folder, and remember what was learnt by path, size, time and inode."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from synthaug.data import store
-from synthaug.data.decode import DECODE_VERSION, UnreadableImage, decode, is_grey, pixel_sha256, quiet_decoding
-from synthaug.data.duplicates import THUMBNAIL_BYTES, thumbnail
+from synthaug.data.decode import DECODE_VERSION, UnreadableImage, decode, hash_and_colour, quiet_decoding
+from synthaug.data.duplicates import THUMBNAIL_BYTES, make_thumbnails, reduced
 from synthaug.data.layout import Entry
+from synthaug.data.parallel import in_chunks
 from synthaug.files import write_text
 from synthaug.progress import Progress
 
-_SCAN_VERSION = 1
-_CHUNK = 32
+_SCAN_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +33,6 @@ class Facts:
     pixel_sha256: str
     coloured: bool
     thumbnail: bytes
-
-
-def workers() -> int:
-    """Threads to decode with: Pillow's decoders let others run."""
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(8, available)
 
 
 def read_all(
@@ -56,22 +49,16 @@ def read_all(
     missing = [entry for entry in entries if entry.path not in facts]
     failures: dict[str, str] = {}
     if missing:
-        chunks = [missing[i : i + _CHUNK] for i in range(0, len(missing), _CHUNK)]
-        with (
-            progress.task("reading images", len(missing), "images") as task,
-            quiet_decoding(),
-            ThreadPoolExecutor(workers()) as pool,
-        ):
+        with progress.task("reading images", len(missing), "images") as task, quiet_decoding():
             try:
-                for chunk, results in zip(chunks, pool.map(lambda c: [_read(root, e) for e in c], chunks), strict=True):
-                    for entry, outcome in zip(chunk, results, strict=True):
+                for chunk, results in in_chunks(lambda c: _read(root, [missing[k] for k in c]), len(missing)):
+                    for k, outcome in zip(chunk, results, strict=True):
                         if isinstance(outcome, Facts):
-                            facts[entry.path] = outcome
+                            facts[missing[k].path] = outcome
                         else:
-                            failures[entry.path] = outcome
+                            failures[missing[k].path] = outcome
                     task.advance(len(chunk))
             except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
                 _remember(file, entries, facts, progress)  # the next attempt goes on from here
                 raise
     if missing or len(known) != len(facts):
@@ -81,14 +68,20 @@ def read_all(
     return facts, failures
 
 
-def _read(root: Path, entry: Entry) -> Facts | str:
-    try:
-        image, mode, kind = decode(root / entry.path)
-    except UnreadableImage as error:
-        return error.reason
-    grey = image.mode == "L" or (image.mode == "RGB" and is_grey(image))
-    small = thumbnail(image).tobytes()
-    return Facts(image.width, image.height, mode, kind, pixel_sha256(image), not grey, small)
+def _read(root: Path, entries: Sequence[Entry]) -> list[Facts | str]:
+    """Facts of each file, or the reason why it cannot be read."""
+    outcomes: list[Any] = []
+    small: list[bytes] = []
+    for entry in entries:
+        try:
+            image, mode, kind = decode(root / entry.path)
+        except UnreadableImage as error:
+            outcomes.append(error.reason)
+            continue
+        outcomes.append((image.width, image.height, mode, kind, *hash_and_colour(image)))
+        small.append(reduced(image))
+    thumbnails = iter(make_thumbnails(small))
+    return [o if isinstance(o, str) else Facts(*[*o, next(thumbnails).tobytes()]) for o in outcomes]
 
 
 def _stamp(status: os.stat_result) -> tuple[int, int, int]:
@@ -101,11 +94,13 @@ def _recall(file: Path) -> dict[str, tuple[tuple[int, ...], Facts]]:
         document = json.loads(file.read_text(encoding="utf-8"))
         if document["version"] != [_SCAN_VERSION, DECODE_VERSION]:
             return {}
-        known = {}
-        for path, (stamp, *facts, thumb) in document["files"].items():
-            small = base64.b64decode(thumb)
-            if len(small) == THUMBNAIL_BYTES:
-                known[path] = (tuple(stamp), Facts(*[*facts, small]))
+        thumbnails = base64.b64decode(document["thumbnails"])
+        if len(thumbnails) != THUMBNAIL_BYTES * len(document["files"]):
+            return {}
+        known: dict[str, tuple[tuple[int, ...], Facts]] = {}
+        for k, (path, (stamp, *facts)) in enumerate(document["files"].items()):
+            thumbnail = thumbnails[k * THUMBNAIL_BYTES : (k + 1) * THUMBNAIL_BYTES]
+            known[path] = (tuple(stamp), Facts(*[*facts, thumbnail]))
         return known
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}
@@ -113,11 +108,14 @@ def _recall(file: Path) -> dict[str, tuple[tuple[int, ...], Facts]]:
 
 def _remember(file: Path, entries: Sequence[Entry], facts: dict[str, Facts], progress: Progress) -> None:
     rows: dict[str, list[Any]] = {}
+    thumbnails: list[bytes] = []
     for entry in entries:
         if (fact := facts.get(entry.path)) is not None:
             rest = [getattr(fact, name) for name in Facts.__slots__[:-1]]
-            rows[entry.path] = [_stamp(entry.status), *rest, base64.b64encode(fact.thumbnail).decode()]
-    text = json.dumps({"version": [_SCAN_VERSION, DECODE_VERSION], "files": rows})
+            rows[entry.path] = [_stamp(entry.status), *rest]
+            thumbnails.append(fact.thumbnail)
+    encoded = base64.b64encode(b"".join(thumbnails)).decode()
+    text = json.dumps({"version": [_SCAN_VERSION, DECODE_VERSION], "files": rows, "thumbnails": encoded})
     try:
         if store.make_room(file.parent.parent, len(text)):
             write_text(file, text)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from synthaug.config import DataConfig
 from synthaug.data.decode import open_image
-from synthaug.data.duplicates import join, near_duplicate_components, thumbnail
+from synthaug.data.duplicates import join, make_thumbnails, near_duplicate_components, reduced
 from synthaug.data.folder import Scan
 from synthaug.data.layout import SplitName
 from synthaug.errors import SynthaugError
@@ -102,7 +102,7 @@ def _alike(scan: Scan) -> NDArray[np.intp]:
     first_with: dict[str, int] = {}
     exact = np.array([first_with.setdefault(image.pixel_sha256, k) for k, image in enumerate(scan.images)], np.intp)
     if scan.thumbnails is None:
-        small = np.stack([thumbnail(open_image(scan.root / image.path)) for image in scan.images])
+        small = make_thumbnails(reduced(open_image(scan.root / image.path)) for image in scan.images)
     else:
         small = scan.thumbnails
     distinct = np.unique(exact)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -103,7 +101,7 @@ def our_parts(folder: Path, generator: nn.Module, z_dim: int, discriminator: nn.
         torch.from_numpy(images.pixels), torch.from_numpy(images.labels), probabilities, BATCH, flip=False
     )
     training = TrainingConfig(
-        batch_size=BATCH, objective="non_saturating", regularizers={"r1": 0.0}, augment=[], beta1=0.5, beta2=0.999
+        batch_size=BATCH, objective="non-saturating", regularizers={"r1": 0.0}, augment=[], beta1=0.5, beta2=0.999
     )
     family = Family(_OurGenerator(generator, z_dim), _OurDiscriminator(discriminator))
     cuda = torch.cuda.is_available()
@@ -146,7 +144,7 @@ def example_loop(folder: Path, steps: int = STEPS):  # type: ignore[no-untyped-d
 
 
 def torchgan_loop(folder: Path, scratch: Path, steps: int = STEPS):  # type: ignore[no-untyped-def]
-    """torchgan's Trainer, as its README sets it up."""
+    """torchgan's Trainer, as its README sets it up; its images at an epoch's end need an older torchvision."""
     os.environ.update(TENSORBOARD_LOGGING="0", CONSOLE_LOGGING="0", VISDOM_LOGGING="0")
     from torch.utils.data import Subset
     from torchgan.losses import MinimaxDiscriminatorLoss, MinimaxGeneratorLoss
@@ -170,8 +168,9 @@ def torchgan_loop(folder: Path, scratch: Path, steps: int = STEPS):  # type: ign
     batches = DataLoader(dataset, batch_size=BATCH, shuffle=True, num_workers=2)
 
     def run() -> None:
-        with contextlib.redirect_stdout(io.StringIO()):
-            trainer(batches)
+        trainer.batch_size = BATCH
+        for trainer.real_inputs, trainer.labels in batches:
+            trainer.train_iter()
 
     return run
 

@@ -9,8 +9,6 @@ OUT/kimg000020/<class>/*.png and so on: folders that rare_class_quality.py score
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import os
 import tempfile
 import time
@@ -69,14 +67,15 @@ def main() -> None:
             checkpoints=f"{scratch}/gan",
             recon=scratch,
         )
-        # An epoch of the trainer is `every` thousand images.
+        # The trainer's own loop ends an epoch with images that need an older torchvision: its steps are called instead.
+        trainer.batch_size = BATCH
         sampler = RandomSampler(data, replacement=True, num_samples=a.every * 1000)
         batches = DataLoader(data, batch_size=BATCH, sampler=sampler, num_workers=1, drop_last=True)
         trained = 0.0
         for kimg in range(a.every, a.kimg + 1, a.every):
             begun = time.monotonic()
-            with contextlib.redirect_stdout(io.StringIO()):
-                trainer(batches)
+            for trainer.real_inputs, trainer.labels in batches:
+                trainer.train_iter()
             trained += time.monotonic() - begun
             save(trainer.generator, data.classes, a.out / f"kimg{kimg:06d}", a.count)
             print(f"{kimg} kimg, {kimg * 1000 / trained:.0f} images/s", flush=True)

@@ -13,7 +13,14 @@ from PIL import Image
 from sklearn.datasets import load_digits, load_sample_images
 
 from synthaug.data import duplicates
-from synthaug.data.duplicates import THUMBNAIL_BYTES, join, near_duplicate_components, perceptual_hashes, thumbnail
+from synthaug.data.duplicates import (
+    THUMBNAIL_BYTES,
+    join,
+    make_thumbnails,
+    near_duplicate_components,
+    perceptual_hashes,
+    reduced,
+)
 
 
 def digits() -> list[Image.Image]:
@@ -43,7 +50,7 @@ def noised(image: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 
 def together(images: list[Image.Image]) -> NDArray[np.intp]:
-    return near_duplicate_components(np.stack([thumbnail(image) for image in images]))
+    return near_duplicate_components(make_thumbnails(reduced(image) for image in images))
 
 
 def test_few_strangers_are_joined_among_tiny_digits() -> None:
@@ -94,7 +101,7 @@ def test_flat_images_are_alone() -> None:
 
 def test_none_and_one() -> None:
     assert near_duplicate_components(np.zeros((0, THUMBNAIL_BYTES), np.uint8)).tolist() == []
-    assert perceptual_hashes(np.zeros((0, THUMBNAIL_BYTES), np.uint8)).tolist() == []
+    assert perceptual_hashes(np.zeros((0, 16, 16), np.float32)).tolist() == []
     assert together(digits()[:1]).tolist() == [0]
 
 

@@ -341,7 +341,7 @@ def test_an_interrupted_scan_is_continued(tree: Tree, look: Look, monkeypatch: p
             raise KeyboardInterrupt
         return decode(path)
 
-    monkeypatch.setattr(reading, "workers", lambda: 1)
+    monkeypatch.setattr("synthaug.data.parallel.workers", lambda: 1)
     monkeypatch.setattr(reading, "decode", until_the_user_stops_it)
     with pytest.raises(KeyboardInterrupt):
         look(root)

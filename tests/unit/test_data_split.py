@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from synthaug.config import DataConfig
-from synthaug.data.duplicates import THUMBNAIL_BYTES, thumbnail
+from synthaug.data.duplicates import THUMBNAIL_BYTES, make_thumbnails, reduced
 from synthaug.data.folder import ImageRecord, Scan, scan
 from synthaug.data.layout import SplitName
 from synthaug.data.split import Split, check_trainable, near_duplicate_groups, split
@@ -21,7 +21,7 @@ from synthaug.errors import SynthaugError
 
 
 def record(path: str, label: str, *, sha: str, group: str | None = None, side: SplitName | None = None) -> ImageRecord:
-    return ImageRecord(path, label, side, 8, 8, "L", "PNG", sha, 0, group, 99)
+    return ImageRecord(path, label, side, 8, 8, "L", "PNG", sha, group, 99)
 
 
 def scanned(images: list[ImageRecord], **more: object) -> Scan:
@@ -194,7 +194,7 @@ def test_what_the_scan_left_out_is_said() -> None:
 
 def test_thumbnails_of_grey_and_colour_agree() -> None:
     grey = Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30), dtype=np.uint8))
-    assert np.abs(thumbnail(grey).astype(int) - thumbnail(grey.convert("RGB"))).max() <= 1
+    assert np.abs(np.subtract(*make_thumbnails([reduced(grey), reduced(grey.convert("RGB"))]).astype(int))).max() <= 1
 
 
 def test_written_and_read_again(tmp_path: Path) -> None:
