@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import statistics
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -175,6 +176,18 @@ def torchgan_loop(folder: Path, scratch: Path, steps: int = STEPS):  # type: ign
     return run
 
 
+def compiled(parts: Parts, eager: Parts) -> str:
+    """What `training.compile` costs and gives; `synthaug.training.compilation` holds the figures for `auto`."""
+    parts.family.generator.compile()
+    parts.family.discriminator.compile()
+    try:
+        first = seconds(lambda: our_steps(parts, 2))
+    except Exception as error:  # no C++ compiler, for one
+        return f"torch.compile does not work here: {str(error).splitlines()[0]}"
+    pairs = [(seconds(lambda: our_steps(parts)), seconds(lambda: our_steps(eager))) for _ in range(3)]
+    return f"torch.compile takes {first:.0f} s, then {statistics.median(b / a for a, b in pairs):.2f} × the speed"
+
+
 def matmul_peak(n: int = 2048) -> float:
     """GFLOP/s of a large bfloat16 matrix product on this machine."""
     a, b = torch.randn(n, n, dtype=torch.bfloat16), torch.randn(n, n, dtype=torch.bfloat16)
@@ -207,6 +220,7 @@ def rows(scratch: Path) -> Iterator[Row]:
         f"{flops / per_step / 1e9 / peak:.0%} of the {readable(peak)} GFLOP/s of a 2048³ bf16 matrix product here"
     )
     row.notes.append(f"drawing a batch takes {reading / per_step:.1%} of a step (to be under 2%)")
+    row.notes.append(compiled(our_parts(folder, ExampleGenerator(), 100, ExampleDiscriminator(), cache), example))
     yield row
 
     from torchgan.models import DCGANDiscriminator, DCGANGenerator

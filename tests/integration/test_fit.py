@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -225,3 +226,32 @@ def test_a_damaged_or_foreign_checkpoint_is_refused(digits: Path, finished: Run,
 def test_nothing_is_written_into_the_data_folder(digits: Path, finished: Run) -> None:
     assert {p.suffix for p in digits.rglob("*") if p.is_file()} == {".png"}
     assert not list(digits.rglob(".*"))
+
+
+def test_auto_compiles_where_it_pays_and_a_resumed_run_keeps_to_it(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from synthaug.training import compilation
+
+    compiled: list[str] = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: compiled.append(type(self).__name__))
+    never = {"cpu": compilation.Gain(seconds=60, speedup=1.0)}
+    monkeypatch.setattr(compilation, "MEASURED", never)
+    fit(digits, tmp_path, "training.budget=2kimg")
+    assert compiled == []
+    at_once = {"cpu": compilation.Gain(seconds=1e-6, speedup=2.0)}
+    monkeypatch.setattr(compilation, "MEASURED", at_once)
+    run = Run(Path(fit(digits, tmp_path, "training.budget=3kimg").run))
+    assert compiled == ["DCGANGenerator", "ProjectionDiscriminator"]
+    state = json.loads((run.checkpoints / "kimg000003" / "state.json").read_text())
+    assert state["counters"]["compiled"] is True
+    fit(digits, tmp_path, "training.budget=2kimg", "training.compile=false")
+    assert len(compiled) == 2
+    fit(digits, tmp_path, "training.budget=2kimg", "training.compile=true")
+    assert len(compiled) == 4
+    monkeypatch.setattr(compilation, "MEASURED", never)  # a decision that was taken stays
+    for checkpoint in sorted(run.checkpoints.iterdir())[1:]:
+        shutil.rmtree(checkpoint)
+    run.set_status(state="interrupted")
+    fit(digits, tmp_path, resume=str(run.path))
+    assert len(compiled) == 6
