@@ -104,7 +104,7 @@ class BigGANGenerator(Generator):
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
         embedded = self.embed(y) * self.condition_strength
-        first, *rest = (torch.cat([chunk, embedded], dim=1) for chunk in z.split(self.chunks, dim=1))
+        first, *rest = (torch.cat([chunk, embedded], dim=1) for chunk in torch.split(z, self.chunks, dim=1))
         x = self.start(first).view(len(z), -1, 4, 4)
         for block, condition in zip(self.blocks, rest, strict=True):
             x = block(x, condition)

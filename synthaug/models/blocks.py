@@ -95,7 +95,8 @@ class ProjectionHead(nn.Module):
         h = h.float()
         embedded = self.embed(y).float().reshape(len(h), *[1] * (h.ndim - 2), -1)
         weight = self.linear.weight.float()[0] + strength * embedded
-        return (weight * h).sum(dim=-1) / self.scale + self.linear.bias
+        out: Tensor = (weight * h).sum(dim=-1) / self.scale + self.linear.bias
+        return out
 
 
 class EqualLinear(nn.Module):

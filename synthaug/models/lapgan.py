@@ -199,7 +199,8 @@ def pyramid_step(parts: Parts, step: int, seed: int) -> dict[str, Tensor]:
 
                 def judge(x: Tensor, y: Tensor = labels) -> list[Tensor]:
                     with parts.fabric.autocast():  # not through Fabric's wrapper, as in the usual step
-                        return parts.family.discriminator(parts.augment(x, rng), y)
+                        logits: list[Tensor] = parts.family.discriminator(parts.augment(x, rng), y)
+                        return logits
 
                 penalty = regularizer(judge, real, real_logits, fake_logits)
                 report[name] = penalty.detach()

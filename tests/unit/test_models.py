@@ -16,10 +16,11 @@ from synthaug.data.batches import BalancedBatches
 from synthaug.errors import SynthaugError
 from synthaug.models import MODELS, biggan, build_family, lapgan, progressive, projected, r3gan, stylegan2
 from synthaug.models.family import Family, ImageShape
+from synthaug.progress import Silent
 from synthaug.training import checkpoint
 from synthaug.training.checkpoint import Counters
 from synthaug.training.ema import Average
-from synthaug.training.loop import Parts, adversarial_step, build
+from synthaug.training.loop import Parts, adversarial_step, build, train
 
 SHAPE = ImageShape(32, 3, classes=3)
 
@@ -34,12 +35,37 @@ def noise(*shape: int, seed: int = 1) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def parts_for(family: Family, resolution: int = 32, seed: int = 3) -> Parts:
-    pixels = torch.randint(256, (24, 3, resolution, resolution), generator=torch.Generator().manual_seed(seed))
+def parts_for(family: Family, resolution: int = 32, batch: int = 8) -> Parts:
+    pixels = torch.randint(256, (24, 3, resolution, resolution), generator=torch.Generator().manual_seed(3))
     draws = torch.full((3,), 1 / 3, dtype=torch.float64)
-    batches = BalancedBatches(pixels.to(torch.uint8), torch.arange(24) % 3, draws, 8, False)
-    config = validate({"training": {"batch_size": 8}})
+    batches = BalancedBatches(pixels.to(torch.uint8), torch.arange(24) % 3, draws, batch, False)
+    config = validate({"training": {"batch_size": batch}})
     return build(config, family, batches, Fabric(accelerator="cpu", devices=1, precision="32-true"))
+
+
+class Silenced:
+    """Stands in for the monitor, which has no part in how a network grows."""
+
+    latest = ""
+
+    def score(self, generator: torch.nn.Module) -> dict[str, float]:
+        return {"score": 0.0}
+
+    def save_grid(self, generator: torch.nn.Module, file: Path) -> None:
+        pass
+
+
+@pytest.mark.parametrize("budget", ["2.048kimg", "1s"])
+def test_the_loop_says_how_far_it_is(budget: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[float] = []
+    monkeypatch.setattr(Family, "set_progress", lambda self, progress: told.append(progress))
+    parts = parts_for(make("mlp", ImageShape(16, 3, 3)), 16, batch=256)
+    parts.config = validate({"training": {"batch_size": 256, "budget": budget, "compile": False}})
+    train(runs.create(tmp_path, "told"), parts, Counters(), Silenced(), {}, Silent())  # type: ignore[arg-type]
+    if budget.endswith("kimg"):
+        assert told == [k / 8 for k in range(8)]
+    else:
+        assert told[:4] == [1.0] * 4  # the pace is measured on the full size
 
 
 # mlp
