@@ -102,9 +102,10 @@ def names(config: Config) -> None:
     """
     from synthaug.features import check_features
     from synthaug.losses import OBJECTIVES
-    from synthaug.models import MODELS
+    from synthaug.models import DISCRIMINATORS, MODELS
 
     MODELS.check(config.model.family)
+    DISCRIMINATORS.check(config.model.discriminator)
     OBJECTIVES.check(config.training.objective)
     check_features(config.monitor.features)
 

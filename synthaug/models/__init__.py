@@ -7,6 +7,36 @@ from typing import TYPE_CHECKING
 from synthaug.registry import Registry
 
 if TYPE_CHECKING:
-    from synthaug.models.family import Builder
+    from synthaug.config import ModelConfig
+    from synthaug.models.family import Builder, DiscriminatorBuilder, Family, ImageShape
 
-MODELS: Registry[Builder] = Registry("families", {"dcgan": "synthaug.models.dcgan:build"})
+MODELS: Registry[Builder] = Registry(
+    "families",
+    {
+        "mlp": "synthaug.models.mlp:build",
+        "dcgan": "synthaug.models.dcgan:build",
+        "biggan": "synthaug.models.biggan:build",
+        "fastgan": "synthaug.models.fastgan:build",
+        "stylegan2": "synthaug.models.stylegan2:build",
+        "r3gan": "synthaug.models.r3gan:build",
+        "progressive": "synthaug.models.progressive:build",
+        "lapgan": "synthaug.models.lapgan:build",
+    },
+)
+DISCRIMINATORS: Registry[DiscriminatorBuilder] = Registry(
+    "discriminators",
+    {
+        "own": "synthaug.models.family:own_discriminator",
+        "projected": "synthaug.models.projected:replace",
+    },
+)
+
+
+def build_family(name: str, shape: ImageShape, config: ModelConfig) -> Family:
+    """The family called `name`, with the discriminator that `config` names.
+
+    Raises:
+        SynthaugError: a table has no such name, or the family cannot be built so.
+    """
+    replace = DISCRIMINATORS.get(config.discriminator)
+    return replace(MODELS.get(name)(shape, config), shape, config)

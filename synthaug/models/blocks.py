@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm as _spectral_norm
 
 M = TypeVar("M", bound=nn.Module)
@@ -14,6 +16,24 @@ M = TypeVar("M", bound=nn.Module)
 def spectral_norm(module: M) -> M:
     """Divide the weight by its largest singular value, by one power iteration a step (1802.05957, Alg. 1)."""
     return _spectral_norm(module)  # type: ignore[return-value]
+
+
+def sides(resolution: int) -> list[int]:
+    """Sides of the feature maps from 4 px upwards.
+
+    >>> sides(32)
+    [4, 8, 16, 32]
+    """
+    return [2**k for k in range(2, int(math.log2(resolution)) + 1)]
+
+
+def channels_at(side: int, resolution: int, width: int) -> int:
+    """Channels of a feature map: `width` at full resolution, doubling downwards to at most 4 × `width`.
+
+    >>> [channels_at(side, 32, 48) for side in (4, 8, 16, 32)]
+    [192, 192, 96, 48]
+    """
+    return width * min(resolution // side, 4)
 
 
 class ConditionalBatchNorm2d(nn.Module):
@@ -51,3 +71,68 @@ class MinibatchStd(nn.Module):
         std = (grouped.var(dim=1, unbiased=False) + 1e-8).sqrt().mean(dim=(1, 2, 3))
         channel = std.repeat_interleave(group).reshape(b, 1, 1, 1).expand(b, 1, h, w)
         return torch.cat([x, channel.to(x.dtype)], dim=1)
+
+
+class ProjectionHead(nn.Module):
+    """w·h + b + strength · e(y)·h (1802.05637, eq. 5), for float[B, …, d] → float[B, …].
+
+    Weights are stored `scale` times as large and their products divided by it: √d equalises the learning rate as in
+    `EqualLinear`.
+
+    >>> ProjectionHead(8, classes=3)(torch.zeros(4, 5, 8), torch.arange(4) % 3, torch.ones(())).shape
+    torch.Size([4, 5])
+    """
+
+    def __init__(self, features: int, classes: int, scale: float = 1.0) -> None:
+        super().__init__()
+        self.linear = nn.Linear(features, 1)
+        self.embed = nn.Embedding(classes, features)
+        self.scale = scale
+        for layer in (self.linear, self.embed):
+            nn.init.orthogonal_(layer.weight, gain=scale)
+
+    def forward(self, h: Tensor, y: Tensor, strength: Tensor) -> Tensor:
+        h = h.float()
+        embedded = self.embed(y).float().reshape(len(h), *[1] * (h.ndim - 2), -1)
+        weight = self.linear.weight.float()[0] + strength * embedded
+        out: Tensor = (weight * h).sum(dim=-1) / self.scale + self.linear.bias
+        return out
+
+
+class EqualLinear(nn.Module):
+    """A linear layer whose weight is drawn from N(0, 1) and scaled by 1/√inputs in use (1710.10196 §4.1).
+
+    All weights then learn at one speed under Adam. `rate` slows a layer down (1812.04948, appendix C).
+    """
+
+    def __init__(self, inputs: int, outputs: int, rate: float = 1.0, bias: float = 0.0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs) / rate)
+        self.bias = nn.Parameter(torch.full((outputs,), bias / rate))
+        self.scale, self.rate = rate / math.sqrt(inputs), rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight * self.scale, self.bias * self.rate)
+
+
+class EqualConv2d(nn.Module):
+    """A convolution that keeps the image's size, with equalised learning rate as in `EqualLinear`."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.scale, self.padding = 1 / math.sqrt(inputs * kernel**2), kernel // 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight * self.scale, self.bias, padding=self.padding)
+
+
+def pixel_norm(x: Tensor) -> Tensor:
+    """Divide by the root mean square over channels, dim 1 (1710.10196 §4.2)."""
+    return x * (x.float().square().mean(dim=1, keepdim=True) + 1e-8).rsqrt().to(x.dtype)
+
+
+def leaky_relu(x: Tensor) -> Tensor:
+    """Leaky ReLU of slope 0.2 times √2, which keeps the variance that equalised layers count on (1912.04958)."""
+    return F.leaky_relu(x, 0.2) * math.sqrt(2)

@@ -32,6 +32,9 @@ class Generator(nn.Module):
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
         raise NotImplementedError
 
+    def set_progress(self, progress: float) -> None:
+        """Take the form that the network has at `progress` in [0, 1] of the training; most never change."""
+
 
 class Discriminator(nn.Module):
     """D(x: float[B, C, H, W], y: int64[B]) -> list of logits float[B, k], one entry a head."""
@@ -40,6 +43,9 @@ class Discriminator(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor) -> list[Tensor]:
         raise NotImplementedError
+
+    def set_progress(self, progress: float) -> None:
+        """As `Generator.set_progress`."""
 
 
 @dataclass
@@ -59,11 +65,30 @@ class Family:
         self.generator.condition_strength.fill_(strength)
         self.discriminator.condition_strength.fill_(strength)
 
+    def set_progress(self, progress: float) -> None:
+        """Tell both networks how much of the training is done, in [0, 1]. A new family is as it is at the end, at 1.
+
+        What a network makes of it stands in buffers, so that checkpoints, the average and a resumed run agree.
+        """
+        self.generator.set_progress(progress)
+        self.discriminator.set_progress(progress)
+
 
 class Builder(Protocol):
     """Makes a family for images of one shape."""
 
     def __call__(self, shape: ImageShape, config: ModelConfig) -> Family: ...
+
+
+class DiscriminatorBuilder(Protocol):
+    """Gives a family the discriminator that `ModelConfig.discriminator` names."""
+
+    def __call__(self, family: Family, shape: ImageShape, config: ModelConfig) -> Family: ...
+
+
+def own_discriminator(family: Family, shape: ImageShape, config: ModelConfig) -> Family:
+    """The discriminator that the family comes with."""
+    return family
 
 
 def to_uint8(images: Tensor) -> NDArray[np.uint8]:

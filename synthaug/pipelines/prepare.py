@@ -23,7 +23,7 @@ from synthaug.device import has_bf16, resolve_device
 from synthaug.errors import SynthaugError
 from synthaug.features import check_features
 from synthaug.losses import OBJECTIVES, REGULARIZERS
-from synthaug.models import MODELS
+from synthaug.models import DISCRIMINATORS, MODELS, build_family
 from synthaug.models.family import Family, ImageShape
 from synthaug.progress import Progress
 from synthaug.runs import Run
@@ -89,6 +89,7 @@ def _check_names(config: Config) -> None:
     from synthaug.augment.diffaugment import DiffAugment
 
     MODELS.check(config.model.family)
+    DISCRIMINATORS.check(config.model.discriminator)
     OBJECTIVES.check(config.training.objective)
     for name in config.training.regularizers:
         REGULARIZERS.check(name)
@@ -133,7 +134,7 @@ def build_parts(prepared: Prepared, images: LabelledImages, fabric: Fabric) -> P
     # Initial weights come from the global generator, which is put back: a library must not reseed its user.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        family: Family = MODELS.get(config.model.family)(prepared.shape, config.model)
+        family: Family = build_family(config.model.family, prepared.shape, config.model)
     batches = BalancedBatches(
         torch.from_numpy(images.pixels.copy()).to(fabric.device),
         torch.from_numpy(images.labels.copy()).to(fabric.device),

@@ -23,12 +23,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from synthaug.config import ModelConfig
 from synthaug.device import resolve_device
 from synthaug.errors import SynthaugError, suggest
 from synthaug.files import sha256, write_json
-from synthaug.models import MODELS
-from synthaug.models.family import Family, Generator, ImageShape
+from synthaug.models import build_family
+from synthaug.models.family import Generator, ImageShape
 from synthaug.runs import Run
 
 _NAME = re.compile(r"kimg\d{6}")
@@ -167,10 +166,6 @@ def _load_into(module: nn.Module, tensors: Mapping[str, Tensor], folder: Path) -
             f"the checkpoint {str(folder)!r} is of another architecture than its run",
             "give the checkpoint's own run, whose config.yaml has the right model section",
         ) from error
-
-
-def build_family(family: str, shape: ImageShape, config: ModelConfig) -> Family:
-    return MODELS.get(family)(shape, config)
 
 
 @dataclass

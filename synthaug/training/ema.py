@@ -15,7 +15,8 @@ class Average:
 
     Early on the half-life is at most `ramp` of the images seen, so that the average does not remember the start
     (StyleGAN2-ADA's `ema_rampup`, .05). Running statistics of batch norm are averaged like weights: they belong to
-    the weights they were measured with.
+    the weights they were measured with. Switches (single numbers) and the directions of spectral norm are copied: the
+    mean of two unit vectors is none, and would misjudge the norm.
     """
 
     def __init__(self, generator: Generator, half_life_kimg: float, ramp: float = 0.05) -> None:
@@ -29,8 +30,9 @@ class Average:
         decay = 0.5 ** (batch_size / half_life) if half_life > 0 else 0.0
         averaged = [p.data for p in self.generator.parameters()]
         torch._foreach_lerp_(averaged, [p.data for p in generator.parameters()], 1 - decay)
-        for mine, theirs in zip(self.generator.buffers(), generator.buffers(), strict=True):
-            if mine.is_floating_point() and mine.ndim > 0:
+        buffers = zip(self.generator.named_buffers(), generator.buffers(), strict=True)
+        for (name, mine), theirs in buffers:
+            if mine.is_floating_point() and mine.ndim > 0 and not name.endswith(("._u", "._v")):
                 mine.lerp_(theirs, 1 - decay)
             else:
                 mine.copy_(theirs)

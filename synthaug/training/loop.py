@@ -218,6 +218,8 @@ def train(
         while counters.images < until:
             share = counters.images / counters.total if counters.total else 0.0
             parts.family.set_condition_strength(condition_strength(config, share))
+            # Until the length is known, a growing network has its final size: the plan needs the pace of that one.
+            parts.family.set_progress(share if counters.total else 1.0)
             scalars = step(parts, counters.step, config.seed)
             counters.step += 1
             counters.images += batch * config.training.discriminator_steps

@@ -1,0 +1,241 @@
+"""LAPGAN: a pyramid of conditional GANs, each of which adds the detail of one octave.
+
+Denton et al., "Deep Generative Image Models using a Laplacian Pyramid of Adversarial Networks" (1506.05751). The
+coarsest generator makes 8 × 8 pixels; at each finer level l = up(I_coarser) and I = l + G_k(z_k, l, y) (eq. 3–4). In
+training, each level is given the low-pass image of a real one and its discriminator tells (detail, low-pass image)
+pairs apart, so that the levels learn independently of each other, in one step here. Sampling runs through all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from synthaug.config import ModelConfig
+from synthaug.models.blocks import (
+    ConditionalBatchNorm2d,
+    MinibatchStd,
+    ProjectionHead,
+    channels_at,
+    sides,
+    spectral_norm,
+)
+from synthaug.models.family import Discriminator, Family, Generator, ImageShape
+
+if TYPE_CHECKING:
+    from synthaug.training.loop import Parts
+
+COARSEST = 8
+PLANES = 4  # feature maps that bring noise and class to a refining generator; the paper has one of each
+
+
+def up(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+def gaussian_pyramid(x: Tensor) -> list[Tensor]:
+    """The image at 8 px, 16 px, … and as it is."""
+    levels = [x]
+    while levels[0].shape[2] > COARSEST:
+        levels.insert(0, F.avg_pool2d(levels[0], 2))
+    return levels
+
+
+def low_passes(levels: Sequence[Tensor]) -> list[Tensor]:
+    """What each level but the coarsest can know from the one below: `levels[k + 1] - low_passes[k]` is the detail."""
+    return [up(level) for level in levels[:-1]]
+
+
+class CoarseGenerator(nn.Module):
+    """[z, class embedding] → 8 × 8 pixels."""
+
+    def __init__(self, condition_dim: int, width: int, channels: int) -> None:
+        super().__init__()
+        self.start = nn.Linear(condition_dim, 2 * width * 16)
+        self.norm1 = ConditionalBatchNorm2d(2 * width, condition_dim)
+        self.up = nn.ConvTranspose2d(2 * width, width, 4, 2, 1, bias=False)
+        self.norm2 = ConditionalBatchNorm2d(width, condition_dim)
+        self.to_image = nn.Conv2d(width, channels, 3, padding=1)
+
+    def forward(self, condition: Tensor) -> Tensor:
+        x = self.start(condition).view(len(condition), -1, 4, 4)
+        x = self.up(F.relu(self.norm1(x, condition)))
+        return torch.tanh(self.to_image(F.relu(self.norm2(x, condition))).float())
+
+
+class Refiner(nn.Module):
+    """(low-pass image, [z_k, class embedding]) → the detail to add, of the same size."""
+
+    def __init__(self, condition_dim: int, width: int, channels: int) -> None:
+        super().__init__()
+        self.planes = nn.Linear(condition_dim, PLANES * COARSEST**2)
+        self.conv1 = nn.Conv2d(channels + PLANES, width, 3, padding=1, bias=False)
+        self.norm1 = ConditionalBatchNorm2d(width, condition_dim)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.norm2 = ConditionalBatchNorm2d(width, condition_dim)
+        self.to_detail = nn.Conv2d(width, channels, 3, padding=1)
+
+    def forward(self, low: Tensor, condition: Tensor) -> Tensor:
+        planes = self.planes(condition).view(len(low), PLANES, COARSEST, COARSEST)
+        x = torch.cat([low.to(planes.dtype), F.interpolate(planes, size=low.shape[2:])], dim=1)
+        x = F.relu(self.norm1(self.conv1(x), condition))
+        x = F.relu(self.norm2(self.conv2(x), condition))
+        detail: Tensor = self.to_detail(x).float()
+        return detail
+
+
+class LAPGANGenerator(Generator):
+    """One generator a level, each with noise of its own: `z_dim` counts the levels' noise together."""
+
+    def __init__(self, shape: ImageShape, z_dim: int, width: int, embed_dim: int) -> None:
+        super().__init__()
+        finer = sides(shape.resolution)[2:]
+        self.z_dim = z_dim * (1 + len(finer))
+        self.embed = nn.Embedding(shape.classes, embed_dim)
+        self.coarse = CoarseGenerator(z_dim + embed_dim, 2 * width, shape.channels)
+        self.refiners = nn.ModuleList(Refiner(z_dim + embed_dim, width, shape.channels) for _ in finer)
+        self.register_buffer("condition_strength", torch.ones(()))
+
+    def conditions(self, z: Tensor, y: Tensor) -> list[Tensor]:
+        embedded = self.embed(y) * self.condition_strength
+        return [torch.cat([part, embedded], dim=1) for part in z.chunk(1 + len(self.refiners), dim=1)]
+
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        first, *rest = self.conditions(z, y)
+        x: Tensor = self.coarse(first)
+        for refiner, condition in zip(self.refiners, rest, strict=True):
+            low = up(x)
+            x = (low + refiner(low, condition)).clamp(-1, 1)
+        return x
+
+    def levels(self, z: Tensor, y: Tensor, low: Sequence[Tensor]) -> list[Tensor]:
+        """Images of every side, each finer one made from a low-pass image that is given instead of its own."""
+        first, *rest = self.conditions(z, y)
+        finer = (x + refine(x, c) for refine, x, c in zip(self.refiners, low, rest, strict=True))
+        return [self.coarse(first), *finer]
+
+
+class LevelDiscriminator(nn.Module):
+    """Strided convolutions under spectral norm down to 4 × 4, minibatch statistic, sum pooling, projection."""
+
+    def __init__(self, inputs: int, side: int, width: int, classes: int) -> None:
+        super().__init__()
+        widths = [channels_at(s, side, width) for s in sides(side)[::-1]]
+        layers: list[nn.Module] = [nn.Conv2d(inputs, widths[0], 3, padding=1), nn.LeakyReLU(0.2)]
+        for a, b in pairwise(widths):
+            layers += [nn.Conv2d(a, b, 4, 2, 1), nn.LeakyReLU(0.2)]
+        layers += [MinibatchStd(), nn.Conv2d(widths[-1] + 1, widths[-1], 3, padding=1), nn.LeakyReLU(0.2)]
+        self.body = nn.Sequential(*layers)
+        self.head = ProjectionHead(widths[-1], classes)
+        for layer in layers:
+            if isinstance(layer, nn.Conv2d):
+                nn.init.orthogonal_(layer.weight)
+                spectral_norm(layer)
+        spectral_norm(self.head.linear)
+        spectral_norm(self.head.embed)
+
+    def forward(self, x: Tensor, y: Tensor, strength: Tensor) -> Tensor:
+        h = self.body(x).float().sum(dim=(2, 3))
+        out: Tensor = self.head(h, y, strength)[:, None]
+        return out
+
+
+class LAPGANDiscriminator(Discriminator):
+    """One head a level, the coarsest first; a whole image is taken apart into its pyramid."""
+
+    def __init__(self, shape: ImageShape, width: int) -> None:
+        super().__init__()
+        coarsest, *finer = sides(shape.resolution)[1:]
+        self.coarse = LevelDiscriminator(shape.channels, coarsest, 2 * width, shape.classes)
+        self.finer = nn.ModuleList(LevelDiscriminator(2 * shape.channels, side, width, shape.classes) for side in finer)
+        self.register_buffer("condition_strength", torch.ones(()))
+
+    def forward(self, x: Tensor, y: Tensor) -> list[Tensor]:
+        levels = gaussian_pyramid(x)
+        return self.judge(levels, low_passes(levels), y)
+
+    def judge(self, levels: Sequence[Tensor], low: Sequence[Tensor], y: Tensor) -> list[Tensor]:
+        """Logits of the coarsest images and of every (detail, low-pass image) pair."""
+        pairs = (torch.cat([fine - coarse, coarse], dim=1) for fine, coarse in zip(levels[1:], low, strict=True))
+        strength = self.condition_strength
+        heads = (head(pair, y, strength) for head, pair in zip(self.finer, pairs, strict=True))
+        return [self.coarse(levels[0], y, strength), *heads]
+
+
+def pyramid_step(parts: Parts, step: int, seed: int) -> dict[str, Tensor]:
+    """As `adversarial_step`, with every generated detail standing on the low-pass image of a real one."""
+    training, device = parts.config.training, parts.fabric.device
+    generator, discriminator = parts.generator, parts.discriminator
+    generator.mark_forward_method("levels")  # so that Fabric casts for it as for `forward`
+    discriminator.mark_forward_method("judge")
+    rng = torch.Generator().manual_seed((seed << 32) + step)
+    report: dict[str, Tensor] = {}
+    for _ in range(training.discriminator_steps):
+        real, labels = parts.batches.draw(rng)
+        real_levels = gaussian_pyramid(real)
+        low = low_passes(real_levels)
+        z = torch.randn(len(labels), parts.family.generator.z_dim, generator=rng).to(device)
+        fake_levels = generator.levels(z, labels, low)
+
+        shown = _augmented(parts, real_levels, low, rng)
+        made = _augmented(parts, [level.detach() for level in fake_levels], low, rng)
+        levels, lows = ([torch.cat(both) for both in zip(a, b, strict=True)] for a, b in zip(shown, made, strict=True))
+        logits = discriminator.judge(levels, lows, torch.cat([labels, labels]))
+        real_logits, fake_logits = [h[: len(real)] for h in logits], [h[len(real) :] for h in logits]
+        losses = [parts.objective.discriminator_loss(r, f) for r, f in zip(real_logits, fake_logits, strict=True)]
+        loss = torch.stack(losses).mean()
+        report |= {
+            "loss_d": loss.detach(),
+            "real_score": real_logits[0].detach().mean(),
+            "fake_score": fake_logits[0].detach().mean(),
+        }
+        for name, (weight, regularizer) in parts.regularizers.items():
+            if step % regularizer.interval == 0:
+
+                def judge(x: Tensor, y: Tensor = labels) -> list[Tensor]:
+                    with parts.fabric.autocast():  # not through Fabric's wrapper, as in the usual step
+                        logits: list[Tensor] = parts.family.discriminator(parts.augment(x, rng), y)
+                        return logits
+
+                penalty = regularizer(judge, real, real_logits, fake_logits)
+                report[name] = penalty.detach()
+                loss = loss + weight * regularizer.interval * penalty
+        parts.discriminator_optimizer.zero_grad()
+        parts.fabric.backward(loss)
+        parts.discriminator_optimizer.step()
+
+    discriminator.requires_grad_(False)
+    heads = discriminator.judge(*_augmented(parts, fake_levels, low, rng), labels)
+    generator_loss = torch.stack([parts.objective.generator_loss(head) for head in heads]).mean()
+    parts.generator_optimizer.zero_grad()
+    parts.fabric.backward(generator_loss)
+    parts.generator_optimizer.step()
+    discriminator.requires_grad_(True)
+    report["loss_g"] = generator_loss.detach()
+    return report
+
+
+def _augmented(
+    parts: Parts, levels: Sequence[Tensor], low: Sequence[Tensor], rng: torch.Generator
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Augment each image and its low-pass image alike: only their difference is the detail."""
+    images, lows = [parts.augment(levels[0], rng)], []
+    for fine, coarse in zip(levels[1:], low, strict=True):
+        state = rng.get_state()
+        images.append(parts.augment(fine, rng))
+        rng.set_state(state)
+        lows.append(parts.augment(coarse, rng))
+    return images, lows
+
+
+def build(shape: ImageShape, config: ModelConfig) -> Family:
+    return Family(
+        generator=LAPGANGenerator(shape, config.z_dim, config.width, config.embed_dim),
+        discriminator=LAPGANDiscriminator(shape, config.discriminator_width),
+        step=pyramid_step,
+    )

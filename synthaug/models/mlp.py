@@ -1,0 +1,64 @@
+"""Fully connected GAN, conditioned by concatenation: the networks of 2014.
+
+Goodfellow et al., "Generative Adversarial Networks" (1406.2661), with the class beside the noise and beside the image
+as in Mirza & Osindero, "Conditional GANs" (1411.1784, eq. 2: min_G max_D E[log D(x|y)] + E[log(1 − D(G(z|y)))]).
+Of the papers' layers, maxout is replaced by leaky ReLU and dropout is left out, for it would draw from the global
+random state. For points, digits and teaching; it knows nothing of neighbouring pixels.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from synthaug.config import ModelConfig
+from synthaug.models.family import Discriminator, Family, Generator, ImageShape
+
+
+def _layers(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(inputs, hidden),
+        nn.LeakyReLU(0.2),
+        nn.Linear(hidden, hidden),
+        nn.LeakyReLU(0.2),
+        nn.Linear(hidden, outputs),
+    )
+
+
+class MLPGenerator(Generator):
+    """[z, class embedding] → two hidden layers of 8 × `width` → tanh of every pixel.
+
+    A resolution of 1 with two channels makes points of the plane.
+    """
+
+    def __init__(self, shape: ImageShape, z_dim: int, width: int, embed_dim: int) -> None:
+        super().__init__()
+        self.z_dim = z_dim
+        self.size = (shape.channels, shape.resolution, shape.resolution)
+        self.embed = nn.Embedding(shape.classes, embed_dim)
+        self.body = _layers(z_dim + embed_dim, 8 * width, shape.channels * shape.resolution**2)
+        self.register_buffer("condition_strength", torch.ones(()))
+
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        x = self.body(torch.cat([z, self.embed(y) * self.condition_strength], dim=1))
+        return torch.tanh(x.float()).view(-1, *self.size)
+
+
+class MLPDiscriminator(Discriminator):
+    """[pixels, class embedding] → two hidden layers of 8 × `width` → one logit."""
+
+    def __init__(self, shape: ImageShape, width: int, embed_dim: int) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(shape.classes, embed_dim)
+        self.body = _layers(shape.channels * shape.resolution**2 + embed_dim, 8 * width, 1)
+        self.register_buffer("condition_strength", torch.ones(()))
+
+    def forward(self, x: Tensor, y: Tensor) -> list[Tensor]:
+        return [self.body(torch.cat([x.flatten(1), self.embed(y) * self.condition_strength], dim=1)).float()]
+
+
+def build(shape: ImageShape, config: ModelConfig) -> Family:
+    return Family(
+        generator=MLPGenerator(shape, config.z_dim, config.width, config.embed_dim),
+        discriminator=MLPDiscriminator(shape, config.discriminator_width, config.embed_dim),
+    )

@@ -1,0 +1,118 @@
+"""R3GAN: a modern residual network without normalisation, for the relativistic loss with R1 and R2.
+
+Huang et al., "The GAN is dead; long live the GAN! A Modern Baseline GAN" (2501.05441, §4), written from the paper.
+Inverted bottlenecks with grouped convolutions of 16 channels a group; no batch norm, no spectral norm, no minibatch
+statistic. What keeps it stable is the initialisation of Fixup (1901.09321): the last convolution of every residual
+branch starts at zero and the others are scaled by L^(−1/4) for L branches, so that each network starts as plain
+resampling. It leans on its gradient penalties: without them it diverges.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from synthaug.config import ModelConfig
+from synthaug.models.blocks import channels_at, sides
+from synthaug.models.family import Discriminator, Family, Generator, ImageShape
+
+GROUP = 16
+BLOCKS = 2  # residual blocks a side
+GAIN = math.sqrt(2 / (1 + 0.2**2))  # of leaky ReLU with slope 0.2
+
+
+def _layer(layer: nn.Conv2d | nn.Linear, gain: float = 1.0) -> nn.Conv2d | nn.Linear:
+    """Draw the weight from N(0, gain²/fan_in), and the bias from zero."""
+    nn.init.normal_(layer.weight, std=gain / math.sqrt(layer.weight[0].numel()))
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+def groups_of(channels: int) -> int:
+    """How many groups of at least 16 channels divide them.
+
+    >>> groups_of(96), groups_of(56), groups_of(8)
+    (6, 2, 1)
+    """
+    return next(g for g in range(max(channels // GROUP, 1), 0, -1) if channels % g == 0)
+
+
+class ResidualBlock(nn.Module):
+    """x + W₃ σ(W₂ σ(W₁ x)): widen twice by 1 × 1, grouped 3 × 3, and back by a 1 × 1 that starts at zero."""
+
+    def __init__(self, channels: int, branches: int) -> None:
+        super().__init__()
+        inside, fixup = 2 * channels, branches**-0.25
+        self.widen = _layer(nn.Conv2d(channels, inside, 1), GAIN * fixup)
+        self.mix = _layer(nn.Conv2d(inside, inside, 3, padding=1, groups=groups_of(inside)), GAIN * fixup)
+        self.narrow = _layer(nn.Conv2d(inside, channels, 1, bias=False), 0.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = x + self.narrow(F.leaky_relu(self.mix(F.leaky_relu(self.widen(x), 0.2)), 0.2))
+        return out
+
+
+def _stage(channels: int, branches: int) -> nn.Sequential:
+    return nn.Sequential(*(ResidualBlock(channels, branches) for _ in range(BLOCKS)))
+
+
+def _transition(inputs: int, outputs: int) -> nn.Module:
+    return _layer(nn.Conv2d(inputs, outputs, 1, bias=False)) if inputs != outputs else nn.Identity()
+
+
+class R3GANGenerator(Generator):
+    """A learnt 4 × 4 basis weighed by [z, class]; then residual blocks at each side, enlarged bilinearly between."""
+
+    def __init__(self, shape: ImageShape, z_dim: int, width: int, embed_dim: int) -> None:
+        super().__init__()
+        self.z_dim = z_dim
+        widths = [channels_at(side, shape.resolution, width) for side in sides(shape.resolution)]
+        self.embed = nn.Embedding(shape.classes, embed_dim)
+        self.start = _layer(nn.Linear(z_dim + embed_dim, widths[0], bias=False))
+        self.basis = nn.Parameter(torch.randn(widths[0], 4, 4))
+        self.stages = nn.ModuleList(_stage(c, BLOCKS * len(widths)) for c in widths)
+        self.transitions = nn.ModuleList(_transition(a, b) for a, b in pairwise(widths))
+        self.to_image = _layer(nn.Conv2d(widths[-1], shape.channels, 1))
+        self.register_buffer("condition_strength", torch.ones(()))
+
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        weights = self.start(torch.cat([z, self.embed(y) * self.condition_strength], dim=1))
+        x = self.stages[0](weights[:, :, None, None] * self.basis)
+        for transition, stage in zip(self.transitions, self.stages[1:], strict=True):
+            x = stage(F.interpolate(transition(x), scale_factor=2, mode="bilinear", align_corners=False))
+        return torch.tanh(self.to_image(x).float())
+
+
+class R3GANDiscriminator(Discriminator):
+    """The generator's mirror: residual blocks, halving by means, a 4 × 4 basis for each channel, projection."""
+
+    def __init__(self, shape: ImageShape, width: int) -> None:
+        super().__init__()
+        widths = [channels_at(side, shape.resolution, width) for side in sides(shape.resolution)[::-1]]
+        self.from_image = _layer(nn.Conv2d(shape.channels, widths[0], 1))
+        self.stages = nn.ModuleList(_stage(c, BLOCKS * len(widths)) for c in widths)
+        self.transitions = nn.ModuleList(_transition(a, b) for a, b in pairwise(widths))
+        self.basis = nn.Parameter(torch.randn(widths[-1], 4, 4) / 4)
+        self.linear = _layer(nn.Linear(widths[-1], 1))
+        self.embed = nn.Embedding(shape.classes, widths[-1])
+        self.register_buffer("condition_strength", torch.ones(()))
+
+    def forward(self, x: Tensor, y: Tensor) -> list[Tensor]:
+        x = self.stages[0](self.from_image(x))
+        for transition, stage in zip(self.transitions, self.stages[1:], strict=True):
+            x = stage(transition(F.avg_pool2d(x, 2)))
+        h = (x.float() * self.basis).sum(dim=(2, 3))
+        projection = (self.embed(y) * h).sum(dim=1, keepdim=True) / math.sqrt(h.shape[1])
+        return [self.linear(h).float() + self.condition_strength * projection]
+
+
+def build(shape: ImageShape, config: ModelConfig) -> Family:
+    return Family(
+        generator=R3GANGenerator(shape, config.z_dim, config.width, config.embed_dim),
+        discriminator=R3GANDiscriminator(shape, config.discriminator_width),
+    )
