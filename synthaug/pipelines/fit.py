@@ -97,9 +97,8 @@ def fit(
     val_images = split_images(prepared, "val", cache, progress)
     run = continued
     if run is None and prepared.config.monitor.features == "own":
-        run = _create(
-            root, prepared, name, source
-        )  # where the net is kept; other nets may fail to load, and leave no run
+        # where the net is kept; other nets may fail to load, and leave no run
+        run = _create(root, prepared, name, source)
     judge = features_for(
         prepared.config.monitor.features,
         train_images,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from synthaug.documents import TraverseDocument
 from synthaug.errors import SynthaugError
@@ -65,7 +67,6 @@ def traverse(
         drawn[str(number)] = [float(v) for v in values]
         columns = torch.stack([sampler.trained.codes.put(z, number, value) for value in values], dim=1)
         lines += [_row(sampler, row, index) for row in columns]
-    target.parent.mkdir(parents=True, exist_ok=True)
     picture = save_marked(grid(lines, max(len(line) for line in lines)), "PNG")
     with replacing(target) as temporary:
         temporary.write_bytes(picture)
@@ -93,6 +94,6 @@ def check_picture(out: Path, overwrite: bool) -> None:
         raise SynthaugError(f"{str(out)!r} exists already", "give another name with --out, or --overwrite")
 
 
-def _row(sampler: Sampler, z: torch.Tensor, label: int):  # type: ignore[no-untyped-def]
+def _row(sampler: Sampler, z: torch.Tensor, label: int) -> NDArray[np.uint8]:
     """One line of images, uint8 [values, C, H, W]; z: float[values, z_dim]."""
     return to_uint8(sampler.trained.generate(z, torch.full((len(z),), label, dtype=torch.int64)))

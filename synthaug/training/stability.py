@@ -7,7 +7,6 @@ What is judged stands in the checkpoint and in `metrics.jsonl`: a resumed traini
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import math
 from collections.abc import Callable, Mapping
@@ -15,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from synthaug.errors import RunFailed
 from synthaug.progress import Progress
@@ -27,8 +26,7 @@ if TYPE_CHECKING:
     from synthaug.training.loop import Parts
 
 EXPLODING = 1e6  # norm of a network's gradient; trainings that go well stay below 1e3
-WON = 1e-3  # a discriminator's loss this close to its floor throughout an interval teaches the generator nothing
-WON_ROWS = 10  # fewer rows than this are no interval
+WON, WON_ROWS = 1e-3, 10  # a discriminator's loss this close to its floor for 5 kimg teaches the generator nothing
 LOST = 0.25  # variety of the samples as a share of what the generator has shown before
 COLLAPSED, EARLY = 0.05, 0.2  # … or of what real images have, once that share of the training is over
 RATE = 0.5  # learning rates after a rollback, as a share of those before
@@ -81,14 +79,18 @@ class Watch:
                 raise Diverged(f"the {name}'s gradients explode (norm {norm:.3g}; {shown})")
 
     def interval(self, averaged: nn.Module) -> None:
-        """Look back at the rows since the last score, and at the weights that are to be scored."""
+        """Look back at the latest rows, and at the weights that are to be scored."""
         if not all(bool(p.isfinite().all()) for p in averaged.state_dict().values() if p.is_floating_point()):
             raise Diverged("weights of the generator are not finite")
         losses: list[float] = []
         for row in self._run.metrics():
-            losses = [*losses, row["loss_d"]] if row["kind"] == "step" else []
-        if self._floor is not None and len(losses) >= WON_ROWS and max(losses) < self._floor + WON:
-            raise Diverged(f"the discriminator has won: its loss is below {WON:g} since the last score")
+            if row["kind"] == "step":
+                losses.append(row["loss_d"])
+            elif row["kind"] == "rollback":
+                losses.clear()
+        last = losses[-WON_ROWS:]
+        if self._floor is not None and len(last) == WON_ROWS and max(last) < self._floor + WON:
+            raise Diverged(f"the discriminator has won: its loss stayed below {self._floor + WON:g}")
 
     def monitor(self, row: Mapping[str, Any], share: float) -> None:
         """Look at a score after `share` of the training, from 0 to 1."""
@@ -126,9 +128,12 @@ class Recovery:
     ) -> None:
         self._run, self._parts, self._counters = run, parts, counters
         self._progress, self._on_row = progress, on_row
-        self._start: dict[str, Any] | None = None
+        self._start: dict[str, dict[str, Tensor]] | None = None
         if not checkpoint.names(run):
-            self._start = {name: copy.deepcopy(module.state_dict()) for name, module in self._modules().items()}
+            self._start = {
+                name: {key: value.detach().to("cpu", copy=True) for key, value in module.state_dict().items()}
+                for name, module in self._modules().items()
+            }
         set_rates(parts.optimizers(), counters.attempt)
 
     def roll_back(self, reason: str) -> bool:

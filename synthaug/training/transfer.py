@@ -1,4 +1,4 @@
-"""Fine-tuning: a training that starts from the weights of an earlier run, with other classes (`synthaug fit --from RUN`).
+"""Fine-tuning: a training that starts from the weights of an earlier run with other classes (`fit --from RUN`).
 
 Everything that does not belong to a class is taken over. A class of the same name takes its embedding along; the others
 begin with a fresh one. Optimisers, schedules and counters begin anew.
