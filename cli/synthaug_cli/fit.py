@@ -104,6 +104,10 @@ def command(
         "seed": seed,
         "training.precision": precision,
     }
+    if start is not None:
+        from synthaug.runs import find
+
+        find(start, runs)
     from synthaug.config import resolve
 
     early.names(resolve(recipe, config, sets or (), flags).config)

@@ -18,7 +18,9 @@ from synthaug.config import validate
 from synthaug.data.batches import BalancedBatches
 from synthaug.data.cache import LabelledImages
 from synthaug.errors import RunFailed
+from synthaug.losses.auxiliary import build_heads
 from synthaug.losses.non_saturating import NonSaturating
+from synthaug.models.codes import Codes
 from synthaug.models.family import ImageShape
 from synthaug.progress import Silent
 from synthaug.runs import Run
@@ -28,6 +30,13 @@ from synthaug.training.loop import Parts, adversarial_step, build, train
 from synthaug.training.monitor import Monitor
 from synthaug.training.stability import RATE, Diverged, Watch, attempt_seed
 
+STATEFUL: dict[str, Any] = {
+    "ada": True,
+    "ada_kimg": 2.0,
+    "augment": ["color"],
+    "regularizers": {"consistency": 10.0, "gradient-penalty": 0.1, "lecam": 0.3},
+    "auxiliary": {"acgan": 1.0},
+}
 Step = Callable[[Parts, int, int], dict[str, Any]]
 
 
@@ -68,9 +77,10 @@ def start(folder: Path, step: Step, kimg: float = 4, **training: Any) -> tuple[R
     torch.manual_seed(0)
     family = build_family("dcgan", shape, config.model)
     family.step = step
+    heads = build_heads(config.training.auxiliary, family, shape, Codes())
     half = torch.full((2,), 0.5, dtype=torch.float64)
     batches = BalancedBatches(torch.from_numpy(data.pixels), torch.from_numpy(data.labels), half, 32, False)
-    parts = build(config, family, batches, Fabric(accelerator="cpu", devices=1))
+    parts = build(config, family, batches, Fabric(accelerator="cpu", devices=1), heads)
     monitor = Monitor(data, data, ["a"], config.monitor, Flat(), 8, 0, torch.device("cpu"))
     names = checkpoint.names(run)
     counters = (
@@ -205,7 +215,7 @@ def test_a_training_killed_behind_a_rollback_is_resumed_bit_for_bit(tmp_path: Pa
     class Killed(Exception):
         pass
 
-    whole, _, go = start(tmp_path / "whole", nan_at(40)[0], ada=True, augment=["color"], ada_kimg=2.0)
+    whole, _, go = start(tmp_path / "whole", nan_at(40)[0], **STATEFUL)
     go()
     inner = nan_at(40)[0]
 
@@ -214,16 +224,16 @@ def test_a_training_killed_behind_a_rollback_is_resumed_bit_for_bit(tmp_path: Pa
             raise Killed
         return inner(parts, number, seed)
 
-    _, _, go = start(tmp_path / "broken", dying, ada=True, augment=["color"], ada_kimg=2.0)
+    _, _, go = start(tmp_path / "broken", dying, **STATEFUL)
     with pytest.raises(Killed):
         go()
-    resumed, _, go = start(tmp_path / "broken", nan_at(40)[0], ada=True, augment=["color"], ada_kimg=2.0)
+    resumed, _, go = start(tmp_path / "broken", nan_at(40)[0], **STATEFUL)
     counters = go()
     ours, theirs = weights(resumed), weights(whole)
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[k], theirs[k]) for k in ours)
     assert counters.attempt == 1
-    assert "augment.p" in ours
+    assert {"augment.p", "regularizer_lecam.average_real", "heads.heads.acgan.classifier.weight"} <= ours.keys()
     assert any("ada_p" in row for row in rows(resumed, "step"))
     strip = lambda run: [{k: v for k, v in r.items() if k != "images_per_second"} for r in run.metrics()]  # noqa: E731
     assert strip(resumed) == strip(whole)
