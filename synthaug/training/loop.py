@@ -303,7 +303,7 @@ def train(
         name = checkpoint.name_for(counters.images)
         watch.interval(parts.average.generator)
         row = monitor.score(parts.average.generator)
-        watch.monitor(row, counters.images / counters.total if counters.total else 0.0)
+        watch.monitor(row, counters.images, counters.total)
         value = row.pop("score")
         row["best"] = counters.best_score is None or value <= counters.best_score
         if row["best"]:

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 EXPLODING = 1e6  # norm of a network's gradient; trainings that go well stay below 1e3
 WON, WON_ROWS = 1e-3, 10  # a discriminator's loss this close to its floor for 5 kimg teaches the generator nothing
 LOST = 0.25  # variety of the samples as a share of what the generator has shown before
-COLLAPSED, EARLY = 0.05, 0.2  # … or of what real images have, once that share of the training is over
+COLLAPSED = 0.05  # … or as a share of what real images have
+EARLY = 0.2  # share of the training in which samples may be noise, which varies much, or one blob, which does not
 RATE = 0.5  # learning rates after a rollback, as a share of those before
 
 
@@ -92,16 +93,17 @@ class Watch:
         if self._floor is not None and len(last) == WON_ROWS and max(last) < self._floor + WON:
             raise Diverged(f"the discriminator has won: its loss stayed below {self._floor + WON:g}")
 
-    def monitor(self, row: Mapping[str, Any], share: float) -> None:
-        """Look at a score after `share` of the training, from 0 to 1."""
+    def monitor(self, row: Mapping[str, Any], images: int, total: int | None) -> None:
+        """Look at a score after `images` of `total`; in the first part of a training nothing is called collapsed."""
         score, spread = row["score"], row.get("spread")
         if not math.isfinite(score):
             raise Diverged(f"the samples' score is {score}")
-        if spread is None:
+        if spread is None or total is None or images <= EARLY * total:
             return
-        before = [r["spread"] for r in self._run.metrics() if r["kind"] == "monitor" and r.get("spread") is not None]
-        best = min(max(before, default=0.0), 1.0)  # an untrained generator's noise may vary more than real images
-        if spread < LOST * best or (share > EARLY and spread < COLLAPSED):
+        scores = [r for r in self._run.metrics() if r["kind"] == "monitor" and r["kimg"] * 1000 > EARLY * total]
+        before = [r["spread"] for r in scores if r.get("spread") is not None]
+        best = min(max(before, default=0.0), 1.0)
+        if spread < max(LOST * best, COLLAPSED):
             earlier = f" (before: {best:.0%})" if before else ""
             raise Diverged(f"the generator has collapsed: its samples vary {spread:.0%} as much as real ones{earlier}")
 
@@ -155,7 +157,11 @@ class Recovery:
         restored = self._restore(existing[-1]) if existing else self._restart()
         restored = replace(restored, attempt=attempt if again else attempt - 1, seconds=seconds)
         vars(counters).update(vars(restored))
-        rows = [row for row in run.metrics() if row["kimg"] <= counters.images / 1000]
+        # a kill between this and the checkpoint's new counters makes the same rollback happen once more
+        same = {"kind": "rollback", "attempt": attempt}
+        rows = [
+            row for row in run.metrics() if row["kimg"] <= counters.images / 1000 and not same.items() <= row.items()
+        ]
         row = {
             "kind": "rollback",
             "kimg": counters.images / 1000,
