@@ -95,9 +95,7 @@ class Watch:
 
     def monitor(self, row: Mapping[str, Any], images: int, total: int | None) -> None:
         """Look at a score after `images` of `total`; in the first part of a training nothing is called collapsed."""
-        score, spread = row["score"], row.get("spread")
-        if not math.isfinite(score):
-            raise Diverged(f"the samples' score is {score}")
+        spread = row.get("spread")
         if spread is None or total is None or images <= EARLY * total:
             return
         scores = [r for r in self._run.metrics() if r["kind"] == "monitor" and r["kimg"] * 1000 > EARLY * total]
