@@ -257,7 +257,7 @@ def test_the_watch_leaves_healthy_trainings_alone(tmp_path: Path) -> None:
     fresh.monitor({"spread": 0.01}, images=1000, total=10_000)  # hardly begun
     with pytest.raises(Diverged, match="collapsed"):
         fresh.monitor({"spread": 0.01}, images=5000, total=10_000)
+    broken = torch.nn.Linear(2, 2)
+    torch.nn.init.constant_(broken.bias, math.nan)
     with pytest.raises(Diverged, match="not finite"):
-        broken = torch.nn.Linear(2, 2)
-        torch.nn.init.constant_(broken.bias, math.nan)
         fresh.interval(broken)
