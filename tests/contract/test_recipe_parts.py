@@ -45,7 +45,7 @@ def trace(config: Config) -> list[dict[str, float]]:
     parts.share = 0.5
     rows = []
     for step in range(3):
-        scalars = adversarial_step(parts, step, config.seed)
+        scalars = (family.step or adversarial_step)(parts, step, config.seed)
         row = {name: float(scalars[name]) for name in ("loss_d", "loss_g", "real_score", "fake_score")}
         for name, network in (("generator", family.generator), ("discriminator", family.discriminator)):
             row[name] = float(sum(p.grad.abs().sum() for p in network.parameters() if p.grad is not None))
