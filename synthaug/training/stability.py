@@ -25,7 +25,7 @@ from synthaug.training.checkpoint import Counters
 if TYPE_CHECKING:
     from synthaug.training.loop import Parts
 
-EXPLODING = 1e6  # norm of a network's gradient; trainings that go well stay below 1e3
+EXPLODING = 1e6  # norm of a network's gradient; Adam's steps do not grow with it, so that only an absurd one is a sign
 WON, WON_ROWS = 1e-3, 10  # a discriminator's loss this close to its floor for 5 kimg teaches the generator nothing
 LOST = 0.25  # variety of the samples as a share of what the generator has shown before
 COLLAPSED = 0.05  # … or as a share of what real images have
