@@ -16,6 +16,7 @@ from synthaug.errors import SynthaugError, suggest
 
 Fit = Literal["pad", "crop", "stretch"]
 _BUDGET = re.compile(r"(?P<amount>\d+(?:\.\d+)?)\s*(?P<unit>s|min|h|kimg)")
+_NAMED_WEIGHTS = ("training.regularizers", "training.auxiliary")  # mappings that are one value
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 
 
@@ -67,6 +68,17 @@ class ModelConfig(_Section):
     attention: Literal[0, 8, 16, 32, 64] = Field(
         0, description="side in px of the feature maps that attend to themselves, in `biggan`; 0: none"
     )
+    categorical_codes: list[Annotated[int, Field(ge=2, le=100)]] = Field(
+        default_factory=list, description="InfoGAN codes that choose, each with its number of choices; part of z"
+    )
+    continuous_codes: int = Field(0, ge=0, le=64, description="InfoGAN codes that are values in [-1, 1]; part of z")
+
+    @model_validator(mode="after")
+    def _codes_fit_into_z(self) -> ModelConfig:
+        size = sum(self.categorical_codes) + self.continuous_codes
+        if size >= self.z_dim:
+            raise ValueError(f"the codes take {size} entries of z, which has z_dim = {self.z_dim}, and leave no noise")
+        return self
 
 
 class TrainingConfig(_Section):
@@ -77,6 +89,16 @@ class TrainingConfig(_Section):
     objective: str = "hinge"
     regularizers: dict[str, float] = Field(
         default_factory=dict, description="name → weight, beside the objective's own"
+    )
+    regularizer_interval: int | None = Field(
+        None, ge=1, le=64, description="steps between two penalties; null: as the objective, or each penalty, wants it"
+    )
+    regularizer_decay: float | None = Field(
+        None, gt=0, le=1, description="share of their weights left at the end, by cosine; null: the objective's own"
+    )
+    label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="0.1: the target of real images is .9 instead of 1")
+    auxiliary: dict[str, float] = Field(
+        default_factory=dict, description="heads beside real or generated: acgan, infogan → weight"
     )
     discriminator_steps: int = Field(1, ge=1, le=10)
     generator_lr: float = Field(2e-4, gt=0, lt=1)
@@ -91,9 +113,17 @@ class TrainingConfig(_Section):
     )
     fade_end: float = Field(0.0, ge=0, le=1, description="share of the budget where it counts in full")
     augment: list[str] = Field(default_factory=lambda: ["color", "affine"])
+    ada: bool = Field(False, description="adapt the probability of each augmentation to how much is learnt by heart")
+    ada_target: float = Field(0.6, gt=-1, lt=1, description="mean sign of the real logits that ADA steers towards")
+    ada_interval: int = Field(4, ge=1, le=1000, description="batches between two adjustments")
+    ada_kimg: float = Field(500.0, gt=0, description="thousands of images in which the probability can go from 0 to 1")
+    freeze_discriminator: int = Field(
+        0, ge=0, le=100, description="lowest discriminator layers that keep the weights of `fit --from RUN`"
+    )
     flip: bool = False
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
     compile: Literal["auto"] | bool = Field("auto", description="`auto`: where it saves more seconds than it takes")
+    rollbacks: int = Field(2, ge=0, le=20, description="returns to the last good checkpoint after a divergence")
     keep_checkpoints: int = Field(3, ge=0, description="kept between the first, the last and the best")
     tensorboard: bool = False
 
@@ -149,7 +179,7 @@ def leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """
     flat: dict[str, Any] = {}
     for key, value in tree.items():
-        if isinstance(value, Mapping) and value and f"{prefix}{key}" != "training.regularizers":
+        if isinstance(value, Mapping) and value and f"{prefix}{key}" not in _NAMED_WEIGHTS:
             flat.update(leaves(value, f"{prefix}{key}."))
         else:
             flat[f"{prefix}{key}"] = value

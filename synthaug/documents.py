@@ -72,6 +72,7 @@ class FitDocument(Document):
     seconds: float
     images_per_second: float
     best_checkpoint: str
+    diverged: str | None = Field(None, description="why the training ended before its budget; null if it did not")
     targets: list[str]
     split: dict[str, dict[str, int]] = Field(description="train, val, test → class → images")
     monitor: dict[str, MonitorScores] = Field(description="class, or `pooled`, at the best checkpoint")
@@ -100,6 +101,17 @@ class SamplesDocument(Document):
     out: str
     per_class: dict[str, list[str]] = Field(description="class → files, relative to `out`")
     grid: str = Field(description="one picture of all of them, relative to `out`")
+    checkpoint: str
+    seed: int
+
+
+class TraverseDocument(Document):
+    """What `synthaug traverse` drew."""
+
+    out: str
+    label: str
+    codes: dict[str, list[float]] = Field(description="code → its values, one a column")
+    rows: int = Field(description="lines of each code: one noise a line, the same in all columns")
     checkpoint: str
     seed: int
 

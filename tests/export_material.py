@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from synthaug.config import Config, resolve
 from synthaug.data.folder import scan
 from synthaug.data.split import split
+from synthaug.models import build_family
 from synthaug.models.family import ImageShape
 from synthaug.runs import Run, create, point_latest, write_config
 from synthaug.training import checkpoint
@@ -120,7 +121,7 @@ def make_run(data: Path, runs: Path, **flags: Any) -> Run:
     write_config(run, resolved, facts)
     shape = ImageShape(config.data.resolution, scanned.channels, len(scanned.classes))
     torch.manual_seed(0)
-    family = checkpoint.build_family(config.model.family, shape, config.model)
+    family = build_family(config.model.family, shape, config.model)
     architecture = {"family": config.model.family, "shape": vars(shape) if hasattr(shape, "__dict__") else list(shape)}
     name = checkpoint.save(run, Counters(images=1000), {}, family.generator, {}, architecture)
     run.set_status(state="finished", best_checkpoint=name)

@@ -15,7 +15,20 @@ from typing import NoReturn
 import typer
 
 from synthaug.errors import Interrupted, RunFailed, SynthaugError
-from synthaug_cli import check, demo, evaluate, export, fit, inspect, lists, recipes, regenerate, runs, samples
+from synthaug_cli import (
+    check,
+    demo,
+    evaluate,
+    export,
+    fit,
+    inspect,
+    lists,
+    recipes,
+    regenerate,
+    runs,
+    samples,
+    traverse,
+)
 from synthaug_cli.console import FLAGS, fail
 from synthaug_cli.options import everywhere
 from synthaug_cli.usage import as_error
@@ -31,7 +44,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # help in plain text: it answers faster, and square brackets stay as they are
     context_settings={"help_option_names": ["--help", "-h"]},
 )
-for module in (inspect, fit, export, evaluate, check, samples, regenerate, demo):
+for module in (inspect, fit, export, evaluate, check, samples, traverse, regenerate, demo):
     app.command(module.__name__.rpartition(".")[2])(everywhere(module.command))
 app.command("list")(everywhere(lists.command))
 app.add_typer(recipes.app)

@@ -70,6 +70,12 @@ def command(
             help="Continue a run; auto: the latest unfinished one of equal configuration, else a new one.",
         ),
     ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="RUN", help="Start from the weights of an earlier run, which may have other classes."
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be done, with its cost, and write nothing.")
     ] = False,
@@ -81,7 +87,13 @@ def command(
     early.folder(data, "DATA")
     early.device(device)
     early.runs_folder(runs)
-    early.contradiction([("--resume PATH", resume not in (None, "auto"), "--name", name is not None)])
+    continued = resume not in (None, "auto")
+    early.contradiction(
+        [
+            ("--resume PATH", continued, "--name", name is not None),
+            ("--resume PATH", continued, "--from", start is not None),
+        ]
+    )
     flags: dict[str, Any] = {
         "training.budget": budget,
         "model.family": family,
@@ -92,6 +104,10 @@ def command(
         "seed": seed,
         "training.precision": precision,
     }
+    if start is not None:
+        from synthaug.runs import find
+
+        find(start, runs)
     from synthaug.config import resolve
 
     early.names(resolve(recipe, config, sets or (), flags).config)
@@ -107,6 +123,7 @@ def command(
         "name": name,
         "runs": runs,
         "resume": resume,
+        "start": start,
         "device": device,
         "strict": strict,
         "cache": cache,
@@ -140,6 +157,8 @@ def render(made: FitDocument) -> None:
     console.line(
         f"trained      {made.kimg:.1f} kimg in {console.duration(made.seconds)}, {made.images_per_second:.0f} images/s"
     )
+    if made.diverged:
+        console.line(f"ended early  diverged {made.diverged}")
     console.line(f"best         {made.best_checkpoint}")
     console.line(f"run          {made.run}")
     run = shlex.quote(Path(made.run).name)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 TABLES = {
     "families": "synthaug.models:MODELS",
     "objectives": "synthaug.losses:OBJECTIVES",
+    "regularizers": "synthaug.losses:REGULARIZERS",
+    "heads": "synthaug.losses:AUXILIARIES",
     "metrics": "synthaug.metrics:METRICS",
     "classifiers": "synthaug.classifiers:CLASSIFIERS",
     "features": "synthaug.features:FEATURES",

@@ -101,3 +101,7 @@ class DiffAugment:
         for transform in self._transforms:
             x = transform(x, rng)
         return x.contiguous(memory_format=torch.channels_last) if self._transforms else x
+
+    @property
+    def transforms(self) -> list[Transform]:
+        return self._transforms

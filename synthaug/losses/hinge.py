@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from torch import Tensor
 from torch.nn import functional as F
 
+from synthaug.losses.objective import Objective
 
-class Hinge:
+
+class Hinge(Objective):
     """L_D = E[max(0, 1 − D(x))] + E[max(0, 1 + D(G(z)))], L_G = −E[D(G(z))]."""
-
-    regularizers: Mapping[str, float] = {}
 
     def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
 
-    def generator_loss(self, fake: Tensor) -> Tensor:
+    def generator_loss(self, fake: Tensor, real: Tensor) -> Tensor:
         return -fake.mean()

@@ -1,14 +1,36 @@
-"""Penalties on the discriminator: R1 and LeCam."""
+"""Penalties: R1, R2, gradient penalty, consistency and LeCam on the discriminator; a spectral one on the generator."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from synthaug.augment.diffaugment import translation
+from synthaug.models.family import Generator
+
 Logits = list[Tensor]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One discriminator step, as its penalties see it.
+
+    `discriminate` and `judge` map x float[B, C, H, W] to logits under the step's labels, repeated where x has a
+    multiple of B rows. The first augments x as the step does, the second takes it as it is.
+    """
+
+    discriminate: Callable[[Tensor], Logits]
+    judge: Callable[[Tensor], Logits]
+    real: Tensor  # before augmentation, float[B, C, H, W]
+    fake: Tensor  # likewise, detached
+    real_logits: Logits
+    fake_logits: Logits
+    rng: torch.Generator  # the step's: a penalty that draws draws from it
 
 
 class Regularizer(nn.Module):
@@ -19,18 +41,27 @@ class Regularizer(nn.Module):
 
     interval: int = 1
 
-    def forward(
-        self, discriminate: Callable[[Tensor], Logits], real: Tensor, real_logits: Logits, fake_logits: Logits
-    ) -> Tensor:
-        """Return a scalar.
-
-        Args:
-            discriminate: x float[B, C, H, W] → logits under the real labels, augmentation included.
-            real: the real images, before augmentation, float[B, C, H, W].
-            real_logits: this step's logits of the real images.
-            fake_logits: this step's logits of the generated images.
-        """
+    def forward(self, seen: Seen) -> Tensor:
+        """Return a scalar."""
         raise NotImplementedError
+
+
+class GeneratorRegularizer(nn.Module):
+    """A penalty that is added to the generator's loss every `interval` steps, times weight × interval."""
+
+    interval: int = 1
+
+    def forward(self, generator: Generator) -> Tensor:
+        """Return a scalar."""
+        raise NotImplementedError
+
+
+def _input_gradient(judge: Callable[[Tensor], Logits], x: Tensor) -> Tensor:
+    """∇ₓ of the sum of all logits, float32 of x's shape, differentiable once more."""
+    x = x.detach().requires_grad_(True)
+    score = torch.stack([logits.sum() for logits in judge(x)]).sum()
+    (gradient,) = torch.autograd.grad(score, x, create_graph=True)
+    return gradient.float()
 
 
 class R1(Regularizer):
@@ -38,13 +69,41 @@ class R1(Regularizer):
 
     interval = 4
 
-    def forward(
-        self, discriminate: Callable[[Tensor], Logits], real: Tensor, real_logits: Logits, fake_logits: Logits
-    ) -> Tensor:
-        x = real.detach().requires_grad_(True)
-        score = torch.stack([logits.sum() for logits in discriminate(x)]).sum()
-        (gradient,) = torch.autograd.grad(score, x, create_graph=True)
-        return 0.5 * gradient.float().square().sum(dim=(1, 2, 3)).mean()
+    def forward(self, seen: Seen) -> Tensor:
+        return 0.5 * _input_gradient(seen.discriminate, seen.real).square().sum(dim=(1, 2, 3)).mean()
+
+
+class R2(Regularizer):
+    """½ E[‖∇ₓ D(x)‖²] on generated images (1801.04406, eq. 10), as lazily as R1."""
+
+    interval = 4
+
+    def forward(self, seen: Seen) -> Tensor:
+        return 0.5 * _input_gradient(seen.discriminate, seen.fake).square().sum(dim=(1, 2, 3)).mean()
+
+
+class GradientPenalty(Regularizer):
+    """E[(‖∇ₓ̂ D(x̂)‖ − 1)²] at random points x̂ between real and generated images (1704.00028, eq. 3)."""
+
+    def forward(self, seen: Seen) -> Tensor:
+        share = torch.rand(len(seen.real), 1, 1, 1, generator=seen.rng).to(seen.real.device)
+        gradient = _input_gradient(seen.discriminate, torch.lerp(seen.real, seen.fake, share))
+        # the small number keeps the root's own derivative finite where the gradient vanishes
+        norm = (gradient.square().sum(dim=(1, 2, 3)) + 1e-12).sqrt()
+        return (norm - 1).square().mean()
+
+
+class Consistency(Regularizer):
+    """E[(D(x) − D(T(x)))²] on real images, T a shift by up to an eighth of the side (CR-GAN, 1910.12027, eq. 3).
+
+    The paper's T also mirrors; here it does not, because a mirrored letter is another class.
+    """
+
+    def forward(self, seen: Seen) -> Tensor:
+        # one pass for both: under spectral norm they must meet the same weights
+        logits = seen.judge(torch.cat([seen.real, translation(seen.real, seen.rng)]))
+        pairs = [head.chunk(2) for head in logits]
+        return torch.stack([(before - after).square().mean() for before, after in pairs]).mean()
 
 
 class LeCam(Regularizer):
@@ -67,10 +126,10 @@ class LeCam(Regularizer):
     average_fake: Tensor
     steps: Tensor
 
-    def forward(
-        self, discriminate: Callable[[Tensor], Logits], real: Tensor, real_logits: Logits, fake_logits: Logits
-    ) -> Tensor:
-        real_all, fake_all = (torch.cat([x.float().flatten() for x in logits]) for logits in (real_logits, fake_logits))
+    def forward(self, seen: Seen) -> Tensor:
+        real_all, fake_all = (
+            torch.cat([x.float().flatten() for x in logits]) for logits in (seen.real_logits, seen.fake_logits)
+        )
         with torch.no_grad():
             decay = self.decay if self.steps > 0 else 0.0
             self.average_real.lerp_(real_all.mean(), 1 - decay)
@@ -81,3 +140,24 @@ class LeCam(Regularizer):
             F.relu(real_all - self.average_fake).square().mean() + F.relu(self.average_real - fake_all).square().mean()
         )
         return active * penalty
+
+
+class ConditionalSpectral(GeneratorRegularizer):
+    """Σ_y σ_max²(Γ_y), averaged over the generator's conditional parameters (gSR, 2208.09932, eq. 5).
+
+    Γ_y folds the vector that class y gives to a layer into a near-square matrix. The collapse of a rare class shows in
+    one singular value that grows far above the others; holding it down keeps the class's channels independent.
+    """
+
+    interval = 4
+
+    def forward(self, generator: Generator) -> Tensor:
+        return torch.stack([self._spectral(p.float()) for p in generator.conditional_parameters()]).mean()
+
+    def _spectral(self, vectors: Tensor) -> Tensor:
+        """vectors: float[K, C], a row a class."""
+        classes, size = vectors.shape
+        rows = next(r for r in range(math.isqrt(size), 0, -1) if size % r == 0)
+        sigma = torch.linalg.matrix_norm(vectors.view(classes, rows, size // rows), ord=2)
+        total: Tensor = sigma.square().sum()
+        return total

@@ -38,5 +38,9 @@ def build_family(name: str, shape: ImageShape, config: ModelConfig) -> Family:
     Raises:
         SynthaugError: a table has no such name, or the family cannot be built so.
     """
+    from synthaug.models.codes import codes_of  # imports torch, which listing the table must not
+
     replace = DISCRIMINATORS.get(config.discriminator)
-    return replace(MODELS.get(name)(shape, config), shape, config)
+    family = replace(MODELS.get(name)(shape, config), shape, config)
+    codes_of(config).attach(family.generator)
+    return family

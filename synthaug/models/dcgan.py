@@ -52,6 +52,12 @@ class DCGANGenerator(Generator):
             x = F.relu(norm(up(x), condition))
         return torch.tanh(self.to_image(x).float())
 
+    def conditional_parameters(self) -> list[Tensor]:
+        """The scale and the shift that each class's embedding gives to each normalisation."""
+        norms = [norm for norm in self.norms if isinstance(norm, ConditionalBatchNorm2d)]
+        weights = [norm.affine.weight[:, self.z_dim :] for norm in norms]
+        return [part.T for weight in weights for part in (weight @ self.embed.weight.T).chunk(2)]
+
 
 class ProjectionDiscriminator(Discriminator):
     """Strided convolutions, a minibatch statistic, sum pooling, and w·h + b + e(y)·h (1802.05637, eq. 5)."""
@@ -75,9 +81,12 @@ class ProjectionDiscriminator(Discriminator):
                 spectral_norm(layer)
 
     def forward(self, x: Tensor, y: Tensor) -> list[Tensor]:
+        return self.examine(x, y)[0]
+
+    def examine(self, x: Tensor, y: Tensor) -> tuple[list[Tensor], Tensor]:
         h = self.body(x).float().sum(dim=(2, 3))
         projection = (self.embed(y).float() * h).sum(dim=1, keepdim=True)
-        return [self.head(h).float() + self.condition_strength * projection]
+        return [self.head(h).float() + self.condition_strength * projection], h
 
 
 def build(shape: ImageShape, config: ModelConfig) -> Family:

@@ -35,6 +35,13 @@ class Generator(nn.Module):
     def set_progress(self, progress: float) -> None:
         """Take the form that the network has at `progress` in [0, 1] of the training; most never change."""
 
+    def conditional_parameters(self) -> list[Tensor]:
+        """What each class gives to each layer that it conditions, float[K, C] a layer, differentiable.
+
+        The class embeddings, unless a family knows more.
+        """
+        return [module.weight for module in self.modules() if isinstance(module, nn.Embedding)]
+
 
 class Discriminator(nn.Module):
     """D(x: float[B, C, H, W], y: int64[B]) -> list of logits float[B, k], one entry a head."""
@@ -46,6 +53,17 @@ class Discriminator(nn.Module):
 
     def set_progress(self, progress: float) -> None:
         """As `Generator.set_progress`."""
+
+    def examine(self, x: Tensor, y: Tensor) -> tuple[list[Tensor], Tensor]:
+        """The logits of `forward` and the features float32[B, F] behind them, for auxiliary heads (AC-GAN, InfoGAN).
+
+        A family that implements it can be trained with them; the others are refused.
+        """
+        raise NotImplementedError
+
+    def layers(self) -> list[nn.Module]:
+        """The layers that can be frozen, the one next to the image first (FreezeD, 2002.10964)."""
+        return [module for module in self.modules() if isinstance(module, nn.Conv2d)]
 
 
 @dataclass

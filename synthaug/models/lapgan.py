@@ -9,6 +9,7 @@ pairs apart, so that the levels learn independently of each other, in one step h
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -169,11 +170,14 @@ class LAPGANDiscriminator(Discriminator):
 
 def pyramid_step(parts: Parts, step: int, seed: int) -> dict[str, Tensor]:
     """As `adversarial_step`, with every generated detail standing on the low-pass image of a real one."""
+    from synthaug.losses.regularizers import GeneratorRegularizer, Regularizer, Seen
+
     training, device = parts.config.training, parts.fabric.device
     generator, discriminator = parts.generator, parts.discriminator
     generator.mark_forward_method("levels")  # so that Fabric casts for it as for `forward`
     discriminator.mark_forward_method("judge")
     rng = torch.Generator().manual_seed((seed << 32) + step)
+    penalties = parts.penalties(step)
     report: dict[str, Tensor] = {}
     for _ in range(training.discriminator_steps):
         real, labels = parts.batches.draw(rng)
@@ -184,9 +188,7 @@ def pyramid_step(parts: Parts, step: int, seed: int) -> dict[str, Tensor]:
 
         shown = _augmented(parts, real_levels, low, rng)
         made = _augmented(parts, [level.detach() for level in fake_levels], low, rng)
-        levels, lows = ([torch.cat(both) for both in zip(a, b, strict=True)] for a, b in zip(shown, made, strict=True))
-        logits = discriminator.judge(levels, lows, torch.cat([labels, labels]))
-        real_logits, fake_logits = [h[: len(real)] for h in logits], [h[len(real) :] for h in logits]
+        real_logits, fake_logits = _judged(parts, shown, made, labels)
         losses = [parts.objective.discriminator_loss(r, f) for r, f in zip(real_logits, fake_logits, strict=True)]
         loss = torch.stack(losses).mean()
         report |= {
@@ -194,30 +196,54 @@ def pyramid_step(parts: Parts, step: int, seed: int) -> dict[str, Tensor]:
             "real_score": real_logits[0].detach().mean(),
             "fake_score": fake_logits[0].detach().mean(),
         }
-        for name, (weight, regularizer) in parts.regularizers.items():
-            if step % regularizer.interval == 0:
-
-                def judge(x: Tensor, y: Tensor = labels) -> list[Tensor]:
-                    with parts.fabric.autocast():  # not through Fabric's wrapper, as in the usual step
-                        logits: list[Tensor] = parts.family.discriminator(parts.augment(x, rng), y)
-                        return logits
-
-                penalty = regularizer(judge, real, real_logits, fake_logits)
+        seen = Seen(
+            discriminate=partial(parts.discriminate, labels=labels, rng=rng),
+            judge=partial(parts.discriminate, labels=labels),
+            real=real,
+            fake=fake_levels[-1].detach(),
+            real_logits=real_logits,
+            fake_logits=fake_logits,
+            rng=rng,
+        )
+        for name, weight, regularizer in penalties:
+            if isinstance(regularizer, Regularizer):
+                penalty = regularizer(seen)
                 report[name] = penalty.detach()
-                loss = loss + weight * regularizer.interval * penalty
+                loss = loss + weight * penalty
         parts.discriminator_optimizer.zero_grad()
         parts.fabric.backward(loss)
         parts.discriminator_optimizer.step()
 
-    discriminator.requires_grad_(False)
-    heads = discriminator.judge(*_augmented(parts, fake_levels, low, rng), labels)
-    generator_loss = torch.stack([parts.objective.generator_loss(head) for head in heads]).mean()
+    parts.let_discriminator_learn(False)
+    made = _augmented(parts, fake_levels, low, rng)
+    if parts.objective.paired:
+        real_logits, fake_logits = _judged(parts, _augmented(parts, real_levels, low, rng), made, labels)
+    else:
+        fake_logits = discriminator.judge(*made, labels)
+        real_logits = [logits[:0] for logits in fake_logits]
+    losses = [parts.objective.generator_loss(f, r) for f, r in zip(fake_logits, real_logits, strict=True)]
+    loss = torch.stack(losses).mean()
+    report["loss_g"] = loss.detach()
+    for name, weight, regularizer in penalties:
+        if isinstance(regularizer, GeneratorRegularizer):
+            penalty = regularizer(parts.family.generator)
+            report[name] = penalty.detach()
+            loss = loss + weight * penalty
     parts.generator_optimizer.zero_grad()
-    parts.fabric.backward(generator_loss)
+    parts.fabric.backward(loss)
     parts.generator_optimizer.step()
-    discriminator.requires_grad_(True)
-    report["loss_g"] = generator_loss.detach()
+    parts.let_discriminator_learn(True)
     return report
+
+
+Levels = tuple[list[Tensor], list[Tensor]]
+
+
+def _judged(parts: Parts, real: Levels, fake: Levels, labels: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+    """Logits of real and of generated levels, from one pass."""
+    levels, lows = ([torch.cat(both) for both in zip(a, b, strict=True)] for a, b in zip(real, fake, strict=True))
+    logits = parts.discriminator.judge(levels, lows, torch.cat([labels, labels]))
+    return [h[: len(labels)] for h in logits], [h[len(labels) :] for h in logits]
 
 
 def _augmented(

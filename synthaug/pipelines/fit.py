@@ -26,6 +26,7 @@ from synthaug.pipelines.prepare import (
     named_run,
     prepare,
     settings,
+    source_of,
     split_images,
 )
 from synthaug.progress import Progress, Silent
@@ -34,6 +35,7 @@ from synthaug.training import checkpoint
 from synthaug.training.checkpoint import Counters
 from synthaug.training.loop import Parts, train
 from synthaug.training.monitor import Monitor
+from synthaug.training.transfer import Source, transfer
 
 
 def fit(
@@ -47,6 +49,7 @@ def fit(
     name: str | None = None,
     runs: Path | None = None,
     resume: str | Path | None = None,
+    start: str | Path | None = None,
     device: str = "auto",
     strict: bool = False,
     cache: Path | None = None,
@@ -61,6 +64,7 @@ def fit(
         name: the run's name behind its number.
         runs: where runs stand (default: `$SYNTHAUG_RUNS` or `./runs`).
         resume: a run to go on with, or "auto": the latest unfinished one of equal configuration, else a new one.
+        start: a run to start from: its weights, with the classes of `data` (fine-tuning).
         device: auto, cpu, cuda, cuda:N or mps.
         strict: unreadable images are errors.
         cache: where decoded images are kept.
@@ -68,15 +72,16 @@ def fit(
 
     Raises:
         SynthaugError: bad input.
-        RunFailed: the training diverged.
+        RunFailed: the training diverged before there was a checkpoint to go back to.
         Interrupted: SIGINT or SIGTERM; the state was saved.
     """
     root = run_directories.default_root() if runs is None else runs
     continued = named_run(resume, root, recipe, config_file, sets, flags)
     resolved, target_class = settings(continued, target_class, recipe, config_file, sets, flags)
     prepared = prepare(data, target_class, resolved, device, strict, cache, progress)
+    source = source_of(start, root, prepared, continued)
     if resume == "auto":
-        continued = _latest_equal(root, prepared)
+        continued = _latest_equal(root, prepared, source)
         if continued is None:
             progress.say("no unfinished run of equal configuration: a new one starts")
     if continued is not None:
@@ -92,7 +97,8 @@ def fit(
     val_images = split_images(prepared, "val", cache, progress)
     run = continued
     if run is None and prepared.config.monitor.features == "own":
-        run = _create(root, prepared, name)  # where the net is kept; other nets may fail to load, and leave no run
+        # where the net is kept; other nets may fail to load, and leave no run
+        run = _create(root, prepared, name, source)
     judge = features_for(
         prepared.config.monitor.features,
         train_images,
@@ -103,6 +109,8 @@ def fit(
     )
     fabric = fabric_for(prepared)
     parts = build_parts(prepared, train_images, fabric)
+    if source is not None and continued is None:
+        transfer(source, parts.family.generator, parts.family.discriminator, parts.average, prepared.scanned.classes)
     z_dim = parts.family.generator.z_dim
     monitor = Monitor(
         train_images,
@@ -115,10 +123,12 @@ def fit(
         fabric.device,
     )
 
-    run = run if run is not None else _create(root, prepared, name)
+    run = run if run is not None else _create(root, prepared, name, source)
     counters = _restore(run, parts) if continued is not None else Counters()
     run_directories.point_latest(run)
     run.set_status(state="running")
+    if source is not None:
+        run.log(f"weights of {source.run.name}, {source.checkpoint}")
     run.log(f"training from {counters.images / 1000:.1f} kimg on {fabric.device} in {prepared.precision}")
     progress.say(f"run {run.path}: {_described(prepared)}")
     _say_what_is_held_out(prepared, progress)
@@ -131,16 +141,23 @@ def fit(
         run.log(f"stopped: {type(error).__name__}: {error}")
         run.set_status(state="failed")
         raise
-    run.set_status(state="finished", kimg=counters.images / 1000, seconds=counters.seconds)
+    run.set_status(state="finished", kimg=counters.images / 1000, seconds=counters.seconds, diverged=counters.diverged)
     run.log(f"finished at {counters.images / 1000:.1f} kimg")
+    if counters.diverged:
+        progress.warn(
+            f"the training ended early: it diverged {counters.diverged}. The run holds {counters.images / 1000:.1f} "
+            f"kimg, and its best checkpoint, {counters.best_checkpoint}, can be used as any other"
+        )
     return _document(run, prepared, counters)
 
 
-def _latest_equal(root: Path, prepared: Prepared) -> Run | None:
+def _latest_equal(root: Path, prepared: Prepared, source: Source | None) -> Run | None:
+    start = source.facts() if source is not None else None
     for run in reversed(run_directories.all_runs(root)):
         try:
             unfinished = run.status().get("state") != "finished"
             same = run.config() == prepared.config and run.facts()["targets"] == prepared.targets
+            same = same and run.facts().get("started_from") == start
         except (SynthaugError, KeyError):
             continue  # a folder that a crash left before its first status
         if unfinished and same and run.facts()["fingerprint"] == prepared.scanned.fingerprint:
@@ -156,7 +173,7 @@ def _check_same_data(run: Run, prepared: Prepared) -> None:
         )
 
 
-def _create(root: Path, prepared: Prepared, name: str | None) -> Run:
+def _create(root: Path, prepared: Prepared, name: str | None, source: Source | None) -> Run:
     config = prepared.config
     targets = "-".join(prepared.targets[:3]) or "all"
     run = run_directories.create(
@@ -170,6 +187,7 @@ def _create(root: Path, prepared: Prepared, name: str | None) -> Run:
         "targets": prepared.targets,
         "channels": prepared.channels,
         "precision": prepared.precision,
+        **({"started_from": source.facts()} if source is not None else {}),
     }
     prepared.split.write(run.split_file)
     write_json(run.path / "environment.json", _environment(prepared))
@@ -252,6 +270,7 @@ def _document(run: Run, prepared: Prepared, counters: Counters) -> FitDocument:
         seconds=round(counters.seconds, 1),
         images_per_second=round(counters.images / max(counters.seconds, 1e-9), 1),
         best_checkpoint=counters.best_checkpoint or "",
+        diverged=counters.diverged,
         targets=prepared.targets,
         split=prepared.split.counts(),
         monitor={name: MonitorScores(**{k: v for k, v in s.items() if k in known}) for name, s in scores.items()},

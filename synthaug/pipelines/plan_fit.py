@@ -20,6 +20,7 @@ from synthaug.pipelines.prepare import (
     named_run,
     prepare,
     settings,
+    source_of,
 )
 from synthaug.progress import Progress, Silent
 from synthaug.training.loop import Parts, adversarial_step
@@ -36,6 +37,7 @@ def plan_fit(
     name: str | None = None,
     runs: Path | None = None,
     resume: str | Path | None = None,
+    start: str | Path | None = None,
     device: str = "auto",
     strict: bool = False,
     cache: Path | None = None,
@@ -50,6 +52,7 @@ def plan_fit(
     continued = named_run(resume, root, recipe, config_file, sets, flags)
     resolved, target_class = settings(continued, target_class, recipe, config_file, sets, flags)
     prepared = prepare(data, target_class, resolved, device, strict, cache, progress)
+    source_of(start, root, prepared, continued)
     config, shape = prepared.config, prepared.shape
     rows = prepared.split.of("train")
     labels = [prepared.scanned.classes.index(row.label) for row in rows]

@@ -22,12 +22,16 @@ from synthaug.data.split import Split, check_trainable, split
 from synthaug.device import has_bf16, resolve_device
 from synthaug.errors import SynthaugError
 from synthaug.features import check_features
-from synthaug.losses import OBJECTIVES, REGULARIZERS
+from synthaug.losses import AUXILIARIES, OBJECTIVES, REGULARIZERS
+from synthaug.losses.auxiliary import build_heads
+from synthaug.losses.objective import smoothed
 from synthaug.models import DISCRIMINATORS, MODELS, build_family
-from synthaug.models.family import Family, ImageShape
+from synthaug.models.codes import codes_of
+from synthaug.models.family import ImageShape
 from synthaug.progress import Progress
 from synthaug.runs import Run
 from synthaug.training.loop import Parts, build
+from synthaug.training.transfer import Source, open_source
 
 
 @dataclass
@@ -93,6 +97,19 @@ def _check_names(config: Config) -> None:
     OBJECTIVES.check(config.training.objective)
     for name in config.training.regularizers:
         REGULARIZERS.check(name)
+    for name in config.training.auxiliary:
+        AUXILIARIES.check(name)
+    objective = config.training.objective
+    smoothed(OBJECTIVES.get(objective)(), objective, config.training.label_smoothing)
+    if codes_of(config.model) and not config.training.auxiliary.get("infogan"):
+        raise SynthaugError(
+            "the model has codes that nothing gives a meaning", "add --set 'training.auxiliary={infogan: 1.0}'"
+        )
+    if config.training.ada and not config.training.augment:
+        raise SynthaugError(
+            "training.ada = true has nothing to adapt: training.augment is empty",
+            "give it transforms, such as --set training.augment=[color,affine]",
+        )
     DiffAugment(config.training.augment)
     check_features(config.monitor.features)
     if config.training.tensorboard and importlib.util.find_spec("tensorboard") is None:
@@ -134,7 +151,8 @@ def build_parts(prepared: Prepared, images: LabelledImages, fabric: Fabric) -> P
     # Initial weights come from the global generator, which is put back: a library must not reseed its user.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        family: Family = build_family(config.model.family, prepared.shape, config.model)
+        family = build_family(config.model.family, prepared.shape, config.model)
+        heads = build_heads(config.training.auxiliary, family, prepared.shape, codes_of(config.model))
     batches = BalancedBatches(
         torch.from_numpy(images.pixels.copy()).to(fabric.device),
         torch.from_numpy(images.labels.copy()).to(fabric.device),
@@ -142,7 +160,7 @@ def build_parts(prepared: Prepared, images: LabelledImages, fabric: Fabric) -> P
         config.training.batch_size,
         config.training.flip,
     )
-    return build(config, family, batches, fabric)
+    return build(config, family, batches, fabric, heads)
 
 
 def draws(prepared: Prepared, images: LabelledImages) -> torch.Tensor:
@@ -174,6 +192,27 @@ def named_run(
             "leave the other settings out, or start a new run without --resume",
         )
     return run_directories.find(resume, root)
+
+
+def source_of(start: str | Path | None, root: Path, prepared: Prepared, continued: Run | None = None) -> Source | None:
+    """The run that `--from` names; None without one.
+
+    Raises:
+        SynthaugError: there is no such run, its weights do not fit, or layers are frozen that come from nowhere.
+    """
+    if start is None:
+        if prepared.config.training.freeze_discriminator and continued is None:
+            raise SynthaugError(
+                f"training.freeze_discriminator = {prepared.config.training.freeze_discriminator} would freeze layers "
+                "that have learnt nothing",
+                "give the run that they come from with --from RUN, or leave it at 0",
+            )
+        return None
+    if continued is not None:
+        raise SynthaugError(
+            f"--from {start} begins a new training, but --resume goes on with one", "leave one of them out"
+        )
+    return open_source(run_directories.find(start, root), prepared.config, prepared.shape)
 
 
 def settings(

@@ -27,6 +27,7 @@ from synthaug.device import resolve_device
 from synthaug.errors import SynthaugError, suggest
 from synthaug.files import sha256, write_json
 from synthaug.models import build_family
+from synthaug.models.codes import Codes, codes_of
 from synthaug.models.family import Generator, ImageShape
 from synthaug.runs import Run
 
@@ -38,6 +39,7 @@ class Counters:
     """Where a training stands. `total` and `interval` are images; None until a time budget is measured.
 
     `compiled` is None until it is decided; compiled kernels round differently, so that a resumed run keeps to it.
+    `attempt` counts the rollbacks so far: noise and rates depend on it.
     """
 
     step: int = 0
@@ -48,6 +50,8 @@ class Counters:
     best_score: float | None = None
     best_checkpoint: str | None = None
     compiled: bool | None = None
+    attempt: int = 0
+    diverged: str | None = None
 
 
 def name_for(images: int) -> str:
@@ -116,14 +120,20 @@ def restore(
 ) -> Counters:
     """Load a checkpoint into freshly built parts and return its counters."""
     folder = run.checkpoints / name
-    tensors = _load(folder / "training.safetensors")
+    tensors = load_tensors(folder / "training.safetensors")
     for prefix, module in networks.items():
         own = {k.removeprefix(f"{prefix}."): v for k, v in tensors.items() if k.startswith(f"{prefix}.")}
         _load_into(module, own, folder)
     for prefix, optimizer in optimizers.items():
         _restore_optimizer(prefix, optimizer, tensors)
-    _load_into(averaged, _load(folder / "generator.safetensors"), folder)
+    _load_into(averaged, load_tensors(folder / "generator.safetensors"), folder)
     return Counters(**_read_state(folder)["counters"])
+
+
+def save_counters(run: Run, name: str, counters: Counters) -> None:
+    """Put other counters into a checkpoint: a rollback is not forgotten when the process dies behind it."""
+    file = run.checkpoints / name / "state.json"
+    write_json(file, {**_read_state(file.parent), "counters": vars(counters)})
 
 
 def prune(run: Run, best: str | None, keep: int) -> None:
@@ -148,7 +158,12 @@ def _read_state(folder: Path) -> dict[str, Any]:
         ) from error
 
 
-def _load(file: Path) -> dict[str, Tensor]:
+def load_tensors(file: Path) -> dict[str, Tensor]:
+    """The tensors of a file in a checkpoint.
+
+    Raises:
+        SynthaugError: it is damaged.
+    """
     try:
         return load_file(file)
     except (OSError, SafetensorError) as error:
@@ -184,6 +199,7 @@ class TrainedGenerator:
     sha256: str
     checkpoint: str
     device: torch.device
+    codes: Codes
 
     @torch.inference_mode()
     def generate(self, z: Tensor, y: Tensor) -> Tensor:
@@ -198,7 +214,7 @@ def load_generator(run: Run, which: str | Path = "best", device: str = "auto") -
     Raises:
         SynthaugError: there is no such checkpoint, it is damaged, or it does not fit the run's architecture.
     """
-    folder = _checkpoint_folder(run, which)
+    folder = find_checkpoint(run, which)
     architecture = _read_state(folder)["architecture"]
     config, facts = run.config(), run.facts()
     shape = ImageShape(config.data.resolution, int(facts["channels"]), len(facts["classes"]))
@@ -210,7 +226,7 @@ def load_generator(run: Run, which: str | Path = "best", device: str = "auto") -
             "give the checkpoint's own run, whose config.yaml has the right model section",
         )
     network = family.generator
-    _load_into(network, _load(folder / "generator.safetensors"), folder)
+    _load_into(network, load_tensors(folder / "generator.safetensors"), folder)
     target = resolve_device(device)
     return TrainedGenerator(
         run=run,
@@ -225,10 +241,16 @@ def load_generator(run: Run, which: str | Path = "best", device: str = "auto") -
         sha256=sha256(folder / "generator.safetensors"),
         checkpoint=folder.name,
         device=target,
+        codes=codes_of(config.model),
     )
 
 
-def _checkpoint_folder(run: Run, which: str | Path) -> Path:
+def find_checkpoint(run: Run, which: str | Path) -> Path:
+    """The folder of a checkpoint: `best`, `last`, a name such as `kimg000100`, or a folder.
+
+    Raises:
+        SynthaugError: there is no such checkpoint.
+    """
     available = names(run)
     if not available:
         raise SynthaugError(

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -20,13 +21,15 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
+from synthaug.augment.ada import AdaptiveAugment
 from synthaug.augment.diffaugment import DiffAugment
 from synthaug.config import Config, parse_budget
 from synthaug.data.batches import BalancedBatches
-from synthaug.errors import Interrupted, RunFailed
+from synthaug.errors import Interrupted, SynthaugError
 from synthaug.losses import OBJECTIVES, REGULARIZERS
-from synthaug.losses.objective import Objective
-from synthaug.losses.regularizers import Regularizer
+from synthaug.losses.auxiliary import Heads
+from synthaug.losses.objective import Objective, smoothed
+from synthaug.losses.regularizers import GeneratorRegularizer, Regularizer, Seen
 from synthaug.models.family import Family
 from synthaug.progress import Progress, Task
 from synthaug.runs import Run
@@ -35,6 +38,7 @@ from synthaug.training.checkpoint import Counters
 from synthaug.training.compilation import pays
 from synthaug.training.ema import Average
 from synthaug.training.monitor import Monitor
+from synthaug.training.stability import Diverged, Recovery, Watch, attempt_seed
 
 WARM_UP_IMAGES = 1024  # after these the first checkpoint is written and a time budget becomes a number of images
 
@@ -52,14 +56,49 @@ class Parts:
     average: Average
     batches: BalancedBatches
     objective: Objective
-    augment: DiffAugment
+    augment: DiffAugment | AdaptiveAugment
     fabric: Fabric
-    regularizers: dict[str, tuple[float, Regularizer]] = field(default_factory=dict)
+    regularizers: dict[str, tuple[float, Regularizer | GeneratorRegularizer]] = field(default_factory=dict)
+    heads: Heads | None = None
+    learning: list[torch.nn.Parameter] = field(default_factory=list)  # discriminator and heads, but for frozen layers
+    share: float = 0.0  # of the training that is done, 0 to 1
 
     def networks(self) -> dict[str, torch.nn.Module]:
         """Modules with state, under the names they have in a checkpoint."""
-        own = {"generator": self.family.generator, "discriminator": self.family.discriminator}
-        return {**own, **{f"regularizer_{name}": module for name, (_, module) in self.regularizers.items()}}
+        own: dict[str, torch.nn.Module] = {
+            "generator": self.family.generator,
+            "discriminator": self.family.discriminator,
+            **{f"regularizer_{name}": module for name, (_, module) in self.regularizers.items()},
+        }
+        if self.heads is not None:
+            own["heads"] = self.heads
+        if isinstance(self.augment, AdaptiveAugment):
+            own["augment"] = self.augment
+        return own
+
+    def penalties(self, step: int) -> list[tuple[str, float, Regularizer | GeneratorRegularizer]]:
+        """The regularisers that are due, each with its weight now: times its interval, and decayed by cosine."""
+        training, objective = self.config.training, self.objective
+        last = objective.regularizer_decay if training.regularizer_decay is None else training.regularizer_decay
+        left = last + (1 - last) * 0.5 * (1 + math.cos(math.pi * min(self.share, 1.0)))
+        due = []
+        for name, (weight, regularizer) in self.regularizers.items():
+            interval = training.regularizer_interval or objective.regularizer_interval or regularizer.interval
+            if step % interval == 0:
+                due.append((name, weight * interval * left, regularizer))
+        return due
+
+    def discriminate(self, x: Tensor, labels: Tensor, rng: torch.Generator | None = None) -> list[Tensor]:
+        """Logits of x for a penalty, augmented where `rng` is given; labels are repeated for a multiple of them."""
+        x = x if rng is None else self.augment(x, rng)
+        # Not through Fabric's wrapper: in mixed precision it refuses the inner autograd.grad of a gradient penalty.
+        with self.fabric.autocast():
+            logits: list[Tensor] = self.family.discriminator(x, labels.repeat(len(x) // len(labels)))
+            return logits
+
+    def let_discriminator_learn(self, learn: bool) -> None:
+        for parameter in self.learning:  # not the network's requires_grad_: what is frozen stays so
+            parameter.requires_grad_(learn)
 
     def optimizers(self) -> dict[str, Any]:
         return {
@@ -68,18 +107,29 @@ class Parts:
         }
 
 
-def build(config: Config, family: Family, batches: BalancedBatches, fabric: Fabric) -> Parts:
+def build(
+    config: Config, family: Family, batches: BalancedBatches, fabric: Fabric, heads: Heads | None = None
+) -> Parts:
     """Wrap networks and optimisers for the device and the precision, and look up objective and regularisers."""
     training = config.training
-    objective: Objective = OBJECTIVES.get(training.objective)()
+    objective = smoothed(OBJECTIVES.get(training.objective)(), training.objective, training.label_smoothing)
     weights = {**objective.regularizers, **training.regularizers}
     family.generator.to(memory_format=torch.channels_last)
     family.discriminator.to(memory_format=torch.channels_last)
+    if heads is not None:
+        heads.to(fabric.device)
+    for layer in frozen_layers(family, training.freeze_discriminator):
+        layer.requires_grad_(False)
+    judging = [*family.discriminator.parameters(), *(heads.parameters() if heads is not None else [])]
+    learning = [p for p in judging if p.requires_grad]
     average = Average(family.generator, training.ema_kimg)
     average.generator.to(fabric.device)
     wrapped = []
-    for module, lr in ((family.generator, training.generator_lr), (family.discriminator, training.discriminator_lr)):
-        optimizer = torch.optim.Adam(module.parameters(), lr, (training.beta1, training.beta2), fused=True)
+    for module, parameters, lr in (
+        (family.generator, list(family.generator.parameters()), training.generator_lr),
+        (family.discriminator, learning, training.discriminator_lr),
+    ):
+        optimizer = torch.optim.Adam(parameters, lr, (training.beta1, training.beta2), fused=True)
         wrapped.append(fabric.setup(module, optimizer))
     (generator, generator_optimizer), (discriminator, discriminator_optimizer) = wrapped
     return Parts(
@@ -92,10 +142,32 @@ def build(config: Config, family: Family, batches: BalancedBatches, fabric: Fabr
         average=average,
         batches=batches,
         objective=objective,
-        augment=DiffAugment(training.augment),
+        augment=_augmentation(config).to(fabric.device) if training.ada else DiffAugment(training.augment),
         fabric=fabric,
         regularizers={name: (w, REGULARIZERS.get(name)().to(fabric.device)) for name, w in weights.items() if w > 0},
+        heads=heads,
+        learning=learning,
     )
+
+
+def _augmentation(config: Config) -> AdaptiveAugment:
+    training = config.training
+    return AdaptiveAugment(training.augment, training.ada_target, training.ada_interval, training.ada_kimg)
+
+
+def frozen_layers(family: Family, count: int) -> list[torch.nn.Module]:
+    """The `count` lowest layers of the discriminator (FreezeD, 2002.10964).
+
+    Raises:
+        SynthaugError: it has fewer, or none would be left to learn.
+    """
+    layers = family.discriminator.layers()
+    if count > 0 and count >= len(layers):
+        raise SynthaugError(
+            f"training.freeze_discriminator = {count}, but the discriminator has {len(layers)} layers",
+            f"give a number from 0 to {max(len(layers) - 1, 0)}; the highest layer must learn",
+        )
+    return layers[:count]
 
 
 def step_generator(seed: int, *what: int | str) -> torch.Generator:
@@ -108,6 +180,8 @@ def adversarial_step(parts: Parts, step: int, seed: int) -> dict[str, Tensor]:
     """One update of the discriminator (or several) and one of the generator; returns detached scalars."""
     training, device = parts.config.training, parts.fabric.device
     rng = step_generator(seed, "step", step)
+    strength = condition_strength(parts.config, parts.share)
+    penalties = parts.penalties(step)
     report: dict[str, Tensor] = {}
     for _ in range(training.discriminator_steps):
         real, labels = parts.batches.draw(rng)
@@ -116,7 +190,7 @@ def adversarial_step(parts: Parts, step: int, seed: int) -> dict[str, Tensor]:
 
         # One pass for both halves: under spectral norm they must meet the same weights.
         images = torch.cat([parts.augment(real, rng), parts.augment(fake.detach(), rng)])
-        logits = parts.discriminator(images, torch.cat([labels, labels]))
+        logits, features = _examine(parts, images, torch.cat([labels, labels]))
         real_logits, fake_logits = (
             [head[half] for head in logits] for half in (slice(None, len(real)), slice(len(real), None))
         )
@@ -126,35 +200,61 @@ def adversarial_step(parts: Parts, step: int, seed: int) -> dict[str, Tensor]:
             "real_score": real_logits[0].detach().mean(),
             "fake_score": fake_logits[0].detach().mean(),
         }
-        for name, (weight, regularizer) in parts.regularizers.items():
-            if step % regularizer.interval == 0:
-                penalty = regularizer(
-                    lambda x, y=labels: _discriminate(parts, parts.augment(x, rng), y), real, real_logits, fake_logits
-                )
+        if parts.heads is not None:
+            auxiliary, losses = parts.heads.discriminator_loss(features, labels, z, strength)
+            loss = loss + auxiliary
+            report |= {f"{name}_d": value for name, value in losses.items()}
+        if isinstance(parts.augment, AdaptiveAugment):
+            margins = [parts.objective.margin(r, f) for r, f in zip(real_logits, fake_logits, strict=True)]
+            report["ada_p"] = parts.augment.observe(torch.cat(margins, dim=1))
+        seen = Seen(
+            discriminate=partial(parts.discriminate, labels=labels, rng=rng),
+            judge=partial(parts.discriminate, labels=labels),
+            real=real,
+            fake=fake.detach(),
+            real_logits=real_logits,
+            fake_logits=fake_logits,
+            rng=rng,
+        )
+        for name, weight, regularizer in penalties:
+            if isinstance(regularizer, Regularizer):
+                penalty = regularizer(seen)
                 report[name] = penalty.detach()
-                loss = loss + weight * regularizer.interval * penalty
+                loss = loss + weight * penalty
         parts.discriminator_optimizer.zero_grad()
         parts.fabric.backward(loss)
         parts.discriminator_optimizer.step()
 
     # The generator answers for the last fakes; they were made before the discriminator moved, which costs nothing.
-    parts.discriminator.requires_grad_(False)
-    generator_loss = _mean(
-        parts.objective.generator_loss(head) for head in parts.discriminator(parts.augment(fake, rng), labels)
-    )
+    parts.let_discriminator_learn(False)
+    images, of, half = parts.augment(fake, rng), labels, len(fake)
+    if parts.objective.paired:
+        images, of = torch.cat([images, parts.augment(real, rng)]), torch.cat([labels, labels])
+    logits, features = _examine(parts, images, of)
+    loss = _mean(parts.objective.generator_loss(head[:half], head[half:]) for head in logits)
+    report["loss_g"] = loss.detach()
+    if parts.heads is not None:
+        auxiliary, losses = parts.heads.generator_loss(features[:half], labels, z, strength)
+        loss = loss + auxiliary
+        report |= losses
+    for name, weight, regularizer in penalties:
+        if isinstance(regularizer, GeneratorRegularizer):
+            penalty = regularizer(parts.family.generator)
+            report[name] = penalty.detach()
+            loss = loss + weight * penalty
     parts.generator_optimizer.zero_grad()
-    parts.fabric.backward(generator_loss)
+    parts.fabric.backward(loss)
     parts.generator_optimizer.step()
-    parts.discriminator.requires_grad_(True)
-    report["loss_g"] = generator_loss.detach()
+    parts.let_discriminator_learn(True)
     return report
 
 
-def _discriminate(parts: Parts, x: Tensor, y: Tensor) -> list[Tensor]:
-    # Not through Fabric's wrapper: in mixed precision it refuses the inner autograd.grad of a gradient penalty.
+def _examine(parts: Parts, x: Tensor, y: Tensor) -> tuple[list[Tensor], Tensor]:
+    """Logits, and the features behind them where auxiliary heads want them (else no rows)."""
+    if parts.heads is None:
+        return parts.discriminator(x, y), x.new_zeros(0)
     with parts.fabric.autocast():
-        logits: list[Tensor] = parts.family.discriminator(x, y)
-        return logits
+        return parts.family.discriminator.examine(x, y)
 
 
 def _mean(losses: Iterator[Tensor] | Any) -> Tensor:
@@ -180,8 +280,11 @@ def train(
 ) -> Counters:
     """Train until the budget is spent; checkpoint, score and prune on the way.
 
+    A divergence is answered by a return to the last good checkpoint (`synthaug.training.stability`). When all returns
+    are spent, the training ends with that checkpoint, and the counters say why in `diverged`.
+
     Raises:
-        RunFailed: a loss is not finite any more.
+        RunFailed: it diverged before there was any checkpoint.
         Interrupted: SIGINT or SIGTERM came; the state was saved first.
     """
     config, batch = parts.config, parts.config.training.batch_size
@@ -191,13 +294,17 @@ def train(
     if counters.compiled is None and config.training.compile != "auto":
         counters.compiled = config.training.compile
     compile_networks(parts, counters)
+    watch = Watch(run, parts.objective.floor)
+    recovery = Recovery(run, parts, counters, progress, on_row)
     step = parts.family.step or adversarial_step
     started = time.monotonic() - counters.seconds
     clock, logged = time.monotonic(), counters.images
 
     def score() -> None:
         name = checkpoint.name_for(counters.images)
+        watch.interval(parts.average.generator)
         row = monitor.score(parts.average.generator)
+        watch.monitor(row, counters.images, counters.total)
         value = row.pop("score")
         row["best"] = counters.best_score is None or value <= counters.best_score
         if row["best"]:
@@ -220,20 +327,15 @@ def train(
             parts.family.set_condition_strength(condition_strength(config, share))
             # Until the length is known, a growing network has its final size: the plan needs the pace of that one.
             parts.family.set_progress(share if counters.total else 1.0)
-            scalars = step(parts, counters.step, config.seed)
+            parts.share = share
+            scalars = step(parts, counters.step, attempt_seed(config.seed, counters.attempt))
             counters.step += 1
             counters.images += batch * config.training.discriminator_steps
             parts.average.update(parts.family.generator, counters.images, batch)
             task.advance(batch * config.training.discriminator_steps / 1000)
             if counters.images // 500 != logged // 500 or counters.images >= until:
                 losses = {name: round(float(value), 5) for name, value in scalars.items()}
-                if not all(math.isfinite(value) for value in losses.values()):
-                    run.log(f"diverged at {counters.images / 1000:.1f} kimg: {losses}")
-                    shown = ", ".join(f"{name} = {value}" for name, value in losses.items())
-                    raise RunFailed(
-                        f"training diverged at {counters.images / 1000:.1f} kimg ({shown})",
-                        "lower the rate, such as --set training.discriminator_lr=0.0001, or use --precision 32-true",
-                    )
+                watch.step(losses, parts.family.generator, parts.family.discriminator)
                 now = time.monotonic()
                 rate = (counters.images - logged) / max(now - clock, 1e-9)
                 clock, logged = now, counters.images
@@ -244,7 +346,8 @@ def train(
                 )
                 task.note(f"D {losses['loss_d']:.2f} G {losses['loss_g']:.2f} {monitor.latest}")
             if stop.requested is not None:
-                save()  # unscored: a resumed run must score where an uninterrupted one does, and nowhere else
+                if all(math.isfinite(float(value)) for value in scalars.values()):
+                    save()  # unscored: a resumed run must score where an uninterrupted one does, and nowhere else
                 run.set_status(state="interrupted")
                 raise Interrupted(
                     f"interrupted at {counters.images / 1000:.1f} kimg; the state is saved",
@@ -259,25 +362,30 @@ def train(
         advance(task, until)
         return (time.monotonic() - begun) / max(counters.images - images, 1)
 
-    with _Stop() as stop:
-        if counters.images < WARM_UP_IMAGES:
-            first = WARM_UP_IMAGES if counters.total is None else min(WARM_UP_IMAGES, counters.total)
-            with progress.task("first images", first / 1000, "kimg") as task:
-                per_image = pace(task, first)
-                if counters.compiled is None:
-                    left = seconds or ((counters.total or 0) - counters.images) * per_image
-                    counters.compiled = pays(parts.fabric.device.type, left)
-                    if counters.compiled:
-                        compile_networks(parts, counters)
-                        per_image = pace(task, counters.images + WARM_UP_IMAGES)
-            warm = time.monotonic()
-            score()
-            per_score = time.monotonic() - warm
-            if counters.total is None:
-                assert seconds is not None
-                left = seconds - (time.monotonic() - started)
-                _plan(counters, config, *_images_for(left, per_image, per_score, config, counters.images))
-            save()
+    def first_images() -> None:
+        """Measure the speed, plan a time budget, and leave the first checkpoint."""
+        nonlocal clock, logged
+        clock, logged = time.monotonic(), counters.images
+        first = WARM_UP_IMAGES if counters.total is None else min(WARM_UP_IMAGES, counters.total)
+        with progress.task("first images", first / 1000, "kimg") as task:
+            per_image = pace(task, first)
+            if counters.compiled is None:
+                left = seconds or ((counters.total or 0) - counters.images) * per_image
+                counters.compiled = pays(parts.fabric.device.type, left)
+                if counters.compiled:
+                    compile_networks(parts, counters)
+                    per_image = pace(task, counters.images + WARM_UP_IMAGES)
+        warm = time.monotonic()
+        score()
+        per_score = time.monotonic() - warm
+        if counters.total is None:
+            assert seconds is not None
+            left = seconds - (time.monotonic() - started)
+            _plan(counters, config, *_images_for(left, per_image, per_score, config, counters.images))
+        save()
+
+    def the_rest() -> None:
+        nonlocal clock, logged
         assert counters.total is not None
         assert counters.interval is not None
         with progress.task("training", counters.total / 1000, "kimg") as task:
@@ -289,6 +397,17 @@ def train(
                 advance(task, counters.total if counters.total - following < 1000 else following)
                 score()
                 save()
+
+    with _Stop() as stop:
+        while True:
+            try:
+                if counters.images < WARM_UP_IMAGES:
+                    first_images()
+                the_rest()
+                break
+            except Diverged as divergence:
+                if not recovery.roll_back(str(divergence)):
+                    break
     counters.seconds = time.monotonic() - started
     return counters
 

@@ -87,6 +87,7 @@ class Monitor:
         if not held_out_parts:
             held_out_parts = [self._limited(train.of_class(c)) for c in self._classes]
         self._pooled = np.concatenate(held_out_parts)
+        self._real_spread = {c: _spread(r.features) for c, r in self._references.items()}
 
     def _kind(self, name: str) -> str | None:
         return self._references[name].kind if name in self._references else None
@@ -104,7 +105,11 @@ class Monitor:
         return np.concatenate(parts)
 
     def score(self, generator: Generator) -> dict[str, Any]:
-        """Score the generator (in evaluation mode): `per_class`, `pooled`, and `score`, lower for the better."""
+        """Score the generator (in evaluation mode): `per_class`, `pooled`, and `score`, lower for the better.
+
+        `spread` is how much samples vary within their class, as a share of how much real images do, averaged over the
+        classes: near zero where all samples of a class are one image.
+        """
         per_class: dict[str, dict[str, Any]] = {}
         samples: dict[str, NDArray[np.float32]] = {}
         wanted = [c for c in self._classes if c in self._references or c in self._pooled_classes]
@@ -122,6 +127,7 @@ class Monitor:
             if name in self._real_spacing:
                 per_class.setdefault(name, {})["copies"] = _rounded(self._copies(name, samples[name]))
         pooled_kid = kid_unbiased(self._pooled, np.concatenate([samples[c] for c in self._pooled_classes]))
+        spreads = [_spread(samples[c]) / real for c, real in self._real_spread.items() if real > 0]
         targets = [per_class[t] for t in self._targets if "coverage" in per_class.get(t, {})]
         coverage = float(np.mean([t["coverage"] for t in targets])) if targets else 1.0
         copies = float(np.mean([t.get("copies", 0.0) for t in targets])) if targets else 0.0
@@ -129,6 +135,7 @@ class Monitor:
         return {
             "per_class": per_class,
             "pooled": {"kid": _rounded(pooled_kid), "reference": self._pooled_kind},
+            "spread": _rounded(float(np.mean(spreads))) if spreads else None,
             # an unbiased KID may be negative; below a hundredth it no longer orders checkpoints
             "score": round(max(pooled_kid, 0.01) * (2 - coverage) * (1 + copies), 6),
         }
@@ -170,6 +177,11 @@ def save_png(image: torch.Tensor, file: Path) -> None:
     array = image.permute(1, 2, 0).numpy()
     with replacing(file) as temporary:
         Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array).save(temporary, format="PNG")
+
+
+def _spread(features: NDArray[np.float32]) -> float:
+    """How far features float32[n, dim] lie from their mean, as a root mean square."""
+    return float(np.sqrt(features.astype(np.float64).var(axis=0).sum()))
 
 
 def _rounded(value: float) -> float | None:

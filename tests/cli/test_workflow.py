@@ -104,6 +104,19 @@ def test_samples(place: Path, synthaug: Synthaug) -> None:
     assert all(Image.open(file).size == (16, 16) for file in files)
 
 
+def test_traverse(place: Path, synthaug: Synthaug) -> None:
+    codes = ["--set", "model.continuous_codes=1", "--set", "training.auxiliary={infogan: 1.0}"]
+    trained = synthaug("fit", DATA, "--budget", "0.2kimg", *SMALL, *codes, "--runs", "mit Codes", cwd=place)
+    assert trained.status == 0, trained.stderr
+    arguments = ["--code", "0", "--class", TARGET, "--rows", "2", "--steps", "3", "--out", "größer.png"]
+    drawn = synthaug("traverse", *arguments, "--runs", "mit Codes", "--json", cwd=place)
+    made = document(drawn, documents.TraverseDocument)
+    assert made.label == TARGET
+    assert made.codes == {"0": [-0.98, 0.0, 0.98]}
+    assert Image.open(place / "größer.png").size == (3 * 66 + 2, 2 * 66 + 2)
+    (place / "größer.png").unlink()
+
+
 def test_export_and_regenerate(place: Path, synthaug: Synthaug) -> None:
     data_before = {p: p.stat().st_mtime_ns for p in (place / DATA).rglob("*")}
     done = synthaug("export", "--per-class", f"{TARGET}=12", "--no-gate", "--out", "größer", "--json", cwd=place)

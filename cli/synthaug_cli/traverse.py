@@ -1,0 +1,70 @@
+"""`synthaug traverse [RUN]`: a picture of what each InfoGAN code does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from synthaug.errors import SynthaugError, suggest
+from synthaug_cli import console, early
+from synthaug_cli.options import Checkpoint, Device, NoiseSeed, Overwrite, RunArgument, Runs
+
+if TYPE_CHECKING:
+    from synthaug.documents import TraverseDocument
+
+
+def command(
+    run: RunArgument = None,
+    code: Annotated[
+        int | None,
+        typer.Option("--code", metavar="K", help="Which code, from 0, categorical first. [default: all]"),
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option("--class", metavar="NAME", help="Which class. [default: the first target class]")
+    ] = None,
+    rows: Annotated[int, typer.Option("--rows", metavar="N", min=1, max=100, help="Noises to draw it with.")] = 6,
+    steps: Annotated[
+        int, typer.Option("--steps", metavar="N", min=2, max=100, help="Values of a continuous code.")
+    ] = 9,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="The picture. [default: traverse-RUN.png]")
+    ] = None,
+    overwrite: Overwrite = False,
+    seed: NoiseSeed = None,
+    checkpoint: Checkpoint = "best",
+    runs: Runs = None,
+    device: Device = "auto",
+) -> None:
+    """Draw what the codes of an InfoGAN do: a noise a row, a value of the code a column."""
+    early.device(device)
+    from synthaug.runs import find
+
+    found = find(run, runs)
+    if label is not None and label not in (classes := found.facts().get("classes", [])):
+        raise SynthaugError(f"the run {found.name!r} has no class {label!r}", suggest(label, classes))
+    from synthaug.pipelines.traverse import traverse
+
+    document = traverse(
+        found.path,
+        code=code,
+        label=label,
+        rows=rows,
+        steps=steps,
+        out=out,
+        checkpoint=checkpoint,
+        seed=seed,
+        runs=runs,
+        device=device,
+        overwrite=overwrite,
+    )
+    console.result(document, render)
+
+
+def render(drawn: TraverseDocument) -> None:
+    for code, values in drawn.codes.items():
+        shown = f"{values[0]:g} to {values[-1]:g}"
+        console.line(f"code {code}: {len(values)} columns, {shown}; {drawn.rows} rows of {drawn.label}")
+    console.line(f"picture {drawn.out}")
+    console.line(f"from    {drawn.checkpoint}, seed {drawn.seed}")

@@ -1,0 +1,66 @@
+"""Adaptive augmentation (ADA, 2006.06676 §3): each transform acts with a probability that follows the overfitting.
+
+The mean sign of its logits on real images rises when a discriminator learns them by heart. Every few batches the
+probability goes one step up if that is above the target, and one step down otherwise: few images get much augmentation,
+many get little, and nobody has to choose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from synthaug.augment.diffaugment import DiffAugment
+
+
+class AdaptiveAugment(nn.Module):
+    """The policies of `DiffAugment`, each applied to each image with probability `p`.
+
+    `p` and the signs since its last change are buffers: they are saved with a checkpoint, and a resumed training
+    goes on as if nothing had happened.
+
+    Args:
+        target: the mean sign to steer towards.
+        interval: batches between two changes.
+        kimg: thousands of images in which `p` can go from 0 to 1.
+    """
+
+    p: Tensor
+    signs: Tensor
+    batches: Tensor
+    images: Tensor
+
+    def __init__(self, policies: Sequence[str], target: float = 0.6, interval: int = 4, kimg: float = 500.0) -> None:
+        super().__init__()
+        self._transforms = DiffAugment(policies).transforms
+        self._target, self._interval, self._speed = target, interval, 1 / (1000 * kimg)
+        self.register_buffer("p", torch.zeros(()))
+        self.register_buffer("signs", torch.zeros(()))
+        self.register_buffer("batches", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("images", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, x: Tensor, rng: torch.Generator) -> Tensor:
+        """x: float[B, C, H, W] in [−1, 1]; differentiable in x; `rng` decides everything else."""
+        for transform in self._transforms:
+            chosen = torch.rand(len(x), 1, 1, 1, generator=rng).to(x.device) < self.p
+            x = torch.where(chosen, transform(x, rng), x)
+        return x.contiguous(memory_format=torch.channels_last) if self._transforms else x
+
+    @torch.no_grad()
+    def observe(self, margin: Tensor) -> Tensor:
+        """Take note of one batch and return p.
+
+        Args:
+            margin: positive where the discriminator is right about a real image, float[B, k].
+        """
+        self.signs += margin.float().sign().mean()
+        self.batches += 1
+        self.images += len(margin)
+        if int(self.batches) >= self._interval:
+            direction = torch.sign(self.signs / self.batches - self._target)
+            self.p.add_(direction * self.images * self._speed).clamp_(0, 1)
+            for counted in (self.signs, self.batches, self.images):
+                counted.zero_()
+        return self.p.clone()

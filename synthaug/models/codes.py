@@ -1,0 +1,81 @@
+"""InfoGAN's codes (1606.03657 §4) as the first entries of z: some choose one of n, some are values in [−1, 1]."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from synthaug.config import ModelConfig
+
+
+@dataclass(frozen=True)
+class Codes:
+    """Which entries of z are codes: first a block of n for each categorical code, then one for each continuous code.
+
+    z stays standard normal noise for whoever samples, so that nothing else need know about codes: the largest entry of
+    a block is the choice, each as likely as the others, and a continuous code is 2 Φ(z) − 1, uniform on [−1, 1].
+    """
+
+    categorical: tuple[int, ...] = ()
+    continuous: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.categorical) or self.continuous > 0
+
+    def __len__(self) -> int:
+        return len(self.categorical) + self.continuous
+
+    @property
+    def size(self) -> int:
+        """How many entries of z they take."""
+        return sum(self.categorical) + self.continuous
+
+    def read(self, z: Tensor) -> tuple[list[Tensor], Tensor]:
+        """The codes in z float[B, z_dim]: choices int64[B], one a categorical code, and values float[B, continuous]."""
+        chosen = z[:, : sum(self.categorical)]
+        blocks = torch.split(chosen, list(self.categorical), dim=1) if self.categorical else ()
+        values = torch.erf(z[:, sum(self.categorical) : self.size] / math.sqrt(2))
+        return [block.argmax(dim=1) for block in blocks], values
+
+    def encode(self, z: Tensor) -> Tensor:
+        """z as the generator takes it, float[B, z_dim]: one-hot choices, values in [−1, 1], then the noise as it is."""
+        choices, values = self.read(z)
+        hot = [F.one_hot(c, n).to(z.dtype) for c, n in zip(choices, self.categorical, strict=True)]
+        return torch.cat([*hot, values, z[:, self.size :]], dim=1)
+
+    def put(self, z: Tensor, code: int, value: float) -> Tensor:
+        """A copy of z in which one code has a value: the number of the choice, or a value in [−1, 1].
+
+        >>> codes = Codes((3,), 1)
+        >>> z = codes.put(codes.put(torch.zeros(1, 5), code=0, value=2), code=1, value=-0.5)
+        >>> [round(entry, 4) for entry in codes.encode(z)[0].tolist()]
+        [0.0, 0.0, 1.0, -0.5, 0.0]
+        """
+        z = z.clone()
+        if code < len(self.categorical):
+            start = sum(self.categorical[:code])
+            z[:, start + int(value)] = z[:, start : start + self.categorical[code]].amax(dim=1) + 1
+        else:
+            where = sum(self.categorical) + code - len(self.categorical)
+            z[:, where] = math.sqrt(2) * torch.erfinv(torch.tensor(value, dtype=torch.float64)).to(z.dtype)
+        return z
+
+    def values(self, code: int, steps: int) -> Sequence[float]:
+        """All choices of a categorical code; `steps` values of a continuous one, −.98 to .98 (±1 lie at infinity)."""
+        if code < len(self.categorical):
+            return range(self.categorical[code])
+        return [round(float(v), 6) for v in torch.linspace(-0.98, 0.98, steps)]
+
+    def attach(self, generator: nn.Module) -> None:
+        """Let a generator take plain noise: its forward pass encodes z first."""
+        if self:
+            generator.register_forward_pre_hook(lambda _, inputs: (self.encode(inputs[0]), *inputs[1:]))
+
+
+def codes_of(config: ModelConfig) -> Codes:
+    return Codes(tuple(config.categorical_codes), config.continuous_codes)

@@ -1,0 +1,147 @@
+"""`fit --from RUN` and `traverse`, on real digits: what is taken over, what is new, what is refused, what is drawn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+import synthaug
+from synthaug.config import validate
+from synthaug.errors import SynthaugError
+from synthaug.models import build_family
+from synthaug.models.family import ImageShape
+from synthaug.pipelines.traverse import traverse
+from synthaug.runs import Run
+from synthaug.training import checkpoint
+from synthaug.training.ema import Average
+from synthaug.training.transfer import open_source, transfer
+
+SMALL = (
+    "data.resolution=16",
+    "model.width=8",
+    "model.discriminator_width=8",
+    "model.z_dim=16",
+    "model.categorical_codes=[3]",
+    "model.continuous_codes=1",
+    "training.auxiliary={infogan: 1.0, acgan: 0.5}",
+    "training.batch_size=16",
+    "training.augment=[color]",
+    "monitor.samples_per_class=8",
+    "training.budget=1kimg",
+)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders of the digits 0, 1, 2 and of 1, 2, 3, 4."""
+    from sklearn.datasets import load_digits
+
+    data, root = load_digits(), tmp_path_factory.mktemp("digits")
+    for folder, labels in (("first", (0, 1, 2)), ("second", (1, 2, 3, 4))):
+        for label in labels:
+            (root / folder / str(label)).mkdir(parents=True)
+            for i in np.flatnonzero(data.target == label)[:12]:
+                pixels = (data.images[i] * 255 / 16).astype(np.uint8)
+                Image.fromarray(pixels).save(root / folder / str(label) / f"{i:04d}.png")
+    return root
+
+
+def fit(place: Path, folder: str, *sets: str, **options) -> Run:  # type: ignore[no-untyped-def]
+    made = synthaug.fit(
+        place / folder,
+        target_class="2",
+        runs=place / "runs",
+        sets=(*SMALL, *sets),
+        device="cpu",
+        cache=place / "cache",
+        **options,
+    )
+    return Run(Path(made.run))
+
+
+@pytest.fixture(scope="module")
+def first(place: Path) -> Run:
+    return fit(place, "first")
+
+
+@pytest.fixture(scope="module")
+def tuned(place: Path, first: Run) -> Run:
+    return fit(place, "second", "training.freeze_discriminator=2", start=first.name)
+
+
+def weights(run: Run) -> dict[str, torch.Tensor]:
+    return load_file(run.checkpoints / checkpoint.names(run)[-1] / "training.safetensors")
+
+
+def test_equal_classes_keep_their_embedding_and_others_begin_afresh(first: Run) -> None:
+    config = first.config()
+    shape = ImageShape(16, 1, 4)
+    torch.manual_seed(7)
+    family = build_family("dcgan", shape, config.model)
+    average = Average(family.generator, 1.0)
+    fresh = {k: v.clone() for k, v in family.generator.state_dict().items()}
+    transfer(open_source(first, config, shape), family.generator, family.discriminator, average, ["1", "2", "3", "4"])
+    theirs = {k.removeprefix("generator."): v for k, v in weights(first).items() if k.startswith("generator.")}
+    ours = family.generator.state_dict()
+    assert torch.equal(ours["embed.weight"][:2], theirs["embed.weight"][1:])
+    assert torch.equal(ours["embed.weight"][2:], fresh["embed.weight"][2:])
+    assert all(torch.equal(ours[k], theirs[k]) for k in ours if not k.startswith("embed"))
+    assert torch.equal(average.generator.state_dict()["embed.weight"][2:], fresh["embed.weight"][2:])
+    z = torch.randn(4, 16, generator=torch.Generator().manual_seed(0))
+    logits = family.discriminator(family.generator(z, torch.arange(4)), torch.arange(4))
+    assert logits[0].isfinite().all()
+
+
+def test_frozen_layers_stay_and_the_others_learn(first: Run, tuned: Run) -> None:
+    before, after = weights(first), weights(tuned)
+    body = sorted(k for k in before if k.startswith("discriminator.body") and k.endswith("original"))
+    assert [torch.equal(before[k], after[k]) for k in body] == [True, True, *[False] * (len(body) - 2)]
+    assert not torch.equal(before["generator.start.weight"], after["generator.start.weight"])
+    assert tuned.facts()["started_from"]["run"] == str(first.path.resolve())
+    assert first.name in (tuned.path / "log.txt").read_text()
+    assert tuned.facts()["classes"] == ["1", "2", "3", "4"]
+
+
+def test_what_cannot_be_taken_over_is_named_with_all_its_differences(place: Path, first: Run) -> None:
+    differences = "data.channels is 1 there and 3 here, model.width is 8 there and 9 here"
+    with pytest.raises(SynthaugError, match=differences) as caught:
+        fit(place, "second", "data.channels=3", "model.width=9", start=first.name)
+    assert "--set data.channels=1 --set model.width=8" in caught.value.hint
+    with pytest.raises(SynthaugError, match=r"--from .* --resume"):
+        synthaug.fit(place / "second", runs=place / "runs", resume=first.name, start=first.name, cache=place / "cache")
+    with pytest.raises(SynthaugError, match="3 layers"):
+        fit(place, "second", "training.freeze_discriminator=3", start=first.name)
+    with pytest.raises(SynthaugError, match="learnt nothing"):
+        fit(place, "second", "training.freeze_discriminator=1")
+
+
+def test_traverse_draws_a_row_a_noise_and_a_column_a_value(first: Run, tmp_path: Path) -> None:
+    made = traverse(first, rows=2, steps=5, out=tmp_path / "all.png", device="cpu")
+    assert made.codes == {"0": [0, 1, 2], "1": [-0.98, -0.49, 0.0, 0.49, 0.98]}
+    assert made.label == "2"
+    width, height = Image.open(tmp_path / "all.png").size
+    assert (width, height) == (5 * 66 + 2, 4 * 66 + 2)
+    made = traverse(first, code=1, label="0", rows=1, steps=3, out=tmp_path / "one.png", device="cpu")
+    assert list(made.codes) == ["1"]
+    tiles = np.asarray(Image.open(tmp_path / "one.png")).astype(int)
+    assert np.abs(tiles[2:66, 2:66] - tiles[2:66, 134:198]).max() > 0  # the code changes the image
+    with pytest.raises(SynthaugError, match="exists already"):
+        traverse(first, out=tmp_path / "one.png", device="cpu")
+    with pytest.raises(SynthaugError, match="no code 2") as caught:
+        traverse(first, code=2, out=tmp_path / "x.png", device="cpu")
+    assert "0 to 1" in caught.value.hint
+    with pytest.raises(SynthaugError, match="picture"):
+        traverse(first, out=tmp_path / "x.jpg", device="cpu")
+    with pytest.raises(SynthaugError, match="'9'"):
+        traverse(first, label="9", out=tmp_path / "x.png", device="cpu")
+    assert not (tmp_path / "x.png").exists()
+
+
+def test_codes_need_room_in_z() -> None:
+    with pytest.raises(SynthaugError, match="z_dim = 16"):
+        validate({"model": {"z_dim": 16, "continuous_codes": 16}})

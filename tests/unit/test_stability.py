@@ -1,0 +1,264 @@
+"""Divergence is noticed, answered, counted and survived: planted faults in a training on digits."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from lightning_fabric import Fabric
+from safetensors.torch import load_file
+
+from synthaug.config import validate
+from synthaug.data.batches import BalancedBatches
+from synthaug.data.cache import LabelledImages
+from synthaug.errors import RunFailed
+from synthaug.losses.auxiliary import build_heads
+from synthaug.losses.non_saturating import NonSaturating
+from synthaug.models import build_family
+from synthaug.models.codes import Codes
+from synthaug.models.family import ImageShape
+from synthaug.progress import Silent
+from synthaug.runs import Run
+from synthaug.training import checkpoint
+from synthaug.training.checkpoint import Counters
+from synthaug.training.loop import Parts, adversarial_step, build, train
+from synthaug.training.monitor import Monitor
+from synthaug.training.stability import RATE, Diverged, Watch, attempt_seed
+
+STATEFUL: dict[str, Any] = {
+    "ada": True,
+    "ada_kimg": 2.0,
+    "augment": ["color"],
+    "regularizers": {"consistency": 10.0, "gradient-penalty": 0.1, "lecam": 0.3},
+    "auxiliary": {"acgan": 1.0},
+}
+Step = Callable[[Parts, int, int], dict[str, Any]]
+
+
+class Flat:
+    name, sha256, dim, identity = "flat", "", 256, "flat@"
+
+    def __call__(self, pixels: np.ndarray, *, batch_size: int | None = None) -> np.ndarray:
+        return pixels.reshape(len(pixels), -1).astype(np.float32) / 255
+
+
+class Warnings(Silent):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def warn(self, line: str) -> None:
+        self.lines.append(line)
+
+
+def images() -> LabelledImages:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (24, 1, 4, 4), dtype=np.uint8).repeat(4, axis=2).repeat(4, axis=3)
+    labels = np.arange(24) % 2
+    return LabelledImages(pixels, labels.astype(np.int64), ["a", "b"], [str(i) for i in range(24)])
+
+
+def start(folder: Path, step: Step, kimg: float = 4, **training: Any) -> tuple[Run, Parts, Callable[..., Counters]]:
+    run = Run(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    config = validate(
+        {
+            "data": {"resolution": 16},
+            "model": {"width": 4, "discriminator_width": 4, "z_dim": 8, "embed_dim": 4},
+            "training": {"batch_size": 32, "budget": f"{kimg}kimg", "augment": [], **training},
+            "monitor": {"every_kimg": 1, "samples_per_class": 8, "grid_columns": 2},
+        }
+    )
+    shape, data = ImageShape(16, 1, 2), images()
+    torch.manual_seed(0)
+    family = build_family("dcgan", shape, config.model)
+    family.step = step
+    heads = build_heads(config.training.auxiliary, family, shape, Codes())
+    half = torch.full((2,), 0.5, dtype=torch.float64)
+    batches = BalancedBatches(torch.from_numpy(data.pixels), torch.from_numpy(data.labels), half, 32, False)
+    parts = build(config, family, batches, Fabric(accelerator="cpu", devices=1), heads)
+    monitor = Monitor(data, data, ["a"], config.monitor, Flat(), 8, 0, torch.device("cpu"))
+    names = checkpoint.names(run)
+    counters = (
+        checkpoint.restore(run, names[-1], parts.networks(), parts.average.generator, parts.optimizers())
+        if names
+        else Counters()
+    )
+    if names:
+        run.replace_metrics([r for r in run.metrics() if r["kimg"] <= counters.images / 1000])
+
+    def go(progress: Any = Silent()) -> Counters:
+        return train(run, parts, counters, monitor, {"family": "dcgan"}, progress)
+
+    return run, parts, go
+
+
+def nan_at(*steps: int, attempts: int = 1) -> tuple[Step, list[tuple[int, int, float]]]:
+    """A step whose generator loses its mind at these numbers, in the first `attempts` attempts; and what it saw."""
+    seeds = [attempt_seed(0, attempt) for attempt in range(attempts)]
+    seen: list[tuple[int, int, float]] = []
+
+    def step(parts: Parts, number: int, seed: int) -> dict[str, Any]:
+        scalars = adversarial_step(parts, number, seed)
+        seen.append((number, seed, parts.generator_optimizer.optimizer.param_groups[0]["lr"]))
+        if number in steps and seed in seeds:
+            scalars["loss_g"] = torch.tensor(math.nan)
+            with torch.no_grad():
+                for p in parts.family.generator.parameters():
+                    p.fill_(math.nan)
+        return scalars
+
+    return step, seen
+
+
+def rows(run: Run, kind: str) -> list[dict[str, Any]]:
+    return [row for row in run.metrics() if row["kind"] == kind]
+
+
+def weights(run: Run) -> dict[str, torch.Tensor]:
+    return load_file(run.checkpoints / checkpoint.names(run)[-1] / "training.safetensors")
+
+
+def test_a_nan_is_rolled_back_with_other_noise_and_a_lower_rate(tmp_path: Path) -> None:
+    step, seen = nan_at(70)
+    progress = Warnings()
+    run, _, go = start(tmp_path / "run", step)
+    counters = go(progress)
+    assert counters.images == 4000
+    assert (counters.attempt, counters.diverged) == (1, None)
+    (row,) = rows(run, "rollback")
+    assert row["attempt"] == 1
+    assert "finite" in row["reason"]
+    assert row["from_kimg"] - row["kimg"] <= 1.6  # noticed within an interval of 1 kimg, and 500 images
+    assert row["kimg"] == 2.016
+    again = [entry for entry in seen if entry[1] != 0]
+    assert again[0][0] == 63  # it went on at the checkpoint's step …
+    assert {entry[1] for entry in again} == {attempt_seed(0, 1)}  # … with other noise …
+    assert {entry[2] for entry in again} == {2e-4 * RATE}  # … and half the rate
+    assert {entry[2] for entry in seen if entry[1] == 0} == {2e-4}
+    assert len(progress.lines) == 1
+    assert "diverged" in (run.path / "log.txt").read_text()
+    assert all(bool(v.isfinite().all()) for v in weights(run).values())
+    assert [r["kimg"] for r in rows(run, "monitor")] == sorted({r["kimg"] for r in rows(run, "monitor")})
+
+
+def test_it_ends_with_the_last_good_checkpoint_when_no_rollback_is_left(tmp_path: Path) -> None:
+    step, _ = nan_at(70, attempts=9)
+    run, parts, go = start(tmp_path / "run", step, rollbacks=2)
+    progress = Warnings()
+    counters = go(progress)
+    assert [row["again"] for row in rows(run, "rollback")] == [True, True, False]
+    assert counters.diverged
+    assert "after 2 rollbacks" in counters.diverged
+    assert counters.images == 2016
+    assert counters.best_checkpoint in checkpoint.names(run)
+    assert len(progress.lines) == 3
+    assert all(bool(p.isfinite().all()) for p in parts.family.generator.parameters())
+
+
+def test_before_the_first_checkpoint_it_starts_anew_and_then_fails(tmp_path: Path) -> None:
+    step, seen = nan_at(3)
+    run, _, go = start(tmp_path / "once", step, kimg=2)
+    assert go().attempt == 1
+    assert next(number for number, seed, _ in seen if seed != 0) == 0
+    assert rows(run, "rollback")[0]["kimg"] == 0
+    step, _ = nan_at(3, attempts=9)
+    _, _, go = start(tmp_path / "always", step, rollbacks=1)
+    with pytest.raises(RunFailed, match="diverged"):
+        go()
+
+
+def test_a_collapsed_generator_is_rolled_back(tmp_path: Path) -> None:
+    def step(parts: Parts, number: int, seed: int) -> dict[str, Any]:
+        scalars = adversarial_step(parts, number, seed)
+        if number >= 64 and seed == 0:  # every weight but the last bias dies: one image for all noise
+            with torch.no_grad():
+                for p in [*parts.family.generator.parameters(), *parts.average.generator.parameters()]:
+                    p.zero_()
+        return scalars
+
+    run, _, go = start(tmp_path / "run", step)
+    counters = go()
+    (row,) = rows(run, "rollback")
+    assert "collapsed" in row["reason"]
+    assert row["from_kimg"] - row["kimg"] <= 1.1
+    assert counters.attempt == 1
+    assert counters.images == 4000
+    assert min(r["spread"] for r in rows(run, "monitor")) > 0.05
+
+
+@pytest.mark.parametrize("fault", ["gradients", "won"])
+def test_exploding_gradients_and_a_discriminator_that_won_are_noticed(tmp_path: Path, fault: str) -> None:
+    def step(parts: Parts, number: int, seed: int) -> dict[str, Any]:
+        scalars = adversarial_step(parts, number, seed)
+        if number >= 64 and seed == 0:
+            if fault == "gradients":
+                for p in parts.family.discriminator.parameters():
+                    p.grad.mul_(1e9)
+            else:
+                scalars["loss_d"] = torch.tensor(1e-5)
+        return scalars
+
+    run, _, go = start(tmp_path / "run", step, kimg=4 if fault == "gradients" else 8)
+    counters = go()
+    (row,) = rows(run, "rollback")
+    assert {"gradients": "explode", "won": "has won"}[fault] in row["reason"]
+    assert row["from_kimg"] - row["kimg"] <= 1.1
+    assert counters.attempt == 1
+
+
+def test_a_training_killed_behind_a_rollback_is_resumed_bit_for_bit(tmp_path: Path) -> None:
+    class Killed(Exception):
+        pass
+
+    whole, _, go = start(tmp_path / "whole", nan_at(40)[0], **STATEFUL)
+    go()
+    inner = nan_at(40)[0]
+
+    def dying(parts: Parts, number: int, seed: int) -> dict[str, Any]:
+        if number == 75:
+            raise Killed
+        return inner(parts, number, seed)
+
+    _, _, go = start(tmp_path / "broken", dying, **STATEFUL)
+    with pytest.raises(Killed):
+        go()
+    resumed, _, go = start(tmp_path / "broken", nan_at(40)[0], **STATEFUL)
+    counters = go()
+    ours, theirs = weights(resumed), weights(whole)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[k], theirs[k]) for k in ours)
+    assert counters.attempt == 1
+    assert {"augment.p", "regularizer_lecam.average_real", "heads.heads.acgan.classifier.weight"} <= ours.keys()
+    assert any("ada_p" in row for row in rows(resumed, "step"))
+    strip = lambda run: [{k: v for k, v in r.items() if k != "images_per_second"} for r in run.metrics()]  # noqa: E731
+    assert strip(resumed) == strip(whole)
+    state = json.loads((resumed.checkpoints / checkpoint.names(resumed)[-1] / "state.json").read_text())
+    assert state["counters"]["attempt"] == 1
+
+
+def test_the_watch_leaves_healthy_trainings_alone(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    watch = Watch(run, NonSaturating.floor)
+    for k in range(20):
+        run.append_metrics({"kind": "step", "kimg": k / 2, "loss_d": 0.0005 if k % 5 else 0.1})
+    watch.interval(torch.nn.Linear(2, 2))
+    for k, spread in enumerate((1.8, 0.4, 0.8, 0.3, None)):  # the first, of 10%, is noise
+        watch.monitor({"spread": spread}, images=1000 + 2000 * k, total=10_000)
+        run.append_metrics({"kind": "monitor", "kimg": 1 + 2 * k, "spread": spread})
+    with pytest.raises(Diverged, match=r"collapsed.*15%.*before: 80%"):
+        watch.monitor({"spread": 0.15}, images=9500, total=10_000)
+    (tmp_path / "other").mkdir()
+    fresh = Watch(Run(tmp_path / "other"), None)
+    fresh.monitor({"spread": 0.01}, images=1000, total=10_000)  # hardly begun
+    with pytest.raises(Diverged, match="collapsed"):
+        fresh.monitor({"spread": 0.01}, images=5000, total=10_000)
+    broken = torch.nn.Linear(2, 2)
+    torch.nn.init.constant_(broken.bias, math.nan)
+    with pytest.raises(Diverged, match="not finite"):
+        fresh.interval(broken)
