@@ -77,6 +77,11 @@ def prepare(
     targets = check_targets(target_class, parts.counts()["train"])
     for warning in parts.warnings:
         progress.warn(warning)
+    if config.model.discriminator == "projected" and config.monitor.features == "efficientnet_lite0":
+        progress.warn(
+            "the monitor judges by the net that the projected discriminator is made of, which flatters the generator: "
+            "--set monitor.features=own"
+        )
     return Prepared(
         scanned=scanned,
         split=parts,
