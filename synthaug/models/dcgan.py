@@ -54,7 +54,8 @@ class DCGANGenerator(Generator):
 
     def conditional_parameters(self) -> list[Tensor]:
         """The scale and the shift that each class's embedding gives to each normalisation."""
-        weights = [norm.affine.weight[:, self.z_dim :] for norm in self.norms]
+        norms = [norm for norm in self.norms if isinstance(norm, ConditionalBatchNorm2d)]
+        weights = [norm.affine.weight[:, self.z_dim :] for norm in norms]
         return [part.T for weight in weights for part in (weight @ self.embed.weight.T).chunk(2)]
 
 

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -195,8 +196,8 @@ def adversarial_step(parts: Parts, step: int, seed: int) -> dict[str, Tensor]:
             margins = [parts.objective.margin(r, f) for r, f in zip(real_logits, fake_logits, strict=True)]
             report["ada_p"] = parts.augment.observe(torch.cat(margins, dim=1))
         seen = Seen(
-            discriminate=lambda x, y=labels: _discriminate(parts, parts.augment(x, rng), y),
-            judge=lambda x, y=labels: _discriminate(parts, x, y),
+            discriminate=partial(_discriminate, parts, labels, rng),
+            judge=partial(_discriminate, parts, labels, None),
             real=real,
             fake=fake.detach(),
             real_logits=real_logits,
@@ -249,10 +250,12 @@ def _let_learn(parameters: list[torch.nn.Parameter], learn: bool) -> None:
         parameter.requires_grad_(learn)
 
 
-def _discriminate(parts: Parts, x: Tensor, y: Tensor) -> list[Tensor]:
+def _discriminate(parts: Parts, y: Tensor, rng: torch.Generator | None, x: Tensor) -> list[Tensor]:
+    """Logits of x, augmented where there is an `rng` for it."""
+    shown = x if rng is None else parts.augment(x, rng)
     # Not through Fabric's wrapper: in mixed precision it refuses the inner autograd.grad of a gradient penalty.
     with parts.fabric.autocast():
-        logits: list[Tensor] = parts.family.discriminator(x, y.repeat(len(x) // len(y)))
+        logits: list[Tensor] = parts.family.discriminator(shown, y.repeat(len(x) // len(y)))
         return logits
 
 
