@@ -158,6 +158,5 @@ class ConditionalSpectral(GeneratorRegularizer):
         """vectors: float[K, C], a row a class."""
         classes, size = vectors.shape
         rows = next(r for r in range(math.isqrt(size), 0, -1) if size % r == 0)
-        sigma = torch.linalg.matrix_norm(vectors.view(classes, rows, size // rows), ord=2)
-        total: Tensor = sigma.square().sum()
-        return total
+        sigma: Tensor = torch.linalg.matrix_norm(vectors.view(classes, rows, size // rows), ord=2)
+        return sigma.square().sum()

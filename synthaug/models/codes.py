@@ -37,8 +37,7 @@ class Codes:
 
     def read(self, z: Tensor) -> tuple[list[Tensor], Tensor]:
         """The codes in z float[B, z_dim]: choices int64[B], one a categorical code, and values float[B, continuous]."""
-        chosen = z[:, : sum(self.categorical)]
-        blocks = torch.split(chosen, list(self.categorical), dim=1) if self.categorical else ()
+        blocks = torch.split(z[:, : sum(self.categorical)], list(self.categorical), dim=1) if self.categorical else ()
         values = torch.erf(z[:, sum(self.categorical) : self.size] / math.sqrt(2))
         return [block.argmax(dim=1) for block in blocks], values
 

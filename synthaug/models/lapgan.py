@@ -170,6 +170,7 @@ class LAPGANDiscriminator(Discriminator):
 
 def pyramid_step(parts: Parts, step: int, seed: int) -> dict[str, Tensor]:
     """As `adversarial_step`, with every generated detail standing on the low-pass image of a real one."""
+    from synthaug.augment.ada import AdaptiveAugment
     from synthaug.losses.regularizers import GeneratorRegularizer, Regularizer, Seen
 
     training, device = parts.config.training, parts.fabric.device
@@ -196,6 +197,9 @@ def pyramid_step(parts: Parts, step: int, seed: int) -> dict[str, Tensor]:
             "real_score": real_logits[0].detach().mean(),
             "fake_score": fake_logits[0].detach().mean(),
         }
+        if isinstance(parts.augment, AdaptiveAugment):
+            margins = [parts.objective.margin(r, f) for r, f in zip(real_logits, fake_logits, strict=True)]
+            report["ada_p"] = parts.augment.observe(torch.cat(margins, dim=1))
         seen = Seen(
             discriminate=partial(parts.discriminate, labels=labels, rng=rng),
             judge=partial(parts.discriminate, labels=labels),

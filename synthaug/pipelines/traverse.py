@@ -61,7 +61,8 @@ def traverse(
     name = label if label is not None else (sampler.trained.targets or sampler.classes)[0]
     index = sampler.class_index(name)
     z = noise(sampler.seed, index, range(rows), sampler.trained.z_dim)
-    lines, drawn = [], {}
+    lines: list[NDArray[np.uint8]] = []
+    drawn: dict[str, list[float]] = {}
     for number in range(count) if code is None else [code]:
         values = list(sampler.trained.codes.values(number, steps))
         drawn[str(number)] = [float(v) for v in values]
