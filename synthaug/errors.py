@@ -16,6 +16,9 @@ class SynthaugError(Exception):
         self.message = " ".join(message.split())
         self.hint = " ".join(hint.split())
 
+    def __reduce__(self) -> tuple[type[SynthaugError], tuple[object, ...]]:
+        return type(self), (self.message, self.hint)  # an error of a worker process reaches the parent whole
+
 
 class RunFailed(SynthaugError):
     """The input was right and the work failed all the same (full disk, lost worker, diverged training)."""
@@ -32,6 +35,9 @@ class Interrupted(SynthaugError):
     def __init__(self, message: str, hint: str, exit_status: int = 130) -> None:
         super().__init__(message, hint)
         self.exit_status = exit_status
+
+    def __reduce__(self) -> tuple[type[SynthaugError], tuple[object, ...]]:
+        return type(self), (self.message, self.hint, self.exit_status)
 
 
 def suggest(name: str, choices: Iterable[str]) -> str:
