@@ -193,6 +193,51 @@ class VerdictDocument(Document):
     caveats: list[str] = Field(default_factory=list)
 
 
+class CurvePoint(Document):
+    """F1 of the control with this many real images of the class."""
+
+    images: int
+    mean: float
+    low: float
+    high: float
+    per_seed: list[float] = Field(default_factory=list)
+
+
+class TargetCurve(Document):
+    """The learning curve of one class, F1 = ceiling − drop · n^(−exponent), and what the gain is worth on it."""
+
+    points: list[CurvePoint]
+    fitted: list[float] = Field(description="of the power law, at the points")
+    ceiling: float
+    drop: float
+    exponent: float
+    gain: float = Field(description="F1 that the synthetic images gained over the control")
+    more_images: float | None = Field(None, description="real images that would have given the same; null: see worth")
+    more_images_low: float | None = None
+    more_images_high: float | None = Field(None, description="null: beyond the curve")
+    worth: str
+
+
+class LearningCurve(Document):
+    """`evaluate --learning-curve`: the control with fewer real images of the target classes."""
+
+    contrast: str
+    arm: str
+    control: str
+    per_target: dict[str, TargetCurve]
+
+
+class Recommendation(Document):
+    """How many synthetic images of a class to export; `export --recommended` follows it."""
+
+    real: int = Field(description="real training images of the class")
+    synthetic: int
+    share: float = Field(description="synthetic ÷ all images of the class, after rounding")
+    arm: str = Field(description="the synthetic arm that it was judged by")
+    chosen_on: Literal["val", "default", "user", "test"] = Field(description="test only ever says none")
+    reason: str
+
+
 class Range(Document):
     """An estimate with the spread of its subsamples."""
 
@@ -274,6 +319,8 @@ class EvaluateDocument(Document):
     share_chosen_on: Literal["val", "default", "user"]
     arms: dict[str, Arm]
     verdict: VerdictDocument
+    recommended: dict[str, Recommendation] = Field(default_factory=dict, description="target class → what to export")
+    learning_curve: LearningCurve | None = None
     quality: CheckDocument = Field(description="the export's images, gated")
     generator_quality: CheckDocument | None = Field(None, description="the generator's images, ungated")
     warnings: list[str] = Field(default_factory=list)

@@ -24,6 +24,7 @@ from synthaug.config import Config, resolve
 from synthaug.data.folder import scan
 from synthaug.data.split import split
 from synthaug.models import build_family
+from synthaug.models.codes import Codes
 from synthaug.models.family import ImageShape
 from synthaug.runs import Run, create, point_latest, write_config
 from synthaug.training import checkpoint
@@ -151,6 +152,7 @@ class Painters:
             sha256=hashlib.sha256(mode.encode()).hexdigest(),
             checkpoint="kimg000001",
             device=torch.device("cpu"),
+            codes=Codes(),
         )
 
 

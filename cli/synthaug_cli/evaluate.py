@@ -30,7 +30,9 @@ def command(
     classifier: Annotated[
         str,
         typer.Option(
-            "--classifier", metavar="NAME", help="What is trained with and without: `synthaug list classifiers`."
+            "--classifier",
+            metavar="NAME|FILE.py",
+            help="What is trained with and without: `synthaug list classifiers`, or a file of your own.",
         ),
     ] = "cnn",
     seeds: Annotated[
@@ -55,6 +57,12 @@ def command(
         str | None,
         typer.Option("--arms", metavar="A,A,…", help="Only these arms. [default: all that the classifier can do]"),
     ] = None,
+    learning_curve: Annotated[
+        bool,
+        typer.Option(
+            "--learning-curve", help="Train with fewer real images as well: what is the gain worth in real images?"
+        ),
+    ] = False,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Where the report goes. [default: inside the run]")
     ] = None,
@@ -84,10 +92,10 @@ def command(
     early.new_folder(out, overwrite=True)
     tried = None if shares is None else _shares(shares)
     chosen = None if arms is None else [a.strip() for a in arms.split(",") if a.strip()]
-    from synthaug.classifiers import CLASSIFIERS
+    from synthaug.classifiers import check_classifier
     from synthaug.runs import find
 
-    CLASSIFIERS.check(classifier)
+    classifier = check_classifier(classifier)
     found = find(run, runs)
     from synthaug.pipelines.evaluate import evaluate, require_gain
 
@@ -100,6 +108,7 @@ def command(
         steps=steps,
         shares=tried,
         arms=chosen,
+        curve=learning_curve,
         out=out,
         gate=gate,
         checkpoint=checkpoint,
@@ -174,6 +183,11 @@ def render(found: EvaluateDocument) -> None:
     console.line(f"{'smallest effect this could show':<34} {verdict.smallest_detectable:.3f}")
     if verdict.real_image_equivalents:
         console.line(f"{'worth in real images':<34} {verdict.real_image_equivalents}")
+    for target, advice in found.recommended.items():
+        console.line(
+            f"{'recommended for ' + target:<34} {advice.synthetic:,} synthetic images ({advice.share:.0%}) beside "
+            f"{advice.real:,} real ones: {advice.reason}"
+        )
     for target, said in verdict.per_target.items():
         quality = found.quality.per_class.get(target)
         images = f"; images: diversity {quality.collapse}, copies {quality.memorisation}" if quality else ""

@@ -25,6 +25,10 @@ def command(
             "--per-class", metavar="N|NAME=N", help="Total images of every class, or of one; NAME=N many times."
         ),
     ] = None,
+    recommended: Annotated[
+        bool,
+        typer.Option("--recommended", help="As many synthetic images of each class as `evaluate` recommends, or none."),
+    ] = False,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Where the dataset goes. [default: ./exports/RUN]")
     ] = None,
@@ -69,7 +73,14 @@ def command(
     early.choice(size, SIZES, "--size")
     early.device(device)
     early.contradiction(
-        [("--cap", cap, "--synthetic-only", synthetic_only), ("--link", link, "--synthetic-only", synthetic_only)]
+        [
+            ("--cap", cap, "--synthetic-only", synthetic_only),
+            ("--link", link, "--synthetic-only", synthetic_only),
+            ("--recommended", recommended, "--per-class", totals is not None),
+            ("--recommended", recommended, "--synthetic-only", synthetic_only),
+            ("--recommended", recommended, "--cap", cap),
+            ("--recommended", recommended, "--strategy", strategy != "all"),
+        ]
     )
     early.new_folder(out, overwrite=True)  # what may stand there already, an interrupted export say, the pipeline knows
     from synthaug.exporters import FORMATS
@@ -82,6 +93,7 @@ def command(
     document = export(
         found.path,
         per_class=totals,
+        recommended=recommended,
         out=out,
         synthetic_only=synthetic_only,
         cap=cap,

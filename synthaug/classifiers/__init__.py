@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synthaug.registry import Registry
@@ -18,3 +20,30 @@ CLASSIFIERS: Registry[type[Classifier]] = Registry(
         "resnet18-imagenet": "synthaug.classifiers.resnet:ResNet18ImageNet",
     },
 )
+FEATURE_SPACE = "logistic"
+"""The entry that learns on frozen features, and so can interpolate between images (the arm `smote`)."""
+
+
+def check_classifier(name: str) -> str:
+    """Return the name of an entry of the table as it is, and that of a Python file of the user's as a full path.
+
+    Raises:
+        SynthaugError: there is no such entry, or the file is missing, fails, or holds no classifier.
+    """
+    from synthaug.classifiers.own import check_file, is_file
+
+    return str(check_file(name)) if is_file(name) else CLASSIFIERS.check(name)
+
+
+def make_classifier(name: str) -> Callable[..., Classifier]:
+    """What makes a classifier when it is called with `device`; `name` comes from `check_classifier`."""
+    from synthaug.classifiers.own import factory, is_file
+
+    return factory(Path(name)) if is_file(name) else CLASSIFIERS.get(name)
+
+
+def takes_steps(name: str) -> bool:
+    """Whether optimiser steps mean anything to the classifier."""
+    from synthaug.classifiers.own import is_file
+
+    return not is_file(name) and CLASSIFIERS.get(name).uses_steps

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from synthaug.classifiers import CLASSIFIERS
+from synthaug.classifiers import FEATURE_SPACE
 from synthaug.classifiers.base import Augment
 from synthaug.classifiers.logistic import require_smote
 from synthaug.data.cache import LabelledImages
@@ -68,7 +68,7 @@ def choose_arms(asked: Sequence[str] | None, classifier: str) -> tuple[list[str]
     Raises:
         SynthaugError: an arm does not exist, cannot be had with this classifier, or nothing is left to compare.
     """
-    feature_space = not CLASSIFIERS.get(classifier).uses_steps
+    feature_space = classifier == FEATURE_SPACE
     if asked is None:
         names, notes = [name for name, kind in ARMS.items() if feature_space or not kind.smote], []
         if feature_space:
@@ -180,3 +180,18 @@ def redraw(pool: LabelledImages, seed: int, per_seed: int) -> npt.NDArray[np.int
         size = min(per_seed, int(np.ceil(0.8 * len(own))))
         taken.append(np.sort(rng.choice(own, size, replace=False)))
     return np.concatenate(taken) if taken else np.zeros(0, np.int64)
+
+
+def fewer_real(labels: npt.NDArray[np.int64], targets: Sequence[int], share: float, seed: int) -> npt.NDArray[np.int64]:
+    """Indices of the images that are left when each target class keeps `share` of its own, at least one, in order.
+
+    The images of a smaller share are among those of a larger one, so that a learning curve is paired along its length.
+
+    >>> fewer_real(np.array([0, 0, 1, 1, 1, 1]), [1], 0.5, seed=0).size
+    4
+    """
+    kept = np.ones(len(labels), bool)
+    for target in targets:
+        own = np.random.default_rng([seed, target, 0x1C]).permutation(np.flatnonzero(labels == target))
+        kept[own[max(1, round(share * len(own))) :]] = False
+    return np.flatnonzero(kept).astype(np.int64)

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -18,31 +19,34 @@ import numpy.typing as npt
 import torch
 from joblib.externals.loky.process_executor import BrokenProcessPool, TerminatedWorkerError
 
-from synthaug.classifiers import CLASSIFIERS
+from synthaug.classifiers import FEATURE_SPACE, make_classifier
 from synthaug.classifiers.logistic import FEATURES, Logistic, RememberedFeatures
 from synthaug.data.cache import LabelledImages
 from synthaug.device import resolve_device
 from synthaug.errors import RunFailed
-from synthaug.evaluation.arms import ARMS, training_set
+from synthaug.evaluation.arms import ARMS, TrainingSet, fewer_real, training_set
+from synthaug.evaluation.kept import KeptTrials
 from synthaug.features import load_features
 from synthaug.progress import Progress, Task
 
 
 @dataclass(frozen=True, order=True)
 class Trial:
-    """`share` is 0 in arms without synthetic images."""
+    """`share` is 0 in arms without synthetic images; `real` below 1 leaves real images of the target classes out."""
 
     arm: str
     share: float
     seed: int
+    real: float = 1.0
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Class probabilities [N, K] of the validation and of the test images."""
+    """Class probabilities [N, K] of the validation and of the test images; the penalty that `logistic` chose."""
 
     val: npt.NDArray[np.float32]
     test: npt.NDArray[np.float32]
+    penalty: float | None = None
 
 
 @dataclass(frozen=True)
@@ -58,18 +62,30 @@ class Grid:
     val: npt.NDArray[np.uint8]
     test: npt.NDArray[np.uint8]
     per_seed: int
+    targets: tuple[int, ...] = ()
+
+    def training_set(self, trial: Trial) -> TrainingSet:
+        """What one trial learns from."""
+        train, groups = self.train, self.groups
+        if trial.real < 1:
+            kept = fewer_real(train.labels, self.targets, trial.real, trial.seed)
+            train, groups = train.subset(kept), groups[kept]
+        return training_set(
+            trial.arm, train, groups, self.pool, share=trial.share, seed=trial.seed, per_seed=self.per_seed
+        )
 
 
 def run_trials(
-    grid: Grid, trials: Sequence[Trial], progress: Progress, jobs: int | None = None
+    grid: Grid, trials: Sequence[Trial], progress: Progress, jobs: int | None = None, kept: KeptTrials | None = None
 ) -> dict[Trial, Outcome]:
-    """Train and predict; equal trials give equal outcomes whatever `jobs` is.
+    """Train and predict; equal trials give equal outcomes whatever `jobs` is, and whatever was kept.
 
     Args:
         grid: images and settings.
         trials: each is run once.
         progress: shows one bar.
         jobs: processes; None: one a core, as far as there are trials.
+        kept: where finished trials come from and go to.
 
     Raises:
         RunFailed: a worker process died.
@@ -77,18 +93,30 @@ def run_trials(
     """
     ordered = list(dict.fromkeys(trials))
     on_cpu = resolve_device(grid.device).type == "cpu"
-    with progress.task(f"training {grid.classifier} classifiers", len(ordered), "classifiers") as task:
-        if not CLASSIFIERS.get(grid.classifier).uses_steps:
-            return _run_without_steps(grid, ordered, task)
-        jobs = min(jobs or joblib.cpu_count(), len(ordered)) if on_cpu else 1
-        if jobs <= 1:
+    name = Path(grid.classifier).name
+    with progress.task(f"training {name} classifiers", len(ordered), "classifiers") as task:
+        done: dict[Trial, Outcome] = {}
+        for trial in ordered:
+            if kept is not None and (outcome := kept.find(trial)) is not None:
+                done[trial] = _advance(task, trial, outcome, None)
+        left = [trial for trial in ordered if trial not in done]
+        jobs = min(jobs or joblib.cpu_count(), len(left)) if on_cpu else 1
+        if grid.classifier == FEATURE_SPACE and left:
+            _run_in_feature_space(grid, ordered, done, task, kept)
+        elif jobs <= 1:
             with _threads(1 if on_cpu else None):
-                return {trial: _advance(task, trial, _run(grid, trial)) for trial in ordered}
-        return _run_in_processes(grid, ordered, jobs, task)
+                done |= {trial: _advance(task, trial, _run(grid, trial), kept) for trial in left}
+        else:
+            _run_in_processes(grid, left, done, jobs, task, kept)
+    if kept is not None:
+        kept.tidy()
+    return done
 
 
-def _run_in_processes(grid: Grid, trials: list[Trial], jobs: int, task: Task) -> dict[Trial, Outcome]:
-    done: dict[Trial, Outcome] = {}
+def _run_in_processes(
+    grid: Grid, trials: list[Trial], done: dict[Trial, Outcome], jobs: int, task: Task, kept: KeptTrials | None
+) -> None:
+    finished = 0
     try:
         with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
             outcomes = joblib.Parallel(n_jobs=jobs, return_as="generator", batch_size=1)(
@@ -96,15 +124,16 @@ def _run_in_processes(grid: Grid, trials: list[Trial], jobs: int, task: Task) ->
             )
             try:
                 for trial, outcome in zip(trials, outcomes, strict=True):
-                    done[trial] = _advance(task, trial, outcome)
+                    done[trial] = _advance(task, trial, outcome, kept)
+                    finished += 1
             finally:
                 outcomes.close()
     except (BrokenProcessPool, TerminatedWorkerError) as error:
         raise RunFailed(
-            f"a process that trained a classifier died after {len(done)} of {len(trials)} classifiers",
-            "it was killed from outside or ran out of memory; close other programs and run the command again",
+            f"a process that trained a classifier died after {finished} of {len(trials)} classifiers",
+            "it was killed from outside or ran out of memory; close other programs and run the command again: it goes "
+            "on from there",
         ) from error
-    return done
 
 
 def _run_in_worker(grid: Grid, trial: Trial) -> Outcome:
@@ -115,10 +144,8 @@ def _run_in_worker(grid: Grid, trial: Trial) -> Outcome:
 
 
 def _run(grid: Grid, trial: Trial) -> Outcome:
-    data = training_set(
-        trial.arm, grid.train, grid.groups, grid.pool, share=trial.share, seed=trial.seed, per_seed=grid.per_seed
-    )
-    classifier = CLASSIFIERS.get(grid.classifier)(device=grid.device).fit(
+    data = grid.training_set(trial)
+    classifier = make_classifier(grid.classifier)(device=grid.device).fit(
         data.pixels, data.labels, data.draw_weights,
         num_classes=len(grid.train.classes), loss_weights=data.loss_weights, steps=grid.steps, seed=trial.seed,
         augment=data.augment, groups=data.groups,
@@ -126,47 +153,48 @@ def _run(grid: Grid, trial: Trial) -> Outcome:
     return Outcome(classifier.predict_proba(grid.val), classifier.predict_proba(grid.test))
 
 
-def _run_without_steps(grid: Grid, trials: list[Trial], task: Task) -> dict[Trial, Outcome]:
+def _run_in_feature_space(
+    grid: Grid, trials: list[Trial], done: dict[Trial, Outcome], task: Task, kept: KeptTrials | None
+) -> None:
     """Logistic regression: one process, since its linear algebra and its feature net use all threads by themselves.
 
     Arms whose data does not depend on the seed are fitted once. The penalty of an arm is chosen on its first seed.
     """
     features = RememberedFeatures(load_features(FEATURES, device=grid.device))
-    penalties: dict[tuple[str, float], float | None] = {}
+    penalties: dict[tuple[str, float, float], float | None] = {}
     fixed: dict[str, Outcome] = {}
-    done = {}
     for trial in trials:
         kind = ARMS[trial.arm]
-        outcome = fixed.get(trial.arm)
+        key = (trial.arm, trial.share, trial.real)
+        by_seed = kind.synthetic or kind.smote or trial.real < 1
+        outcome = done.get(trial)
         if outcome is None:
-            data = training_set(
-                trial.arm,
-                grid.train,
-                grid.groups,
-                grid.pool,
-                share=trial.share,
-                seed=trial.seed,
-                per_seed=grid.per_seed,
-            )
-            key = (trial.arm, trial.share)
-            classifier = Logistic(
-                device=grid.device, features=features, penalty=penalties.get(key), smote=kind.smote
-            ).fit(
-                data.pixels, data.labels, data.draw_weights,
-                num_classes=len(grid.train.classes), loss_weights=data.loss_weights, seed=trial.seed,
-                augment=data.augment, groups=data.groups,
-            )  # fmt: skip
-            penalties[key] = classifier.penalty
-            outcome = Outcome(classifier.predict_proba(grid.val), classifier.predict_proba(grid.test))
-            if not kind.synthetic and not kind.smote:
-                fixed[trial.arm] = outcome
-        done[trial] = _advance(task, trial, outcome)
-    return done
+            outcome = None if by_seed else fixed.get(trial.arm)
+            if outcome is None:
+                data = grid.training_set(trial)
+                classifier = Logistic(
+                    device=grid.device, features=features, penalty=penalties.get(key), smote=kind.smote
+                ).fit(
+                    data.pixels, data.labels, data.draw_weights,
+                    num_classes=len(grid.train.classes), loss_weights=data.loss_weights, seed=trial.seed,
+                    augment=data.augment, groups=data.groups,
+                )  # fmt: skip
+                outcome = Outcome(
+                    classifier.predict_proba(grid.val), classifier.predict_proba(grid.test), classifier.penalty
+                )
+            done[trial] = _advance(task, trial, outcome, kept)
+        penalties.setdefault(key, outcome.penalty)
+        if not by_seed:
+            fixed.setdefault(trial.arm, outcome)
 
 
-def _advance(task: Task, trial: Trial, outcome: Outcome) -> Outcome:
+def _advance(task: Task, trial: Trial, outcome: Outcome, kept: KeptTrials | None) -> Outcome:
+    if kept is not None:
+        kept.keep(trial, outcome)
     task.advance()
-    task.note(f"{trial.arm}{f' {trial.share:.0%}' if trial.share else ''}, seed {trial.seed}")
+    share = f" {trial.share:.0%}" if trial.share else ""
+    less = f", {trial.real:.0%} of the real images" if trial.real < 1 else ""
+    task.note(f"{trial.arm}{share}{less}, seed {trial.seed}")
     return outcome
 
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from synthaug.classifiers import CLASSIFIERS
+from synthaug.classifiers import check_classifier, takes_steps
 from synthaug.config import leaves
 from synthaug.data.cache import LabelledImages
 from synthaug.device import resolve_device
-from synthaug.documents import Arm, CheckDocument, ClassScores, EvaluateDocument
+from synthaug.documents import Arm, CheckDocument, ClassScores, EvaluateDocument, LearningCurve
 from synthaug.errors import RunFailed, SynthaugError
 from synthaug.evaluation.arms import ARMS, CONTRASTS, choose_arms
 from synthaug.evaluation.images import (
@@ -26,6 +26,9 @@ from synthaug.evaluation.images import (
     small_test_warnings,
     synthetic_folder,
 )
+from synthaug.evaluation.kept import KeptTrials
+from synthaug.evaluation.learning_curve import SHARES, control_of, in_words, learning_curve
+from synthaug.evaluation.recommend import recommend
 from synthaug.evaluation.report import ReportMaterial, write_report
 from synthaug.evaluation.scores import Floats, group_counts, score
 from synthaug.evaluation.shares import candidates, choose
@@ -39,6 +42,8 @@ from synthaug.runs import Run, find
 from synthaug.sampling.generate import load
 
 ENOUGH_SEEDS = 5
+FOLDER = "evaluation"
+"""Inside the run: the report unless it goes elsewhere, and finished trainings."""
 
 
 def evaluate(
@@ -51,6 +56,7 @@ def evaluate(
     steps: int = 600,
     shares: Sequence[float] | None = None,
     arms: Sequence[str] | None = None,
+    curve: bool = False,
     out: Path | None = None,
     fail_under: float | None = None,
     gate: bool = True,
@@ -63,15 +69,19 @@ def evaluate(
 ) -> EvaluateDocument:
     """Train classifiers with and without synthetic images, and say whether they help.
 
+    Finished trainings are kept in the run's folder `evaluation`: the same call, made again after an interruption, goes
+    on from there and ends with the same numbers.
+
     Args:
         run: a run's path, name or number; the latest when None.
         test: test images; the run's own when None.
         synthetic: judge this folder's images; fresh gated samples of the run when None.
-        classifier: a name of `CLASSIFIERS`.
+        classifier: a name of `CLASSIFIERS`, or a Python file with `fit` and `predict` (see `classifiers.own`).
         seeds: classifiers an arm; seed s of one arm is paired with seed s of every other.
         steps: optimiser steps of each classifier; `logistic` has none.
         shares: shares of a target class's draws for synthetic images; val chooses where there are several.
         arms: names of `ARMS`; all that the classifier can do when None.
+        curve: measure a learning curve of the real images as well, and say what the synthetic ones are worth on it.
         out: folder of `report.html` and `report.json`; `evaluation` inside the run when None.
         fail_under: least gain in the mean F1 of the target classes, of the better contrast.
         gate: judge gated samples, as an export holds them.
@@ -87,7 +97,7 @@ def evaluate(
         RunFailed: the gain is below `fail_under` (the report is written), or a worker died.
     """
     started = time.monotonic()
-    CLASSIFIERS.check(classifier)
+    classifier = check_classifier(classifier)
     _check_numbers(seeds, steps)
     resolve_device(device)
     names, warnings = choose_arms(arms, classifier)
@@ -122,11 +132,15 @@ def evaluate(
         for share in (tried.shares if ARMS[name].synthetic else [0.0])
         for seed in range(seeds)
     ]
+    contrast = control_of(names)
+    if curve:
+        trials += [Trial(contrast[2], 0.0, seed, share) for share in SHARES for seed in range(seeds)]
     grid = Grid(
         classifier=classifier, steps=steps, device=device, train=_plain(real.train), groups=real.train_groups,
         pool=_plain(pool), val=np.array(real.val.pixels), test=np.array(real.test.pixels), per_seed=real.per_seed,
+        targets=tuple(real.target_indices),
     )  # fmt: skip
-    outcomes = run_trials(grid, trials, progress, jobs)
+    outcomes = run_trials(grid, trials, progress, jobs, KeptTrials(found.path / FOLDER, grid))
     chosen = {
         name: choose(name, tried.shares, seeds, outcomes, real.val.labels, real.target_indices)
         if ARMS[name].synthetic
@@ -138,9 +152,19 @@ def evaluate(
     final = {name: [outcomes[Trial(name, chosen[name], seed)] for seed in range(seeds)] for name in names}
 
     tables = _tables(final, real)
-    steps_taken = steps if CLASSIFIERS.get(classifier).uses_steps else None
+    steps_taken = steps if takes_steps(classifier) else None
     described = {name: _arm(final[name], tables[name], chosen[name], steps_taken, real) for name in names}
     verdict = judge(tables, real.classes, real.targets, real.groups_of_classes(), int(real.test_groups.max()) + 1)
+    curved = None
+    if curve:
+        curved = _learning_curve(contrast, tables, outcomes, seeds, real)
+        verdict.real_image_equivalents = in_words(curved)
+        for name, entry in curved.per_target.items():
+            verdict.details[name].real_image_equivalents = entry.worth
+    recommended = recommend(
+        verdict, real.targets, real.train, real.val, outcomes,
+        shares=tried.shares, seeds=seeds, chosen_on=tried.chosen_on,
+    )  # fmt: skip
     gated_quality, generator_quality = _qualities(real, pool, generator, gate, device, progress)
     document = EvaluateDocument(
         run=found.name,
@@ -154,6 +178,8 @@ def evaluate(
         share_chosen_on=tried.chosen_on,
         arms=described,
         verdict=verdict,
+        recommended=recommended,
+        learning_curve=curved,
         quality=gated_quality,
         generator_quality=generator_quality,
         warnings=warnings,
@@ -181,7 +207,7 @@ def _check_numbers(seeds: int, steps: int) -> None:
 
 def _out(run: Run, out: Path | None) -> Path:
     """Where the report goes; checked before the work begins, made after it."""
-    target = (run.path / "evaluation" if out is None else Path(out)).absolute()
+    target = (run.path / FOLDER if out is None else Path(out)).absolute()
     if target.exists() and not target.is_dir():
         raise SynthaugError(f"{str(target)!r} is a file", "give a folder with --out")
     nearest = next(place for place in (target, *target.parents) if place.exists())
@@ -215,6 +241,28 @@ def _tables(final: Mapping[str, list[Outcome]], real: RealImages) -> dict[str, F
         )
         for name, outcomes in final.items()
     }
+
+
+def _learning_curve(
+    names: tuple[str, str, str],
+    tables: Mapping[str, F1Table],
+    outcomes: Mapping[Trial, Outcome],
+    seeds: int,
+    real: RealImages,
+) -> LearningCurve:
+    _, arm, control = names
+    fewer = {share: [outcomes[Trial(control, 0.0, seed, share)] for seed in range(seeds)] for share in SHARES}
+    by_share = {1.0: tables[control]}
+    by_share |= {share: _tables({control: found}, real)[control] for share, found in fewer.items()}
+    return learning_curve(
+        by_share,
+        tables[arm],
+        names,
+        dict(zip(real.targets, real.target_indices, strict=True)),
+        real.train.counts(),
+        real.groups_of_classes(),
+        seed=real.config.seed,
+    )
 
 
 def _arm(outcomes: list[Outcome], table: F1Table, share: float, steps: int | None, real: RealImages) -> Arm:

@@ -36,6 +36,7 @@ from synthaug.exporters.names import check_class_name, file_names, synthetic_pre
 from synthaug.exporters.synthetic import Output, SyntheticWriter
 from synthaug.exporters.workspace import Workspace
 from synthaug.files import replacing, write_json, write_text
+from synthaug.pipelines.recommended import recommended_totals
 from synthaug.progress import Progress, Silent
 from synthaug.runs import Run, find
 from synthaug.sampling.gate import Gate, build_gate
@@ -111,6 +112,7 @@ def export(
     run: str | Path | Run | None = None,
     *,
     per_class: int | Mapping[str, int] | None = None,
+    recommended: bool = False,
     out: Path | None = None,
     synthetic_only: bool = False,
     cap: bool = False,
@@ -134,6 +136,7 @@ def export(
     Args:
         run: a run's path, name or number; the latest when None.
         per_class: the total of every class, or of the classes named; the largest class when None.
+        recommended: in place of totals, the numbers that the run's evaluation recommends.
         out: the folder to make; `exports/<run>` when None. An interrupted export to it is continued.
         synthetic_only: keep no real image and generate the whole total.
         cap: keep no more than the total of real images either.
@@ -158,6 +161,11 @@ def export(
         raise SynthaugError(
             "link and synthetic_only contradict each other", "without real images there is nothing to link"
         )
+    if recommended and (per_class is not None or synthetic_only or cap or strategy != "all"):
+        raise SynthaugError(
+            "recommended and other numbers of images contradict each other",
+            "leave out per_class, synthetic_only, cap and strategy",
+        )
     FORMATS.get(format)  # now, so that a missing package is known before the work
     found = run if isinstance(run, Run) else find(run, runs)
     sampler = load(found, checkpoint=checkpoint, seed=seed, device=device)
@@ -165,6 +173,8 @@ def export(
     for label in sampler.classes:
         check_class_name(label)
     counts = {label: split.counts()["train"].get(label, 0) for label in sampler.classes}
+    if recommended:
+        per_class = recommended_totals(found, counts, progress)
     job = _Job(
         sampler=sampler,
         config=found.config(),

@@ -170,6 +170,8 @@ OUTPUT = [
         1,
         under=("unshare", "-rm", "bash", "-c", 'mount -t tmpfs -o size=64k none small-disk && exec "$@"', "_"),
     ),
+    Case("export --recommended", "no evaluation", hint="synthaug evaluate"),
+    Case("export --recommended --per-class 20", "--per-class"),
     Case("samples --out good", "'good'"),
     Case("regenerate missing.jsonl", "'missing.jsonl'"),
     Case("regenerate broken.yaml", "'broken.yaml'", hint="manifest.json"),
@@ -178,6 +180,7 @@ OUTPUT = [
 ]
 EVALUATION = [
     Case("evaluate --classifier cnnn", "'cnnn'", hint='did you mean "cnn"'),
+    Case("evaluate --classifier missing.py", "missing.py", hint="fit(images, labels, weights, seed)"),
     Case("evaluate --shares 2", "'2'"),
     Case("evaluate --shares few", "'few'"),
     Case("evaluate --arms synthetc", "'synthetc'", hint='did you mean "synthetic"'),

@@ -1,0 +1,199 @@
+"""The user's own classifier: a Python file with `fit(images, labels, weights, seed)` and `predict(images)`.
+
+Either the two stand in the file as functions, or `fit` returns a model that has `predict`, or the file has
+`Classifier`: a class, or a function without arguments, that makes an object with both. Images are uint8 [N, C, H, W],
+labels int64 [N] in 0 … K-1, weights float64 [N] of mean 1; `predict` gives probabilities [N, K] or labels [N].
+
+The file is run anew for every training, so that nothing that one arm has learnt is left for the next. It is only ever
+run when it was named on the command line or in a call: no run directory or data set can bring one along.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import traceback
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from typing_extensions import Self
+
+from synthaug.classifiers.base import Augment, check_training_input
+from synthaug.classifiers.logistic import augmented, copies
+from synthaug.errors import SynthaugError
+
+FACTORY = "Classifier"
+HINT = (
+    "the file needs the functions fit(images, labels, weights, seed) and predict(images), or a class Classifier with "
+    "them as methods"
+)
+_MODULE = "synthaug_own_classifier"
+
+
+def is_file(name: str) -> bool:
+    """Whether a classifier's name means a file rather than an entry of the table."""
+    return name.endswith(".py") or "/" in name or "\\" in name
+
+
+def check_file(file: str | Path) -> Path:
+    """Return the file's full path; run it once, to see that it holds a classifier.
+
+    Raises:
+        SynthaugError: it is missing, is no Python, fails, or lacks the functions.
+    """
+    path = Path(file)
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise SynthaugError(f"the classifier file {str(file)!r} {what}", f"give a Python file; {HINT}")
+    path = path.resolve()
+    _parts(path)
+    return path
+
+
+def file_sha256(file: Path) -> str:
+    return hashlib.sha256(_source(file)).hexdigest()
+
+
+class OwnClassifier:
+    """What a file holds, as a `Classifier`: weights stand for draws, and there are no steps.
+
+    Arms that draw images more often give them more weight; classical augmentation gives augmented copies, as for
+    `logistic`. How the weights are used is the file's own affair: a classifier that ignores them sees no
+    difference between some arms.
+
+    Args:
+        file: a Python file.
+        device: not used; the file decides where it computes.
+    """
+
+    uses_steps: ClassVar[bool] = False
+
+    def __init__(self, file: Path, *, device: str = "auto") -> None:
+        self.file = file
+        self.device = device
+
+    def fit(
+        self,
+        pixels: npt.NDArray[np.uint8],
+        labels: npt.NDArray[np.int64],
+        draw_weights: npt.NDArray[np.floating[Any]],
+        *,
+        num_classes: int,
+        loss_weights: npt.NDArray[np.floating[Any]] | None = None,
+        steps: int = 600,
+        seed: int = 0,
+        augment: Augment = "none",
+        groups: npt.NDArray[np.int64] | None = None,
+    ) -> Self:
+        check_training_input(pixels, labels, draw_weights, num_classes)
+        used = np.flatnonzero(draw_weights > 0)
+        pixels, labels, weights = pixels[used], labels[used], np.asarray(draw_weights, np.float64)[used]
+        if loss_weights is not None:
+            weights = weights * np.asarray(loss_weights, np.float64)[labels]
+        if augment == "classical":
+            copied = copies(weights)
+            weights = weights / (1 + np.bincount(copied, minlength=len(pixels)))
+            pixels = np.concatenate([pixels, augmented(pixels, copied)])
+            labels, weights = np.concatenate([labels, labels[copied]]), np.concatenate([weights, weights[copied]])
+        self._num_classes = num_classes
+        fit, predict = _parts(self.file)
+        model = _called(self.file, "fit", fit, np.array(pixels), np.array(labels), weights / weights.mean(), seed)
+        self._predict = getattr(model, "predict", None) or predict
+        if not callable(self._predict):
+            raise SynthaugError(f"fit of {str(self.file)!r} returned no model, and there is no predict", HINT)
+        return self
+
+    def predict_proba(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        if not len(pixels):
+            return np.zeros((0, self._num_classes), np.float32)
+        if self._predict is None:
+            raise RuntimeError("predict_proba before fit")
+        given = _called(self.file, "predict", self._predict, np.array(pixels))
+        return _probabilities(self.file, given, len(pixels), self._num_classes)
+
+
+def factory(file: Path) -> Callable[..., OwnClassifier]:
+    """What stands in for a class of the table: called with `device`, it makes a classifier."""
+    return partial(OwnClassifier, file)
+
+
+def _source(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise SynthaugError(
+            f"the classifier file {str(file)!r} cannot be read: {error.strerror or error}", "check the file"
+        ) from error
+
+
+def _compiled(file: Path) -> CodeType:
+    try:
+        return compile(_source(file), str(file), "exec")
+    except (SyntaxError, ValueError) as error:
+        where = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+        raise SynthaugError(
+            f"the classifier file {str(file)!r}{where} is no Python: {getattr(error, 'msg', error)}", HINT
+        ) from error
+
+
+def _parts(file: Path) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
+    """Run the file and find `fit` and `predict`; the latter may be missing where `fit` returns a model."""
+    code = _compiled(file)
+    module = ModuleType(_MODULE)
+    module.__file__ = str(file)
+    sys.modules[_MODULE] = module  # dataclasses and pickle look a class's module up
+    if str(file.parent) not in sys.path:
+        sys.path.append(str(file.parent))  # what lies beside the file can be imported from it
+    _called(file, "the file", exec, code, module.__dict__)
+    make = getattr(module, FACTORY, None)
+    holder: Any = _called(file, FACTORY, make) if callable(make) else module
+    fit, predict = getattr(holder, "fit", None), getattr(holder, "predict", None)
+    if not callable(fit):
+        raise SynthaugError(f"the classifier file {str(file)!r} has no function fit", HINT)
+    if predict is not None and not callable(predict):
+        raise SynthaugError(f"predict in the classifier file {str(file)!r} is no function", HINT)
+    return fit, predict
+
+
+def _called(file: Path, what: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call the user's code; what it raises becomes one line that names the place."""
+    try:
+        return function(*arguments)
+    except (Exception, SystemExit) as error:
+        own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
+        line = f", line {own[-1].lineno}" if own else ""
+        said = f": {error}" if str(error) else ""
+        where = "running" if function is exec else f"{what} of"
+        raise SynthaugError(
+            f"{where} the classifier file {str(file)!r}{line} raised {type(error).__name__}{said}",
+            f"mend the file, or see the whole traceback with --debug; {HINT}",
+        ) from error
+
+
+def _probabilities(file: Path, given: Any, count: int, num_classes: int) -> npt.NDArray[np.float32]:
+    """Check what `predict` gave; labels become probabilities of 0 and 1."""
+    hint = f"give probabilities [{count}, {num_classes}] whose rows sum to 1, or labels [{count}]"
+    try:
+        found = np.asarray(given.detach().cpu() if hasattr(given, "detach") else given)
+    except (ValueError, TypeError) as error:
+        raise SynthaugError(f"predict of {str(file)!r} gave {type(given).__name__}, no array: {error}", hint) from error
+    said = f"predict of {str(file)!r} gave"
+    if found.shape == (count,) and found.dtype.kind in "iub":
+        if found.min() < 0 or found.max() >= num_classes:
+            wrong = found[(found < 0) | (found >= num_classes)][0]
+            raise SynthaugError(f"{said} the label {wrong} for classes 0 to {num_classes - 1}", hint)
+        return np.eye(num_classes, dtype=np.float32)[found.astype(np.int64)]
+    if found.shape != (count, num_classes) or found.dtype.kind not in "fiub":
+        raise SynthaugError(f"{said} {found.dtype} of shape {list(found.shape)}", hint)
+    rows = found.astype(np.float64)
+    if not np.isfinite(rows).all() or (rows < 0).any():
+        raise SynthaugError(f"{said} numbers that are no probabilities ({rows.min():g} to {rows.max():g})", hint)
+    sums = rows.sum(axis=1)
+    if np.abs(sums - 1).max() > 0.01:
+        raise SynthaugError(f"{said} rows that sum to {sums.min():g} up to {sums.max():g}", hint)
+    return rows.astype(np.float32)

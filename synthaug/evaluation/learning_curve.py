@@ -1,0 +1,173 @@
+"""What the synthetic images are worth in real ones, read off a learning curve of the real data (DESIGN §6.5).
+
+The control is trained with fewer real images of the target classes. A power law through its F1 (Cortes et al., NIPS
+1993) says how many more real images would have given the gain that the synthetic images gave. A gain that cannot be
+told from zero is worth none, and nothing is read off beyond twice the images that there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import nnls
+
+from synthaug.documents import CurvePoint, LearningCurve, TargetCurve
+from synthaug.evaluation.arms import CONTRASTS
+from synthaug.evaluation.scores import Floats
+from synthaug.evaluation.statistics import F1Table, contrast, mean_f1
+
+SHARES = (0.25, 0.5, 0.75)
+"""Of the real images of the target classes; all of them is the control itself."""
+FARTHEST = 2.0
+"""Images beyond this many times those that there are are not promised."""
+_EXPONENTS = np.geomspace(0.05, 3.0, 60)
+_DRAWS = 500
+LEAST_IMAGES = 4
+BEYOND = "beyond the curve"
+
+
+@dataclass(frozen=True)
+class PowerLaw:
+    """F1 = ceiling − drop · n^(−exponent), which never falls: drop ≥ 0."""
+
+    ceiling: float
+    drop: float
+    exponent: float
+
+    def at(self, n: Floats | float) -> Floats:
+        value: Floats = self.ceiling - self.drop * np.asarray(n, np.float64) ** -self.exponent
+        return value
+
+    def images_for(self, f1: float) -> float:
+        """The number of images at which the law reaches `f1`; infinite where it never does."""
+        if self.drop <= 0 or f1 >= self.ceiling:
+            return float("inf")
+        return float((self.drop / (self.ceiling - f1)) ** (1 / self.exponent))
+
+
+def fit_power_law(images: Floats, f1: Floats) -> PowerLaw:
+    """Least squares over a grid of exponents; ceiling at most 1.
+
+    Args:
+        images: [P] numbers of images, ascending.
+        f1: [P].
+    """
+    best, least = PowerLaw(float(np.mean(f1)), 0.0, 1.0), float(np.square(f1 - np.mean(f1)).sum())
+    for exponent in _EXPONENTS:
+        falling = images**-exponent
+        # 1 − F1 = (1 − ceiling) + drop · n^(−exponent), both terms not negative
+        (gap, drop), residual = nnls(np.stack([np.ones_like(falling), falling], axis=1), 1 - f1)
+        if residual**2 < least - 1e-15:
+            best, least = PowerLaw(float(1 - gap), float(drop), float(exponent)), float(residual**2)
+    return best
+
+
+def control_of(arms: Sequence[str]) -> tuple[str, str, str]:
+    """The contrast whose control the curve is measured with: its name, arm and control; classical where it is there."""
+    for name, (arm, control) in reversed(CONTRASTS.items()):
+        if arm in arms and control in arms:
+            return name, arm, control
+    raise AssertionError("choose_arms sees to it that there is a contrast")
+
+
+def learning_curve(
+    tables: Mapping[float, F1Table],
+    arm: F1Table,
+    names: tuple[str, str, str],
+    targets: Mapping[str, int],
+    images: Mapping[str, int],
+    test_groups: npt.NDArray[np.int64],
+    *,
+    seed: int = 0,
+) -> LearningCurve:
+    """Measure the curve and read off every target class, and their mean.
+
+    Args:
+        tables: share of the real target images → F1 of the control; 1.0 must be among them.
+        arm: F1 of the synthetic arm of the same contrast.
+        names: from `control_of`.
+        targets: target class → its index.
+        images: target class → its real training images.
+        test_groups: [K] groups of test images that hold each class.
+        seed: of the resamples of seeds.
+    """
+    shares = sorted(tables)
+    per_target = {}
+    for name, k in targets.items():
+        sizes = np.array([max(1, round(share * images[name])) for share in shares], np.float64)
+        scores = np.stack([tables[share].seeds[:, k] for share in shares])
+        groups = int(test_groups[k])
+        gain = contrast(arm, tables[1.0], [k], groups)
+        points = [
+            CurvePoint(images=int(size), mean=e.mean, low=e.low, high=e.high, per_seed=e.per_seed)
+            for size, e in zip(sizes, (mean_f1(tables[share], [k], groups) for share in shares), strict=True)
+        ]
+        gains = arm.seeds[:, k] - tables[1.0].seeds[:, k]
+        law = fit_power_law(sizes, scores.mean(axis=1))
+        text, worth = worth_in_images(sizes, scores, gains, significant=gain.low > 0, seed=seed)
+        per_target[name] = TargetCurve(
+            points=points,
+            fitted=[float(v) for v in law.at(sizes)],
+            ceiling=law.ceiling,
+            drop=law.drop,
+            exponent=law.exponent,
+            gain=gain.mean,
+            more_images=worth[0] if worth else None,
+            more_images_low=worth[1] if worth else None,
+            more_images_high=worth[2] if worth else None,
+            worth=text,
+        )
+    return LearningCurve(contrast=names[0], arm=names[1], control=names[2], per_target=per_target)
+
+
+def worth_in_images(
+    images: Floats, scores: Floats, gains: Floats, *, significant: bool, seed: int
+) -> tuple[str, tuple[float, float | None, float | None] | None]:
+    """How many more real images would have given the mean of `gains`, in words and as (number, low, high).
+
+    The interval comes from drawing the seeds again, 90% of the draws lying in it; None is beyond the curve.
+
+    Args:
+        images: [P] numbers of real images, ascending; the last is all of them.
+        scores: [P, S] F1 of the control.
+        gains: [S] of the synthetic arm over the control at all images.
+        significant: whether the interval of the gain lies above zero.
+        seed: of the draws.
+    """
+    if not significant:
+        return "none: no gain that can be told from zero", None
+    there = images[-1]
+    if there < LEAST_IMAGES or len(np.unique(images)) < 3:
+        return f"not to be read off: {there:g} real images make no curve", None
+    rising = scores[-1] - scores[0]
+    if rising.mean() <= rising.std(ddof=1) / np.sqrt(len(rising)) * 2:
+        return "not to be read off: fewer real images were not measurably worse", None
+    more = _more(images, scores.mean(axis=1), float(gains.mean()))
+    rng = np.random.default_rng([seed, 0xC0])
+    draws = rng.integers(0, scores.shape[1], (_DRAWS, scores.shape[1]))
+    drawn = np.array([_more(images, scores[:, d].mean(axis=1), float(gains[d].mean())) for d in draws])
+    low, high = np.sort(drawn)[[int(0.05 * _DRAWS), int(0.95 * _DRAWS) - 1]]
+    limit = (FARTHEST - 1) * there
+    if more > limit:
+        least = f", at least {low:.0f}" if low <= limit else f": more than {limit:.0f} real images"
+        return f"{BEYOND}{least}", None
+    upper = float(high) if high <= limit else None
+    said = f"{high:.0f}" if upper is not None else BEYOND
+    return f"about {more:.0f} more real images ({low:.0f} to {said})", (float(more), float(low), upper)
+
+
+def _more(images: Floats, f1: Floats, gain: float) -> float:
+    law = fit_power_law(images, f1)
+    if gain <= 0:
+        return 0.0
+    return max(law.images_for(float(law.at(images[-1])) + gain) - float(images[-1]), 0.0)
+
+
+def in_words(curve: LearningCurve) -> str:
+    """All target classes in one line."""
+    if len(curve.per_target) == 1:
+        return next(iter(curve.per_target.values())).worth
+    return "; ".join(f"{name}: {found.worth}" for name, found in curve.per_target.items())

@@ -1,0 +1,113 @@
+"""What is recommended for export: val chooses, zero is among the choices, test has a veto."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from report_material import evaluation
+
+from synthaug.data.cache import LabelledImages
+from synthaug.documents import Contrast, Recommendation, TargetVerdict, Verdict, VerdictDocument
+from synthaug.errors import SynthaugError
+from synthaug.evaluation.recommend import images_for_share, recommend
+from synthaug.evaluation.trial import Outcome, Trial
+from synthaug.files import write_json
+from synthaug.pipelines.recommended import recommended_totals
+from synthaug.progress import Silent
+from synthaug.runs import Run
+
+VAL = np.repeat([0, 1], 20)
+
+
+def labelled(counts: tuple[int, int]) -> LabelledImages:
+    labels = np.repeat([0, 1], counts).astype(np.int64)
+    return LabelledImages(np.zeros((len(labels), 1, 8, 8), np.uint8), labels, ["common", "rare"], [""] * len(labels))
+
+
+def verdict(said: Verdict) -> VerdictDocument:
+    contrasts = {"synthetic-oversample": Contrast(mean=0.01, low=-0.1, high=0.1)}
+    details = TargetVerdict(
+        verdict=said, contrasts=contrasts, best_control="oversample", smallest_detectable=0.1, reason=""
+    )
+    return VerdictDocument(
+        overall=said, sentence="", per_target={"rare": said}, details={"rare": details}, contrasts=contrasts,
+        best_control="oversample", smallest_detectable=0.1,
+    )  # fmt: skip
+
+
+def outcome(right: int) -> Outcome:
+    """`right` of the 20 rare validation images are recognised."""
+    predicted = VAL.copy()
+    predicted[20 : 40 - right] = 0
+    rows = np.eye(2, dtype=np.float32)[predicted]
+    return Outcome(rows, rows)
+
+
+def advised(said: Verdict, right: dict[tuple[str, float], list[int]], chosen_on: str = "val") -> Recommendation:
+    outcomes = {Trial(arm, share, s): outcome(n) for (arm, share), hits in right.items() for s, n in enumerate(hits)}
+    shares = sorted({share for _, share in right if share})
+    return recommend(
+        verdict(said), ["rare"], labelled((100, 30)), LabelledImages(
+            np.zeros((40, 1, 8, 8), np.uint8), VAL.astype(np.int64), ["common", "rare"], [""] * 40
+        ), outcomes, shares=shares, seeds=3, chosen_on=chosen_on,  # type: ignore[arg-type]
+    )["rare"]  # fmt: skip
+
+
+CONTROL = {("oversample", 0.0): [10, 11, 9]}
+
+
+def test_val_chooses_the_best_share() -> None:
+    found = advised(
+        "no measurable effect", CONTROL | {("synthetic", 0.1): [12, 12, 11], ("synthetic", 0.25): [16, 17, 15]}
+    )
+    assert (found.real, found.synthetic, found.share, found.chosen_on) == (30, 10, 0.25, "val")
+    assert "25%: +0." in found.reason
+
+
+def test_zero_is_among_the_choices() -> None:
+    found = advised("no measurable effect", CONTROL | {("synthetic", 0.1): [10, 12, 8], ("synthetic", 0.25): [5, 6, 5]})
+    assert (found.synthetic, found.share) == (0, 0.0)
+    assert "no share beats oversample" in found.reason
+
+
+def test_what_hurts_is_not_recommended_whatever_val_says() -> None:
+    found = advised("hurts", CONTROL | {("synthetic", 0.1): [18, 18, 19]})
+    assert (found.synthetic, found.chosen_on) == (0, "test")
+
+
+@pytest.mark.parametrize(("chosen_on", "words"), [("default", "the default"), ("user", "given by the user")])
+def test_without_val_the_reason_says_that_nothing_has_chosen(chosen_on: str, words: str) -> None:
+    found = advised("no measurable effect", CONTROL | {("synthetic", 0.5): [0, 0, 0]}, chosen_on)
+    assert (found.synthetic, found.share) == (30, 0.5)
+    assert words in found.reason
+    assert "not chosen on data" in found.reason
+
+
+@pytest.mark.parametrize(("real", "share", "synthetic"), [(30, 0.25, 10), (1, 0.5, 1), (7, 0.1, 1), (3, 0.1, 0)])
+def test_a_share_in_images(real: int, share: float, synthetic: int) -> None:
+    assert images_for_share(real, share) == synthetic
+
+
+def test_an_export_reads_the_evaluation_of_its_run(tmp_path: Path) -> None:
+    run = Run(tmp_path / "run")
+    counts = {"a": 50, "b": 8}
+    with pytest.raises(SynthaugError, match="has no evaluation") as caught:
+        recommended_totals(run, counts, Silent())
+    assert "synthaug evaluate" in caught.value.hint
+    file = run.path / "evaluation" / "report.json"
+    document = evaluation(["a", "b"], ["b"])
+    write_json(file, document.model_dump(mode="json"))
+    with pytest.raises(SynthaugError, match="holds no recommendation"):
+        recommended_totals(run, counts, Silent())
+    advice = Recommendation(real=8, synthetic=5, share=5 / 13, arm="synthetic", chosen_on="val", reason="best on val")
+    write_json(file, document.model_copy(update={"recommended": {"b": advice}}).model_dump(mode="json"))
+    assert recommended_totals(run, counts, Silent()) == {"a": 50, "b": 13}
+    foreign = {"recommended": {"b": advice}, "generator_quality": None, "synthetic": "/somewhere"}
+    write_json(file, document.model_copy(update=foreign).model_dump(mode="json"))
+    with pytest.raises(SynthaugError, match="'/somewhere', not this run's generator"):
+        recommended_totals(run, counts, Silent())
+    file.write_text("{", encoding="utf-8")
+    with pytest.raises(SynthaugError, match="cannot be read"):
+        recommended_totals(run, counts, Silent())
