@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import mmap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from synthaug.config import Fit
 from synthaug.data import store
+from synthaug.data.ahead import Ahead, Geometry, shared
 from synthaug.data.decode import (
     DECODE_VERSION,
     OVERSAMPLE,
@@ -103,6 +103,7 @@ def load_images(
     fit: Fit,
     cache: Path | None = None,
     progress: Progress = Silent(),
+    ahead: Ahead | None = None,
 ) -> LabelledImages:
     """Decode and resize the images of `rows`, or map what an earlier call stored.
 
@@ -118,6 +119,7 @@ def load_images(
         fit: see `decode.resize`.
         cache: where to store (default: `store.cache_root`).
         progress: where to report.
+        ahead: what the scan has decoded already.
 
     Raises:
         SynthaugError: an image is gone, unreadable or no longer the one that was scanned; a label not in `classes`.
@@ -128,7 +130,9 @@ def load_images(
             raise SynthaugError(f"{row.path!r} has the class {row.label!r}", suggest(row.label, classes))
     labels = np.array([numbers[row.label] for row in rows], np.int64)
     shape = (len(rows), channels, resolution, resolution)
-    work = _Work(Path(root), rows, resolution, channels, fit, progress)
+    if ahead is not None and ahead.geometry != Geometry(resolution, fit):
+        ahead = None
+    work = _Work(Path(root), rows, resolution, channels, fit, progress, ahead)
     pixels = (
         _stored(shape, work, store.outside(Path(root), store.cache_root(cache))) if rows else np.zeros(shape, np.uint8)
     )
@@ -145,6 +149,7 @@ class _Work:
     channels: int
     fit: Fit
     progress: Progress
+    ahead: Ahead | None
 
     @property
     def key(self) -> str:
@@ -154,12 +159,22 @@ class _Work:
     def into(self, array: NDArray[np.uint8]) -> None:
         """Fill `array` [N, C, H, W], whose memory processes share."""
 
+        missing = list(range(len(self.rows)))
+        if self.ahead is not None:
+            found = [self.ahead.find(row.path, row.pixel_sha256, self.channels) for row in self.rows]
+            missing = [k for k, row in enumerate(found) if row is None]
+            for k, row in enumerate(found):
+                if row is not None:
+                    array[k] = self.ahead.pixels[row, : self.channels]
+
         def fill(chunk: range) -> None:
-            for k in chunk:
+            for k in (missing[i] for i in chunk):
                 array[k] = self._one(self.rows[k])
 
-        with self.progress.task("decoding images", len(self.rows), "images") as task, quiet_decoding():
-            for chunk, _ in in_chunks(fill, len(self.rows)):
+        if not missing:
+            return
+        with self.progress.task("decoding images", len(missing), "images") as task, quiet_decoding():
+            for chunk, _ in in_chunks(fill, len(missing)):
                 task.advance(len(chunk))
 
     def _one(self, row: LabelledFile) -> NDArray[np.uint8]:
@@ -208,8 +223,7 @@ def _stored(shape: tuple[int, ...], work: _Work, root: Path) -> NDArray[np.uint8
 
 
 def _in_memory(shape: tuple[int, ...], work: _Work) -> NDArray[np.uint8]:
-    shared = mmap.mmap(-1, max(1, int(np.prod(shape))))
-    array = np.frombuffer(shared, np.uint8, int(np.prod(shape))).reshape(shape)
+    array = shared(shape)
     work.into(array)
     return array
 
@@ -264,7 +278,7 @@ def load_folder(
     Raises:
         SynthaugError: as `scan`; a class of the folder is not in `classes`; the folder holds several splits.
     """
-    found = scan(Path(root), cache=cache, progress=progress)
+    found = scan(Path(root), cache=cache, progress=progress, geometry=Geometry(resolution, fit))
     splits = sorted({image.split for image in found.images if image.split is not None})
     if len(splits) > 1:
         raise SynthaugError(
@@ -286,5 +300,5 @@ def load_folder(
         progress.warn(f"{len(found.unreadable)} files in {str(root)!r} cannot be read and are left out")
     return load_images(
         found.root, rows, found.classes if classes is None else classes,
-        resolution=resolution, channels=channels, fit=fit, cache=cache, progress=progress,
+        resolution=resolution, channels=channels, fit=fit, cache=cache, progress=progress, ahead=found.ahead,
     )  # fmt: skip

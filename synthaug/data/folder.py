@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthaug.data import store
+from synthaug.data.ahead import Ahead, Geometry
 from synthaug.data.decode import open_image, pixel_sha256, resize
 from synthaug.data.duplicates import as_rows
 from synthaug.data.layout import Found, Layout, SplitName, by_folders, tables, walk
@@ -70,6 +71,7 @@ class Scan:
     empty: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     thumbnails: NDArray[np.uint8] | None = None
+    ahead: Ahead | None = field(default=None, repr=False, compare=False)
 
     @property
     def classes(self) -> list[str]:
@@ -100,6 +102,7 @@ def scan(
     strict: bool = False,
     cache: Path | None = None,
     progress: Progress = Silent(),
+    geometry: Geometry | None = None,
 ) -> Scan:
     """List and decode every labelled image of a folder.
 
@@ -112,6 +115,7 @@ def scan(
         strict: make any unreadable file an error.
         cache: where to remember results (default: `store.cache_root`).
         progress: where to report.
+        geometry: the square that the images will be wanted as; what is decoded now is kept for `load_images`.
 
     Raises:
         SynthaugError: no such folder, no labelled image in it, none readable, a bad label or expression, or `strict`.
@@ -134,8 +138,9 @@ def scan(
         found.ignored = sorted(
             {*found.ignored, *(f"{path} (no columns file_name and label)" for path in table_paths)} - {*table_paths}
         )
-    facts, failures = read_all(tree.root, found.entries, place, progress)
+    facts, failures, ahead = read_all(tree.root, found.entries, place, progress, geometry)
     result = _assemble(tree.root, found, facts, failures, find_group)
+    result.ahead = ahead
     if group_by is not None and result.images and all(image.group is None for image in result.images):
         example = result.images[0].path
         raise SynthaugError(f"the group expression {group_by!r} matches no path", f"paths look like {example!r}")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from synthaug.data import store
+from synthaug.data.ahead import Ahead, Geometry
 from synthaug.data.decode import DECODE_VERSION, UnreadableImage, decode, hash_and_colour, quiet_decoding
 from synthaug.data.duplicates import THUMBNAIL_BYTES, make_thumbnails, reduced
 from synthaug.data.layout import Entry
@@ -36,9 +37,9 @@ class Facts:
 
 
 def read_all(
-    root: Path, entries: Sequence[Entry], place: Path, progress: Progress
-) -> tuple[dict[str, Facts], dict[str, str]]:
-    """Path → facts, and path → reason for what cannot be read."""
+    root: Path, entries: Sequence[Entry], place: Path, progress: Progress, geometry: Geometry | None = None
+) -> tuple[dict[str, Facts], dict[str, str], Ahead | None]:
+    """Path → facts, path → reason for what cannot be read, and images of a `geometry` that were decoded on the way."""
     file = place / f"{hashlib.sha256(str(root).encode()).hexdigest()}.json"
     known = _recall(file)
     facts: dict[str, Facts] = {}
@@ -48,15 +49,19 @@ def read_all(
             facts[entry.path] = fact
     missing = [entry for entry in entries if entry.path not in facts]
     failures: dict[str, str] = {}
+    ahead = Ahead.of(geometry, len(missing)) if missing else None
     if missing:
         with progress.task("reading images", len(missing), "images") as task, quiet_decoding():
             try:
-                for chunk, results in in_chunks(lambda c: _read(root, [missing[k] for k in c]), len(missing)):
-                    for k, outcome in zip(chunk, results, strict=True):
-                        if isinstance(outcome, Facts):
-                            facts[missing[k].path] = outcome
-                        else:
-                            failures[missing[k].path] = outcome
+                for chunk, results in in_chunks(lambda c: _read(root, missing, c, ahead), len(missing)):
+                    for k, (outcome, resized) in zip(chunk, results, strict=True):
+                        path = missing[k].path
+                        if isinstance(outcome, str):
+                            failures[path] = outcome
+                            continue
+                        facts[path] = outcome
+                        if ahead is not None and resized:
+                            ahead.rows[path] = (k, outcome.pixel_sha256, outcome.coloured)
                     task.advance(len(chunk))
             except BaseException:
                 _remember(file, entries, facts, progress)  # the next attempt goes on from here
@@ -65,23 +70,24 @@ def read_all(
         _remember(file, entries, facts, progress)
     else:
         store.touch(file)
-    return facts, failures
+    return facts, failures, ahead
 
 
-def _read(root: Path, entries: Sequence[Entry]) -> list[Facts | str]:
-    """Facts of each file, or the reason why it cannot be read."""
-    outcomes: list[Any] = []
+def _read(root: Path, entries: Sequence[Entry], chunk: range, ahead: Ahead | None) -> list[tuple[Facts | str, bool]]:
+    """Facts of each file, or the reason why it cannot be read; and whether `ahead` holds it now."""
+    outcomes: list[tuple[Any, bool]] = []
     small: list[bytes] = []
-    for entry in entries:
+    for k in chunk:
         try:
-            image, mode, kind = decode(root / entry.path)
+            image, mode, kind = decode(root / entries[k].path)
         except UnreadableImage as error:
-            outcomes.append(error.reason)
+            outcomes.append((error.reason, False))
             continue
-        outcomes.append((image.width, image.height, mode, kind, *hash_and_colour(image)))
+        resized = ahead is not None and ahead.put(k, image, kind)
+        outcomes.append(((image.width, image.height, mode, kind, *hash_and_colour(image)), resized))
         small.append(reduced(image))
     thumbnails = iter(make_thumbnails(small))
-    return [o if isinstance(o, str) else Facts(*[*o, next(thumbnails).tobytes()]) for o in outcomes]
+    return [(o if isinstance(o, str) else Facts(*[*o, next(thumbnails).tobytes()]), done) for o, done in outcomes]
 
 
 def _stamp(status: os.stat_result) -> tuple[int, int, int]:

@@ -95,6 +95,7 @@ def fit(
 
     train_images = split_images(prepared, "train", cache, progress)
     val_images = split_images(prepared, "val", cache, progress)
+    prepared.scanned.ahead = None  # up to 1 GiB, which training may want
     run = continued
     if run is None and prepared.config.monitor.features == "own":
         # where the net is kept; other nets may fail to load, and leave no run

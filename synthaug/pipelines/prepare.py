@@ -14,6 +14,7 @@ from lightning_fabric import Fabric
 
 from synthaug import runs as run_directories
 from synthaug.config import Config, Resolved, leaves, resolve
+from synthaug.data.ahead import Geometry
 from synthaug.data.batches import BalancedBatches, class_probabilities
 from synthaug.data.cache import LabelledImages, load_images
 from synthaug.data.folder import Scan, scan
@@ -71,7 +72,14 @@ def prepare(
     config = resolved.config
     _check_names(config)
     chosen = resolve_device(device)
-    scanned = scan(Path(data), group_by=config.data.group_by, strict=strict, cache=cache, progress=progress)
+    scanned = scan(
+        Path(data),
+        group_by=config.data.group_by,
+        strict=strict,
+        cache=cache,
+        progress=progress,
+        geometry=Geometry(config.data.resolution, config.data.fit),
+    )
     parts = split(scanned, config.data, config.seed)
     check_trainable(scanned, parts)
     targets = check_targets(target_class, parts.counts()["train"])
@@ -148,6 +156,7 @@ def split_images(prepared: Prepared, name: Any, cache: Path | None, progress: Pr
         fit=data.fit,
         cache=cache,
         progress=progress,
+        ahead=prepared.scanned.ahead,
     )
 
 

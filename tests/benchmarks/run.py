@@ -1,18 +1,21 @@
 """`make bench`: one table of ratios, each measured interleaved against a real peer, written to docs/performance.md.
 
 python tests/benchmarks/run.py                 everything, at most 20 minutes on 2 cores
-python tests/benchmarks/run.py augmenting      one module; the document stays as it is
+python tests/benchmarks/run.py augmenting      one module; its rows in the document are replaced
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import platform
 import tempfile
 import time
+from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import torch
 from compare import Row
@@ -22,6 +25,7 @@ from synthaug.device import has_bf16
 MODULES = ("training", "reading", "augmenting", "exporting", "evaluating", "starting")
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
 LIMITS = Path(__file__).with_name("limits.md")
+KEPT = DOCUMENT.parents[1] / "build" / "benchmarks.json"
 
 
 def table(rows: list[Row]) -> str:
@@ -54,10 +58,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("modules", nargs="*", choices=[[], *MODULES])
     chosen = parser.parse_args().modules or MODULES
-    begun, rows = time.monotonic(), []
+    begun = time.monotonic()
+    known = json.loads(KEPT.read_text()) if KEPT.exists() else {}
     print(machine(), flush=True)
     with tempfile.TemporaryDirectory() as scratch:
         for name in chosen:
+            rows = []
             for row in importlib.import_module(name).rows(Path(scratch)):
                 rows.append(row)
                 mark = "ok    " if row.met else "MISSED"
@@ -66,14 +72,25 @@ def main() -> None:
                 )
                 for note in row.notes:
                     print(f"                         {note}", flush=True)
-    minutes = (time.monotonic() - begun) / 60
-    print(f"{minutes:.1f} min")
-    if tuple(chosen) != MODULES:
-        return
-    now = datetime.now(timezone.utc).date()
+            known[name] = {
+                "date": str(datetime.now(timezone.utc).date()),
+                "on": machine(),
+                "rows": [*map(asdict, rows)],
+            }
+    print(f"{(time.monotonic() - begun) / 60:.1f} min")
+    KEPT.parent.mkdir(parents=True, exist_ok=True)
+    KEPT.write_text(json.dumps(known, indent=1))
+    if all(name in known for name in MODULES):
+        write_document({name: known[name] for name in MODULES})
+
+
+def write_document(modules: dict[str, Any]) -> None:
+    """All modules' latest rows; each was measured interleaved, whatever was measured before it."""
+    rows = [Row(**row) for module in modules.values() for row in module["rows"]]
+    measured = sorted({f"{module['date']} on {module['on']}" for module in modules.values()})
     DOCUMENT.write_text(
         "# How fast it is\n\n"
-        f"`make bench`, {now}, {minutes:.0f} minutes, on {machine()}.\n\n"
+        f"`make bench`, {'; '.join(measured)}.\n\n"
         "A ratio is their seconds ÷ ours, round by round, the two in turn: above 1, synthaug is faster.\n\n"
         f"{table(rows)}\n\n{LIMITS.read_text(encoding='utf-8')}",
         encoding="utf-8",

@@ -66,20 +66,20 @@ class _OurGenerator(Generator):
 
     def __init__(self, layers: nn.Module, z_dim: int) -> None:
         super().__init__()
-        self.layers, self.z_dim = layers, z_dim
+        self.foreign, self.z_dim = layers, z_dim
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
-        images: Tensor = self.layers(z.view(*z.shape, 1, 1))
+        images: Tensor = self.foreign(z.view(*z.shape, 1, 1))
         return images.float()
 
 
 class _OurDiscriminator(Discriminator):
     def __init__(self, layers: nn.Module) -> None:
         super().__init__()
-        self.layers = layers
+        self.foreign = layers
 
     def forward(self, x: Tensor, y: Tensor) -> list[Tensor]:
-        return [self.layers(x).float().view(-1, 1)]
+        return [self.foreign(x).float().view(-1, 1)]
 
 
 def loader(folder: Path, workers: int = 2) -> DataLoader[tuple[Tensor, Tensor]]:

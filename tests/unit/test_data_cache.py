@@ -16,6 +16,7 @@ from PIL import Image
 
 from synthaug.data import cache as cache_module
 from synthaug.data import store
+from synthaug.data.ahead import Geometry
 from synthaug.data.cache import LabelledImages, load_folder, load_images
 from synthaug.data.decode import open_image, resize
 from synthaug.data.folder import Scan, scan
@@ -249,3 +250,45 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.setenv("SYNTHAUG_CACHE", "/own")
     assert store.cache_root() == Path("/own")
     assert store.cache_root(Path("/flag")) == Path("/flag")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_decoded_by_the_scan_are_those_that_are_decoded_later(tmp_path: Path, channels: int) -> None:
+    rng = np.random.default_rng(0)
+    files = [
+        ("L", (32, 32), "png"),
+        ("RGB", (40, 20), "png"),
+        ("RGBA", (9, 9), "png"),
+        ("RGB", (300, 280), "jpg"),
+        ("L", (64, 48), "png"),
+    ]
+    for number, (mode, size, suffix) in enumerate(files):
+        folder = tmp_path / "data" / "ab"[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 256, (*size[::-1], len(mode)), dtype=np.uint8).squeeze()
+        Image.fromarray(pixels, mode).save(folder / f"{number}.{suffix}")
+        if mode == "L":
+            Image.fromarray(pixels).convert("RGB").save(folder / f"{number}-grey.png")
+    shape = {"resolution": 32, "channels": channels, "fit": "pad"}
+    scanned = scan(tmp_path / "data", cache=tmp_path / "one", geometry=Geometry(32, "pad"))
+    assert scanned.ahead is not None
+    assert {row[0] for row in scanned.ahead.rows.values()} < set(range(7))
+    assert "b/3.jpg" not in scanned.ahead.rows  # it is decoded at reduced size
+    rows = scanned.images
+    with_it = load_images(scanned.root, rows, scanned.classes, cache=tmp_path / "one", ahead=scanned.ahead, **shape)
+    without = load_images(scanned.root, rows, scanned.classes, cache=tmp_path / "two", **shape)
+    assert np.array_equal(with_it.pixels, without.pixels)
+    for images in (with_it, without):  # from the store, and of another geometry
+        again = load_images(
+            scanned.root,
+            rows,
+            scanned.classes,
+            cache=tmp_path / "one",
+            ahead=scanned.ahead,
+            resolution=16,
+            channels=channels,
+            fit="pad",
+        )
+        assert again.pixels.shape[2:] == (16, 16)
+        assert len(again) == len(images)
+    assert scan(tmp_path / "data", cache=tmp_path / "one", geometry=Geometry(32, "pad")).ahead is None
