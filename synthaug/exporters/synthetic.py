@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -17,7 +18,6 @@ from typing_extensions import Self
 
 from synthaug.config import Fit
 from synthaug.data.decode import quiet_decoding
-from synthaug.data.parallel import pool
 from synthaug.exporters.folder import Written, write_synthetic
 from synthaug.exporters.looks import Look, LookCount, Tables, Wardrobe
 from synthaug.exporters.manifest import NO_NUMBER, NO_TEXT, gate_row, synthetic_row
@@ -27,7 +27,7 @@ from synthaug.sampling.gate import Batch, Gate, Judgement, judged, max_candidate
 from synthaug.sampling.generate import CHUNK, Sampler, image_seed
 
 _AHEAD = 4  # chunks generated before the oldest is written
-_SLICE = 32  # images that a thread or a process takes at once
+_SLICE = 16  # images that a thread takes at once
 
 
 @dataclass
@@ -86,6 +86,7 @@ class SyntheticWriter:
         fit: Fit,
         tables: Tables,
         train_paths: Sequence[str],
+        threads: int,
     ) -> None:
         self.workspace = workspace
         self.sampler = sampler
@@ -93,6 +94,7 @@ class SyntheticWriter:
         self.fit = fit
         self.tables = tables
         self.train_paths = train_paths
+        self._pool = ThreadPoolExecutor(threads)
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -103,6 +105,7 @@ class SyntheticWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
         self._stack.close()
 
     def fill(
@@ -129,26 +132,16 @@ class SyntheticWriter:
         )  # fmt: skip
         wardrobe = Wardrobe(looks, self.fit, self.sampler.trained.resolution)
         remembered = output.remembered
-
-        def write(images: Sequence[tuple[int, NDArray[np.uint8], int]]) -> list[Written]:
-            return [
-                write_synthetic(
-                    folder / file_name(prefix, number, looks[look]), pixels, looks[look], self.fit, self.tables
-                )
-                for number, pixels, look in images
-            ]
-
-        with pool(write, count - output.written) as start:
-            for batch in batches:
-                memory = None
-                if self.gate is not None:
-                    memory = self.gate.memory(index, remembered)
-                    remembered += len(memory)
-                pending.append(self._start(batch, index, wardrobe, memory, start))
-                while len(pending) > _AHEAD:
-                    self._end(pending.popleft(), label, index, looks, prefix, output, task)
-            while pending:
+        for batch in batches:
+            memory = None
+            if self.gate is not None:
+                memory = self.gate.memory(index, remembered)
+                remembered += len(memory)
+            pending.append(self._start(batch, index, folder, wardrobe, prefix, memory))
+            while len(pending) > _AHEAD:
                 self._end(pending.popleft(), label, index, looks, prefix, output, task)
+        while pending:
+            self._end(pending.popleft(), label, index, looks, prefix, output, task)
         if self.gate is not None:
             self.gate.forget(index)
         if output.written < count and not allow_short:
@@ -158,18 +151,23 @@ class SyntheticWriter:
         self,
         batch: Batch,
         index: int,
+        folder: Path,
         wardrobe: Wardrobe,
+        prefix: str,
         memory: NDArray[np.float32] | None,
-        start: Callable[[Sequence[tuple[int, NDArray[np.uint8], int]]], Future[list[Written]]],
     ) -> _Pending:
-        """Choose looks for the accepted images of a chunk, and let others write them."""
+        """Choose looks for the accepted images of a chunk, and let the threads write them."""
         rows, chosen, work = np.flatnonzero(batch.judgement.accepted), [], []
         for row in rows:
             number = batch.chunk * CHUNK + int(row)
             chosen.append(wardrobe.choose(batch.pixels[row], look_draw(self.sampler.seed, index, number)))
-            work.append((number, batch.pixels[row], chosen[-1]))
-        files = [start(work[first : first + _SLICE]) for first in range(0, len(work), _SLICE)]
+            look = wardrobe.looks[chosen[-1]]
+            work.append((folder / file_name(prefix, number, look), batch.pixels[row], look))
+        files = [self._pool.submit(self._write, work[start : start + _SLICE]) for start in range(0, len(work), _SLICE)]
         return _Pending(batch, rows, chosen, memory, files)
+
+    def _write(self, work: Sequence[tuple[Path, NDArray[np.uint8], Look]]) -> list[Written]:
+        return [write_synthetic(path, pixels, look, self.fit, self.tables) for path, pixels, look in work]
 
     def _end(
         self,

@@ -233,6 +233,7 @@ def _fill(job: _Job, workspace: Workspace) -> ExportDocument:
             job.config.data.fit,
             job.tables,
             [row.path for row in job.split.of("train")],
+            _THREADS,
         ) as writer:
             started = time.monotonic()
             for label, count in wanted.items():
