@@ -24,26 +24,33 @@ FEATURE_SPACE = "logistic"
 """The entry that learns on frozen features, and so can interpolate between images (the arm `smote`)."""
 
 
+def is_file(name: str) -> bool:
+    """Whether a classifier's name means a file rather than an entry of the table."""
+    return name.endswith(".py") or "/" in name or "\\" in name
+
+
 def check_classifier(name: str) -> str:
     """Return the name of an entry of the table as it is, and that of a Python file of the user's as a full path.
 
     Raises:
         SynthaugError: there is no such entry, or the file is missing, fails, or holds no classifier.
     """
-    from synthaug.classifiers.own import check_file, is_file
+    if not is_file(name):
+        return CLASSIFIERS.check(name)
+    from synthaug.classifiers.own import check_file  # imports numpy and torch, which a misspelt name must not wait for
 
-    return str(check_file(name)) if is_file(name) else CLASSIFIERS.check(name)
+    return str(check_file(name))
 
 
 def make_classifier(name: str) -> Callable[..., Classifier]:
     """What makes a classifier when it is called with `device`; `name` comes from `check_classifier`."""
-    from synthaug.classifiers.own import factory, is_file
+    if not is_file(name):
+        return CLASSIFIERS.get(name)
+    from synthaug.classifiers.own import factory
 
-    return factory(Path(name)) if is_file(name) else CLASSIFIERS.get(name)
+    return factory(Path(name))
 
 
 def takes_steps(name: str) -> bool:
     """Whether optimiser steps mean anything to the classifier."""
-    from synthaug.classifiers.own import is_file
-
     return not is_file(name) and CLASSIFIERS.get(name).uses_steps

@@ -35,11 +35,6 @@ HINT = (
 _MODULE = "synthaug_own_classifier"
 
 
-def is_file(name: str) -> bool:
-    """Whether a classifier's name means a file rather than an entry of the table."""
-    return name.endswith(".py") or "/" in name or "\\" in name
-
-
 def check_file(file: str | Path) -> Path:
     """Return the file's full path; run it once, to see that it holds a classifier.
 

@@ -19,8 +19,8 @@ import numpy as np
 import torch
 
 import synthaug
-from synthaug.classifiers import CLASSIFIERS
-from synthaug.classifiers.own import file_sha256, is_file
+from synthaug.classifiers import CLASSIFIERS, is_file
+from synthaug.classifiers.own import file_sha256
 from synthaug.device import resolve_device
 from synthaug.files import replacing
 
