@@ -25,7 +25,7 @@ class Gain:
         return self.seconds / (1 - 1 / self.speedup) if self.speedup > 1 else math.inf
 
 
-MEASURED: dict[str, Gain] = {"cpu": Gain(seconds=60.0, speedup=1.0)}
+MEASURED: dict[str, Gain] = {"cpu": Gain(seconds=34.0, speedup=1.0)}
 """By device type. docs/performance.md says how; on a GPU nobody has measured it yet, so `auto` leaves it out there."""
 
 

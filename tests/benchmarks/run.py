@@ -77,9 +77,9 @@ def main() -> None:
                 "on": machine(),
                 "rows": [*map(asdict, rows)],
             }
+            KEPT.parent.mkdir(parents=True, exist_ok=True)
+            KEPT.write_text(json.dumps(known, indent=1))
     print(f"{(time.monotonic() - begun) / 60:.1f} min")
-    KEPT.parent.mkdir(parents=True, exist_ok=True)
-    KEPT.write_text(json.dumps(known, indent=1))
     if all(name in known for name in MODULES):
         write_document({name: known[name] for name in MODULES})
 
