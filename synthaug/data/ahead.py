@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from synthaug.config import Fit
-from synthaug.data.decode import OVERSAMPLE, resize
+from synthaug.data.decode import OVERSAMPLE, may_be_reduced, resize
 
 MOST_BYTES = 1 << 30
 
@@ -46,7 +46,7 @@ class Ahead:
 
     def put(self, row: int, image: Image.Image, kind: str) -> bool:
         """Resize an image into its row; False for one that would be decoded at reduced size when it is loaded."""
-        if kind in ("JPEG", "MPO") and min(image.size) >= 2 * OVERSAMPLE * self.geometry.resolution:
+        if kind in ("JPEG", "MPO") and may_be_reduced(image.size, OVERSAMPLE * self.geometry.resolution):
             return False
         self.pixels[row] = resize(image, self.geometry.resolution, 3, self.geometry.fit)
         return True

@@ -158,21 +158,20 @@ class _Work:
 
     def into(self, array: NDArray[np.uint8]) -> None:
         """Fill `array` [N, C, H, W], whose memory processes share."""
-
-        missing = list(range(len(self.rows)))
-        if self.ahead is not None:
-            found = [self.ahead.find(row.path, row.pixel_sha256, self.channels) for row in self.rows]
-            missing = [k for k, row in enumerate(found) if row is None]
-            for k, row in enumerate(found):
-                if row is not None:
-                    array[k] = self.ahead.pixels[row, : self.channels]
-
-        def fill(chunk: range) -> None:
-            for k in (missing[i] for i in chunk):
-                array[k] = self._one(self.rows[k])
-
+        missing = []
+        for k, row in enumerate(self.rows):
+            known = self.ahead.find(row.path, row.pixel_sha256, self.channels) if self.ahead is not None else None
+            if self.ahead is None or known is None:
+                missing.append(k)
+            else:
+                array[k] = self.ahead.pixels[known, : self.channels]
         if not missing:
             return
+
+        def fill(chunk: range) -> None:
+            for i in chunk:
+                array[missing[i]] = self._one(self.rows[missing[i]])
+
         with self.progress.task("decoding images", len(missing), "images") as task, quiet_decoding():
             for chunk, _ in in_chunks(fill, len(missing)):
                 task.advance(len(chunk))

@@ -104,7 +104,7 @@ def decode(path: Path, *, at_least: int | None = None) -> tuple[Image.Image, str
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise UnreadableImage(path, _too_large(f"{width}x{height} pixels"))
-            if at_least is not None and min(width, height) >= 2 * at_least:
+            if at_least is not None and may_be_reduced(image.size, at_least):
                 image.draft(None, (at_least, at_least))
             mode, kind = image.mode, image.format or "unknown"
             image.load()
@@ -117,6 +117,11 @@ def decode(path: Path, *, at_least: int | None = None) -> tuple[Image.Image, str
         raise UnreadableImage(path, _too_large("too many pixels")) from error
     except Exception as error:  # decoders of foreign files raise almost anything: SyntaxError, struct.error, zlib.error
         raise UnreadableImage(path, f"broken image data ({str(error) or type(error).__name__})") from error
+
+
+def may_be_reduced(size: tuple[int, int], at_least: int) -> bool:
+    """Whether a JPEG of this size is decoded smaller when each side needs `at_least` pixels."""
+    return min(size) >= 2 * at_least
 
 
 def _bytes(path: Path) -> bytes:

@@ -12,9 +12,8 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from functools import partial
 from multiprocessing import get_context
 from typing import Any, TypeVar
@@ -22,12 +21,11 @@ from typing import Any, TypeVar
 from synthaug.errors import RunFailed
 
 R = TypeVar("R")
-X = TypeVar("X")
 CHUNK = 64
 FORK_FROM = 1000
 _PR_SET_PDEATHSIG = 1
 
-_work: Callable[[Any], Any] | None = None  # in a forked process: what it was forked for
+_work: Callable[[range], Any] | None = None  # in a forked process: what it was forked for
 
 
 def workers() -> int:
@@ -36,57 +34,43 @@ def workers() -> int:
     return min(8, available)
 
 
-@contextmanager
-def pool(work: Callable[[X], R], count: int) -> Iterator[Callable[[X], Future[R]]]:
-    """Give a function that starts `work` on an argument; forked processes where `count` images pay for them.
-
-    Arguments and results are pickled for a process; what `work` refers to is inherited by the fork, and what it writes
-    into must be shared (a memory-mapped file, `mmap`).
-    """
-    executor: Executor
-    forks = sys.platform == "linux" and count >= FORK_FROM and workers() > 1
-    if forks:
-        executor = ProcessPoolExecutor(workers(), get_context("fork"), initializer=partial(_install, work))
-    else:
-        executor = ThreadPoolExecutor(workers())
-    call: Callable[[X], R] = _run if forks else work
-
-    def start(argument: X) -> Future[R]:
-        with warnings.catch_warnings():
-            # Python warns of forks beside threads. The children decode images: they take no lock that a thread holds.
-            warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
-            return executor.submit(call, argument)
-
-    try:
-        yield start
-    except BrokenProcessPool as error:
-        raise RunFailed(
-            "a process that worked on images died", "it was killed from outside or ran out of memory; run it again"
-        ) from error
-    finally:
-        executor.shutdown(wait=forks, cancel_futures=True)
-
-
 def in_chunks(work: Callable[[range], R], count: int) -> Iterator[tuple[range, R]]:
     """Call `work` on ranges that cover `range(count)`, and yield each with its result, in order.
+
+    A process inherits what `work` refers to; what it writes into must be shared (a memory-mapped file, `mmap`), and its
+    results are pickled.
 
     Raises:
         RunFailed: a process died.
     """
     chunks = [range(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
-    with pool(work, count) as start:
-        started = [start(chunk) for chunk in chunks]
-        for chunk, future in zip(chunks, started, strict=True):
-            yield chunk, future.result()
+    forks = sys.platform == "linux" and count >= FORK_FROM and workers() > 1
+    pool: Executor
+    if forks:
+        pool = ProcessPoolExecutor(workers(), get_context("fork"), initializer=partial(_install, work))
+    else:
+        pool = ThreadPoolExecutor(workers())
+    try:
+        with warnings.catch_warnings():
+            # Python warns of forks beside threads. The children decode images: they take no lock that a thread holds.
+            warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+            results = pool.map(_run if forks else work, chunks)
+        yield from zip(chunks, results, strict=True)
+    except BrokenProcessPool as error:
+        raise RunFailed(
+            "a process that worked on images died", "it was killed from outside or ran out of memory; run it again"
+        ) from error
+    finally:
+        pool.shutdown(wait=forks, cancel_futures=True)
 
 
-def _install(work: Callable[[Any], Any]) -> None:
+def _install(work: Callable[[range], Any]) -> None:
     global _work
     _work = work
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends the workers
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # a worker whose parent is killed would wait for ever
 
 
-def _run(argument: Any) -> Any:
+def _run(chunk: range) -> Any:
     assert _work is not None
-    return _work(argument)
+    return _work(chunk)

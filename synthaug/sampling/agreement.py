@@ -114,6 +114,8 @@ def fit_agreement(
         groups: [N] images with an equal group never stand on both sides of a fold.
         cache: where trained classifiers are kept (default: `store.cache_root`).
 
+    Raises:
+        SynthaugError: fewer than two classes have images.
     """
     folds = assign_folds(train.labels, groups, np.random.default_rng([seed, 1]))
     file = cache_root(cache) / FOLDER / f"{_key(train, folds, steps, seed, device)}.safetensors"
