@@ -9,7 +9,6 @@ pairs apart, so that the levels learn independently of each other, in one step h
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -170,9 +169,6 @@ class LAPGANDiscriminator(Discriminator):
 
 def pyramid_step(parts: Parts, step: int, seed: int) -> dict[str, Tensor]:
     """As `adversarial_step`, with every generated detail standing on the low-pass image of a real one."""
-    from synthaug.augment.ada import AdaptiveAugment
-    from synthaug.losses.regularizers import GeneratorRegularizer, Regularizer, Seen
-
     training, device = parts.config.training, parts.fabric.device
     generator, discriminator = parts.generator, parts.discriminator
     generator.mark_forward_method("levels")  # so that Fabric casts for it as for `forward`
@@ -190,33 +186,8 @@ def pyramid_step(parts: Parts, step: int, seed: int) -> dict[str, Tensor]:
         shown = _augmented(parts, real_levels, low, rng)
         made = _augmented(parts, [level.detach() for level in fake_levels], low, rng)
         real_logits, fake_logits = _judged(parts, shown, made, labels)
-        losses = [parts.objective.discriminator_loss(r, f) for r, f in zip(real_logits, fake_logits, strict=True)]
-        loss = torch.stack(losses).mean()
-        report |= {
-            "loss_d": loss.detach(),
-            "real_score": real_logits[0].detach().mean(),
-            "fake_score": fake_logits[0].detach().mean(),
-        }
-        if isinstance(parts.augment, AdaptiveAugment):
-            margins = [parts.objective.margin(r, f) for r, f in zip(real_logits, fake_logits, strict=True)]
-            report["ada_p"] = parts.augment.observe(torch.cat(margins, dim=1))
-        seen = Seen(
-            discriminate=partial(parts.discriminate, labels=labels, rng=rng),
-            judge=partial(parts.discriminate, labels=labels),
-            real=real,
-            fake=fake_levels[-1].detach(),
-            real_logits=real_logits,
-            fake_logits=fake_logits,
-            rng=rng,
-        )
-        for name, weight, regularizer in penalties:
-            if isinstance(regularizer, Regularizer):
-                penalty = regularizer(seen)
-                report[name] = penalty.detach()
-                loss = loss + weight * penalty
-        parts.discriminator_optimizer.zero_grad()
-        parts.fabric.backward(loss)
-        parts.discriminator_optimizer.step()
+        seen = parts.seen(real, fake_levels[-1], labels, real_logits, fake_logits, rng)
+        report |= parts.update_discriminator(seen, penalties)
 
     parts.let_discriminator_learn(False)
     made = _augmented(parts, fake_levels, low, rng)
@@ -225,17 +196,7 @@ def pyramid_step(parts: Parts, step: int, seed: int) -> dict[str, Tensor]:
     else:
         fake_logits = discriminator.judge(*made, labels)
         real_logits = [logits[:0] for logits in fake_logits]
-    losses = [parts.objective.generator_loss(f, r) for f, r in zip(fake_logits, real_logits, strict=True)]
-    loss = torch.stack(losses).mean()
-    report["loss_g"] = loss.detach()
-    for name, weight, regularizer in penalties:
-        if isinstance(regularizer, GeneratorRegularizer):
-            penalty = regularizer(parts.family.generator)
-            report[name] = penalty.detach()
-            loss = loss + weight * penalty
-    parts.generator_optimizer.zero_grad()
-    parts.fabric.backward(loss)
-    parts.generator_optimizer.step()
+    report |= parts.update_generator(list(zip(real_logits, fake_logits, strict=True)), penalties)
     parts.let_discriminator_learn(True)
     return report
 

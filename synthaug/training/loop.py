@@ -40,6 +40,7 @@ from synthaug.training.ema import Average
 from synthaug.training.monitor import Monitor
 from synthaug.training.stability import Diverged, Recovery, Watch, attempt_seed
 
+Penalty = tuple[str, float, Regularizer | GeneratorRegularizer]  # name, weight now, what computes it
 WARM_UP_IMAGES = 1024  # after these the first checkpoint is written and a time budget becomes a number of images
 
 
@@ -76,7 +77,7 @@ class Parts:
             own["augment"] = self.augment
         return own
 
-    def penalties(self, step: int) -> list[tuple[str, float, Regularizer | GeneratorRegularizer]]:
+    def penalties(self, step: int) -> list[Penalty]:
         """The regularisers that are due, each with its weight now: times its interval, and decayed by cosine."""
         training, objective = self.config.training, self.objective
         last = objective.regularizer_decay if training.regularizer_decay is None else training.regularizer_decay
@@ -95,6 +96,69 @@ class Parts:
         with self.fabric.autocast():
             logits: list[Tensor] = self.family.discriminator(x, labels.repeat(len(x) // len(labels)))
             return logits
+
+    def seen(
+        self,
+        real: Tensor,
+        fake: Tensor,
+        labels: Tensor,
+        real_logits: list[Tensor],
+        fake_logits: list[Tensor],
+        rng: torch.Generator,
+    ) -> Seen:
+        return Seen(
+            discriminate=partial(self.discriminate, labels=labels, rng=rng),
+            judge=partial(self.discriminate, labels=labels),
+            real=real,
+            fake=fake.detach(),
+            real_logits=real_logits,
+            fake_logits=fake_logits,
+            rng=rng,
+        )
+
+    def update_discriminator(
+        self, seen: Seen, penalties: list[Penalty], auxiliary: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """One step of the discriminator on what it has seen; returns detached scalars."""
+        heads = list(zip(seen.real_logits, seen.fake_logits, strict=True))
+        loss = _mean(self.objective.discriminator_loss(real, fake) for real, fake in heads)
+        report = {
+            "loss_d": loss.detach(),
+            "real_score": seen.real_logits[0].detach().mean(),
+            "fake_score": seen.fake_logits[0].detach().mean(),
+        }
+        if auxiliary is not None:
+            loss = loss + auxiliary
+        if isinstance(self.augment, AdaptiveAugment):
+            margins = [self.objective.margin(real, fake) for real, fake in heads]
+            report["ada_p"] = self.augment.observe(torch.cat(margins, dim=1))
+        for name, weight, regularizer in penalties:
+            if isinstance(regularizer, Regularizer):
+                penalty = regularizer(seen)
+                report[name] = penalty.detach()
+                loss = loss + weight * penalty
+        self.discriminator_optimizer.zero_grad()
+        self.fabric.backward(loss)
+        self.discriminator_optimizer.step()
+        return report
+
+    def update_generator(
+        self, heads: list[tuple[Tensor, Tensor]], penalties: list[Penalty], auxiliary: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """One step of the generator on (real, fake) logits of each head; returns detached scalars."""
+        loss = _mean(self.objective.generator_loss(fake, real) for real, fake in heads)
+        report = {"loss_g": loss.detach()}
+        if auxiliary is not None:
+            loss = loss + auxiliary
+        for name, weight, regularizer in penalties:
+            if isinstance(regularizer, GeneratorRegularizer):
+                penalty = regularizer(self.family.generator)
+                report[name] = penalty.detach()
+                loss = loss + weight * penalty
+        self.generator_optimizer.zero_grad()
+        self.fabric.backward(loss)
+        self.generator_optimizer.step()
+        return report
 
     def let_discriminator_learn(self, learn: bool) -> None:
         for parameter in self.learning:  # not the network's requires_grad_: what is frozen stays so
@@ -194,36 +258,12 @@ def adversarial_step(parts: Parts, step: int, seed: int) -> dict[str, Tensor]:
         real_logits, fake_logits = (
             [head[half] for head in logits] for half in (slice(None, len(real)), slice(len(real), None))
         )
-        loss = _mean(parts.objective.discriminator_loss(r, f) for r, f in zip(real_logits, fake_logits, strict=True))
-        report |= {
-            "loss_d": loss.detach(),
-            "real_score": real_logits[0].detach().mean(),
-            "fake_score": fake_logits[0].detach().mean(),
-        }
+        auxiliary = None
         if parts.heads is not None:
             auxiliary, losses = parts.heads.discriminator_loss(features, labels, z, strength)
-            loss = loss + auxiliary
             report |= {f"{name}_d": value for name, value in losses.items()}
-        if isinstance(parts.augment, AdaptiveAugment):
-            margins = [parts.objective.margin(r, f) for r, f in zip(real_logits, fake_logits, strict=True)]
-            report["ada_p"] = parts.augment.observe(torch.cat(margins, dim=1))
-        seen = Seen(
-            discriminate=partial(parts.discriminate, labels=labels, rng=rng),
-            judge=partial(parts.discriminate, labels=labels),
-            real=real,
-            fake=fake.detach(),
-            real_logits=real_logits,
-            fake_logits=fake_logits,
-            rng=rng,
-        )
-        for name, weight, regularizer in penalties:
-            if isinstance(regularizer, Regularizer):
-                penalty = regularizer(seen)
-                report[name] = penalty.detach()
-                loss = loss + weight * penalty
-        parts.discriminator_optimizer.zero_grad()
-        parts.fabric.backward(loss)
-        parts.discriminator_optimizer.step()
+        seen = parts.seen(real, fake, labels, real_logits, fake_logits, rng)
+        report |= parts.update_discriminator(seen, penalties, auxiliary)
 
     # The generator answers for the last fakes; they were made before the discriminator moved, which costs nothing.
     parts.let_discriminator_learn(False)
@@ -231,20 +271,11 @@ def adversarial_step(parts: Parts, step: int, seed: int) -> dict[str, Tensor]:
     if parts.objective.paired:
         images, of = torch.cat([images, parts.augment(real, rng)]), torch.cat([labels, labels])
     logits, features = _examine(parts, images, of)
-    loss = _mean(parts.objective.generator_loss(head[:half], head[half:]) for head in logits)
-    report["loss_g"] = loss.detach()
+    auxiliary = None
     if parts.heads is not None:
         auxiliary, losses = parts.heads.generator_loss(features[:half], labels, z, strength)
-        loss = loss + auxiliary
         report |= losses
-    for name, weight, regularizer in penalties:
-        if isinstance(regularizer, GeneratorRegularizer):
-            penalty = regularizer(parts.family.generator)
-            report[name] = penalty.detach()
-            loss = loss + weight * penalty
-    parts.generator_optimizer.zero_grad()
-    parts.fabric.backward(loss)
-    parts.generator_optimizer.step()
+    report |= parts.update_generator([(head[half:], head[:half]) for head in logits], penalties, auxiliary)
     parts.let_discriminator_learn(True)
     return report
 
