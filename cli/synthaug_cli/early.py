@@ -10,6 +10,7 @@ from synthaug.errors import SynthaugError, suggest
 
 if TYPE_CHECKING:
     from synthaug.config import Config
+    from synthaug.runs import Run
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -108,6 +109,16 @@ def names(config: Config) -> None:
     DISCRIMINATORS.check(config.model.discriminator)
     OBJECTIVES.check(config.training.objective)
     check_features(config.monitor.features)
+
+
+def label(run: Run, name: str | None) -> None:
+    """Check that a run knows a class; None is any.
+
+    Raises:
+        SynthaugError: it does not.
+    """
+    if name is not None and name not in (classes := run.facts().get("classes", [])):
+        raise SynthaugError(f"the run {run.name!r} has no class {name!r}", suggest(name, classes))
 
 
 def contradiction(pairs: Iterable[tuple[str, bool, str, bool]]) -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from synthaug.errors import suggest
 from synthaug_cli import console, early
 from synthaug_cli.options import Checkpoint, Device, NoiseSeed, Overwrite, RunArgument, Runs
 
@@ -34,10 +33,7 @@ def command(
     from synthaug.runs import find
 
     found = find(run, runs)
-    if label is not None and label not in (classes := found.facts().get("classes", [])):
-        from synthaug.errors import SynthaugError
-
-        raise SynthaugError(f"the run {found.name!r} has no class {label!r}", suggest(label, classes))
+    early.label(found, label)
     from synthaug.pipelines.samples import samples
 
     document = samples(

@@ -62,6 +62,19 @@ def require_smote() -> None:
         raise SynthaugError("the arm smote needs the package imbalanced-learn", "pip install 'synthaug[smote]'")
 
 
+def drawn(
+    labels: npt.NDArray[np.int64],
+    draw_weights: npt.NDArray[np.floating[Any]],
+    loss_weights: npt.NDArray[np.floating[Any]] | None,
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
+    """Indices of the images that are drawn at all, and the weight of each where weights stand for draws."""
+    used = np.flatnonzero(draw_weights > 0)  # a class of weight 0 must be unknown, not improbable
+    weights = np.asarray(draw_weights, np.float64)[used]
+    if loss_weights is not None:
+        weights = weights * np.asarray(loss_weights, np.float64)[labels[used]]
+    return used, weights
+
+
 class Logistic:
     """Weighted, multinomial, L2-penalised.
 
@@ -105,11 +118,9 @@ class Logistic:
             require_smote()
         if self.features is None:
             self.features = RememberedFeatures(load_features(FEATURES, device=self.device))
-        used = np.flatnonzero(draw_weights > 0)  # a class of weight 0 must be unknown, not improbable
-        pixels, labels, weights = pixels[used], labels[used], np.asarray(draw_weights, np.float64)[used]
+        used, weights = drawn(labels, draw_weights, loss_weights)
+        pixels, labels = pixels[used], labels[used]
         groups = np.arange(len(used)) if groups is None else groups[used]
-        if loss_weights is not None:
-            weights = weights * np.asarray(loss_weights, np.float64)[labels]
         source = np.arange(len(pixels))  # the image each row of features comes from
         rows = self.features(pixels)
         if augment == "classical":

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from typing_extensions import Self
 
 from synthaug.classifiers.base import Augment, check_training_input
-from synthaug.classifiers.logistic import augmented, copies
+from synthaug.classifiers.logistic import augmented, copies, drawn
 from synthaug.errors import SynthaugError
 
 FACTORY = "Classifier"
@@ -71,6 +71,7 @@ class OwnClassifier:
     def __init__(self, file: Path, *, device: str = "auto") -> None:
         self.file = file
         self.device = device
+        self._predict: Callable[..., Any] | None = None
 
     def fit(
         self,
@@ -86,10 +87,8 @@ class OwnClassifier:
         groups: npt.NDArray[np.int64] | None = None,
     ) -> Self:
         check_training_input(pixels, labels, draw_weights, num_classes)
-        used = np.flatnonzero(draw_weights > 0)
-        pixels, labels, weights = pixels[used], labels[used], np.asarray(draw_weights, np.float64)[used]
-        if loss_weights is not None:
-            weights = weights * np.asarray(loss_weights, np.float64)[labels]
+        used, weights = drawn(labels, draw_weights, loss_weights)
+        pixels, labels = pixels[used], labels[used]
         if augment == "classical":
             copied = copies(weights)
             weights = weights / (1 + np.bincount(copied, minlength=len(pixels)))
@@ -104,10 +103,10 @@ class OwnClassifier:
         return self
 
     def predict_proba(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        if not len(pixels):
-            return np.zeros((0, self._num_classes), np.float32)
         if self._predict is None:
             raise RuntimeError("predict_proba before fit")
+        if not len(pixels):
+            return np.zeros((0, self._num_classes), np.float32)
         given = _called(self.file, "predict", self._predict, np.array(pixels))
         return _probabilities(self.file, given, len(pixels), self._num_classes)
 

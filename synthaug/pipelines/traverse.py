@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from synthaug.documents import TraverseDocument
 from synthaug.errors import SynthaugError
 from synthaug.exporters.provenance import save_marked
-from synthaug.files import replacing
+from synthaug.files import write_bytes
 from synthaug.models.family import to_uint8
 from synthaug.runs import Run, find
 from synthaug.sampling.generate import Sampler, load, noise
@@ -69,8 +69,7 @@ def traverse(
         columns = torch.stack([sampler.trained.codes.put(z, number, value) for value in values], dim=1)
         lines += [_row(sampler, row, index) for row in columns]
     picture = save_marked(grid(lines, max(len(line) for line in lines)), "PNG")
-    with replacing(target) as temporary:
-        temporary.write_bytes(picture)
+    write_bytes(target, picture)
     return TraverseDocument(
         out=str(target),
         label=name,
