@@ -153,7 +153,8 @@ class ClassScores(Document):
 class Arm(Document):
     """One training regime of the classifier. Scores are on the test images; `confusion` is summed over the seeds."""
 
-    share: float
+    share: float = Field(description="of a target class's draws; with folds, their mean")
+    shares: list[float] = Field(default_factory=list, description="of each fold; empty without folds")
     steps: int | None
     macro_f1: Interval
     balanced_accuracy: Interval
@@ -176,6 +177,9 @@ class TargetVerdict(Document):
     verdict: Verdict
     contrasts: dict[str, Contrast]
     best_control: str
+    against_best: dict[str, Contrast] = Field(
+        default_factory=dict, description="synthetic arm → its difference to the best control"
+    )
     smallest_detectable: float
     real_image_equivalents: str | None = None
     reason: str
@@ -188,6 +192,12 @@ class VerdictDocument(Document):
     details: dict[str, TargetVerdict] = Field(description="target class, and `macro-F1`")
     contrasts: dict[str, Contrast] = Field(description="on the mean F1 of the target classes")
     best_control: str
+    against_best: dict[str, Contrast] = Field(
+        default_factory=dict, description="synthetic arm → its difference to the best control"
+    )
+    missing_controls: list[str] = Field(
+        default_factory=list, description="controls that were not trained; with any, nothing is said to help"
+    )
     smallest_detectable: float
     real_image_equivalents: str | None = None
     caveats: list[str] = Field(default_factory=list)
@@ -308,14 +318,20 @@ class CheckDocument(Document):
 class EvaluateDocument(Document):
     """What `synthaug evaluate` found; written as `report.json`."""
 
-    run: str | None
+    run: str | None = Field(description="null: no run of ours, `--data DATA --synthetic DIR`")
     data: str
     synthetic: str = Field(description='where the synthetic images came from: "fresh gated samples of RUN" or a folder')
+    folds: int | None = Field(
+        None, description="each real image is a test image in one of so many folds; null: one test set, kept apart"
+    )
+    fold_runs: list[str] = Field(default_factory=list, description="the run of each fold, relative to the run's folder")
     classifier: str
     seeds: int
     classes: list[str]
     targets: list[str]
-    split: dict[str, dict[str, int]]
+    split: dict[str, dict[str, int]] = Field(
+        description="train, val, test → class → images; with folds, train and val are those of the first fold"
+    )
     share_chosen_on: Literal["val", "default", "user"]
     arms: dict[str, Arm]
     verdict: VerdictDocument
