@@ -256,8 +256,24 @@ class Range(Document):
     high: float
 
 
-class ClassQuality(Document):
-    """How good the synthetic images of one class are, beside what real images score against real ones."""
+class BiasRow(Document):
+    """One thing that the synthetic images of a class may change, in standard deviations of the real images."""
+
+    name: str = Field(description='"brightness", "contrast", "saturation", "red", "object size", "cluster 3 of 12", …')
+    real: float = Field(description="mean of the real images; of a cluster, its share")
+    synthetic: float = Field(description="mean of the synthetic images; of a cluster, its share")
+    difference: Range = Field(description="(synthetic − real) ÷ standard deviation of the real images, with 95% range")
+    floor: Range | None = Field(None, description="the same difference of other real images, with 95% range")
+    beyond: bool = Field(False, description="more than chance and the floor explain (5% for all rows of the class)")
+    example: str | None = Field(None, description="of a cluster: the training image nearest to its middle")
+
+
+class QualityScores(Document):
+    """How good synthetic images are, beside what real images score against real ones.
+
+    `x_range` is the 95% interval of `x`, from half-samples without replacement unless `x` is a share of images.
+    `x_floor` is what real images score against real ones at the same number of images.
+    """
 
     n_real: int
     n_synthetic: int
@@ -268,28 +284,67 @@ class ClassQuality(Document):
     fid: float | None = Field(
         None, description="at n_compared images; inflated below some 2,000: compare it at the same number only"
     )
+    fid_range: Range | None = None
+    fid_floor: Range | None = None
     precision: float | None = None
+    precision_range: Range | None = None
+    precision_floor: Range | None = None
     recall: float | None = None
+    recall_range: Range | None = None
+    recall_floor: Range | None = None
     density: float | None = None
+    density_range: Range | None = None
+    density_floor: Range | None = None
     coverage: float | None = None
+    coverage_range: Range | None = None
     coverage_floor: Range | None = None
     vendi_ratio: float | None = None
+    vendi_range: Range | None = None
     vendi_floor: Range | None = None
     pairwise_ratio: float | None = None
+    pairwise_range: Range | None = None
     pairwise_floor: Range | None = None
+    ms_ssim_ratio: float | None = Field(
+        None, description="likeness of two synthetic images ÷ that of two real ones (MS-SSIM); above 1 is less varied"
+    )
+    ms_ssim_range: Range | None = None
+    ms_ssim_floor: Range | None = None
     duplicate_rate: float | None = None
+    duplicate_range: Range | None = None
     duplicate_floor: float | None = None
-    missed_clusters: str | None = Field(None, description='such as "3 of 12"')
+    duplicate_floor_range: Range | None = None
     agreement: float | None = Field(
         None, description="share of samples that a simple classifier of real features gives to this class"
     )
+    agreement_range: Range | None = None
     agreement_floor: Range | None = Field(None, description="the same share of real images, cross-validated")
+    detect_auc: float | None = Field(
+        None, description="of a classifier told real from synthetic: 0.5 cannot, 1 always can"
+    )
+    detect_auc_range: Range | None = None
+    detect_auc_floor: Range | None = Field(None, description="the same classifier told two sets of real images")
+    gan_train: float | None = Field(
+        None, description="recall on held-out real images of a classifier trained on synthetic ones"
+    )
+    gan_train_range: Range | None = None
+    gan_train_floor: Range | None = Field(None, description="the same, trained on as many real images")
+    gan_test: float | None = Field(None, description="recall on synthetic images of a classifier trained on real ones")
+    gan_test_range: Range | None = None
+    gan_test_floor: Range | None = Field(None, description="the same classifier's recall on held-out real images")
+
+
+class ClassQuality(QualityScores):
+    """How good the synthetic images of one class are, and the verdicts on it."""
+
+    missed_clusters: str | None = Field(None, description='such as "3 of 12"')
+    bias: list[BiasRow] = Field(
+        default_factory=list, description="what the synthetic images change, the largest change first"
+    )
     dcr: Range | None = Field(
         None, description="synthetic→train distance ÷ held-out→train distance, medians; below 1 is closer than real"
     )
     authenticity: float | None = None
     c_t: float | None = None
-    detect_auc: float | None = None
     collapse: Collapse = "insufficient data"
     memorisation: Memorisation = "insufficient held-out data"
     reasons: list[str] = Field(default_factory=list)
@@ -309,6 +364,9 @@ class CheckDocument(Document):
     """What `synthaug check` measured; `evaluate` holds it as `quality`."""
 
     per_class: dict[str, ClassQuality]
+    pooled: QualityScores | None = Field(
+        None, description="all judged classes together, each with as many real as synthetic images"
+    )
     features: str = Field(description="name and hash of the feature net that judged")
     reference: Literal["test", "val", "train", "folder"]
     gated: bool
