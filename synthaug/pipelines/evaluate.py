@@ -369,7 +369,7 @@ def require_gain(document: EvaluateDocument, least: float) -> None:
         RunFailed: it does not.
     """
     name, best = max(document.verdict.contrasts.items(), key=lambda item: item[1].mean)
-    if best.mean < least:
+    if not best.mean >= least:
         arm, control = CONTRASTS[name]
         raise RunFailed(
             f"the gain in F1 of the target classes is {best.mean:+.4f} ({arm} instead of {control}), below {least:g}",

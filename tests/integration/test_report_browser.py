@@ -1,29 +1,20 @@
-"""The report in a real browser: silent, alone, inside a phone's width, and reachable by keyboard."""
+"""The report in a real browser: silent, alone, inside a phone's width, and reachable by mouse and keyboard."""
 
 from __future__ import annotations
 
-import html
-import json
-import os
-import re
-import shutil
-import subprocess
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
-from report_material import evaluation, material
+from chromium import CHROMIUM, Chromium
+from report_material import evaluation, material, with_everything
 
 from synthaug.documents import EvaluateDocument
 from synthaug.evaluation.report import ReportMaterial, write_report
 
-CHROMIUM = os.environ.get("CHROMIUM") or next(
-    (found for name in ("chromium", "chromium-browser", "google-chrome", "chrome") if (found := shutil.which(name))),
-    None,
-)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install chromium, or set CHROMIUM")
 
 DIGITS = [str(i) for i in range(10)]
@@ -32,10 +23,9 @@ MANY = [f"class-{i:02d} {'scratched' if i % 3 else 'x'}" for i in range(24)]
 
 # What a person would notice: the page scrolls sideways, labels lie over one another, something can't be reached.
 PROBE = """
-<script>
-addEventListener("load", () => {
-  const seen = e => e.getClientRects().length > 0;
-  const root = document.documentElement;
+(async () => {
+  const seen = e => e.checkVisibility({visibilityProperty: true, contentVisibilityAuto: false});
+  const name = e => `${e.tagName.toLowerCase()} ${(e.getAttribute("aria-label") || e.textContent).trim().slice(0, 60)}`;
   const boxes = [...document.querySelectorAll("*")].filter(e =>
     seen(e) && ["auto", "scroll"].includes(getComputedStyle(e).overflowX) && e.scrollWidth > e.clientWidth + 1);
   const overlaps = [];
@@ -47,140 +37,243 @@ addEventListener("load", () => {
         overlaps.push(texts[i][1] + " | " + texts[j][1]);
     }
   }
-  const outside = [...document.querySelectorAll("svg text, h1, h2, h3, h4, .value, .label, .badge")].filter(e => {
+  const texts = document.querySelectorAll("svg text, h1, h2, h3, h4, summary, .value, .label, .badge");
+  const outside = [...texts].filter(e => {
     if (!seen(e) || e.closest(".scroll, .data-box")) return false;
     const r = e.getBoundingClientRect();
     return r.width > 2 && (r.left < -1 || r.right > innerWidth + 1);
   }).map(e => e.textContent.trim());
-  const pixelated = [...document.querySelectorAll(".tiles img, .pair img")];
-  const result = {
+  const broken = [];
+  for (const image of document.images) await image.decode().catch(() => broken.push(name(image)));
+  const pictures = [...document.querySelectorAll(".tiles img, .pair img")];
+  const tables = [...document.querySelectorAll("table")];
+  return {
     width: innerWidth,
-    scrollWidth: root.scrollWidth,
-    fetched: performance.getEntriesByType("resource").map(e => e.name).filter(n => !n.startsWith("data:")),
+    scrollWidth: document.documentElement.scrollWidth,
     wide: boxes.length,
-    unreachable: boxes.filter(e => e.tabIndex !== 0).map(e => e.className),
-    broken: [...document.images].filter(i => !(i.complete && i.naturalWidth > 0)).length,
-    images: pixelated.length,
-    rendering: [...new Set(pixelated.map(i => getComputedStyle(i).imageRendering))],
-    dark: matchMedia("(prefers-color-scheme: dark)").matches,
-    ground: getComputedStyle(document.body).backgroundColor,
-    ink: getComputedStyle(document.body).color,
-    overlaps, outside,
+    unreachable: boxes.filter(e => e.tabIndex !== 0).map(name),
+    images: pictures.length,
+    rendering: [...new Set(pictures.map(i => getComputedStyle(i).imageRendering))],
+    figures: document.querySelectorAll("figure").length,
+    withoutTable: [...document.querySelectorAll("figure")].filter(f => !f.querySelector("table tbody tr")).map(name),
+    withoutCaption: tables.filter(t => !t.caption || !t.caption.textContent.trim()).map(name),
+    withoutScope: [...document.querySelectorAll("th:not([scope])")].map(name),
+    broken, overlaps, outside,
   };
-  parent.postMessage(JSON.stringify(result), "*");
-});
-</script>
+})()
+"""
+FAULTS = ("unreachable", "withoutTable", "withoutCaption", "withoutScope", "broken", "overlaps", "outside")
+
+REACHABLE = """
+(() => [...document.querySelectorAll("a[href], summary, [tabindex='0']")]
+  .filter(e => e.checkVisibility({contentVisibilityAuto: false}))
+  .map((e, i) => (e.dataset.place ||= String(i) + " " + e.tagName + " " + e.textContent.trim().slice(0, 30))))()
+"""
+FOCUSED = """
+(() => {
+  const e = document.activeElement, style = getComputedStyle(e), r = e.getBoundingClientRect();
+  return {
+    place: e.dataset.place ?? null, tag: e.tagName, href: e.getAttribute("href"), open: e.parentElement?.open ?? null,
+    ring: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2,
+    inView: r.bottom > 0 && r.top < innerHeight && r.right > 0 && r.left < innerWidth && r.width > 0,
+  };
+})()
 """
 
-# Chromium's windows are at least 500 pixels wide, frames are not.
-FRAME = """<!doctype html><body style="margin:0"><script>
-addEventListener("message", event => {{
-  const out = document.createElement("pre");
-  out.id = "probe";
-  out.textContent = event.data;
-  document.body.append(out);
-}});
-</script><iframe src="{page}" style="border:0; width:{width}px; height:900px"></iframe></body>"""
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    started = Chromium(tmp_path_factory.mktemp("profile"))
+    yield started
+    started.close()
 
 
-@dataclass
-class Seen:
-    probe: dict[str, Any]
-    console: list[str]
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The page of a case by its name, written once."""
+    pages: dict[str, Path] = {}
 
+    def page(name: str) -> Path:
+        if name not in pages:
+            pages[name] = write_report(*case(name), tmp_path_factory.mktemp("report"))
+        return pages[name]
 
-def look(page: Path, profile: Path, width: int, *flags: str, probe: str = PROBE) -> Seen:
-    """Open a copy of `page` that measures itself. The copy has no content policy, for the page allows no script."""
-    source = page.read_text("utf-8")
-    bare = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", source, count=1)
-    copy = page.with_name("probed.html")
-    copy.write_text(bare.replace("</body>", probe + "</body>"), "utf-8")
-    frame = page.with_name("frame.html")
-    frame.write_text(FRAME.format(page=copy.name, width=width), "utf-8")
-    done = chromium(frame, profile, max(width, 500), "--virtual-time-budget=4000", *flags)
-    found = re.search(r'<pre id="probe">(.*?)</pre>', done.stdout, re.DOTALL)
-    assert found is not None, done.stderr[-2000:]
-    return Seen(json.loads(html.unescape(found[1])), console(done.stderr))
-
-
-def console(log: str) -> list[str]:
-    return [line for line in log.splitlines() if ":CONSOLE" in line]
-
-
-def chromium(page: Path, profile: Path, width: int, *flags: str) -> subprocess.CompletedProcess[str]:
-    assert CHROMIUM is not None
-    command = [
-        CHROMIUM,
-        *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-        *("--disable-background-networking", "--disable-component-update", "--hide-scrollbars"),
-        *("--enable-logging=stderr", "--dump-dom", f"--window-size={width},900", f"--user-data-dir={profile}"),
-        *flags,
-        page.as_uri(),
-    ]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return page
 
 
 def case(name: str) -> tuple[EvaluateDocument, ReportMaterial]:
     if name == "digits":
         return evaluation(DIGITS, ["3", "8"]), material(DIGITS, ["3", "8"])
+    if name == "everything":
+        return with_everything(evaluation(DIGITS, ["3", "8"])), material(DIGITS, ["3", "8"])
     if name == "long names":
-        return evaluation(LONG, LONG[:3], verdict="hurts", effect=-0.1), material(LONG, LONG[:3], size=32, channels=3)
+        document = evaluation(LONG, LONG[:3], verdict="hurts", effect=-0.1)
+        return with_everything(document), material(LONG, LONG[:3], size=32, channels=3)
     if name == "24 classes":
-        return evaluation(MANY, MANY[:10]), material(MANY, MANY[:10], size=32, channels=3)
+        return with_everything(evaluation(MANY, MANY[:10])), material(MANY, MANY[:10], size=32, channels=3)
     document = evaluation(["ok", "bad"], ["bad"], seeds=1, verdict="no measurable effect", ungated=False, per_class=20)
     document.quality.per_class = {}
     return document, ReportMaterial()
 
 
+def faultless(browser: Chromium, width: int) -> dict[str, Any]:
+    """Look at the page as it stands; what the probe found where nothing is wrong."""
+    seen: dict[str, Any] = browser.run(PROBE)
+    assert seen["width"] == width
+    assert seen["scrollWidth"] <= width
+    assert {fault: seen[fault] for fault in FAULTS} == {fault: [] for fault in FAULTS}
+    assert browser.complaints() == []
+    assert browser.requests() == []
+    return seen
+
+
 @pytest.mark.parametrize(
     ("name", "width"),
-    [("digits", 390), ("digits", 1280), ("long names", 390), ("24 classes", 390), ("24 classes", 800), ("bare", 390)],
+    [
+        *(("digits", 390), ("everything", 390), ("everything", 1280), ("long names", 390)),
+        *(("24 classes", 390), ("24 classes", 800), ("bare", 390)),
+    ],
 )
-def test_the_page_fits_and_is_quiet(tmp_path: Path, name: str, width: int) -> None:
-    page = write_report(*case(name), tmp_path / "report")
-    seen = look(page, tmp_path / "profile", width)
-    assert seen.probe["width"] == width
-    assert seen.probe["scrollWidth"] <= width
-    assert seen.probe["outside"] == []
-    assert seen.probe["overlaps"] == []
-    assert seen.probe["fetched"] == []
-    assert seen.probe["unreachable"] == []
-    assert seen.probe["broken"] == 0
-    assert seen.console == []
+def test_the_page_fits_and_is_quiet(browser: Chromium, report: Callable[[str], Path], name: str, width: int) -> None:
+    browser.open(report(name), width)
+    seen = faultless(browser, width)
+    assert seen["figures"] > 0
     if name != "bare":
-        assert seen.probe["images"] > 20
-        assert seen.probe["rendering"] == ["pixelated"]
+        assert seen["images"] > 20
+        assert seen["rendering"] == ["pixelated"]
     if width == 390:
-        assert seen.probe["wide"] > 0  # wide tables are there, and scroll inside their own box
+        assert seen["wide"] > 0  # wide tables are there, and scroll inside their own box
 
 
-def test_the_page_as_written_says_nothing_on_the_console(tmp_path: Path) -> None:
-    """With its content policy in place: nothing in the page is against it."""
-    page = write_report(*case("long names"), tmp_path / "report")
-    done = chromium(page, tmp_path / "profile", 1280)
-    assert "What was compared" in done.stdout
-    assert console(done.stderr) == []
+@pytest.mark.parametrize("name", ["everything", "long names"])
+def test_everything_folded_opens_with_the_mouse(browser: Chromium, report: Callable[[str], Path], name: str) -> None:
+    browser.open(report(name), 390)
+    total = browser.run("document.querySelectorAll('details').length")
+    assert total > 15
+    for i in range(total):
+        before, x, y = browser.run(
+            f"""(() => {{
+                const details = document.querySelectorAll('details')[{i}], summary = details.querySelector('summary');
+                summary.scrollIntoView({{block: 'center', behavior: 'instant'}});
+                const r = summary.getBoundingClientRect();
+                return [details.open, r.left + Math.min(20, r.width / 2), r.top + r.height / 2];
+            }})()"""
+        )
+        if not before:
+            browser.click(x, y)
+    assert browser.run("document.querySelectorAll('details:not([open])').length") == 0
+    faultless(browser, 390)
 
 
-def test_open_details_fit_too(tmp_path: Path) -> None:
-    page = write_report(*case("long names"), tmp_path / "report")
-    opened = "<script>document.querySelectorAll('details').forEach(d => d.open = true)</script>" + PROBE
-    seen = look(page, tmp_path / "profile", 390, probe=opened)
-    assert seen.probe["scrollWidth"] <= 390
-    assert seen.probe["outside"] == []
-    assert seen.probe["unreachable"] == []
+def test_the_links_of_the_head_lead_to_their_sections(browser: Chromium, report: Callable[[str], Path]) -> None:
+    browser.open(report("everything"), 1280)
+    links = browser.run("document.querySelectorAll('nav a').length")
+    assert links == browser.run("document.querySelectorAll('section').length")
+    for i in range(links):
+        x, y = browser.run(
+            f"""(() => {{
+                const link = document.querySelectorAll('nav a')[{i}];
+                link.scrollIntoView({{block: 'center', behavior: 'instant'}});
+                const r = link.getBoundingClientRect();
+                return [r.left + r.width / 2, r.top + r.height / 2];
+            }})()"""
+        )
+        browser.click(x, y)
+        landed, top = browser.run(
+            "(e => [e?.tagName, e?.getBoundingClientRect().top])(document.querySelector(':target'))"
+        )
+        assert landed == "SECTION"
+        assert top < 900
+    assert browser.complaints() == []
 
 
-def test_dark_and_light(tmp_path: Path) -> None:
-    page = write_report(*case("bare"), tmp_path / "report")
-    light = look(page, tmp_path / "light", 800).probe
-    dark = look(page, tmp_path / "dark", 800, "--blink-settings=preferredColorScheme=0").probe
-    assert (light["dark"], dark["dark"]) == (False, True)
-    assert light["ground"] != dark["ground"]
-    assert light["ink"] != dark["ink"]
+def test_the_keyboard_reaches_and_opens_everything(browser: Chromium, report: Callable[[str], Path]) -> None:
+    """Tab through the page and open what is folded with Enter or the space bar; a ring shows where one is."""
+    browser.open(report("everything"), 1280)
+    browser.run(REACHABLE)
+    reached = []
+    opened = 0
+    while True:
+        browser.press("Tab")
+        browser.run(REACHABLE)
+        found = browser.run(FOCUSED)
+        if found["tag"] == "BODY" or found["place"] in reached:
+            break
+        assert found["ring"], found
+        assert found["inView"], found
+        reached.append(found["place"])
+        if len(reached) == 1:
+            assert found["href"] == "#evidence"  # the way past the head comes first
+        if found["tag"] == "SUMMARY" and not found["open"]:
+            browser.press("Enter" if opened % 2 else " ")
+            assert browser.run(FOCUSED)["open"], found
+            opened += 1
+    assert opened > 15
+    assert sorted(reached) == sorted(browser.run(REACHABLE))
+    assert browser.run("document.querySelectorAll('details:not([open])').length") == 0
+    faultless(browser, 1280)
 
 
-def test_the_probe_notices_faults(tmp_path: Path) -> None:
+def test_the_first_link_skips_the_head(browser: Chromium, report: Callable[[str], Path]) -> None:
+    browser.open(report("everything"), 1280)
+    browser.press("Tab")
+    browser.press("Enter")
+    browser.press("Tab")
+    assert browser.run("document.activeElement.closest('main')?.id") == "evidence"
+
+
+def test_dark_and_light(browser: Chromium, report: Callable[[str], Path]) -> None:
+    colours = []
+    for dark in (False, True):
+        browser.open(report("bare"), 800, dark=dark)
+        colours.append(browser.run("(s => [s.backgroundColor, s.color])(getComputedStyle(document.body))"))
+    assert colours[0][0] != colours[1][0]
+    assert colours[0][1] != colours[1][1]
+
+
+def test_on_paper_the_tables_are_unfolded(browser: Chromium, report: Callable[[str], Path], tmp_path: Path) -> None:
+    browser.open(report("everything"), 700, print_=True)  # A4 less its margins, in CSS pixels
+    hidden = browser.run(
+        """[...document.querySelectorAll('figure:not(.album) table, .judged table')]
+           .filter(t => !t.closest('#training, #confusion') && !t.checkVisibility()).map(t => t.caption.textContent)"""
+    )
+    assert hidden == []
+    assert browser.run("document.querySelector('nav').checkVisibility()") is False
+    assert browser.run("document.documentElement.scrollWidth") <= 700
+    ground = browser.run("getComputedStyle(document.body).backgroundColor")
+    assert ground == "rgb(255, 255, 255)"
+    browser.pdf(tmp_path / "report.pdf")
+    written = (tmp_path / "report.pdf").read_bytes()
+    assert written.startswith(b"%PDF")
+    assert 5 <= written.count(b"/Type /Page\n") + written.count(b"/Type /Page/") <= 30
+
+
+@pytest.mark.parametrize(
+    ("planted", "caught"),
+    [
+        ("<script>throw new Error('planted')</script>", "planted"),
+        ("<script>undefinedName.method()</script>", "undefinedName is not defined"),
+        ("<script>Promise.reject(new Error('planted'))</script>", "planted"),
+        ("<script>console.error('planted')</script>", "planted"),
+    ],
+)
+@pytest.mark.parametrize("policy", [True, False])
+def test_a_planted_script_is_caught(
+    browser: Chromium, report: Callable[[str], Path], tmp_path: Path, planted: str, caught: str, policy: bool
+) -> None:
+    """The page's own policy runs no script and says so; without the policy the script's error is heard."""
+    html = report("bare").read_text("utf-8")
+    if not policy:
+        html = html.replace('http-equiv="Content-Security-Policy"', "")
+        assert "Content-Security-Policy" not in html
+    page = tmp_path / "planted.html"
+    page.write_text(html.replace("</body>", f"{planted}</body>"), "utf-8")
+    browser.open(page, 800)
+    heard = browser.complaints()
+    assert any(("Content Security Policy" if policy else caught) in line for line in heard), heard
+
+
+def test_the_probe_notices_faults(browser: Chromium, tmp_path: Path) -> None:
     """A page with everything wrong that the tests above look for."""
     server = HTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler)
     Thread(target=server.serve_forever, daemon=True).start()
@@ -191,15 +284,21 @@ def test_the_probe_notices_faults(tmp_path: Path) -> None:
         <div style="width:2000px">x</div><div style="overflow:auto"><div style="width:2000px">y</div></div>
         <h1 style="position:absolute; left:900px">off</h1>
         <svg class="ticks"><text y="20">aaaa</text><text y="20">bbbb</text></svg>
-        <img src="{image}"><script>console.error("fault")</script></body>""",
+        <figure>bare</figure><table><tr><th>head</th></tr></table>
+        <a href="#x" style="outline:none">no ring</a><img src="{image}" alt="gone"></body>""",
         "utf-8",
     )
-    seen = look(page, tmp_path / "profile", 390)
+    browser.open(page, 390)
+    seen = browser.run(PROBE)
     server.shutdown()
-    assert seen.probe["scrollWidth"] >= 2000
-    assert seen.probe["outside"] == ["off"]
-    assert seen.probe["overlaps"] == ["bbbb | aaaa"]
-    assert seen.probe["fetched"] == [image]
-    assert len(seen.probe["unreachable"]) == 1
-    assert seen.probe["broken"] == 1
-    assert any("fault" in line for line in seen.console)
+    assert seen["scrollWidth"] >= 2000
+    assert seen["outside"] == ["off"]
+    assert seen["overlaps"] == ["bbbb | aaaa"]
+    assert len(seen["unreachable"]) == 1
+    assert len(seen["broken"]) == 1
+    assert seen["withoutTable"] == ["figure bare"]
+    assert len(seen["withoutCaption"]) == len(seen["withoutScope"]) == 1
+    assert image in browser.requests()
+    assert any("could not be loaded" in line for line in browser.complaints())
+    browser.press("Tab")
+    assert browser.run(FOCUSED)["ring"] is False

@@ -15,16 +15,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from report_material import evaluation, material
+from report_material import curve, evaluation, material, with_everything
 from scipy import stats
 
 from synthaug.data.cache import LabelledImages
-from synthaug.documents import CheckDocument, ClassQuality, EvaluateDocument
+from synthaug.documents import CheckDocument, ClassQuality, Contrast, EvaluateDocument, LearningCurve, Range
 from synthaug.evaluation.report import ReportMaterial, pictures, write_report
+from synthaug.evaluation.report.bias import SHOWN as BIASES
+from synthaug.evaluation.report.bias import bias_charts
 from synthaug.evaluation.report.confusion import OTHERS, SHOWN, compare
+from synthaug.evaluation.report.contrasts import TOGETHER, contrast_chart, questions
 from synthaug.evaluation.report.curves import chosen_kimg, training_plots
+from synthaug.evaluation.report.headline import glances, headline
+from synthaug.evaluation.report.measures import MEASURES
+from synthaug.evaluation.report.quality import POOLED
 from synthaug.evaluation.report.scores import before_and_after, class_estimates, over_seeds, split_contrast, wilson
 from synthaug.evaluation.report.svg import number, scale, signed, tag
+from synthaug.evaluation.report.worth import worth_plots
 
 DIGITS = [str(i) for i in range(10)]
 VOID = {"meta", "img", "br", "link", "input", "hr"}
@@ -77,7 +84,8 @@ def test_the_verdict_comes_first_in_words_and_with_its_own_icon(tmp_path: Path, 
     body = html[html.index('<div class="page">') :]
     first_heading = re.search(r"<h1>(.*?)</h1>", body)
     assert first_heading is not None
-    assert first_heading[1] == document.verdict.sentence
+    assert first_heading[1] == headline(document)
+    assert document.verdict.sentence in body[: body.index("<h2")]
     icon = {"helps": "up", "no measurable effect": "level", "hurts": "down"}[verdict]
     assert body.index(f"#icon-{icon}") < body.index("<h1>") < body.index("<h2")
     for caveat in [*document.verdict.caveats, *document.warnings]:
@@ -178,7 +186,7 @@ def test_every_part_may_be_missing(tmp_path: Path) -> None:
     assert "Helps" in page.words
     sections = {a.get("id") for a in page.all("section")}
     assert sections == {"compared", "scores", "settings"}
-    assert {a["href"] for a in page.all("a")} == {"#scores", "#compared", "#settings"}
+    assert {a["href"] for a in page.all("a")} == {"#evidence", "#scores", "#compared", "#settings"}
 
 
 @pytest.mark.parametrize("missing", ["arms", "confusion", "f1_per_seed", "per_class"])
@@ -192,17 +200,17 @@ def test_a_thin_document_still_gives_a_page(tmp_path: Path, missing: str) -> Non
     assert document.verdict.sentence in page.words
 
 
-def test_what_was_not_measured_is_a_dash(tmp_path: Path) -> None:
+def test_what_was_not_measured_is_left_out(tmp_path: Path) -> None:
     document = evaluation(DIGITS, ["3"], ungated=False)
     nothing = ClassQuality(n_real=3, n_synthetic=0, reasons=["3 real images are too few"])
     document.quality = CheckDocument(per_class={"3": nothing}, features="own@0", reference="train", gated=False)
     page, _ = written(document, ReportMaterial(), tmp_path)
     assert "3 real images are too few" in page.words
-    assert page.words.count("insufficient data") == 1
-    assert page.words.count("insufficient held-out data") == 1
+    assert page.words.count("insufficient data") == 2  # at a glance, and under quality
+    assert page.words.count("insufficient held-out data") == 2
     assert "which flatters" in page.words
-    assert "FID" not in page.words  # optional columns stand only where something was measured
-    assert not any("KID and coverage" in a.get("aria-label", "") for a in page.all("figure"))
+    assert "Measurements of 3" not in {a.get("aria-label") for a in page.all("div")}
+    assert not any(a.get("aria-label", "").startswith("KID") for a in page.all("figure"))
 
 
 def test_a_page_of_large_noise_stays_small(tmp_path: Path) -> None:
@@ -345,7 +353,172 @@ def test_writing_again_replaces_and_leaves_nothing_else(tmp_path: Path) -> None:
     out = tmp_path / "new" / "folder"
     for _ in range(2):
         write_report(evaluation(DIGITS, ["3"]), ReportMaterial(), out)
-    assert sorted(p.name for p in out.iterdir()) == ["report.html", "report.json"]
+    assert sorted(p.name for p in out.iterdir()) == ["report.html", "report.json", "report.md"]
+
+
+def test_the_headline_says_what_the_verdict_says() -> None:
+    document = evaluation(DIGITS, ["3", "8"])
+    assert headline(document) == "Yes: with synthetic images the classifier recognises “3” and “8” better."
+    document.verdict.per_target["8"] = "no measurable effect"
+    assert headline(document) == "Yes: with synthetic images the classifier recognises “3” better."
+    document.verdict.overall = "no measurable effect"
+    assert headline(document).startswith("Not shown: ")
+    document.verdict.missing_controls = ["classical", "class-weights"]
+    assert headline(document).startswith("Not to be said: without “classical” and “class-weights” to compare with")
+    document.verdict.per_target["8"] = "hurts"
+    assert headline(document) == "It depends: synthetic images help with “3” and hurt with “8”."
+    document.verdict.overall = "hurts"
+    assert headline(document) == "No: with synthetic images the classifier recognises “8” worse."
+    many = evaluation(DIGITS, DIGITS[:5])
+    assert "recognises all 5 target classes better" in headline(many)
+    many.verdict.per_target["0"] = "no measurable effect"
+    assert "recognises 4 of 5 target classes better" in headline(many)
+
+
+def test_the_arm_shown_is_one_that_the_verdict_rests_on() -> None:
+    """The contrast above zero is that of synthetic; the arm with the better F1 is the other one."""
+    document = evaluation(DIGITS, ["3"])
+    (card,) = glances(document)
+    assert [step.arm for step in card.steps] == ["real", "classical", "synthetic"]
+    assert card.difference is not None
+    assert card.difference[:3] == ("synthetic", "oversample", pytest.approx(0.09))
+    assert card.steps[-1].recall == document.arms["synthetic"].per_class["3"].recall
+    for contrast in document.verdict.details["3"].contrasts.values():
+        contrast.low = -0.01
+    (card,) = glances(document)
+    assert card.steps[-1].arm == "synthetic+classical"  # fixed, not the one that test likes best
+    assert card.against_best is None
+
+
+def test_the_best_control_is_compared_where_it_is_another() -> None:
+    document = with_everything(evaluation(DIGITS, ["3"]))
+    (card,) = glances(document)
+    assert card.against_best == ("classical", document.verdict.details["3"].against_best["synthetic"])
+    asked = questions(document)
+    names = list(asked[0].contrasts)
+    assert names == [
+        "synthetic − oversample",
+        "synthetic + classical − classical",
+        "synthetic − classical, the best control",  # the other arm's difference to it is a contrast already
+    ]
+    assert [q.title for q in asked] == ["3", "macro-F1"]
+    assert [q.title for q in questions(evaluation(DIGITS, ["3", "8"]))] == [TOGETHER, "3", "8", "macro-F1"]
+
+
+def test_zero_stands_in_the_middle_and_the_band_is_what_cannot_be_seen() -> None:
+    document = evaluation(DIGITS, ["3"])
+    document.verdict.details = {"3": document.verdict.details["3"]}
+    document.verdict.details["3"].contrasts = {"synthetic-oversample": Contrast(mean=0.1, low=0.05, high=0.2)}
+    document.verdict.details["3"].smallest_detectable = 0.1
+    chart = contrast_chart(questions(document))
+    assert chart is not None
+    (row,) = chart.rows
+    zero = re.search(r'class="zero" x1="([\d.]+)%"', row.drawing)
+    edges = [float(x) for x in re.findall(r'class="edge" x1="([\d.]+)%"', row.drawing)]
+    mark = re.search(r'class="mark better" cx="([\d.]+)%"', row.drawing)
+    assert zero is not None
+    assert mark is not None
+    assert (float(zero[1]), edges, float(mark[1])) == (50.0, [25.0, 75.0], 75.0)
+    assert chart.table.body == [["3", "synthetic − oversample", "+0.100", "+0.050", "+0.200", "–", "0.100"]]
+
+
+def numbers_of_quality() -> list[str]:
+    """The fields of a class's quality that are measures, not their intervals, floors or counts."""
+    kept = [n for n in ClassQuality.model_fields if not n.endswith(("_range", "_floor")) and not n.startswith("n_")]
+    return [n for n in kept if n not in {"collapse", "memorisation", "reasons", "bias"}]
+
+
+@pytest.mark.parametrize("field", numbers_of_quality())
+def test_every_measure_of_quality_has_its_row(field: str) -> None:
+    """A number that is added to the document must not be forgotten here."""
+    kind = str(ClassQuality.model_fields[field].annotation)
+    value = "3 of 12" if "str" in kind else Range(mean=0.7, low=0.6, high=0.8) if "Range" in kind else 0.7
+    quality = ClassQuality(n_real=1, n_synthetic=1, **{field: value})
+    found = [m for m in MEASURES if m.read(quality).measured]
+    assert len(found) == 1
+    assert found[0].lines(found[0].read(quality))[0] in {"3 of 12", number(0.7, found[0].decimals)}
+    for suffix in ("_range", "_floor"):
+        if f"{field}{suffix}" in ClassQuality.model_fields:
+            given = 0.5 if "Range" not in str(ClassQuality.model_fields[f"{field}{suffix}"].annotation) else None
+            setattr(quality, f"{field}{suffix}", given or Range(mean=0.5, low=0.45, high=0.55))
+            reading = found[0].read(quality)
+            shown = reading.floor if suffix == "_floor" else reading.interval
+            assert shown is not None
+            assert shown.mean == 0.5
+
+
+def test_pooled_scores_stand_beside_the_classes(tmp_path: Path) -> None:
+    document = with_everything(evaluation(DIGITS, ["3", "8"]))
+    page, _ = written(document, ReportMaterial(), tmp_path)
+    assert POOLED in page.words
+    document.quality.pooled = None
+    document.generator_quality = None
+    page, _ = written(document, ReportMaterial(), tmp_path)
+    assert POOLED not in page.words
+
+
+def test_biases_are_marked_where_they_are_beyond_chance(tmp_path: Path) -> None:
+    assert bias_charts(evaluation(DIGITS, ["3"])) == []
+    document = with_everything(evaluation(DIGITS, ["3"]))
+    (chart,) = bias_charts(document)
+    rows = document.quality.per_class["3"].bias
+    assert len(chart.rows) == BIASES < len(rows) == len(chart.table.body)
+    assert [bool(row.flag) for row in chart.rows] == [row.beyond for row in rows[:BIASES]]
+    assert ['class="mark worse"' in row.drawing for row in chart.rows] == [row.beyond for row in rows[:BIASES]]
+    assert "3 of 13 beyond chance" in chart.notes
+    document.quality.per_class["3"].bias = []  # then the generator's
+    assert len(bias_charts(document)) == 1
+    page, _ = written(document, ReportMaterial(), tmp_path)
+    assert "What the synthetic images change" in page.words
+
+
+def test_the_learning_curve_is_drawn_and_told(tmp_path: Path) -> None:
+    document = evaluation(DIGITS, ["3"])
+    assert worth_plots(document) == []
+    document.learning_curve = LearningCurve(
+        contrast="synthetic+classical-classical", arm="synthetic+classical", control="classical",
+        per_target={"3": curve(0.04)},
+    )  # fmt: skip
+    (plot,) = worth_plots(document)
+    assert [row[0] for row in plot.table.body] == ["4", "7", "10", "14", "14 and synthetic"]
+    reached = document.learning_curve.per_target["3"].points[-1].mean + 0.04
+    assert plot.table.body[-1][1] == f"{reached:.3f} (+0.040)"
+    page, _ = written(document, ReportMaterial(), tmp_path)
+    assert "about 5 more real images (1 to 11)" in page.words
+
+
+def test_what_to_export_is_said(tmp_path: Path) -> None:
+    document = with_everything(evaluation(DIGITS, ["3", "8"]))
+    page, _ = written(document, ReportMaterial(), tmp_path)
+    assert "5 synthetic images beside 14 real ones" in page.words
+    assert "synthaug export --recommended" in page.words
+    document.recommended = {}
+    page, _ = written(document, ReportMaterial(), tmp_path)
+    assert "synthaug export --recommended" not in page.words
+
+
+def test_folds_are_told(tmp_path: Path) -> None:
+    document = evaluation(DIGITS, ["3"])
+    document.folds, document.fold_runs = 5, [f"folds/{i}" for i in range(5)]
+    document.arms["synthetic"].shares = [0.1, 0.5, 0.25, 0.25, 0.25]
+    page, _ = written(document, ReportMaterial(), tmp_path)
+    assert "600 real images in 5 folds" in page.words
+    assert "10% and 25% and 50%" in page.words
+    assert "folds/4" in page.words
+
+
+@pytest.mark.parametrize("targets", [10, 100])
+def test_a_hundred_classes_are_still_a_page(tmp_path: Path, targets: int) -> None:
+    classes = [f"class {i:03d}" for i in range(100)]
+    document = with_everything(evaluation(classes, classes[:targets], per_class=20))
+    page, html = written(document, material(classes, classes[:targets], size=32), tmp_path)
+    assert len(html) < 3_000_000
+    figures = [a.get("aria-label", "") for a in page.all("figure")]
+    assert sum(name.startswith("F1 of class") and name.endswith("in every arm") for name in figures) == min(12, targets)
+    assert len(page.all("article")) == 6  # at a glance; the others stand below
+    assert f"{targets - 6} more target classes stand below" in page.words
+    for label in classes:
+        assert label in page.words
 
 
 def luminance(colour: str) -> float:

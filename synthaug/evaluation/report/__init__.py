@@ -1,4 +1,4 @@
-"""The report of an evaluation: one page that opens anywhere, without network, and the same numbers as JSON."""
+"""The report of an evaluation: one page that opens anywhere without network, a short one in Markdown, and JSON."""
 
 from __future__ import annotations
 
@@ -40,17 +40,19 @@ class ReportMaterial:
 
 
 def write_report(document: EvaluateDocument, material: ReportMaterial, out: Path) -> Path:
-    """Write `out/report.json` and `out/report.html`, and return the latter's path.
+    """Write `out/report.json`, `out/report.md` and `out/report.html`, and return the last one's path.
 
     The page needs no network and no script: styles, drawings and images are inside it. The JSON holds null for
     every number that is not finite.
     """
+    from synthaug.evaluation.report.markdown import markdown
     from synthaug.evaluation.report.page import render
 
     html = out / "report.html"
     if not document.report:
         document = document.model_copy(update={"report": str(html)})
     write_text(html, _encodable(render(document, material)))
+    write_text(out / "report.md", _encodable(markdown(document)))
     write_json(out / "report.json", _json(document.model_dump()))
     return html
 

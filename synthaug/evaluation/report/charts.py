@@ -1,4 +1,4 @@
-"""Charts of scores: bars with seeds and intervals, contrasts around zero, distances beside their floor.
+"""Charts of scores: bars with seeds and intervals, distances beside their floor.
 
 Each row of a chart is a label, a drawing and a value in words, so that a page without CSS still reads as a list.
 """
@@ -6,12 +6,12 @@ Each row of a chart is a label, a drawing and a value in words, so that a page w
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
-from synthaug.documents import Contrast, Range
+from synthaug.documents import Range
 from synthaug.evaluation.report.scores import Estimate
 from synthaug.evaluation.report.svg import (
     UNIT,
@@ -21,31 +21,35 @@ from synthaug.evaluation.report.svg import (
     number,
     percent,
     scale,
-    signed,
     tag,
     tick_labels,
 )
 
 _BAR = 26  # height of a row in pixels
-_TALL = 42  # height of a row whose label has two lines, so that zero's line is not broken between rows
 _JITTER = (-3.5, 2.5, -1.0, 4.0, 0.5)  # seeds that score alike must not hide one another
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The numbers behind a figure."""
+    """The numbers behind a figure; the columns `words` are text, the others numbers."""
 
     head: list[str]
     body: list[list[str]]
+    words: tuple[int, ...] = (0,)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
+    """A line of a figure; `group` is a heading above it, with a `note` in small print; `flag` follows the value."""
+
     label: str
     drawing: Markup
     value: str
     kind: str = ""
     title: str = ""
+    group: str = ""
+    note: str = ""
+    flag: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,8 @@ class Chart:
     notes: list[str] = field(default_factory=list)
 
 
-def _whisker(axis: Scale, low: float, high: float, y: float, cap: float = 4.0, class_: str = "whisker") -> Markup:
+def whisker(axis: Scale, low: float, high: float, y: float, cap: float = 4.0, class_: str = "whisker") -> Markup:
+    """An interval: a line with a cap at either end."""
     left, right = percent(axis.at(low)), percent(axis.at(high))
     line = tag("line", class_=class_, x1=left, x2=right, y1=y, y2=y)
     ends = [tag("line", class_=class_, x1=x, x2=x, y1=y - cap, y2=y + cap) for x in (left, right)]
@@ -75,7 +80,7 @@ def bars(heading: str, estimates: Mapping[str, Estimate], kinds: Mapping[str, st
             width = percent(UNIT.at(estimate.mean))
             parts.append(tag("rect", class_=f"bar {kinds[name]}", x=0, y=5, width=width, height=_BAR - 10, rx=2))
         if estimate.low is not None and estimate.high is not None:
-            parts.append(_whisker(UNIT, estimate.low, estimate.high, _BAR / 2))
+            parts.append(whisker(UNIT, estimate.low, estimate.high, _BAR / 2))
         for seed, value in enumerate(v for v in estimate.per_seed if math.isfinite(v)):
             y = _BAR / 2 + _JITTER[seed % len(_JITTER)]
             parts.append(tag("circle", class_="seed", cx=percent(UNIT.at(value)), cy=y, r=2.2))
@@ -94,65 +99,17 @@ def bars(heading: str, estimates: Mapping[str, Estimate], kinds: Mapping[str, st
     return Chart(rows, tick_labels(UNIT), table, heading)
 
 
-def contrasts(groups: Sequence[tuple[str, Mapping[str, Contrast], float | None]]) -> Chart:
-    """Differences with their intervals around zero.
-
-    Each group is (what was scored, contrast → difference, smallest effect that the test could have shown). The
-    band is that effect; a filled mark is a difference whose interval leaves zero out, a hollow one is not.
-    """
-    shown = [(title, name, c, band) for title, named, band in groups for name, c in named.items()]
-    reach = [v for _, _, c, band in shown for v in (c.low, c.high, c.mean, band)]
-    axis = scale(reach, differences=True, at_least=0.02)
-    rows = []
-    for title, name, contrast, band in shown:
-        parts = []
-        if band is not None and math.isfinite(band) and band > 0:
-            left, right = axis.at(-band), axis.at(band)
-            parts.append(tag("rect", class_="band", x=percent(left), y=0, width=percent(right - left), height=_TALL))
-        parts.append(gridlines(axis, _TALL))
-        side = _side(contrast)
-        if math.isfinite(contrast.low) and math.isfinite(contrast.high):
-            parts.append(_whisker(axis, contrast.low, contrast.high, _TALL / 2, 5, f"whisker {side}"))
-        if math.isfinite(contrast.mean):
-            x = percent(axis.at(contrast.mean))
-            parts.append(tag("circle", class_=f"mark {side}", cx=x, cy=_TALL / 2, r=5))
-        value = f"{signed(contrast.mean)} [{signed(contrast.low)}, {signed(contrast.high)}]"
-        rows.append(Row(title, drawing(*parts, height=_TALL, class_="track"), value, side, contrast_words(name)))
-    table = Table(
-        ["scored", "contrast", "difference", "low", "high", "p", "smallest detectable"],
-        [
-            [
-                title,
-                contrast_words(name),
-                signed(c.mean),
-                signed(c.low),
-                signed(c.high),
-                number(c.p_value),
-                number(band),
-            ]
-            for title, name, c, band in shown
-        ],
-    )
-    return Chart(rows, tick_labels(axis), table)
-
-
-def contrast_words(name: str) -> str:
-    """`synthetic-oversample` as it is read.
-
-    >>> contrast_words("synthetic+classical-class-weights")
-    'synthetic + classical − class-weights'
-    """
-    after, _, before = name.partition("-")  # no synthetic arm has a hyphen in its name
-    return f"{after} − {before}".replace("+", " + ") if before else name
-
-
-def _side(contrast: Contrast) -> str:
-    return "better" if contrast.low > 0 else "worse" if contrast.high < 0 else "unclear"
+def range_text(r: Range | None, decimals: int = 3) -> str:
+    """`0.549 [0.489, 0.609]`; without brackets where nothing is known of its spread."""
+    if r is None:
+        return "–"
+    spread = f" [{number(r.low, decimals)}, {number(r.high, decimals)}]" if r.high > r.low else ""
+    return f"{number(r.mean, decimals)}{spread}"
 
 
 def floors(
     heading: str,
-    rows: Iterable[tuple[str, Range | float | None, Range | float | None, Range | None]],
+    rows: Sequence[tuple[str, Range | None, Range | None, Range | None]],
     *,
     names: tuple[str, str] = ("generator", "export"),
     unit_interval: bool = False,
@@ -161,13 +118,12 @@ def floors(
 
     Each row is (class, ungated, gated, floor). None when nothing was measured.
     """
-    given = [(label, _range(first), _range(second), floor) for label, first, second, floor in rows]
-    measured = [r for _, first, second, floor in given for r in (first, second, floor) if r is not None]
-    if not any(first or second for _, first, second, _ in given):
+    measured = [r for _, first, second, floor in rows for r in (first, second, floor) if r is not None]
+    if not any(first or second for _, first, second, _ in rows):
         return None
     axis = UNIT if unit_interval else scale([v for r in measured for v in (r.low, r.mean, r.high)])
     drawn = []
-    for label, first, second, floor in given:
+    for label, first, second, floor in rows:
         parts = [gridlines(axis, 34)]
         if floor is not None and math.isfinite(floor.mean):
             left, right = axis.at(floor.low), axis.at(floor.high)
@@ -177,23 +133,14 @@ def floors(
             if r is None or not math.isfinite(r.mean):
                 continue
             if r.high > r.low:
-                parts.append(_whisker(axis, r.low, r.high, y, 3))
+                parts.append(whisker(axis, r.low, r.high, y, 3))
             parts.append(tag("circle", class_=f"dot {mark}", cx=percent(axis.at(r.mean)), cy=y, r=4))
         value = " · ".join(
-            f"{name} {number(r.mean)}" for name, r in zip((*names, "floor"), (first, second, floor), strict=True) if r
+            f"{name} {number(r.mean)}" for name, r in zip((*names, "real"), (first, second, floor), strict=True) if r
         )
         drawn.append(Row(label, drawing(*parts, height=34, class_="track"), value))
     table = Table(
-        ["class", *(f"{n}{s}" for n in (*names, "floor") for s in ("", " low", " high"))],
-        [
-            [label, *(number(v) for r in ranges for v in ((r.mean, r.low, r.high) if r else (None,) * 3))]
-            for label, *ranges in given
-        ],
+        ["class", *names, "real against real"],
+        [[label, *(range_text(r) for r in ranges)] for label, *ranges in rows],
     )
     return Chart(drawn, tick_labels(axis), table, heading)
-
-
-def _range(value: Range | float | None) -> Range | None:
-    if value is None or isinstance(value, Range):
-        return value
-    return Range(mean=value, low=value, high=value)

@@ -10,7 +10,17 @@ from typing import Any
 from markupsafe import Markup
 
 from synthaug.evaluation.report.charts import Table
-from synthaug.evaluation.report.svg import Scale, drawing, gridlines, number, percent, scale, tag, tick_labels
+from synthaug.evaluation.report.svg import (
+    Scale,
+    drawing,
+    gridlines,
+    number,
+    percent,
+    scale,
+    tag,
+    tick_labels,
+    y_tick_labels,
+)
 
 _BINS = 120  # steps are averaged into this many columns, about as many as a phone can show
 _NAMED = 6  # classes with a colour of their own
@@ -105,7 +115,7 @@ def _plot(
     y = scale([*values, 1.0]) if unit else scale(values)
     parts = [gridlines(x, _HEIGHT)]
     for tick in y.ticks:
-        at = _HEIGHT * (1 - y.at(tick) / 100)
+        at = y.down(tick, _HEIGHT)
         parts.append(tag("line", class_="grid", x1=0, x2="100%", y1=at, y2=at))
     lines = [tag("polygon", class_=f"spread {s.style}", points=_path(_outline(s), x, y)) for s in series if s.band]
     lines += [tag("polyline", class_=f"line {s.style}", points=_path(s.points, x, y)) for s in series]
@@ -123,13 +133,13 @@ def _plot(
     if markers:
         for s in series:
             if s.style != "sx":
-                parts += [_point(s.style, x.at(k), _HEIGHT * (1 - y.at(v) / 100)) for k, v in s.points]
+                parts += [_point(s.style, x.at(k), y.down(v, _HEIGHT)) for k, v in s.points]
     if chosen is not None:
         parts.append(_chosen_mark(x.at(chosen)))
     return Plot(
         heading,
         drawing(*parts, height=_HEIGHT, class_="plot", alt=_words(heading, series, chosen)),
-        _y_labels(y),
+        y_tick_labels(y, _HEIGHT),
         tick_labels(x),
         _legend(series),
         _table(series),
@@ -179,21 +189,6 @@ def _words(heading: str, series: Sequence[Series], chosen: float | None) -> str:
     return f"{heading} over training: {ends}{at}."
 
 
-def _y_labels(y: Scale) -> Markup:
-    texts = [
-        tag(
-            "text",
-            y.label(t),
-            x="100%",
-            dx=-6,
-            y=min(max(_HEIGHT * (1 - y.at(t) / 100) + 4, 10), _HEIGHT),
-            text_anchor="end",
-        )
-        for t in y.ticks
-    ]
-    return drawing(*texts, height=_HEIGHT, class_="ticks")
-
-
 def _point(style: str, x: float, y: float) -> Markup:
     return tag("circle", class_=f"point {style}", cx=percent(x), cy=f"{y:.1f}", r=2.6)
 
@@ -206,7 +201,7 @@ def _outline(series: Series) -> Points:
 
 
 def _path(points: Points, x: Scale, y: Scale) -> str:
-    return " ".join(f"{x.at(k) * _WIDTH / 100:.1f},{_HEIGHT * (1 - y.at(v) / 100):.1f}" for k, v in points)
+    return " ".join(f"{x.at(k) * _WIDTH / 100:.1f},{y.down(v, _HEIGHT):.1f}" for k, v in points)
 
 
 def _binned(label: str, style: str, points: Points) -> Series | None:

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from synthaug.evaluation.report.charts import Table
+
 if TYPE_CHECKING:
     from synthaug.data.cache import LabelledImages
 
@@ -24,11 +26,12 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """Images of one class from one place."""
+    """Images of one class from one place, and the files that they are."""
 
     title: str
     note: str
     tiles: list[str]
+    files: list[str]
     total: int
 
 
@@ -38,6 +41,16 @@ class Album:
 
     label: str
     panels: list[Panel]
+
+    def table(self) -> Table:
+        """Which files are shown, in the order of the tiles."""
+        count = max(len(panel.tiles) for panel in self.panels)
+        shown = [panel.files[: len(panel.tiles)] + ["–"] * (count - len(panel.tiles)) for panel in self.panels]
+        return Table(
+            ["place", *(panel.title.lower() for panel in self.panels)],
+            [[str(i + 1), *files] for i, files in enumerate(zip(*shown, strict=True))],
+            words=tuple(range(len(shown) + 1)),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +71,18 @@ def albums(
 
     The images are taken at even steps through all there are, not picked by anything.
     """
-    found = [(label, [(t, n, _of_class(images, label)) for t, n, images in sources if images]) for label in labels]
-    filled = sum(len(pixels) > 0 for _, panels in found for _, _, pixels in panels)
+    found = [(label, [(t, n, *_of_class(images, label)) for t, n, images in sources if images]) for label in labels]
+    filled = sum(len(pixels) > 0 for _, panels in found for _, _, pixels, _ in panels)
     each = budget // max(1, filled)
     large = any(side(images) > PIXELATED for _, _, images in sources)
     tiles = TILES // 2 if large or len(labels) > 4 else TILES
     result = []
     for label, panels in found:
-        drawn = [Panel(t, n, _encode(_spaced(pixels, tiles), each), len(pixels)) for t, n, pixels in panels]
+        drawn = []
+        for title, note, pixels, files in panels:
+            chosen = _spaced(len(pixels), tiles)
+            shown = _encode([pixels[i] for i in chosen], each)
+            drawn.append(Panel(title, note, shown, [files[i] for i in chosen], len(pixels)))
         if any(panel.tiles for panel in drawn):
             result.append(Album(label, drawn))
     return result
@@ -88,18 +105,17 @@ def side(images: LabelledImages | None) -> int:
     return int(images.pixels.shape[-1]) if images is not None and images.pixels.ndim == 4 else 0
 
 
-def _of_class(images: LabelledImages | None, label: str) -> Pixels:
-    if images is None or label not in images.classes:
-        return np.zeros((0, 1, 1, 1), np.uint8)
+def _of_class(images: LabelledImages, label: str) -> tuple[Pixels, list[str]]:
+    if label not in images.classes:
+        return np.zeros((0, 1, 1, 1), np.uint8), []
     wanted = np.flatnonzero(np.asarray(images.labels) == images.classes.index(label))
-    return np.asarray(images.pixels[wanted])
+    return np.asarray(images.pixels[wanted]), [images.paths[i] for i in wanted]
 
 
-def _spaced(pixels: Pixels, count: int) -> list[Pixels]:
-    if len(pixels) == 0:
-        return []
-    steps = np.unique(np.linspace(0, len(pixels) - 1, min(count, len(pixels))).round().astype(int))
-    return [pixels[i] for i in steps]
+def _spaced(total: int, count: int) -> list[int]:
+    """`count` places at even steps among `total`, or all of them."""
+    steps = np.linspace(0, max(0, total - 1), min(count, total))
+    return sorted({round(float(step)) for step in steps})
 
 
 def _encode(tiles: Sequence[Pixels], budget: int) -> list[str]:

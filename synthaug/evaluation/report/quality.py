@@ -1,206 +1,149 @@
-"""The quality of the images as the report shows it: verdicts with reasons, a table, and charts beside the floors."""
+"""The quality of the images as the report shows it: verdicts with reasons, tables, and charts beside the floors."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-from synthaug.documents import CheckDocument, ClassQuality, EvaluateDocument, Range
+from synthaug.documents import CheckDocument, ClassQuality, EvaluateDocument, QualityScores, Range
 from synthaug.evaluation.report.badges import Badge, badge
 from synthaug.evaluation.report.charts import Chart, floors
-from synthaug.evaluation.report.svg import number
+from synthaug.evaluation.report.measures import MEASURES, Measure
+
+CHARTED = 12  # classes in a figure; all have their table
+POOLED = "all judged classes together"
 
 
 @dataclass(frozen=True, slots=True)
-class QualityColumn:
-    """`read` gives the lines of a cell, the score first."""
-
-    head: str
-    explanation: str
-    read: Callable[[ClassQuality], list[str]]
-    always: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class QualityRow:
-    """One class of one source (the generator ungated, or the export)."""
+class Judged:
+    """The two verdicts on one class of one source (the generator ungated, or the export)."""
 
     source: str
     variety: Badge
     copying: Badge
-    cells: list[list[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class QualityClass:
+class MeasureRow:
+    """One measure: a cell for each source, the number first and its interval under it, and what real images score."""
+
+    head: str
+    explanation: str
+    cells: list[list[str]]
+    floor: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class QualityBlock:
+    """One class, or all pooled (which has no verdicts)."""
+
     label: str
     target: bool
+    judged: list[Judged]
     reasons: list[str]
-    rows: list[QualityRow]
+    counts: str
+    sources: list[str]
+    rows: list[MeasureRow]
 
 
-def _images_compared(q: ClassQuality) -> list[str]:
-    compared = [f"{q.n_compared:,} compared"] if q.n_compared else []
-    return [f"{q.n_synthetic:,}", f"{q.n_real:,} real", *compared]
-
-
-def _kid(q: ClassQuality) -> list[str]:
-    return _lines(q.kid, 4) + _floor_line(q.kid_floor, 4)
-
-
-def _coverage(q: ClassQuality) -> list[str]:
-    return [number(q.coverage), *_floor_line(q.coverage_floor)]
-
-
-def _pairwise(q: ClassQuality) -> list[str]:
-    return [number(q.pairwise_ratio), *_floor_line(q.pairwise_floor)]
-
-
-def _duplicates(q: ClassQuality) -> list[str]:
-    def share(value: float | None) -> str:
-        return "–" if value is None or not math.isfinite(value) else f"{100 * value:.1f}%"
-
-    return [share(q.duplicate_rate)] + ([f"real {share(q.duplicate_floor)}"] if q.duplicate_floor is not None else [])
-
-
-def _lines(r: Range | None, decimals: int = 3) -> list[str]:
-    return [number(r.mean, decimals), _span(r, decimals)] if r is not None else ["–"]
-
-
-def _floor_line(r: Range | None, decimals: int = 3) -> list[str]:
-    return [f"real {number(r.mean, decimals)}", _span(r, decimals)] if r is not None else []
-
-
-def _span(r: Range, decimals: int) -> str:
-    return f"{number(r.low, decimals)} – {number(r.high, decimals)}"
-
-
-COLUMNS = [
-    QualityColumn("Images", "synthetic images, real images, and how many of each were compared", _images_compared),
-    QualityColumn("KID", "distance between synthetic and real images; 0 is equal, lower is better", _kid),
-    QualityColumn(
-        "Precision", "share of synthetic images that lie among the real ones", lambda q: [number(q.precision)]
-    ),
-    QualityColumn("Recall", "share of real images that lie among the synthetic ones", lambda q: [number(q.recall)]),
-    QualityColumn(
-        "Density",
-        "how thickly real images surround the synthetic ones; real images score about 1",
-        lambda q: [number(q.density)],
-    ),
-    QualityColumn("Coverage", "share of real images with a synthetic one nearby; higher is better", _coverage),
-    QualityColumn(
-        "Spread ratio",
-        "mean distance between two synthetic images ÷ between two real ones; far below 1 is too alike",
-        _pairwise,
-    ),
-    QualityColumn("Duplicates", "synthetic images that nearly repeat another one", _duplicates),
-    QualityColumn(
-        "DCR",
-        "distance from a synthetic image to the nearest training image ÷ the same for held-out real images; "
-        "below 1 is closer than real",
-        lambda q: _lines(q.dcr),
-    ),
-    QualityColumn("FID", "an older distance, unreliable for few images", lambda q: [number(q.fid, 1)], False),
-    QualityColumn(
-        "Vendi ratio",
-        "effective number of different images, synthetic ÷ real",
-        lambda q: [number(q.vendi_ratio), *_floor_line(q.vendi_floor)],
-        False,
-    ),
-    QualityColumn(
-        "Missed clusters",
-        "groups of real images that no synthetic image fell into",
-        lambda q: [q.missed_clusters or "–"],
-        False,
-    ),
-    QualityColumn(
-        "Authenticity",
-        "share of synthetic images no closer to a training image than that one’s nearest neighbour",
-        lambda q: [number(q.authenticity)],
-        False,
-    ),
-    QualityColumn(
-        "C_T",
-        "a test for copying; far below 0 is closer to the training images than chance",
-        lambda q: [number(q.c_t, 2)],
-        False,
-    ),
-    QualityColumn(
-        "Detection AUC",
-        "how well a classifier tells synthetic from real; 0.5 is not at all",
-        lambda q: [number(q.detect_auc)],
-        False,
-    ),
-]  # those marked False stand only where something was measured
+Source = tuple[str, QualityScores]
 
 
 def _sources(document: EvaluateDocument) -> list[tuple[str, CheckDocument]]:
     generator = document.generator_quality
-    given = "export, gated" if document.quality.gated else "images as given"
-    return ([("generator, ungated", generator)] if generator else []) + [(given, document.quality)]
+    return ([("generator, ungated", generator)] if generator else []) + [(given_name(document), document.quality)]
 
 
-def columns(document: EvaluateDocument) -> list[QualityColumn]:
-    """The quality table's columns; those marked optional stand only where something was measured."""
-    measured = [q for _, check in _sources(document) for q in check.per_class.values()]
-    return [c for c in COLUMNS if c.always or any(c.read(q) != ["–"] for q in measured)]
+def given_name(document: EvaluateDocument) -> str:
+    return "export, gated" if document.quality.gated else "images as given"
 
 
-def _judged(document: EvaluateDocument) -> list[str]:
+def quality_blocks(document: EvaluateDocument) -> list[QualityBlock]:
+    """Every judged class, targets first, then all of them pooled."""
+    sources = _sources(document)
+    blocks = [
+        _class_block(document, label, [(n, c.per_class[label]) for n, c in sources if label in c.per_class])
+        for label in _labels(document)
+    ]
+    pooled: list[Source] = [(name, check.pooled) for name, check in sources if check.pooled is not None]
+    if pooled:
+        blocks.append(QualityBlock(POOLED, False, [], [], _counts(pooled), [n for n, _ in pooled], _rows(pooled)))
+    return blocks
+
+
+def _class_block(document: EvaluateDocument, label: str, found: Sequence[tuple[str, ClassQuality]]) -> QualityBlock:
+    return QualityBlock(
+        label,
+        label in document.targets,
+        [Judged(name, badge(q.collapse), badge(q.memorisation)) for name, q in found],
+        _reasons(found),
+        _counts(found),
+        [name for name, _ in found],
+        _rows(found),
+    )
+
+
+def _labels(document: EvaluateDocument) -> list[str]:
     """Classes with a quality, targets first."""
     seen = dict.fromkeys(label for _, check in _sources(document) for label in check.per_class)
     return [t for t in document.targets if t in seen] + [c for c in seen if c not in document.targets]
 
 
-def quality_classes(document: EvaluateDocument) -> list[QualityClass]:
-    shown, sources = columns(document), _sources(document)
-    result = []
-    for label in _judged(document):
-        judged = [(name, check.per_class[label]) for name, check in sources if label in check.per_class]
-        rows = [
-            QualityRow(name, badge(q.collapse), badge(q.memorisation), [c.read(q) for c in shown]) for name, q in judged
-        ]
-        result.append(QualityClass(label, label in document.targets, _reasons(judged), rows))
-    return result
+def _counts(found: Sequence[Source]) -> str:
+    """How many images the numbers come from; of the export, which stands last."""
+    q = found[-1][1]
+    compared = f", {q.n_compared:,} compared on either side" if q.n_compared else ""
+    return f"{q.n_synthetic:,} synthetic and {q.n_real:,} real images{compared}"
 
 
-def _reasons(judged: Sequence[tuple[str, ClassQuality]]) -> list[str]:
+def _rows(found: Sequence[Source]) -> list[MeasureRow]:
+    """The measures that at least one source has."""
+    rows = []
+    for measure in MEASURES:
+        readings = [measure.read(q) for _, q in found]
+        if any(r.measured for r in readings):
+            floor = next((r.floor for r in reversed(readings) if r.floor is not None), None)
+            cells = [measure.lines(r) for r in readings]
+            rows.append(MeasureRow(measure.head, measure.explanation, cells, measure.floor_lines(floor)))
+    return rows
+
+
+def _reasons(found: Sequence[tuple[str, ClassQuality]]) -> list[str]:
     """Each reason once, with what it was said about where it is not said about all."""
     said: dict[str, list[str]] = {}
-    for name, q in judged:
+    for name, q in found:
         for reason in dict.fromkeys(q.reasons):
             said.setdefault(reason, []).append(name)
-    return [r if len(names) == len(judged) else f"{names[0]}: {r}" for r, names in said.items()]
+    return [r if len(names) == len(found) else f"{names[0]}: {r}" for r, names in said.items()]
 
 
 def quality_charts(document: EvaluateDocument) -> list[Chart]:
-    """KID and coverage of generator and export, class by class, over what real images score among themselves."""
+    """The main measures of generator and export, class by class, over what real images score among themselves."""
     names = ("generator", "export" if document.quality.gated else "images")
     charts = [
-        floors("KID: distance from real images, lower is better", _beside_floor(document, "kid"), names=names),
-        floors(
-            "Coverage: share of the real images reached, higher is better",
-            _beside_floor(document, "coverage"),
-            names=names,
-            unit_interval=True,
-        ),
+        floors(m.chart, _beside_floor(document, m), names=names, unit_interval=m.unit_interval)
+        for m in MEASURES
+        if m.chart
     ]
     return [c for c in charts if c is not None]
 
 
 def _beside_floor(
-    document: EvaluateDocument, score: Literal["kid", "coverage"]
-) -> list[tuple[str, Range | float | None, Range | float | None, Range | None]]:
-    gated = document.quality.per_class
-    ungated = document.generator_quality.per_class if document.generator_quality else {}
+    document: EvaluateDocument, measure: Measure
+) -> list[tuple[str, Range | None, Range | None, Range | None]]:
+    given, generator = document.quality, document.generator_quality
+    found: list[tuple[str, QualityScores | None, QualityScores | None]] = [
+        (label, generator.per_class.get(label) if generator else None, given.per_class.get(label))
+        for label in _labels(document)[:CHARTED]
+    ]
+    found.append((POOLED, generator.pooled if generator else None, given.pooled))
     rows = []
-    for label in _judged(document):
-        both = [ungated.get(label), gated.get(label)]
-        first, second = ((q.kid if score == "kid" else q.coverage) if q else None for q in both)
-        measured = ((q.kid_floor if score == "kid" else q.coverage_floor) for q in reversed(both) if q)
-        rows.append((label, first, second, next((f for f in measured if f is not None), None)))
+    for label, *both in found:
+        first, second = (measure.read(q) if q else None for q in both)
+        floor = next((r.floor for r in (second, first) if r and r.floor is not None), None)
+        values = [r.as_range() if r else None for r in (first, second)]
+        if label != POOLED or any(values):
+            rows.append((label, values[0], values[1], floor))
     return rows
 
 

@@ -135,6 +135,17 @@ def class_rows(document: EvaluateDocument, label: str) -> list[ArmRow]:
     return _rows(arms, [class_estimates(document, arm, label) for arm in arms])
 
 
+def f1_table(document: EvaluateDocument, labels: Sequence[str]) -> list[tuple[str, list[Estimate], list[bool]]]:
+    """Each class's F1 in every arm, in the order of `ordered_arms`, and which of them is the highest."""
+    arms = ordered_arms(document)
+    table = []
+    for label in labels:
+        estimates = [f1(document.arms[arm], label) for arm in arms]
+        best = _largest(estimates)
+        table.append((label, estimates, [number(e.mean) == best for e in estimates]))
+    return table
+
+
 def overall_rows(document: EvaluateDocument) -> list[ArmRow]:
     """Macro-F1, balanced accuracy and geometric mean of each arm."""
     arms = ordered_arms(document)

@@ -41,6 +41,10 @@ class Scale:
         """Where `value` stands, in per cent from the left; values beyond the axis stand at its end."""
         return 100 * min(1.0, max(0.0, (value - self.low) / (self.high - self.low)))
 
+    def down(self, value: float, height: float) -> float:
+        """The same for a vertical axis, in pixels from the top of a drawing `height` pixels high."""
+        return height * (1 - self.at(value) / 100)
+
     def label(self, value: float) -> str:
         """A tick's text, with just the decimals that the steps need."""
         step = self.ticks[1] - self.ticks[0] if len(self.ticks) > 1 else 1.0
@@ -107,6 +111,22 @@ def tick_labels(axis: Scale) -> Markup:
         for tick in axis.ticks
     )
     return drawing(labels, height=16, class_="ticks")
+
+
+def y_tick_labels(axis: Scale, height: float) -> Markup:
+    """The column left of a plot `height` pixels high."""
+    texts = [
+        tag(
+            "text",
+            axis.label(tick),
+            x="100%",
+            dx=-6,
+            y=min(max(axis.down(tick, height) + 4, 10), height),
+            text_anchor="end",
+        )
+        for tick in axis.ticks
+    ]
+    return drawing(*texts, height=height, class_="ticks")
 
 
 def drawing(*children: str, height: float, class_: str, alt: str | None = None) -> Markup:

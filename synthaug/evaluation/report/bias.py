@@ -1,0 +1,86 @@
+"""What the synthetic images of a class change, as a figure around zero: colour, brightness, size, kinds of images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from markupsafe import Markup
+
+from synthaug.documents import BiasRow, EvaluateDocument
+from synthaug.evaluation.report.charts import Chart, Row, Table, range_text, whisker
+from synthaug.evaluation.report.svg import Scale, drawing, gridlines, number, percent, scale, tag, tick_labels
+
+SHOWN = 8  # rows of a class's figure; its table has all
+_HEIGHT = 26
+
+
+def bias_charts(document: EvaluateDocument) -> list[Chart]:
+    """A figure for each class whose images were measured: the export's, else the generator's."""
+    generator = document.generator_quality
+    charts = []
+    for label, quality in document.quality.per_class.items():
+        ungated = generator.per_class.get(label) if generator else None
+        rows = quality.bias or (ungated.bias if ungated else [])
+        if rows:
+            charts.append(_chart(label, rows))
+    return charts
+
+
+def bias_table(charts: Sequence[Chart]) -> Table | None:
+    """One line a class, for those whose figures would be too many: how much is beyond chance, and the largest change.
+
+    None without any.
+    """
+    body = [[chart.heading, chart.notes[0], *chart.table.body[0][:4]] for chart in charts]
+    head = ["class", "differences", "the largest", "real", "synthetic", "difference"]
+    return Table(head, body, words=(0, 1, 2)) if body else None
+
+
+def beyond_chance(rows: Sequence[BiasRow]) -> int:
+    return sum(row.beyond for row in rows)
+
+
+def _chart(label: str, rows: Sequence[BiasRow]) -> Chart:
+    shown = rows[:SHOWN]
+    spans = [r for row in shown for r in (row.difference, row.floor) if r is not None]
+    axis = scale([v for r in spans for v in (r.low, r.mean, r.high)], differences=True, at_least=0.5)
+    table = Table(
+        ["what", "real", "synthetic", "difference", "of other real images", "beyond chance", "example"],
+        [
+            [
+                row.name,
+                number(row.real),
+                number(row.synthetic),
+                range_text(row.difference, 2),
+                range_text(row.floor, 2),
+                "yes" if row.beyond else "no",
+                row.example or "–",
+            ]
+            for row in rows
+        ],
+        words=(0, 5, 6),
+    )
+    more = f"{len(rows) - SHOWN} smaller differences stand in the table." if len(rows) > SHOWN else ""
+    beyond = beyond_chance(rows)
+    said = f"{beyond} of {len(rows)} beyond chance" if beyond else f"none of {len(rows)} beyond chance"
+    return Chart([_row(row, axis) for row in shown], tick_labels(axis), table, label, [said, *([more] if more else [])])
+
+
+def _row(row: BiasRow, axis: Scale) -> Row:
+    parts: list[Markup] = []
+    if row.floor is not None:
+        left, right = axis.at(row.floor.low), axis.at(row.floor.high)
+        width = percent(max(right - left, 0.6))
+        parts.append(tag("rect", class_="floor", x=percent(left), y=0, width=width, height=_HEIGHT))
+    parts.append(gridlines(axis, _HEIGHT))
+    side = "worse" if row.beyond else "unclear"
+    d = row.difference
+    if math.isfinite(d.low) and math.isfinite(d.high):
+        parts.append(whisker(axis, d.low, d.high, _HEIGHT / 2, class_=f"whisker {side}"))
+    if math.isfinite(d.mean):
+        parts.append(tag("circle", class_=f"mark {side}", cx=percent(axis.at(d.mean)), cy=_HEIGHT / 2, r=4.5))
+    value = f"{number(row.real, 2)} → {number(row.synthetic, 2)}"
+    return Row(
+        row.name, drawing(*parts, height=_HEIGHT, class_="track"), value, flag="beyond chance" if row.beyond else ""
+    )

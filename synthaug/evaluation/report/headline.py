@@ -1,0 +1,158 @@
+"""The verdict in one sentence for whoever pays for it, and each target class at a glance."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from synthaug.documents import ClassQuality, Contrast, EvaluateDocument, Recommendation, TargetVerdict, Verdict
+from synthaug.evaluation.report import scores
+
+NAMED = 3  # classes that a sentence names; beyond that it counts them
+
+Name = Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one arm makes of a class: it finds so many of its images, and is right so often when it says so."""
+
+    words: str
+    arm: str
+    f1: float
+    recall: float
+    precision: float
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """A target class: its verdict, today, the best control and a synthetic arm, its images, what to export.
+
+    `difference` is (arm, control, mean, low, high) of the contrast that the verdict rests on, `against_best` the best
+    control and the difference to it, where that is another one.
+    """
+
+    label: str
+    verdict: Verdict | None
+    steps: list[Step]
+    difference: tuple[str, str, float, float, float] | None
+    against_best: tuple[str, Contrast] | None
+    quality: ClassQuality | None
+    recommended: Recommendation | None
+
+
+def quoted(name: str) -> str:
+    return f"“{name}”"
+
+
+def listed(names: Sequence[str], name: Name = quoted) -> str:
+    """
+    >>> listed(["a", "b", "c"])
+    '“a”, “b” and “c”'
+    """
+    shown = [name(n) for n in names]
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+
+
+def headline(document: EvaluateDocument, name: Name = quoted) -> str:
+    """Yes, no, or what else, in words without numbers; `name` writes a class's or an arm's name.
+
+    The precise sentence, with the numbers, is the document's `verdict.sentence`.
+    """
+    verdict, targets = document.verdict, document.targets
+
+    def classes(said: Sequence[str]) -> str:
+        if not said:
+            return "the target classes"
+        if len(said) <= NAMED:
+            return listed(said, name)
+        return (
+            f"all {len(said)} target classes"
+            if len(said) == len(targets)
+            else f"{len(said)} of {len(targets)} target classes"
+        )
+
+    helped, hurt = ([t for t in targets if verdict.per_target.get(t) == v] for v in ("helps", "hurts"))
+    if verdict.overall == "helps":
+        return f"Yes: with synthetic images the classifier recognises {classes(helped or targets)} better."
+    if verdict.overall == "hurts":
+        return f"No: with synthetic images the classifier recognises {classes(hurt or targets)} worse."
+    if helped and hurt:
+        return f"It depends: synthetic images help with {classes(helped)} and hurt with {classes(hurt)}."
+    if verdict.missing_controls:
+        return (
+            f"Not to be said: without {listed(verdict.missing_controls, name)} to compare with, nothing counts as help."
+        )
+    return f"Not shown: synthetic images made no difference to {classes(targets)} that this test could measure."
+
+
+def glances(document: EvaluateDocument) -> list[Glance]:
+    """The target classes, in the document's order."""
+    targets, _ = scores.ordered_classes(document)
+    return [_glance(document, label) for label in targets]
+
+
+def _glance(document: EvaluateDocument, label: str) -> Glance:
+    details = document.verdict.details.get(label)
+    arms = scores.ordered_arms(document)
+    controls = [a for a in arms if not scores.is_synthetic(a)]
+
+    def f1(arm: str) -> float:
+        mean = scores.f1(document.arms[arm], label).mean
+        return mean if math.isfinite(mean) else -math.inf
+
+    named = details.best_control if details else document.verdict.best_control
+    best = named if named in controls else max(controls, key=f1, default=None)
+    decisive = _decisive(document, details, f1)
+    steps = []
+    if "real" in controls and best != "real":
+        steps.append(("as it is today", "real"))
+    if best:
+        steps.append(("best without synthetic", best))
+    if decisive:
+        steps.append(("with synthetic images", decisive))
+    difference = _difference(document, details, decisive)
+    against_best = None
+    if details and decisive in details.against_best and (difference is None or difference[1] != details.best_control):
+        against_best = details.best_control, details.against_best[decisive]
+    return Glance(
+        label,
+        document.verdict.per_target.get(label) or (details.verdict if details else None),
+        [_step(document, label, words, arm) for words, arm in steps],
+        difference,
+        against_best,
+        document.quality.per_class.get(label),
+        document.recommended.get(label),
+    )
+
+
+def _decisive(document: EvaluateDocument, details: TargetVerdict | None, f1: Callable[[str], float]) -> str | None:
+    """The synthetic arm that is shown: the better one of those whose contrast is above zero, else a fixed one.
+
+    Without the first rule a page that says "helps" could show an arm that does not.
+    """
+    above = []
+    for name, contrast in (details.contrasts if details else {}).items():
+        pair = scores.split_contrast(name, document.arms)
+        if pair and contrast.low > 0:
+            above.append(pair[1])
+    if above:
+        return max(above, key=f1)
+    return next((a for a in reversed(scores.ordered_arms(document)) if scores.is_synthetic(a)), None)
+
+
+def _difference(
+    document: EvaluateDocument, details: TargetVerdict | None, arm: str | None
+) -> tuple[str, str, float, float, float] | None:
+    for name, contrast in (details.contrasts if details else {}).items():
+        pair = scores.split_contrast(name, document.arms)
+        if pair and pair[1] == arm:
+            return pair[1], pair[0], contrast.mean, contrast.low, contrast.high
+    return None
+
+
+def _step(document: EvaluateDocument, label: str, words: str, arm: str) -> Step:
+    found = document.arms[arm].per_class.get(label)
+    recall, precision = (found.recall, found.precision) if found else (math.nan, math.nan)
+    return Step(words, arm, scores.f1(document.arms[arm], label).mean, recall, precision)

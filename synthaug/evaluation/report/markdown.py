@@ -1,0 +1,188 @@
+"""The evaluation as GitHub-flavoured Markdown, short enough for a pull request or a pipeline's summary.
+
+Names (classes, arms, paths) stand in code spans: nothing in them is markup there, mentions nobody and links nowhere.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+from synthaug.documents import ClassQuality, EvaluateDocument
+from synthaug.evaluation.report import protocol, scores
+from synthaug.evaluation.report.contrasts import Question, interval_text, questions
+from synthaug.evaluation.report.headline import headline
+from synthaug.evaluation.report.measures import MEASURES, Reading
+from synthaug.evaluation.report.scores import Estimate
+from synthaug.evaluation.report.svg import number
+
+SHOWN = 20  # target classes in a table; report.html has all
+_MEASURED = ("KID", "Coverage", "Spread ratio", "Detection AUC", "GAN-train", "GAN-test")
+_SIGNS = {"helps": "✅", "no measurable effect": "➖", "hurts": "❌"}
+
+
+def markdown(document: EvaluateDocument) -> str:
+    """The whole report; every table has at most `SHOWN` classes."""
+    verdict = document.verdict
+    parts = [
+        f"## {_SIGNS[verdict.overall]} {headline(document, code)}",
+        f"**{verdict.overall}**" + (f": {text(verdict.sentence)}" if verdict.sentence else ""),
+        _facts(document),
+        _section("Arms", _arms(document)),
+        _section("Differences in F1", _differences(document)),
+        _section("Images", _images(document)),
+        _section("Recommended export", _export(document)),
+        _section("Warnings", _list(document.warnings)),
+        _section("What this cannot tell", _list(verdict.caveats)),
+        "<sub>Brackets: 95% intervals. All figures and pictures: `report.html`; all numbers: `report.json`.</sub>",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def code(name: str) -> str:
+    """`name` as a code span, whatever is in it; line breaks and invisible characters become `�`.
+
+    >>> code("a"), code("a`b|c")
+    ('`a`', '``a`b|c``')
+    """
+    shown = "".join("�" if unicodedata.category(c) in {"Cc", "Cf", "Cs", "Zl", "Zp"} else c for c in name)
+    if not shown.strip():
+        return f"`{shown or '(empty)'}`"
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", shown)), default=0))
+    pad = " " if shown[0] in "` " or shown[-1] in "` " else ""
+    return f"{fence}{pad}{shown}{pad}{fence}"
+
+
+def text(sentence: str) -> str:
+    """A sentence with everything escaped that Markdown or GitHub would make something of.
+
+    >>> text("*a* <b> @you #1")
+    '\\\\*a\\\\* \\\\<b\\\\> @<!-- -->you #<!-- -->1'
+    """
+    line = " ".join("".join("�" if unicodedata.category(c) in {"Cf", "Cs"} else c for c in sentence).split())
+    escaped = re.sub(r"([\\`*_{}\[\]<>|~&!])", r"\\\1", line)
+    return re.sub(r"([@#])(?=\w)", r"\1<!-- -->", re.sub(r"^([-+#]|\d+[.)])", r"\\\1", escaped))
+
+
+def cell(name: str) -> str:
+    """`code` inside a table, where a pipe ends the cell even in a code span unless a backslash stands before it."""
+    return code(name).replace("|", "\\|")
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], words: Sequence[int] = (0,)) -> str:
+    """The columns `words` are text, the others numbers."""
+    lines = [head, [":--" if i in words else "--:" for i in range(len(head))], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _section(title: str, body: str) -> str:
+    return f"### {title}\n\n{body}" if body else ""
+
+
+def _list(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {text(line)}" for line in lines)
+
+
+def _facts(document: EvaluateDocument) -> str:
+    judged = protocol.judged_on(document)
+    of = f"{code(protocol.title(document))}, classifier {code(document.classifier)}, {document.seeds} seeds an arm"
+    smallest = number(document.verdict.smallest_detectable)
+    return (
+        f"Evaluation of {of}{f'; judged on {judged}' if judged else ''}. "
+        f"A difference below {smallest} could not have been seen."
+    )
+
+
+def _estimate(e: Estimate, best: bool) -> str:
+    return f"**{number(e.mean)}**{e.interval()}" if best else e.text()
+
+
+def _arms(document: EvaluateDocument) -> str:
+    targets, _ = scores.ordered_classes(document)
+    shown = targets[:3]
+    per_class = scores.f1_table(document, shown)
+    rows = []
+    for i, row in enumerate(scores.overall_rows(document)):
+        share = document.arms[row.arm].share
+        rows.append(
+            [cell(row.arm), f"{100 * share:.0f}%" if row.kind == "synthetic" else "–"]
+            + [_estimate(estimates[i], best[i]) for _, estimates, best in per_class]
+            + [_estimate(row.estimates[j], row.best[j]) for j in (0, 1)]
+        )
+    head = ["arm", "synthetic", *(f"F1 {cell(t)}" for t in shown), "macro-F1", "balanced accuracy"]
+    more = (
+        f"\n\nF1 of {len(targets) - len(shown)} more target classes: `report.html`."
+        if len(targets) > len(shown)
+        else ""
+    )
+    return _table(head, rows) + more if rows else ""
+
+
+def _differences(document: EvaluateDocument) -> str:
+    asked = questions(document)
+    rows = [
+        [cell(q.title) if q.title in document.targets else q.title, *_difference(q, name)]
+        for q in asked[:SHOWN]
+        for name in q.contrasts
+    ]
+    head = ["scored", "difference of", "mean and interval", "smallest detectable"]
+    return _table(head, rows, words=(0, 1)) + _more(len(asked)) if rows else ""
+
+
+def _difference(q: Question, name: str) -> list[str]:
+    contrast = q.contrasts[name]
+    clear = contrast.low > 0 or contrast.high < 0
+    value = interval_text(contrast)
+    return [text(name), f"**{value}**" if clear else value, number(q.smallest)]
+
+
+def _images(document: EvaluateDocument) -> str:
+    """Verdicts and main measures of the export's images, each beside what real images score."""
+    judged = document.quality.per_class
+    labels = [t for t in document.targets if t in judged] + [c for c in judged if c not in document.targets]
+    measures = [m for m in MEASURES if m.head in _MEASURED and any(m.read(q).measured for q in judged.values())]
+    rows = []
+    for label in labels[:SHOWN]:
+        quality = judged[label]
+        readings = [(m.read(quality), m.decimals) for m in measures]
+        rows.append(
+            [cell(label), quality.collapse, quality.memorisation, f"{quality.n_synthetic:,}"]
+            + [_beside(reading, decimals) for reading, decimals in readings]
+        )
+    if not rows:
+        return ""
+    head = ["class", "variety", "copying", "images", *(f"{m.head} (real)" for m in measures)]
+    reasons = [
+        f"- {code(label)}: {text('; '.join(judged[label].reasons))}"
+        for label in labels[:SHOWN]
+        if judged[label].reasons and _doubtful(judged[label])
+    ]
+    said = "\n\n" + "\n".join(reasons) if reasons else ""
+    return _table(head, rows, words=(0, 1, 2)) + _more(len(labels)) + said
+
+
+def _doubtful(quality: ClassQuality) -> bool:
+    return quality.collapse != "healthy" or quality.memorisation != "clear"
+
+
+def _beside(reading: Reading, decimals: int) -> str:
+    value = number(reading.value, decimals)
+    floor = reading.floor
+    return f"{value} ({number(floor.mean, decimals)})" if floor and math.isfinite(floor.mean) else value
+
+
+def _export(document: EvaluateDocument) -> str:
+    rows = [
+        [cell(label), f"{a.real:,}", f"**{a.synthetic:,}**", f"{100 * a.share:.0f}%", text(a.reason)]
+        for label, a in list(document.recommended.items())[:SHOWN]
+    ]
+    if not rows:
+        return ""
+    lines = _table(["class", "real", "synthetic", "share", "why"], rows, words=(0, 4))
+    return f"{lines}{_more(len(document.recommended))}\n\n`synthaug export --recommended` writes this."
+
+
+def _more(count: int) -> str:
+    return f"\n\n{count - SHOWN} more: `report.html`." if count > SHOWN else ""

@@ -1,0 +1,66 @@
+"""What was done, in words: data, classifier, test images, shares, folds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from synthaug.documents import EvaluateDocument
+from synthaug.evaluation.report import scores
+
+
+def title(document: EvaluateDocument) -> str:
+    """The run's name, or the data's."""
+    return (document.run and Path(document.run).name) or Path(document.data).name or "evaluation"
+
+
+def compared(document: EvaluateDocument) -> list[tuple[str, str]]:
+    """What was done, as (question, answer)."""
+    rows = [
+        ("Real images", document.data),
+        ("Synthetic images", document.synthetic),
+        ("Classifier", _classifier(document)),
+        ("Judged on", judged_on(document)),
+        ("Trained on", _trained_on(document)),
+        ("Share of synthetic images", _shares(document)),
+        ("Controls left out", ", ".join(scores.arm_name(a) for a in document.verdict.missing_controls)),
+    ]
+    return [(question, answer) for question, answer in rows if answer]
+
+
+def _classifier(document: EvaluateDocument) -> str:
+    steps = sorted({a.steps for a in document.arms.values() if a.steps is not None})
+    seeds = f"{document.seeds} seed{'' if document.seeds == 1 else 's'}, the same for every arm"
+    length = f"; {', '.join(f'{s:,}' for s in steps)} optimiser steps each" if steps else ""
+    return f"{document.classifier}, trained anew for each of {len(document.arms)} arms: {seeds}{length}"
+
+
+def judged_on(document: EvaluateDocument) -> str:
+    test = sum(document.split.get("test", {}).values())
+    if document.folds is not None:
+        every = f"{test:,} real images" if test else "every real image"
+        return f"{every} in {document.folds} folds: each judged by a generator and classifiers that have not seen it"
+    return f"{test:,} test images that neither generator, gates nor classifiers have seen" if test else ""
+
+
+def _trained_on(document: EvaluateDocument) -> str:
+    train = sum(document.split.get("train", {}).values())
+    return f"{train:,} real images{' in the first fold' if document.folds is not None else ''}" if train else ""
+
+
+def _shares(document: EvaluateDocument) -> str:
+    chosen = {
+        "val": "chosen on the validation images",
+        "default": "the default: too few images to choose it honestly",
+        "user": "given by the user",
+    }[document.share_chosen_on]
+    shares = sorted(
+        {s for name, a in document.arms.items() if scores.is_synthetic(name) for s in a.shares or [a.share]}
+    )
+    return f"{' and '.join(f'{100 * s:.0f}%' for s in shares)} of a target class’s draws, {chosen}" if shares else ""
+
+
+def counts(document: EvaluateDocument) -> tuple[list[str], list[tuple[str, list[str]]]]:
+    """Images per class in each split."""
+    order = ["train", "val", "test"]
+    names = sorted(document.split, key=lambda n: order.index(n) if n in order else len(order))
+    return names, [(c, [f"{document.split[n].get(c, 0):,}" for n in names]) for c in document.classes]
