@@ -135,8 +135,8 @@ def quality(targets: list[str], gated: bool, rng: np.random.Generator) -> CheckD
     )
 
 
-def bias() -> list[BiasRow]:
-    """What the synthetic images of a class change, the largest change first."""
+def bias(label: str, first: int) -> list[BiasRow]:
+    """What the synthetic images change, the largest change first; `first`: the class's first image of `material`."""
 
     def row(name: str, real: float, difference: float, *, half: float = 0.2, example: str | None = None) -> BiasRow:
         return BiasRow(
@@ -149,9 +149,11 @@ def bias() -> list[BiasRow]:
             example=example,
         )
 
-    named = [row("brightness", 0.41, 1.3), row("cluster 3 of 12", 0.11, -0.9, example="a/000031.png")]
+    named = [row("brightness", 0.41, 1.3), row("cluster 3 of 12", 0.11, -0.9, example=f"{label}/{first}.png")]
     named += [row("object size", 0.3, 0.45), row("contrast", 0.22, -0.3), row("saturation", 0.5, 0.2)]
-    return named + [row(f"cluster {i} of 12", 0.08, 0.15 - 0.02 * i, example=f"a/{i}.png") for i in range(4, 12)]
+    return named + [
+        row(f"cluster {i} of 12", 0.08, 0.15 - 0.02 * i, example=f"{label}/{first + i}.png") for i in range(4, 12)
+    ]
 
 
 def measured(scores: QualityScores, better: float) -> None:
@@ -174,10 +176,10 @@ def with_everything(document: EvaluateDocument) -> EvaluateDocument:
         if check is None:
             continue
         better = 0.7 if check.gated else 1.0
-        for quality in check.per_class.values():
+        for label, quality in check.per_class.items():
             measured(quality, better)
             quality.missed_clusters, quality.authenticity, quality.c_t = "3 of 12", 0.55, -0.4
-            quality.bias = bias()
+            quality.bias = bias(label, 40 * document.classes.index(label))
         check.pooled = QualityScores(
             n_real=120, n_synthetic=120, n_compared=120, kid=span(0.03, 0.004), kid_floor=span(0.001, 0.001),
             coverage=0.7, coverage_floor=span(0.95, 0.02),

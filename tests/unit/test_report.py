@@ -22,7 +22,7 @@ from synthaug.data.cache import LabelledImages
 from synthaug.documents import CheckDocument, ClassQuality, Contrast, EvaluateDocument, LearningCurve, Range
 from synthaug.evaluation.report import ReportMaterial, pictures, write_report
 from synthaug.evaluation.report.bias import SHOWN as BIASES
-from synthaug.evaluation.report.bias import bias_charts
+from synthaug.evaluation.report.bias import bias_chart, biases
 from synthaug.evaluation.report.confusion import OTHERS, SHOWN, compare
 from synthaug.evaluation.report.contrasts import TOGETHER, contrast_chart, questions
 from synthaug.evaluation.report.curves import chosen_kimg, training_plots
@@ -239,6 +239,17 @@ def test_small_pictures_are_exact() -> None:
             assert kind == "data:image/png;base64"
             got = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
             assert np.array_equal(got if channels == 1 else got.transpose(2, 0, 1), want if channels > 1 else want[0])
+
+
+def test_thumbnails_are_small_and_of_the_files_asked_for() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 3, 100, 100), dtype=np.uint8)
+    images = LabelledImages(pixels, np.zeros(3, np.int64), ["a"], ["x.png", "y.png", "z.png"])
+    found = pictures.thumbnails(images, ["z.png", "gone.png", "x.png", "z.png"], 100_000)
+    assert list(found) == ["z.png", "x.png"]
+    got = Image.open(io.BytesIO(base64.b64decode(found["z.png"].partition(",")[2])))
+    assert got.size == (64, 64)
+    assert list(pictures.thumbnails(images, ["z.png", "x.png"], 15_000)) == ["z.png"]
+    assert pictures.thumbnails(None, ["z.png"], 15_000) == {}
 
 
 def test_a_copy_is_called_the_same_pixels(tmp_path: Path) -> None:
@@ -458,16 +469,17 @@ def test_pooled_scores_stand_beside_the_classes(tmp_path: Path) -> None:
 
 
 def test_biases_are_marked_where_they_are_beyond_chance(tmp_path: Path) -> None:
-    assert bias_charts(evaluation(DIGITS, ["3"])) == []
+    assert biases(evaluation(DIGITS, ["3"])) == {}
     document = with_everything(evaluation(DIGITS, ["3"]))
-    (chart,) = bias_charts(document)
-    rows = document.quality.per_class["3"].bias
+    rows = biases(document)["3"]
+    chart = bias_chart("3", rows, {"3/120.png": "data:x"})
+    assert [row.picture for row in chart.rows] == ["", "data:x"] + [""] * (BIASES - 2)
     assert len(chart.rows) == BIASES < len(rows) == len(chart.table.body)
     assert [bool(row.flag) for row in chart.rows] == [row.beyond for row in rows[:BIASES]]
     assert ['class="mark worse"' in row.drawing for row in chart.rows] == [row.beyond for row in rows[:BIASES]]
     assert "3 of 13 beyond chance" in chart.notes
     document.quality.per_class["3"].bias = []  # then the generator's
-    assert len(bias_charts(document)) == 1
+    assert len(biases(document)["3"]) == len(rows)
     page, _ = written(document, ReportMaterial(), tmp_path)
     assert "What the synthetic images change" in page.words
 

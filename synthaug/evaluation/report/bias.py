@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
@@ -15,37 +15,48 @@ SHOWN = 8  # rows of a class's figure; its table has all
 _HEIGHT = 26
 
 
-def bias_charts(document: EvaluateDocument) -> list[Chart]:
-    """A figure for each class whose images were measured: the export's, else the generator's."""
+def biases(document: EvaluateDocument) -> dict[str, list[BiasRow]]:
+    """What was measured of each class: of the export, else of the generator; classes without anything are left out."""
     generator = document.generator_quality
-    charts = []
+    found = {}
     for label, quality in document.quality.per_class.items():
         ungated = generator.per_class.get(label) if generator else None
-        rows = quality.bias or (ungated.bias if ungated else [])
-        if rows:
-            charts.append(_chart(label, rows))
-    return charts
+        found[label] = quality.bias or (ungated.bias if ungated else [])
+    return {label: rows for label, rows in found.items() if rows}
 
 
-def bias_table(charts: Sequence[Chart]) -> Table | None:
+def examples(rows: Sequence[BiasRow]) -> list[str]:
+    """The training images that stand for the clusters of a class's figure."""
+    return [row.example for row in rows[:SHOWN] if row.example is not None]
+
+
+def bias_chart(label: str, rows: Sequence[BiasRow], pictures: Mapping[str, str]) -> Chart:
+    """A class's largest changes, the rest in its table. `pictures` gives the examples, file → data URI."""
+    shown = rows[:SHOWN]
+    spans = [r for row in shown for r in (row.difference, row.floor) if r is not None]
+    axis = scale([v for r in spans for v in (r.low, r.mean, r.high)], differences=True, at_least=0.5)
+    notes = [_beyond(rows)]
+    if len(rows) > SHOWN:
+        notes.append(f"{len(rows) - SHOWN} smaller differences stand in the table.")
+    return Chart([_row(row, axis, pictures) for row in shown], tick_labels(axis), _table(rows), label, notes)
+
+
+def bias_table(found: Mapping[str, Sequence[BiasRow]]) -> Table | None:
     """One line a class, for those whose figures would be too many: how much is beyond chance, and the largest change.
 
     None without any.
     """
-    body = [[chart.heading, chart.notes[0], *chart.table.body[0][:4]] for chart in charts]
+    body = [[label, _beyond(rows), *_table(rows).body[0][:4]] for label, rows in found.items()]
     head = ["class", "differences", "the largest", "real", "synthetic", "difference"]
     return Table(head, body, words=(0, 1, 2)) if body else None
 
 
-def beyond_chance(rows: Sequence[BiasRow]) -> int:
-    return sum(row.beyond for row in rows)
+def _beyond(rows: Sequence[BiasRow]) -> str:
+    return f"{sum(row.beyond for row in rows) or 'none'} of {len(rows)} beyond chance"
 
 
-def _chart(label: str, rows: Sequence[BiasRow]) -> Chart:
-    shown = rows[:SHOWN]
-    spans = [r for row in shown for r in (row.difference, row.floor) if r is not None]
-    axis = scale([v for r in spans for v in (r.low, r.mean, r.high)], differences=True, at_least=0.5)
-    table = Table(
+def _table(rows: Sequence[BiasRow]) -> Table:
+    return Table(
         ["what", "real", "synthetic", "difference", "of other real images", "beyond chance", "example"],
         [
             [
@@ -61,13 +72,9 @@ def _chart(label: str, rows: Sequence[BiasRow]) -> Chart:
         ],
         words=(0, 5, 6),
     )
-    more = f"{len(rows) - SHOWN} smaller differences stand in the table." if len(rows) > SHOWN else ""
-    beyond = beyond_chance(rows)
-    said = f"{beyond} of {len(rows)} beyond chance" if beyond else f"none of {len(rows)} beyond chance"
-    return Chart([_row(row, axis) for row in shown], tick_labels(axis), table, label, [said, *([more] if more else [])])
 
 
-def _row(row: BiasRow, axis: Scale) -> Row:
+def _row(row: BiasRow, axis: Scale, pictures: Mapping[str, str]) -> Row:
     parts: list[Markup] = []
     if row.floor is not None:
         left, right = axis.at(row.floor.low), axis.at(row.floor.high)
@@ -82,5 +89,9 @@ def _row(row: BiasRow, axis: Scale) -> Row:
         parts.append(tag("circle", class_=f"mark {side}", cx=percent(axis.at(d.mean)), cy=_HEIGHT / 2, r=4.5))
     value = f"{number(row.real, 2)} → {number(row.synthetic, 2)}"
     return Row(
-        row.name, drawing(*parts, height=_HEIGHT, class_="track"), value, flag="beyond chance" if row.beyond else ""
+        row.name,
+        drawing(*parts, height=_HEIGHT, class_="track"),
+        value,
+        flag="beyond chance" if row.beyond else "",
+        picture=pictures.get(row.example or "", ""),
     )

@@ -40,7 +40,9 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of a figure; `group` is a heading above it, with a `note` in small print; `flag` follows the value."""
+    """A line of a figure; `group` is a heading above it, with a `note` in small print; `flag` follows the value,
+    `picture` (a data URI) stands before the label.
+    """
 
     label: str
     drawing: Markup
@@ -50,6 +52,7 @@ class Row:
     group: str = ""
     note: str = ""
     flag: str = ""
+    picture: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ def _row(axis: Scale, q: Question, name: str, contrast: Contrast, *, first: bool
     parts: list[Markup] = []
     seen = ""
     if q.smallest is not None and math.isfinite(q.smallest) and q.smallest > 0:
-        seen = f"a difference below {number(q.smallest)} could not have been seen"
+        seen = f"smallest difference to be seen: {number(q.smallest)}"
         parts += _band(axis, q.smallest)
     parts.append(gridlines(axis, _HEIGHT))
     side = _side(contrast)

@@ -91,7 +91,7 @@ def _facts(document: EvaluateDocument) -> str:
     smallest = number(document.verdict.smallest_detectable)
     return (
         f"Evaluation of {of}{f'; judged on {judged}' if judged else ''}. "
-        f"A difference below {smallest} could not have been seen."
+        f"Smallest difference that this test could have shown: {smallest}."
     )
 
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 
 import synthaug
-from synthaug.documents import EvaluateDocument
+from synthaug.documents import BiasRow, EvaluateDocument
 from synthaug.evaluation.report import pictures, protocol, scores
 from synthaug.evaluation.report.badges import badge
-from synthaug.evaluation.report.bias import bias_charts, bias_table
+from synthaug.evaluation.report.bias import bias_chart, bias_table, biases, examples
 from synthaug.evaluation.report.charts import Chart, bars
 from synthaug.evaluation.report.confusion import Comparison, compare
 from synthaug.evaluation.report.contrasts import contrast_chart, questions
@@ -50,7 +50,7 @@ def render(document: EvaluateDocument, material: ReportMaterial) -> str:
 def _context(document: EvaluateDocument, material: ReportMaterial) -> dict[str, Any]:
     targets, others = scores.ordered_classes(document)
     asked = questions(document)
-    biases = bias_charts(document)
+    measured = list(biases(document).items())
     return {
         "document": document,
         "title": protocol.title(document),
@@ -74,8 +74,8 @@ def _context(document: EvaluateDocument, material: ReportMaterial) -> dict[str, 
         "quality_note": reference_note(document.quality),
         "given_name": given_name(document),
         "measures": [(m.head, m.explanation) for m in MEASURES],
-        "bias": biases[:_DETAILED],
-        "bias_left": bias_table(biases[_DETAILED:]),
+        "bias": _bias_charts(material, measured[:_DETAILED]),
+        "bias_left": bias_table(dict(measured[_DETAILED:])),
         **_images(document, material, targets or others),
         "plots": training_plots(material.training, targets),
         "chosen": chosen_kimg(material.training),
@@ -99,6 +99,12 @@ def _comparisons(document: EvaluateDocument) -> list[Comparison]:
     return [c for c in found if c is not None]
 
 
+def _bias_charts(material: ReportMaterial, measured: Sequence[tuple[str, list[BiasRow]]]) -> list[Chart]:
+    files = [file for _, rows in measured for file in examples(rows)]
+    seen = pictures.thumbnails(material.real, files, pictures.BUDGET // 8)
+    return [bias_chart(label, rows, seen) for label, rows in measured]
+
+
 def _images(document: EvaluateDocument, material: ReportMaterial, labels: Sequence[str]) -> dict[str, Any]:
     sources = [
         ("Real", "training images", material.real),
@@ -108,7 +114,7 @@ def _images(document: EvaluateDocument, material: ReportMaterial, labels: Sequen
     share = pictures.BUDGET // 6
     side = max((pictures.side(images) for _, _, images in sources), default=0)
     return {
-        "albums": pictures.albums(sources, labels[:_ALBUMS], pictures.BUDGET - share),
+        "albums": pictures.albums(sources, labels[:_ALBUMS], pictures.BUDGET - 2 * share),
         "albums_left_out": list(labels[_ALBUMS:]),
         "pairs": pictures.pairs(material.pairs, share),
         "worst_pairs": document.quality.worst_pairs,

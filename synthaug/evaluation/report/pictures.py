@@ -100,6 +100,20 @@ def pairs(given: Sequence[tuple[Pixels, Pixels, str, float]], budget: int, count
     return result
 
 
+def thumbnails(images: LabelledImages | None, files: Sequence[str], budget: int) -> dict[str, str]:
+    """Small pictures of these files as far as `images` has them, file → data URI; the first ones within `budget`."""
+    places = {path: i for i, path in enumerate(images.paths)} if images is not None else {}
+    found: dict[str, str] = {}
+    for file in dict.fromkeys(f for f in files if f in places):
+        assert images is not None
+        data = _bytes(images.pixels[places[file]], "png", 0, PIXELATED)
+        budget -= len(data)
+        if budget < 0:
+            break
+        found[file] = _uri(data, "png")
+    return found
+
+
 def side(images: LabelledImages | None) -> int:
     """The images' size in pixels, 0 when there are none."""
     return int(images.pixels.shape[-1]) if images is not None and images.pixels.ndim == 4 else 0
@@ -129,12 +143,19 @@ def _encode(tiles: Sequence[Pixels], budget: int) -> list[str]:
     else:
         while len(encoded) > 2 and sum(map(len, encoded)) > budget:
             encoded.pop()
-    return [f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}" for data in encoded]
+    return [_uri(data, kind) for data in encoded]
 
 
-def _bytes(tile: Pixels, kind: str, quality: int) -> bytes:
+def _uri(data: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def _bytes(tile: Pixels, kind: str, quality: int, largest: int | None = None) -> bytes:
+    """As a file; no side longer than `largest` pixels where that is given."""
     planes = np.ascontiguousarray(tile, dtype=np.uint8)
     image = Image.fromarray(planes[0] if planes.shape[0] != 3 else planes.transpose(1, 2, 0))
+    if largest is not None:
+        image.thumbnail((largest, largest))
     buffer = io.BytesIO()
     if kind == "png":
         image.save(buffer, "PNG", optimize=True)
