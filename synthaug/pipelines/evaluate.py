@@ -82,7 +82,7 @@ def evaluate(
         shares: shares of a target class's draws for synthetic images; val chooses where there are several.
         arms: names of `ARMS`; all that the classifier can do when None.
         curve: measure a learning curve of the real images as well, and say what the synthetic ones are worth on it.
-        out: folder of `report.html` and `report.json`; `evaluation` inside the run when None.
+        out: folder of `report.html`, `.md` and `.json`; `evaluation` inside the run when None.
         fail_under: least gain in the mean F1 of the target classes, of the better contrast.
         gate: judge gated samples, as an export holds them.
         checkpoint: which generator.
