@@ -1,4 +1,4 @@
-"""The place for what can be made again: scan results and decoded images, with a cap on its size."""
+"""The place for what can be made again: scan results, decoded images and their features, with a cap on its size."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from synthaug.errors import SynthaugError
 DEFAULT_CAP_GIB = 20.0
 ARRAYS = "decoded-images"
 SCANS = "scan-results"
+FEATURES = "image-features"
 _OURS = re.compile(r"[0-9a-f]{64}\.(npy|json)")
 _LEFT_OVER = re.compile(r"\.[0-9a-f]{64}\.(npy|json)\..*\.tmp")
 _STALE_SECONDS = 24 * 3600.0
@@ -75,7 +76,7 @@ def make_room(root: Path, needed: int) -> bool:
     if needed > cap:
         return False
     found: list[tuple[float, int, Path]] = []
-    for folder in (root / ARRAYS, root / SCANS):
+    for folder in (root / ARRAYS, root / SCANS, root / FEATURES):
         for path in folder.iterdir() if folder.is_dir() else ():
             with contextlib.suppress(OSError):
                 if _OURS.fullmatch(path.name):  # never a file that the user keeps in the same folder

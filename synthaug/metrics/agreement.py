@@ -46,8 +46,21 @@ class ClassJudge:
         return int(classes[counts.argmax()]), float(counts.max() / len(found))
 
 
-def class_judge(features: Array, labels: NDArray[np.int64], *, rng: np.random.Generator) -> ClassJudge | None:
+def class_judge(
+    features: Array,
+    labels: NDArray[np.int64],
+    *,
+    unseen: tuple[Array, NDArray[np.int64]] | None = None,
+    rng: np.random.Generator,
+) -> ClassJudge | None:
     """Fit the classifier on real features [n, d]; at most 500 images a class, all classes weighing alike.
+
+    Args:
+        features: of real images.
+        labels: their classes.
+        unseen: features and labels of other real images, on which `recognised` is counted; None: by cross-validation.
+            Give them where the net was trained on the images of `features`, which it tells apart all too well.
+        rng: chooses images and folds.
 
     Returns:
         None where fewer than two classes have at least five real images.
@@ -62,9 +75,17 @@ def class_judge(features: Array, labels: NDArray[np.int64], *, rng: np.random.Ge
     chosen = np.concatenate(kept)
     x, y = features[chosen], labels[chosen]
     model = make_pipeline(StandardScaler(), RidgeClassifier(alpha=1e3, class_weight="balanced"))
-    folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=int(rng.integers(2**31)))
-    found = cross_val_predict(model, x, y, cv=folds)
+    if unseen is None:
+        folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=int(rng.integers(2**31)))
+        found, truth = cross_val_predict(model, x, y, cv=folds), y
+        model.fit(x, y)
+    else:
+        kept_labels = np.isin(unseen[1], np.unique(y))
+        truth = unseen[1][kept_labels]
+        model.fit(x, y)
+        found = model.predict(unseen[0][kept_labels]) if len(truth) else truth
     recognised = {
-        int(label): (int((found[y == label] == label).sum()), int((y == label).sum())) for label in np.unique(y)
+        int(label): (int((found[truth == label] == label).sum()), int((truth == label).sum()))
+        for label in np.unique(truth)
     }
-    return ClassJudge(model.fit(x, y), recognised)
+    return ClassJudge(model, recognised)

@@ -17,6 +17,7 @@ from synthaug.errors import SynthaugError
 from synthaug.metrics.distances import mean_pairwise, nearest, squared_distances
 
 Array = NDArray[Any]
+Floats = NDArray[np.float64]
 DUPLICATE_FRACTION = 0.5
 MIN_EXPECTED = 5.0
 
@@ -39,8 +40,12 @@ def bandwidth(real: Array) -> float:
     n = len(real)
     if n < 2:
         raise SynthaugError(f"a typical distance was asked for among {n} images", "give at least two")
-    distances = np.sqrt(squared_distances(real, real)[np.triu_indices(n, 1)])
-    return float(np.median(distances)) / 2
+    return scale_of(squared_distances(real, real))
+
+
+def scale_of(squared: Floats) -> float:
+    """`bandwidth` from the real images' squared distances [n, n], n ≥ 2."""
+    return float(np.median(np.sqrt(squared[np.triu_indices(len(squared), 1)]))) / 2
 
 
 def vendi(x: Array, scale: float) -> float:
@@ -54,8 +59,13 @@ def vendi(x: Array, scale: float) -> float:
         x: features [n, d]; memory grows as n².
         scale: from `bandwidth` of the *real* images, the same for both sets of a ratio.
     """
-    kernel = np.exp(-squared_distances(x, x) / (2 * max(scale, 1e-12) ** 2))
-    eigenvalues = np.linalg.eigvalsh(kernel / len(x)).clip(min=0)
+    return vendi_of(squared_distances(x, x), scale)
+
+
+def vendi_of(squared: Floats, scale: float) -> float:
+    """`vendi` from the squared distances [n, n]."""
+    kernel = np.exp(-squared / (2 * max(scale, 1e-12) ** 2))
+    eigenvalues = np.linalg.eigvalsh(kernel / len(squared)).clip(min=0)
     present = eigenvalues[eigenvalues > 1e-12]
     return float(np.exp(-(present * np.log(present)).sum()))
 
@@ -96,11 +106,40 @@ class Clusters:
         return f"{self.missed} of {self.judged}"
 
 
+@dataclass(frozen=True, slots=True)
+class Clustering:
+    """Kinds of image within a real class, found by k-means."""
+
+    model: KMeans
+    labels: NDArray[np.int64]
+    """[n]: the cluster of each real image."""
+
+    @property
+    def count(self) -> int:
+        return int(self.model.n_clusters)
+
+    def predict(self, features: Array) -> NDArray[np.int64]:
+        """The cluster whose middle is nearest, for features [n, d]."""
+        if not len(features):
+            return np.empty(0, np.int64)
+        return np.asarray(self.model.predict(np.asarray(features, np.float32)), np.int64)
+
+    def middles(self, features: Array) -> NDArray[np.intp]:
+        """For each cluster the row of `features` [n, d] that is nearest to its middle."""
+        return nearest(self.model.cluster_centers_, features)[1][:, 0]
+
+
+def clusters_of(real: Array, *, rng: np.random.Generator) -> Clustering | None:
+    """Cluster the real images [n, d] of a class: one cluster for every eight, 20 at most; None where it is one."""
+    count = min(20, len(real) // 8)
+    if count < 2:
+        return None
+    model = KMeans(count, n_init=4, random_state=int(rng.integers(2**31))).fit(np.asarray(real, np.float32))
+    return Clustering(model, np.asarray(model.labels_, np.int64))
+
+
 def missed_clusters(real: Array, fake: Array, *, rng: np.random.Generator) -> Clusters | None:
     """Cluster the real images of a class and look for clusters without a synthetic image.
-
-    One cluster for every eight real images, 20 at most. A cluster is judged where at least five synthetic images are
-    expected by its share of the real ones, so that missing it by chance has a probability below 1%.
 
     Args:
         real: features [n, d] of all real images of the class.
@@ -110,13 +149,19 @@ def missed_clusters(real: Array, fake: Array, *, rng: np.random.Generator) -> Cl
     Returns:
         None where fewer than 16 real images, or too few synthetic ones, leave nothing to judge.
     """
-    count = min(20, len(real) // 8)
-    if count < 2:
-        return None
-    model = KMeans(count, n_init=4, random_state=int(rng.integers(2**31))).fit(np.asarray(real, np.float32))
-    expected = np.bincount(model.labels_, minlength=count) / len(real) * len(fake)
+    clustering = clusters_of(real, rng=rng)
+    return None if clustering is None else missed_of(clustering, fake)
+
+
+def missed_of(clustering: Clustering, fake: Array) -> Clusters | None:
+    """`missed_clusters` of a clustering that is there already.
+
+    A cluster is judged where at least five synthetic images are expected by its share of the real ones, so that missing
+    it by chance has a probability below 1%.
+    """
+    expected = np.bincount(clustering.labels, minlength=clustering.count) / len(clustering.labels) * len(fake)
     judged = expected >= MIN_EXPECTED
     if not judged.any():
         return None
-    found = np.bincount(model.predict(np.asarray(fake, np.float32)), minlength=count)
+    found = np.bincount(clustering.predict(fake), minlength=clustering.count)
     return Clusters(missed=int((judged & (found == 0)).sum()), judged=int(judged.sum()))

@@ -1,12 +1,11 @@
 """Is the distribution right? KID, FID, and precision, recall, density and coverage, on features.
 
-All functions take features [n, d] and know nothing of images. Distances are computed in blocks, so that memory stays
-flat however many images there are.
+All functions take features [n, d] and know nothing of images. Products are computed in tiles, so that memory stays flat
+however many images there are: 50,000 against 50,000 images of 1,280 numbers fit in 2 GB, features included.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,22 +14,20 @@ from numpy.typing import NDArray
 
 from synthaug.documents import Range
 from synthaug.errors import SynthaugError
-from synthaug.metrics.distances import BLOCK, nearest, squared_distances
-from synthaug.metrics.spread import Indices, half_sample_range, quantile_range
+from synthaug.metrics.distances import (
+    Tile,
+    bands,
+    nearest,
+    precision,
+    squared_distances_of_pairs,
+    strips,
+)
+from synthaug.metrics.gram import PRDC
+from synthaug.metrics.spread import Indices, about, quantile_range
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 MAX_SUBSET = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class PRDC:
-    """Precision and density: do samples look real? Recall and coverage: is all of the real met?"""
-
-    precision: float
-    recall: float
-    density: float
-    coverage: float
 
 
 def kid_unbiased(real: Array, fake: Array) -> float:
@@ -50,9 +47,7 @@ def kid_unbiased(real: Array, fake: Array) -> float:
     n, m = len(real), len(fake)
     if min(n, m) < 2:
         raise SynthaugError(f"KID was asked for {n} real and {m} synthetic images", "it needs at least two of each")
-    within_real = _kernel_sum(real, real) - _kernel_diagonal(real)
-    within_fake = _kernel_sum(fake, fake) - _kernel_diagonal(fake)
-    return float(within_real / (n * (n - 1)) + within_fake / (m * (m - 1)) - 2 * _kernel_sum(real, fake) / (n * m))
+    return float(_kids(real, fake, np.ones((1, n)), np.ones((1, m)))[0])
 
 
 def kid(
@@ -84,42 +79,65 @@ def kid(
         )
     if subset_size is None and 2 * size > min(n, m):
         return _kid_of_all(real, fake, subsets, rng)
-    scores = [
-        kid_unbiased(real[rng.choice(n, size, replace=False)], fake[rng.choice(m, size, replace=False)])
-        for _ in range(subsets)
-    ]
-    return quantile_range(np.array(scores))
+    chosen = _subsets(n, size, subsets, rng), _subsets(m, size, subsets, rng)
+    return quantile_range(kids_of_subsets(real, fake, *chosen))
 
 
-def _kid_of_all(real: Floats, fake: Floats, draws: int, rng: np.random.Generator) -> Range:
+def _kid_of_all(real: Array, fake: Array, draws: int, rng: np.random.Generator) -> Range:
     n, m = len(real), len(fake)
     full = kid_unbiased(real, fake)
     if min(n, m) < 4:
         return Range(mean=full, low=full, high=full)
-    if max(n, m) > 2 * MAX_SUBSET:  # the kernel matrices below would not fit: halves are computed afresh
+    of_real, of_fake = _subsets(n, n // 2, draws, rng), _subsets(m, m // 2, draws, rng)
+    return about(full, kids_of_subsets(real, fake, of_real, of_fake))
 
-        def afresh(i: Indices, j: Indices) -> float:
-            return kid_unbiased(real[i], fake[j])
 
-        return half_sample_range(full, afresh, n, m, draws=draws, rng=rng)
-    within_real, within_fake, between = (_kernel(x, y) for x, y in ((real, real), (fake, fake), (real, fake)))
-    np.fill_diagonal(within_real, 0)
-    np.fill_diagonal(within_fake, 0)
+def _subsets(n: int, size: int, count: int, rng: np.random.Generator) -> list[Indices]:
+    return [np.sort(rng.choice(n, size, replace=False)) for _ in range(count)]
 
-    def estimate(i: Indices, j: Indices) -> float:
-        a, b = len(i), len(j)
-        pairs_real = within_real[np.ix_(i, i)].sum() / (a * (a - 1))
-        pairs_fake = within_fake[np.ix_(j, j)].sum() / (b * (b - 1))
-        return float(pairs_real + pairs_fake - 2 * between[np.ix_(i, j)].mean())
 
-    return half_sample_range(full, estimate, n, m, draws=draws, rng=rng)
+def kids_of_subsets(real: Array, fake: Array, of_real: list[Indices], of_fake: list[Indices]) -> Floats:
+    """KID of each pair of subsets, through all pairs of images where that is less work than the subsets' own pairs.
+
+    Args:
+        real: features [n, d].
+        fake: features [m, d].
+        of_real: rows of `real`, at least two a subset.
+        of_fake: rows of `fake`, as many subsets.
+
+    Returns:
+        float64 [subsets].
+    """
+    work = sum(max(len(i), len(j)) ** 2 for i, j in zip(of_real, of_fake, strict=True))
+    if max(len(real), len(fake)) ** 2 > work:
+        return np.array([kid_unbiased(real[i], fake[j]) for i, j in zip(of_real, of_fake, strict=True)])
+    return _kids(real, fake, _members(of_real, len(real)), _members(of_fake, len(fake)))
+
+
+def _members(subsets: list[Indices], n: int) -> Floats:
+    """float64 [subsets, n]: 1 for the rows in a subset, 0 for the others."""
+    out = np.zeros((len(subsets), n))
+    for row, chosen in zip(out, subsets, strict=True):
+        row[chosen] = 1
+    return out
+
+
+def _kids(real: Array, fake: Array, in_real: Floats, in_fake: Floats) -> Floats:
+    """KID of subsets given by their members; float64 [subsets]."""
+    n, m = in_real.sum(1), in_fake.sum(1)
+    within_real = _kernel_sums(real, real, in_real, in_real) - in_real @ _kernel_diagonal(real)
+    within_fake = _kernel_sums(fake, fake, in_fake, in_fake) - in_fake @ _kernel_diagonal(fake)
+    between = _kernel_sums(real, fake, in_real, in_fake)
+    out: Floats = within_real / (n * (n - 1)) + within_fake / (m * (m - 1)) - 2 * between / (n * m)
+    return out
 
 
 def fid(real: Array, fake: Array) -> float:
     """Fréchet distance of the Gaussians fitted to the features: ‖μ−μ'‖² + tr(Σ + Σ' − 2(ΣΣ')^½).
 
     Heusel et al. (arXiv:1706.08500), eq. 6. Strongly biased upwards when n is not far above d; prefer `kid` there.
-    Computed through the n×n Gram matrices where n < d: tr (ΣΣ')^½ is the sum of the singular values of XX'ᵀ.
+    Computed through roots R of the covariances, Σ = RᵀR: tr (ΣΣ')^½ is the sum of the singular values of RR'ᵀ. No
+    square root of a singular matrix is taken, which costs digits where n < d.
 
     Raises:
         SynthaugError: a set has fewer than two images.
@@ -128,10 +146,7 @@ def fid(real: Array, fake: Array) -> float:
     n, m = len(real), len(fake)
     if min(n, m) < 2:
         raise SynthaugError(f"FID was asked for {n} real and {m} synthetic images", "it needs at least two of each")
-    mean_real, mean_fake = real.mean(0), fake.mean(0)
-    x, y = (real - mean_real) / np.sqrt(n - 1), (fake - mean_fake) / np.sqrt(m - 1)
-    if max(n, m) > x.shape[1]:  # a factor of Σ = RᵀR with at most d rows has the same product
-        x, y = (np.linalg.qr(part, mode="r") if len(part) > part.shape[1] else part for part in (x, y))
+    (mean_real, x), (mean_fake, y) = _root_covariance(real), _root_covariance(fake)
     root_trace = scipy.linalg.svdvals(x @ y.T).sum()
     spread = np.square(x).sum() + np.square(y).sum()
     return float(max(0.0, np.square(mean_real - mean_fake).sum() + spread - 2 * root_trace))
@@ -161,25 +176,37 @@ def prdc(real: Array, fake: Array, k: int = 5) -> PRDC:
         )
     if not 1 <= k < n:
         raise SynthaugError(f"k = {k} neighbours do not exist among {n} images", f"use k between 1 and {n - 1}")
-    shift = real.mean(0)  # distances do not change, and their rounding error shrinks
-    real, fake = real - shift, fake - shift
     radii_real = nearest(real, real, k, skip_self=True)[0][:, -1] ** 2
     radii_fake = nearest(fake, fake, k, skip_self=True)[0][:, -1] ** 2
-    # An image's distance to its own copy differs from zero in the last bits.
-    slack = 1e-9 * max(np.square(real).sum(1).max(), np.square(fake).sum(1).max(), 1e-30)
-    precise = np.zeros(n, bool)
-    recalled = np.zeros(n, bool)
-    inside = 0
-    covered = np.zeros(n, bool)
-    for start in range(0, n, BLOCK):
-        rows = slice(start, start + BLOCK)
-        distances = squared_distances(real[rows], fake)
-        in_real_ball = distances <= radii_real[rows, None] + slack
-        precise |= in_real_ball.any(0)
-        inside += int(in_real_ball.sum())
-        covered[rows] = in_real_ball.any(1)
-        recalled[rows] = (distances <= radii_fake[None, :] + slack).any(1)
+    precise, recalled, covered, inside = np.zeros(n, bool), np.zeros(n, bool), np.zeros(n, bool), 0
+    for strip in strips(real, fake):
+        for tile in strip:
+            in_real, in_fake = _in_balls(tile, real, fake, radii_real, radii_fake)
+            precise[tile.columns] |= in_real.any(0)
+            covered[tile.rows] |= in_real.any(1)
+            recalled[tile.rows] |= in_fake.any(1)
+            inside += int(np.count_nonzero(in_real))
     return PRDC(float(precise.mean()), float(recalled.mean()), inside / (k * n), float(covered.mean()))
+
+
+def _in_balls(
+    tile: Tile, real: Array, fake: Array, radii_real: Floats, radii_fake: Floats
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which pairs lie within the real image's ball, and which within the synthetic image's; bool [rows, columns].
+
+    Pairs that rounding leaves undecided are computed again, exactly.
+    """
+    found = []
+    unsure = np.zeros(tile.squared.shape, bool)
+    for radii in (radii_real[tile.rows, None], radii_fake[None, tile.columns]):
+        within = tile.squared <= (radii - tile.error).astype(tile.squared.dtype)
+        unsure |= within != (tile.squared <= (radii + tile.error).astype(tile.squared.dtype))
+        found.append(within)
+    i, j = np.nonzero(unsure)
+    exact = squared_distances_of_pairs(real, fake, i + tile.rows.start, j + tile.columns.start)
+    found[0][i, j] = exact <= radii_real[tile.rows][i]
+    found[1][i, j] = exact <= radii_fake[tile.columns][j]
+    return found[0], found[1]
 
 
 def expected_coverage(n_real: int, n_fake: int, k: int = 5) -> float:
@@ -194,23 +221,59 @@ def expected_coverage(n_real: int, n_fake: int, k: int = 5) -> float:
     return float(1 - np.prod((n_real - ranks) / (n_fake + n_real - ranks)))
 
 
-def _pair(real: Array, fake: Array) -> tuple[Floats, Floats]:
+def _pair(real: Array, fake: Array) -> tuple[Array, Array]:
     if real.ndim != 2 or fake.ndim != 2 or real.shape[1] != fake.shape[1]:
         raise SynthaugError(
             f"features of shape {list(real.shape)} and {list(fake.shape)} cannot be compared",
             "give two arrays [n, d] from one feature net",
         )
+    if real.dtype == fake.dtype == np.float32:
+        return real, fake
     return np.asarray(real, np.float64), np.asarray(fake, np.float64)
 
 
-def _kernel(x: Floats, y: Floats) -> Floats:
-    out: Floats = (x @ y.T / x.shape[1] + 1) ** 3
+def _kernel_sums(x: Array, y: Array, in_x: Floats, in_y: Floats) -> Floats:
+    """Sum of (x·y/d + 1)³ over the pairs of rows that are members of each subset; float64 [subsets]."""
+    dtype, total = precision(len(x), len(y)), np.zeros(len(in_x))
+    for rows in bands(len(x)):
+        part = x[rows].astype(dtype, copy=False)
+        for columns in bands(len(y)):
+            kernel = part @ y[columns].astype(dtype, copy=False).T
+            kernel /= x.shape[1]
+            kernel += 1
+            cube = kernel * kernel
+            cube *= kernel
+            total += ((in_x[:, rows] @ cube.astype(np.float64, copy=False)) * in_y[:, columns]).sum(1)
+    return total
+
+
+def _kernel_diagonal(x: Array) -> Floats:
+    squared = np.concatenate([np.square(x[rows], dtype=np.float64).sum(1) for rows in bands(len(x))])
+    out: Floats = (squared / x.shape[1] + 1) ** 3
     return out
 
 
-def _kernel_sum(x: Floats, y: Floats) -> float:
-    return sum(float(_kernel(x[start : start + BLOCK], y).sum()) for start in range(0, len(x), BLOCK))
+def _root_covariance(x: Array) -> tuple[Floats, Floats]:
+    """The mean [d] and a matrix R [min(n, d), d] with RᵀR = Σ; `x` [n, d] is read piece by piece."""
+    n, d = x.shape
+    mean = x.mean(0, dtype=np.float64)
+    if n <= d:
+        return mean, (x - mean) / np.sqrt(n - 1)
+    covariance = np.zeros((d, d))
+    for rows in bands(n):
+        part = x[rows] - mean
+        covariance += part.T @ part
+    try:
+        return mean, scipy.linalg.cholesky(covariance, check_finite=False) / np.sqrt(n - 1)
+    except scipy.linalg.LinAlgError:  # singular, as where features are always zero
+        return mean, _root_by_rows(x, mean) / np.sqrt(n - 1)
 
 
-def _kernel_diagonal(x: Floats) -> float:
-    return float(((np.square(x).sum(1) / x.shape[1] + 1) ** 3).sum())
+def _root_by_rows(x: Array, mean: Floats) -> Floats:
+    """R [d, d] of the centred rows: R of all of them is R of the R so far and the next rows."""
+    d = x.shape[1]
+    root = np.empty((0, d))
+    for start in range(0, len(x), 4 * d):
+        part = np.vstack([root, x[start : start + 4 * d] - mean])
+        root = scipy.linalg.qr(part, mode="r", overwrite_a=True, check_finite=False)[0][:d]
+    return root

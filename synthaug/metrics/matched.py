@@ -1,14 +1,18 @@
-"""Comparisons at equal numbers: the scores of one class and, beside them, what real images score against real ones.
+"""Comparisons at equal numbers: the scores of synthetic images and, beside them, what real images score against real.
 
 Two comparisons, because they need different images. *Fidelity* (KID, PRDC) must be held against real images that the
 generator has not seen; the floor is then what the real training images score against them, since no generator that
 learned from these can be expected to do better, or, where those are fewer, one half of the held-out images against the
 other. *Diversity* asks only how varied a set is in itself, so all real images of the class serve as the yardstick, and
 the floor is one random half of them against the other.
+
+Several classes are compared at once by strata: each gives as many real as synthetic images, so that a difference of the
+class shares is not taken for one of the images.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,18 +22,126 @@ from scipy.stats import beta
 
 from synthaug.documents import Range
 from synthaug.metrics import fidelity
-from synthaug.metrics.distances import mean_pairwise
-from synthaug.metrics.diversity import bandwidth, duplicate_rate, duplicate_threshold, pairwise_ratio, vendi
-from synthaug.metrics.spread import quantile_range
+from synthaug.metrics.distances import squared_distances
+from synthaug.metrics.diversity import duplicate_rate, duplicate_threshold, scale_of, vendi_of
+from synthaug.metrics.gram import Gram
+from synthaug.metrics.spread import Indices, about, halves, quantile_range
 
 Array = NDArray[Any]
+Floats = NDArray[np.float64]
 MIN_KID = 4
 MIN_PRDC = 10
+K = 5
 MAX_FIDELITY = 1000
 MAX_DIVERSITY = 300
 DRAWS = 10
 WORK = 2000
 """Images in all draws of a fidelity comparison: many draws of few images, few of many."""
+SPREAD_DRAWS = 20
+"""Half-samples behind a range."""
+KID_DRAWS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Stratum:
+    """What one class brings to a comparison, as features [n, d]."""
+
+    reference: Array
+    """Real images to judge against, held out if there are any."""
+    train: Array | None
+    """Real training images, disjoint from `reference`; None or few: the floor comes from halves of `reference`."""
+    synthetic: Array
+
+    @property
+    def by_train(self) -> bool:
+        return self.train is not None and len(self.train) >= max(len(self.reference) // 2, MIN_KID)
+
+    @property
+    def others(self) -> int:
+        """How many real images the floor can take."""
+        return len(self.train) if self.by_train and self.train is not None else len(self.reference) // 2
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """Equal numbers of real, synthetic and, for the floor, other real images; row by row of the same class."""
+
+    real: Array
+    synthetic: Array
+    other: Array | None
+    groups: NDArray[np.int64]
+    """[n]: the stratum of each row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How many images of each class are compared, and whether a floor is there."""
+
+    strata: Sequence[Stratum]
+    counts: list[int]
+    floor: bool
+
+    @property
+    def n(self) -> int:
+        return sum(self.counts)
+
+    @property
+    def exhausted(self) -> bool:
+        """Every draw would hold the same images."""
+        return all(
+            {len(s.reference), len(s.synthetic), s.others if self.floor else count} == {count}
+            for s, count in zip(self.strata, self.counts, strict=True)
+            if count
+        )
+
+    def draw(self, rng: np.random.Generator) -> Draw:
+        real, fake, other = [], [], []
+        for stratum, count in zip(self.strata, self.counts, strict=True):
+            order = rng.permutation(len(stratum.reference))
+            real.append(stratum.reference[order[:count]])
+            fake.append(stratum.synthetic[rng.permutation(len(stratum.synthetic))[:count]])
+            if self.floor and stratum.by_train and stratum.train is not None:
+                other.append(stratum.train[rng.permutation(len(stratum.train))[:count]])
+            elif self.floor:
+                other.append(stratum.reference[order[count : 2 * count]])
+        return Draw(
+            np.concatenate(real),
+            np.concatenate(fake),
+            np.concatenate(other) if self.floor else None,
+            np.repeat(np.arange(len(self.counts)), self.counts),
+        )
+
+
+def plan(strata: Sequence[Stratum], *, at_least: int, at_most: int) -> Plan | None:
+    """As many images a side as the scarcest of real, synthetic and floor allow, class by class.
+
+    Args:
+        strata: the classes.
+        at_least: images a side; where the floor leaves fewer, there is none.
+        at_most: images a side, shared among the classes in proportion.
+
+    Returns:
+        None where fewer than `at_least` are left.
+    """
+    counts = [min(len(s.reference), len(s.synthetic), s.others) for s in strata]
+    floor = sum(counts) >= at_least
+    if not floor:
+        counts = [min(len(s.reference), len(s.synthetic)) for s in strata]
+    if sum(counts) < at_least:
+        return None
+    return Plan(strata, _shared(counts, at_most), floor)
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Of one set of images against the reference; None where there are too few."""
+
+    kid: Range
+    fid: Range
+    precision: Range | None
+    recall: Range | None
+    density: Range | None
+    coverage: Range | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +149,8 @@ class Fidelity:
     """Scores at `n` images on each side, averaged over draws where there are more to draw from."""
 
     n: int
-    kid: Range
-    kid_floor: Range | None
-    fid: float
-    prdc: fidelity.PRDC | None
-    coverage_floor: Range | None
+    synthetic: Scores
+    floor: Scores | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,116 +158,96 @@ class Diversity:
     """Scores at `n` images on each side; the pairwise ratio needs no matching and is of all images."""
 
     n: int
-    pairwise: float
+    pairwise: Range
     pairwise_floor: Range
-    vendi: float
+    vendi: Range
     vendi_floor: Range
-    duplicates: float
-    duplicate_floor: float
+    duplicates: Range
+    duplicate_floor: Range
 
 
-def compare_fidelity(
-    reference: Array, train: Array | None, synthetic: Array, *, rng: np.random.Generator, draws: int = DRAWS
-) -> Fidelity | None:
-    """KID, FID and PRDC of `synthetic` against `reference`, and of real against real, all at one number of images.
+def compare_fidelity(strata: Sequence[Stratum], *, rng: np.random.Generator, draws: int = DRAWS) -> Fidelity | None:
+    """KID, FID and PRDC of synthetic images against the reference, and of real against real, at one number of images.
+
+    The ranges of KID, FID and density come from half-samples. Precision, recall and coverage are shares of `n` images
+    and have Clopper and Pearson's.
 
     Args:
-        reference: features [n, d] of real images, held out if there are any.
-        train: features [t, d] of real training images, disjoint from `reference`; None or few: halves of `reference`.
-        synthetic: features [m, d].
+        strata: one class, or several to be compared as one set.
         rng: chooses the images.
         draws: how many choices are averaged.
 
     Returns:
         None where fewer than four images are left on a side.
     """
-    by_train = train is not None and len(train) >= max(len(reference) // 2, MIN_KID)
-    others = len(train) if by_train and train is not None else len(reference) // 2
-    n = min(len(reference), len(synthetic), MAX_FIDELITY)
-    floor_there = others >= MIN_KID
-    if floor_there:
-        n = min(n, others)
-    if n < MIN_KID:
+    chosen = plan(strata, at_least=MIN_KID, at_most=MAX_FIDELITY)
+    if chosen is None:
         return None
-    sizes = {len(reference), len(synthetic)} | ({others} if floor_there else set())
-    rounds = 1 if sizes == {n} else max(2, min(draws, WORK // n))
-    kids, kid_floors, fids, scores, floors = [], [], [], [], []
-    with_prdc = n >= MIN_PRDC
-    for _ in range(rounds):
-        order = rng.permutation(len(reference))
-        real = reference[order[:n]]
-        fake = synthetic[rng.permutation(len(synthetic))[:n]]
-        kids.append(fidelity.kid_unbiased(real, fake))
-        fids.append(fidelity.fid(real, fake))
-        if with_prdc:
-            scores.append(fidelity.prdc(real, fake))
-        if floor_there:
-            other = (
-                train[rng.permutation(len(train))[:n]]
-                if by_train and train is not None
-                else reference[order[n : 2 * n]]
-            )
-            kid_floors.append((real, other))
-            if with_prdc:
-                floors.append(fidelity.prdc(real, other).coverage)
-    kid = fidelity.kid(real, fake, rng=rng)
+    rounds = 1 if chosen.exhausted else max(2, min(draws, WORK // chosen.n))
+    drawn = [chosen.draw(rng) for _ in range(rounds)]
+    groups = drawn[0].groups
     return Fidelity(
-        n=n,
-        kid=_recentred(kid, float(np.mean(kids))),
-        kid_floor=_kid_floor(kid_floors, rng),
-        fid=float(np.mean(fids)),
-        prdc=_mean_prdc(scores),
-        coverage_floor=proportion_range(float(np.mean(floors)), n) if floors else None,
+        n=chosen.n,
+        synthetic=_scores([(d.real, d.synthetic) for d in drawn], groups, rng),
+        floor=_scores([(d.real, d.other) for d in drawn if d.other is not None], groups, rng) if chosen.floor else None,
     )
 
 
 def compare_diversity(
-    real: Array, synthetic: Array, *, rng: np.random.Generator, draws: int = DRAWS
+    real: Sequence[Array], synthetic: Sequence[Array], *, rng: np.random.Generator, draws: int = DRAWS
 ) -> Diversity | None:
-    """Pairwise distance, Vendi score and near-duplicates of `synthetic` against all `real` images of the class.
+    """Pairwise distance, Vendi score and near-duplicates of synthetic images against all real ones.
+
+    The ranges of the first two come from half-samples; that of the near-duplicates, a share in which an image and its
+    twin count once, is Clopper and Pearson's.
 
     Args:
-        real: features [n, d] of all real images of the class.
-        synthetic: features [m, d].
+        real: features [n, d] of all real images, class by class.
+        synthetic: features [m, d], class by class.
         rng: chooses the images.
         draws: how many choices are averaged.
 
     Returns:
         None where fewer than four real or two synthetic images are there.
     """
-    n = min(len(real) // 2, len(synthetic), MAX_DIVERSITY)
+    counts = _shared([min(len(x) // 2, len(y)) for x, y in zip(real, synthetic, strict=True)], MAX_DIVERSITY)
+    n = sum(counts)
     if n < 2:
         return None
     rows = []
     for _ in range(draws):
-        order = rng.permutation(len(real))
-        half, other = real[order[:n]], real[order[n : 2 * n]]
-        fake = synthetic[rng.permutation(len(synthetic))[:n]]
-        scale, near = bandwidth(half), duplicate_threshold(half)
-        effective = vendi(half, scale)
+        orders = [rng.permutation(len(x)) for x in real]
+        half, other = (
+            np.concatenate([x[order[i * c : (i + 1) * c]] for x, order, c in zip(real, orders, counts, strict=True)])
+            for i in (0, 1)
+        )
+        fake = np.concatenate([y[rng.permutation(len(y))[:c]] for y, c in zip(synthetic, counts, strict=True)])
+        within, among, between = (squared_distances(x, x) for x in (half, fake, other))
+        scale, near = scale_of(within), duplicate_threshold(half)
+        effective = vendi_of(within, scale)
         rows.append(
             (
-                mean_pairwise(other) / max(mean_pairwise(half), 1e-12),
-                vendi(fake, scale) / effective,
-                vendi(other, scale) / effective,
+                _mean_distance(between) / max(_mean_distance(within), 1e-12),
+                vendi_of(among, scale) / effective,
+                vendi_of(between, scale) / effective,
                 duplicate_rate(fake, near),
                 duplicate_rate(other, near),
             )
         )
     table = np.array(rows)
-    some = rng.permutation(len(synthetic))[: 4 * MAX_DIVERSITY], rng.permutation(len(real))[: 4 * MAX_DIVERSITY]
+    groups = np.repeat(np.arange(len(counts)), counts)
     return Diversity(
         n=n,
-        pairwise=pairwise_ratio(real[some[1]], synthetic[some[0]]),
+        pairwise=_pairwise(real, synthetic, rng),
         pairwise_floor=quantile_range(table[:, 0]),
-        vendi=float(table[:, 1].mean()),
+        vendi=about(float(table[:, 1].mean()), _vendi_of_halves(within, among, groups, rng), bounds=(0, np.inf)),
         vendi_floor=quantile_range(table[:, 2]),
-        duplicates=float(table[:, 3].mean()),
-        duplicate_floor=float(table[:, 4].mean()),
+        duplicates=proportion_range(float(table[:, 3].mean()), n / 2),
+        duplicate_floor=proportion_range(float(table[:, 4].mean()), n / 2),
     )
 
 
-def proportion_range(share: float, n: int) -> Range:
+def proportion_range(share: float, n: float) -> Range:
     """A share of n images with its 95% interval (Clopper & Pearson 1934)."""
     hits = share * n
     low = float(beta.ppf(0.025, hits, n - hits + 1)) if hits > 0 else 0.0
@@ -166,19 +255,86 @@ def proportion_range(share: float, n: int) -> Range:
     return Range(mean=share, low=low, high=high)
 
 
-def _recentred(spread: Range, mean: float) -> Range:
-    return Range(mean=mean, low=mean + spread.low - spread.mean, high=mean + spread.high - spread.mean)
+def mean_of_proportions(shares: Sequence[float], counts: Sequence[int]) -> Range:
+    """Mean of several classes' shares, each of so many images, with its 95% interval from their binomial variances."""
+    p, n = np.array(shares), np.array(counts, float)
+    shrunk = (p * n + 1) / (n + 2)  # a share of 0 or 1 has a variance too
+    mean, error = float(p.mean()), float(np.sqrt((shrunk * (1 - shrunk) / (n + 2)).sum())) / len(p)
+    return Range(mean=mean, low=max(0.0, mean - 1.96 * error), high=min(1.0, mean + 1.96 * error))
 
 
-def _kid_floor(pairs: list[tuple[Array, Array]], rng: np.random.Generator) -> Range | None:
-    if not pairs:
-        return None
-    mean = float(np.mean([fidelity.kid_unbiased(real, other) for real, other in pairs]))
-    return _recentred(fidelity.kid(*pairs[-1], rng=rng), mean)
+def _shared(counts: list[int], at_most: int) -> list[int]:
+    total = sum(counts)
+    return counts if total <= at_most else [max(1, count * at_most // total) if count else 0 for count in counts]
 
 
-def _mean_prdc(scores: list[fidelity.PRDC]) -> fidelity.PRDC | None:
-    if not scores:
-        return None
-    mean = np.mean([(s.precision, s.recall, s.density, s.coverage) for s in scores], axis=0)
-    return fidelity.PRDC(*(float(value) for value in mean))
+def _scores(pairs: list[tuple[Array, Array]], groups: NDArray[np.int64], rng: np.random.Generator) -> Scores:
+    """Means over the pairs of sets, with the spread of the last one's half-samples."""
+    n = len(groups)
+    all_rows = np.arange(n)
+    grams = [Gram.of(real, other) for real, other in pairs]
+    fids = [gram.fid(all_rows, all_rows) for gram in grams]
+    kids = [fidelity.kid_unbiased(real, other) for real, other in pairs]
+    real, other = pairs[-1]
+    some = [(halves(groups, rng), halves(groups, rng)) for _ in range(KID_DRAWS)]
+    kid = about(float(np.mean(kids)), fidelity.kids_of_subsets(real, other, [i for i, _ in some], [j for _, j in some]))
+    few = some[:SPREAD_DRAWS]
+    fid = about(float(np.mean(fids)), np.array([grams[-1].fid(i, j) for i, j in few]), bounds=(0, np.inf))
+    if n < MIN_PRDC:
+        return Scores(kid, fid, None, None, None, None)
+    found = [gram.prdc(all_rows, all_rows, K) for gram in grams]
+    densities = [gram.density for gram in (grams[-1].prdc(i, j, min(K, len(i) - 1, len(j) - 1)) for i, j in few)]
+    return Scores(
+        kid,
+        fid,
+        precision=proportion_range(float(np.mean([s.precision for s in found])), n),
+        recall=proportion_range(float(np.mean([s.recall for s in found])), n),
+        density=about(float(np.mean([s.density for s in found])), np.array(densities), bounds=(0, np.inf)),
+        coverage=proportion_range(float(np.mean([s.coverage for s in found])), n),
+    )
+
+
+def _pairwise(real: Sequence[Array], synthetic: Sequence[Array], rng: np.random.Generator) -> Range:
+    """Mean distance between synthetic images ÷ that between real ones; classes in equal shares on both sides."""
+    limit = 4 * MAX_DIVERSITY
+    if len(real) == 1:
+        counts = [(min(len(real[0]), limit), min(len(synthetic[0]), limit))]
+    else:
+        equal = _shared([min(len(x), len(y)) for x, y in zip(real, synthetic, strict=True)], limit)
+        counts = [(count, count) for count in equal]
+    of_real, of_fake = (
+        np.concatenate([x[rng.permutation(len(x))[: c[side]]] for x, c in zip(sets, counts, strict=True)])
+        for side, sets in ((0, real), (1, synthetic))
+    )
+    groups = [np.repeat(np.arange(len(counts)), [c[side] for c in counts]) for side in (0, 1)]
+    within, among = (np.sqrt(squared_distances(x, x)) for x in (of_real, of_fake))
+    for distances in (within, among):
+        np.fill_diagonal(distances, 0)
+
+    def mean(distances: Floats, rows: Indices) -> float:
+        return float(distances[np.ix_(rows, rows)].sum() / (len(rows) * (len(rows) - 1)))
+
+    def ratio(i: Indices, j: Indices) -> float:
+        return mean(among, j) / max(mean(within, i), 1e-12)
+
+    full = ratio(np.arange(len(within)), np.arange(len(among)))
+    if min(len(within), len(among)) < 4:
+        return Range(mean=full, low=full, high=full)
+    values = [ratio(halves(groups[0], rng), halves(groups[1], rng)) for _ in range(SPREAD_DRAWS)]
+    return about(full, np.array(values), bounds=(0, np.inf))
+
+
+def _vendi_of_halves(real: Floats, fake: Floats, groups: NDArray[np.int64], rng: np.random.Generator) -> Floats:
+    values = []
+    for _ in range(SPREAD_DRAWS):
+        i, j = (halves(groups, rng) for _ in range(2))
+        within, among = real[np.ix_(i, i)], fake[np.ix_(j, j)]
+        scale = scale_of(within) if len(i) > 1 else 1.0
+        values.append(vendi_of(among, scale) * len(i) / (vendi_of(within, scale) * len(j)))
+    return np.array(values)
+
+
+def _mean_distance(squared: Floats) -> float:
+    n = len(squared)
+    distances = np.sqrt(squared)
+    return float((distances.sum() - np.trace(distances)) / (n * (n - 1)))

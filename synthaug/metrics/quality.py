@@ -6,32 +6,54 @@ real images score against real ones; where there are none, the class says so.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synthaug.data.cache import LabelledImages
-from synthaug.documents import CheckDocument, ClassQuality, CopyPair, Range
+from synthaug.documents import BiasRow, CheckDocument, ClassQuality, CopyPair, QualityScores, Range
 from synthaug.errors import SynthaugError, suggest
 from synthaug.features.base import FeatureNet, Pixels
+from synthaug.features.kept import describe
 from synthaug.metrics import collapse
 from synthaug.metrics.agreement import MAX_PER_CLASS, ClassJudge, class_judge
+from synthaug.metrics.bias import Sides, bias, looks
 from synthaug.metrics.detectability import MIN_IMAGES as MIN_DETECT
 from synthaug.metrics.detectability import detect_auc
-from synthaug.metrics.diversity import missed_clusters
-from synthaug.metrics.matched import MIN_KID, Fidelity, compare_diversity, compare_fidelity, proportion_range
+from synthaug.metrics.diversity import Clustering, clusters_of, missed_of
+from synthaug.metrics.matched import (
+    MAX_FIDELITY,
+    MIN_KID,
+    Diversity,
+    Fidelity,
+    Stratum,
+    compare_diversity,
+    compare_fidelity,
+    mean_of_proportions,
+    plan,
+    proportion_range,
+)
 from synthaug.metrics.memorisation import memorisation, nearest_training_images
+from synthaug.metrics.ms_ssim import MAX_IMAGES as MAX_PICTURES
+from synthaug.metrics.ms_ssim import ms_ssim_ratio
+from synthaug.metrics.usefulness import Usefulness, usefulness
 from synthaug.progress import Progress, Silent
 
 Features = NDArray[np.float32]
+Looks = dict[str, NDArray[np.float64]]
 Reference = Literal["test", "val", "train", "folder"]
 SMALL = 30
 """Images a side below which a reason says that the numbers are uncertain."""
 PAIRS_PER_CLASS = 4
-_CHUNK = 512
+MIN_UNFITTED = 2 * collapse.MIN_DIVERSITY
+"""Held-out images from which they alone are the yardstick of variety where the feature net knows the others."""
+TOLD = 0.5
+"""Standard deviations from which a change that the floor does not explain is told in words, and how many of them."""
+MOST_TOLD = 3
 
 
 @dataclass(frozen=True)
@@ -47,6 +69,12 @@ class RealFeatures:
     judge: ClassJudge | None
     features: FeatureNet
     kind: Reference
+    fitted: bool = False
+    """The feature net was trained on the training images, so that these are no yardstick for others."""
+    reference_looks: dict[str, Looks] = field(default_factory=dict)
+    train_looks: dict[str, Looks] = field(default_factory=dict)
+    pictures: dict[str, Pixels] = field(default_factory=dict)
+    """Some real images of each class that will be judged."""
 
 
 def describe_real(
@@ -58,6 +86,7 @@ def describe_real(
     classes: Sequence[str] | None = None,
     seed: int = 0,
     progress: Progress | None = None,
+    keep: Path | None = None,
 ) -> RealFeatures:
     """Compute the features of the real images, and of the training images mirrored.
 
@@ -70,24 +99,28 @@ def describe_real(
             most 500 images are used and none is mirrored.
         seed: of the class judge and of the choice among the other classes' images.
         progress: where the bars go.
+        keep: the cache in which features are kept for the next time; None keeps nothing.
     """
     bar = progress or Silent()
     held_out = kind != "train"
     trained_on = train if train is not None else reference.subset([]) if held_out else reference
     wanted = set(classes) if classes is not None else {*reference.classes, *trained_on.classes}
     trained_on = _limited(trained_on, wanted, _rng(seed, 0))
-    of_train = _by_class(trained_on, _describe(features, trained_on.pixels, "features of training images", bar))
+    of_train = _by_class(
+        trained_on, describe(features, trained_on.pixels, name="features of training images", progress=bar, keep=keep)
+    )
     to_mirror = trained_on.subset([i for i, k in enumerate(trained_on.labels) if trained_on.classes[k] in wanted])
-    flipped = _describe(features, to_mirror.pixels[..., ::-1], "features of mirrored training images", bar)
+    flipped = describe(
+        features, to_mirror.pixels[..., ::-1], name="features of mirrored training images", progress=bar, keep=keep
+    )
     of_reference = of_train
     if held_out:
         reference = _limited(reference, wanted, _rng(seed, 0))
-        of_reference = _by_class(reference, _describe(features, reference.pixels, "features of held-out images", bar))
+        of_reference = _by_class(
+            reference, describe(features, reference.pixels, name="features of held-out images", progress=bar, keep=keep)
+        )
     names = list(dict.fromkeys([*reference.classes, *trained_on.classes]))
-    known = {name: _all_real(of_reference.get(name), of_train.get(name), held_out) for name in names}
-    present = {name: known[name] for name in names if len(known[name])}
-    labels = np.repeat([names.index(name) for name in present], [len(x) for x in present.values()]).astype(np.int64)
-    judge = class_judge(np.concatenate(list(present.values())), labels, rng=_rng(seed, 0)) if present else None
+    fitted = features.name == "own"
     return RealFeatures(
         classes=names,
         reference=of_reference,
@@ -95,9 +128,13 @@ def describe_real(
         mirrored={name: found for name, found in _by_class(to_mirror, flipped).items() if name in wanted},
         train_paths=_paths(trained_on),
         held_out=held_out,
-        judge=judge,
+        judge=_judge(names, of_reference, of_train, held_out, fitted, _rng(seed, 0)),
         features=features,
         kind=kind,
+        fitted=fitted,
+        reference_looks=_looks(reference, wanted),
+        train_looks=_looks(trained_on, wanted),
+        pictures=_pictures(reference, trained_on, wanted, held_out, _rng(seed, 0)),
     )
 
 
@@ -112,8 +149,9 @@ def quality(
     seed: int = 0,
     progress: Progress | None = None,
     real: RealFeatures | None = None,
+    keep: Path | None = None,
 ) -> CheckDocument:
-    """Judge every class that has synthetic images.
+    """Judge every class that has synthetic images, and all of them together.
 
     Args:
         real_reference: real images to judge against, held out unless `reference` is "train".
@@ -125,6 +163,7 @@ def quality(
         seed: of every random choice; the same seed gives the same document.
         progress: where the bars go.
         real: from `describe_real`, to judge several sets against the same real images.
+        keep: as for `describe_real`.
 
     Raises:
         SynthaugError: a synthetic class has no real image, or there is no synthetic image.
@@ -141,21 +180,32 @@ def quality(
                 suggest(name, [c for c, count in known.items() if count]),
             )
     if real is None:
-        real = describe_real(real_reference, train, features, kind=reference, classes=given, seed=seed, progress=bar)
-    found = _by_class(synthetic, _describe(features, synthetic.pixels, "features of synthetic images", bar))
+        real = describe_real(
+            real_reference, train, features, kind=reference, classes=given, seed=seed, progress=bar, keep=keep
+        )
+    found = _by_class(
+        synthetic, describe(features, synthetic.pixels, name="features of synthetic images", progress=bar)
+    )
+    found = {name: found[name] for name in given}
     paths = _paths(synthetic)
+    useful, useful_in_all = _usefulness(found, real, _rng(seed, 0))
     per_class: dict[str, ClassQuality] = {}
     pairs: list[tuple[float, CopyPair]] = []
     with bar.task("judge classes", len(given), "class") as task:
         for name in given:
             task.note(name)
             rng = _rng(seed, 1 + real.classes.index(name))
-            per_class[name] = class_quality(name, found[name], real, rng=rng)
+            per_class[name] = class_quality(
+                name, found[name], real, rng=rng, pixels=synthetic.of_class(name), useful=useful.get(name)
+            )
             pairs += _worst_pairs(name, found[name], paths[name], real)
             task.advance()
     pairs.sort(key=lambda pair: pair[0])
     return CheckDocument(
         per_class=per_class,
+        pooled=pooled_quality(found, per_class, real, useful=useful_in_all, rng=_rng(seed, 0))
+        if len(given) > 1
+        else None,
         features=features.identity,
         reference=reference,
         gated=gated,
@@ -163,7 +213,15 @@ def quality(
     )
 
 
-def class_quality(name: str, synthetic: Features, real: RealFeatures, *, rng: np.random.Generator) -> ClassQuality:
+def class_quality(
+    name: str,
+    synthetic: Features,
+    real: RealFeatures,
+    *,
+    rng: np.random.Generator,
+    pixels: Pixels | None = None,
+    useful: Usefulness | None = None,
+) -> ClassQuality:
     """All numbers and both verdicts of one class.
 
     Args:
@@ -171,20 +229,17 @@ def class_quality(name: str, synthetic: Features, real: RealFeatures, *, rng: np
         synthetic: features [m, d], m ≥ 1.
         real: from `describe_real`.
         rng: of every random choice.
+        pixels: the same images, uint8 [m, C, H, W]; None leaves out what needs them, MS-SSIM and most of `bias`.
+        useful: GAN-train and GAN-test of the class, which need the other classes.
     """
-    nothing = synthetic[:0]
-    reference, train = real.reference.get(name, nothing), real.train.get(name, nothing)
-    held_out = reference if real.held_out else nothing
-    notes: list[str] = []
-    compared_with_train = len(held_out) < MIN_KID <= len(train)
-    if compared_with_train:
-        reference = train
-        many = f"only {len(held_out)}" if len(held_out) else "no"
-        notes.append(f"{many} held-out images of this class: judged against its training images, which flatters copies")
-    fidelity = compare_fidelity(reference, None if compared_with_train else train, synthetic, rng=rng)
-    everything = _all_real(held_out, train, held_out=True)
-    diversity = compare_diversity(everything, synthetic, rng=rng)
-    clusters = missed_clusters(everything, synthetic, rng=rng)
+    to_cluster, to_halve, to_pair = rng.spawn(3)
+    sides = _Class.of(name, synthetic, real)
+    stratum, train, held_out = sides.stratum, sides.train, sides.held_out
+    reference = stratum.reference
+    fidelity = compare_fidelity([stratum], rng=rng)
+    diversity = compare_diversity([sides.yardstick], [synthetic], rng=rng)
+    clustering = clusters_of(sides.yardstick, rng=to_cluster)
+    clusters = missed_of(clustering, synthetic) if clustering else None
     agreement, agreement_floor, taken_for = _agreement(name, synthetic, real)
     memory = memorisation(
         synthetic, train, held_out if len(held_out) else None, mirrored=real.mirrored.get(name), rng=rng
@@ -193,82 +248,293 @@ def class_quality(name: str, synthetic: Features, real: RealFeatures, *, rng: np
         collapse.Evidence(
             label=name,
             n=diversity.n if diversity else 0,
-            pairwise=diversity.pairwise if diversity else None,
+            pairwise=diversity.pairwise.mean if diversity else None,
             pairwise_floor=diversity.pairwise_floor if diversity else None,
-            vendi=diversity.vendi if diversity else None,
+            vendi=diversity.vendi.mean if diversity else None,
             vendi_floor=diversity.vendi_floor if diversity else None,
-            coverage=fidelity.prdc.coverage if fidelity and fidelity.prdc else None,
-            coverage_floor=fidelity.coverage_floor if fidelity else None,
-            duplicates=diversity.duplicates if diversity else None,
-            duplicate_floor=diversity.duplicate_floor if diversity else 0.0,
-            agreement=agreement,
+            coverage=fidelity.synthetic.coverage.mean if fidelity and fidelity.synthetic.coverage else None,
+            coverage_floor=fidelity.floor.coverage if fidelity and fidelity.floor else None,
+            duplicates=diversity.duplicates.mean if diversity else None,
+            duplicate_floor=diversity.duplicate_floor.mean if diversity else 0.0,
+            agreement=agreement.mean if agreement else None,
             agreement_floor=agreement_floor,
             clusters=clusters,
             taken_for=taken_for,
         )
     )
-    notes += _small_numbers(fidelity, len(reference), len(synthetic))
-    scores = fidelity.prdc if fidelity else None
+    notes = [*sides.notes, *_small_numbers(fidelity, len(reference), len(synthetic))]
+    table = _bias(name, sides, synthetic, pixels, clustering, real, to_halve)
+    likeness = (
+        ms_ssim_ratio(real.pictures[name], pixels, rng=to_pair)
+        if pixels is not None and name in real.pictures
+        else None
+    )
     return ClassQuality(
         n_real=len(reference),
         n_synthetic=len(synthetic),
-        n_compared=fidelity.n if fidelity else 0,
-        n_diversity=diversity.n if diversity else 0,
-        kid=fidelity.kid if fidelity else None,
-        kid_floor=fidelity.kid_floor if fidelity else None,
-        fid=fidelity.fid if fidelity else None,
-        precision=scores.precision if scores else None,
-        recall=scores.recall if scores else None,
-        density=scores.density if scores else None,
-        coverage=scores.coverage if scores else None,
-        coverage_floor=fidelity.coverage_floor if fidelity else None,
-        vendi_ratio=diversity.vendi if diversity else None,
-        vendi_floor=diversity.vendi_floor if diversity else None,
-        pairwise_ratio=diversity.pairwise if diversity else None,
-        pairwise_floor=diversity.pairwise_floor if diversity else None,
-        duplicate_rate=diversity.duplicates if diversity else None,
-        duplicate_floor=diversity.duplicate_floor if diversity else None,
+        **_fidelity_fields(fidelity),
+        **_diversity_fields(diversity),
+        **_useful_fields(useful),
+        **_detect_fields([stratum], rng),
+        ms_ssim_ratio=likeness[0].mean if likeness else None,
+        ms_ssim_range=likeness[0] if likeness else None,
+        ms_ssim_floor=likeness[1] if likeness else None,
         missed_clusters=str(clusters) if clusters else None,
-        agreement=agreement,
+        agreement=agreement.mean if agreement else None,
+        agreement_range=agreement,
         agreement_floor=agreement_floor,
+        bias=table,
         dcr=memory.dcr,
         authenticity=memory.authenticity,
         c_t=memory.c_t,
-        detect_auc=_detect(reference, synthetic, rng),
         collapse=verdict,
         memorisation=memory.verdict,
-        reasons=reasons + memory.reasons + notes,
+        reasons=reasons + memory.reasons + _told(table) + notes,
     )
+
+
+def pooled_quality(
+    synthetic: Mapping[str, Features],
+    per_class: Mapping[str, ClassQuality],
+    real: RealFeatures,
+    *,
+    useful: Usefulness | None = None,
+    rng: np.random.Generator,
+) -> QualityScores:
+    """The scores of all judged classes as one set, each class with as many real as synthetic images.
+
+    Agreement, GAN-train and GAN-test are means over the classes. MS-SSIM compares images of one class and is left out.
+
+    Args:
+        synthetic: class → features [m, d].
+        per_class: what `class_quality` found.
+        real: from `describe_real`.
+        useful: GAN-train and GAN-test of all classes.
+        rng: of every random choice.
+    """
+    classes = [_Class.of(name, features, real) for name, features in synthetic.items()]
+    strata = [sides.stratum for sides in classes]
+    agreed = [
+        (q.agreement, q.n_synthetic, q.agreement_floor.mean, real.judge.recognised[real.classes.index(name)][1])
+        for name, q in per_class.items()
+        if q.agreement is not None and q.agreement_floor is not None and real.judge is not None
+    ]
+    agreement = mean_of_proportions([a[0] for a in agreed], [a[1] for a in agreed]) if agreed else None
+    return QualityScores(
+        n_real=sum(len(stratum.reference) for stratum in strata),
+        n_synthetic=sum(len(features) for features in synthetic.values()),
+        **_fidelity_fields(compare_fidelity(strata, rng=rng)),
+        **_diversity_fields(
+            compare_diversity([sides.yardstick for sides in classes], list(synthetic.values()), rng=rng)
+        ),
+        **_useful_fields(useful),
+        **_detect_fields(strata, rng),
+        agreement=agreement.mean if agreement else None,
+        agreement_range=agreement,
+        agreement_floor=mean_of_proportions([a[2] for a in agreed], [a[3] for a in agreed]) if agreed else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Class:
+    """Which real images serve as what for one class."""
+
+    stratum: Stratum
+    train: Features
+    held_out: Features
+    yardstick: Features
+    """Real images of the class whose variety is the measure."""
+    compared_with_train: bool
+    notes: list[str]
+
+    @classmethod
+    def of(cls, name: str, synthetic: Features, real: RealFeatures) -> _Class:
+        nothing = synthetic[:0]
+        reference, train = real.reference.get(name, nothing), real.train.get(name, nothing)
+        held_out = reference if real.held_out else nothing
+        notes = []
+        compared_with_train = len(held_out) < MIN_KID <= len(train)
+        if compared_with_train:
+            reference = train
+            many = f"only {len(held_out)}" if len(held_out) else "no"
+            notes.append(
+                f"{many} held-out images of this class: judged against its training images, which flatters copies"
+            )
+        yardstick = _all_real(held_out, train, held_out=True)
+        if real.fitted and len(held_out) >= MIN_UNFITTED:
+            yardstick = held_out
+        elif real.fitted:
+            notes.append(
+                "the feature net was trained on images of this class, and too few others are there to measure by"
+            )
+        floor = None if compared_with_train or real.fitted else train
+        return cls(Stratum(reference, floor, synthetic), train, held_out, yardstick, compared_with_train, notes)
+
+
+def _fidelity_fields(found: Fidelity | None) -> dict[str, Any]:
+    """The document's fields of KID, FID and PRDC."""
+    if found is None:
+        return {}
+    out: dict[str, Any] = {
+        "n_compared": found.n,
+        "kid": found.synthetic.kid,
+        "kid_floor": found.floor.kid if found.floor else None,
+    }
+    for name in ("fid", "precision", "recall", "density", "coverage"):
+        floor = getattr(found.floor, name) if found.floor else None
+        out |= _fields(name, name, getattr(found.synthetic, name), floor)
+    return out
+
+
+def _diversity_fields(found: Diversity | None) -> dict[str, Any]:
+    if found is None:
+        return {}
+    return {
+        "n_diversity": found.n,
+        **_fields("vendi_ratio", "vendi", found.vendi, found.vendi_floor),
+        **_fields("pairwise_ratio", "pairwise", found.pairwise, found.pairwise_floor),
+        "duplicate_rate": found.duplicates.mean,
+        "duplicate_range": found.duplicates,
+        "duplicate_floor": found.duplicate_floor.mean,
+        "duplicate_floor_range": found.duplicate_floor,
+    }
+
+
+def _useful_fields(found: Usefulness | None) -> dict[str, Any]:
+    if found is None:
+        return {}
+    return {
+        **_fields("gan_train", "gan_train", found.gan_train, found.gan_train_floor),
+        **_fields("gan_test", "gan_test", found.gan_test, found.gan_test_floor),
+    }
+
+
+def _detect_fields(strata: Sequence[Stratum], rng: np.random.Generator) -> dict[str, Any]:
+    chosen = plan(strata, at_least=MIN_DETECT, at_most=MAX_FIDELITY)
+    if chosen is None:
+        return {}
+    drawn = chosen.draw(rng)
+    floor = detect_auc(drawn.real, drawn.other, rng=rng) if drawn.other is not None else None
+    return _fields("detect_auc", "detect_auc", detect_auc(drawn.real, drawn.synthetic, rng=rng), floor)
+
+
+def _fields(name: str, stem: str, found: Range | None, floor: Range | None) -> dict[str, Any]:
+    return {name: found.mean if found else None, f"{stem}_range": found, f"{stem}_floor": floor}
 
 
 def _agreement(
     name: str, synthetic: Features, real: RealFeatures
-) -> tuple[float | None, Range | None, tuple[str, float] | None]:
+) -> tuple[Range | None, Range | None, tuple[str, float] | None]:
     label = real.classes.index(name)
     if real.judge is None or (share := real.judge.share(synthetic, label)) is None:
         return None, None, None
     right, tried = real.judge.recognised[label]
     other = real.judge.taken_for(synthetic, label)
-    return share, proportion_range(right / tried, tried), (real.classes[other[0]], other[1]) if other else None
+    return (
+        proportion_range(share, len(synthetic)),
+        proportion_range(right / tried, tried),
+        (real.classes[other[0]], other[1]) if other else None,
+    )
 
 
-def _detect(reference: Features, synthetic: Features, rng: np.random.Generator) -> float | None:
-    n = min(len(reference), len(synthetic), 1000)
-    if n < MIN_DETECT:
+def _judge(
+    names: list[str],
+    reference: Mapping[str, Features],
+    train: Mapping[str, Features],
+    held_out: bool,
+    fitted: bool,
+    rng: np.random.Generator,
+) -> ClassJudge | None:
+    """Taught by all real images, and counted by cross-validation; by a fitted net's features, on held-out ones."""
+    apart = fitted and held_out
+    known = {name: _all_real(reference.get(name), train.get(name), held_out and not apart) for name in names}
+    x, y = _labelled(names, known)
+    if not len(y):
         return None
-    chosen = rng.permutation(len(reference))[:n], rng.permutation(len(synthetic))[:n]
-    return detect_auc(reference[chosen[0]], synthetic[chosen[1]], rng=rng)
+    return class_judge(x, y, unseen=_labelled(names, reference) if apart else None, rng=rng)
+
+
+def _labelled(names: list[str], features: Mapping[str, Features]) -> tuple[Features, NDArray[np.int64]]:
+    present = {name: features[name] for name in names if len(features.get(name, ()))}
+    labels = np.repeat([names.index(name) for name in present], [len(x) for x in present.values()]).astype(np.int64)
+    return np.concatenate(list(present.values())) if present else np.empty((0, 0), np.float32), labels
+
+
+def _usefulness(
+    synthetic: Mapping[str, Features], real: RealFeatures, rng: np.random.Generator
+) -> tuple[dict[str, Usefulness], Usefulness | None]:
+    if not real.held_out:
+        return {}, None
+    return usefulness(real.train, real.reference, synthetic, others=real.train, rng=rng)
+
+
+def _bias(
+    name: str,
+    sides: _Class,
+    synthetic: Features,
+    pixels: Pixels | None,
+    clustering: Clustering | None,
+    real: RealFeatures,
+    rng: np.random.Generator,
+) -> list[BiasRow]:
+    measures = {}
+    if pixels is not None and name in real.reference_looks:
+        known = real.train_looks.get(name)
+        reference = known if sides.compared_with_train and known else real.reference_looks[name]
+        floor = known if not sides.compared_with_train and known else {}
+        measures = {
+            measure: Sides(reference[measure], floor.get(measure), values) for measure, values in looks(pixels).items()
+        }
+    kinds = Sides(sides.stratum.reference, sides.stratum.train, synthetic)
+    examples: list[str | None] = []
+    if clustering is not None and len(sides.train):
+        examples = [real.train_paths[name][i] for i in clustering.middles(sides.train)]
+    return bias(measures, kinds, clustering, examples=examples, rng=rng)
+
+
+def _told(table: list[BiasRow]) -> list[str]:
+    """The largest changes beyond the floor, in words."""
+    out: list[str] = []
+    for row in [row for row in table if row.beyond and abs(row.difference.mean) >= TOLD][:MOST_TOLD]:
+        if row.name.startswith("cluster"):
+            out.append(f"{row.synthetic:.0%} of the samples are of {row.name}, and {row.real:.0%} of real images")
+        else:
+            more, size = "more" if row.difference.mean > 0 else "less", abs(row.difference.mean)
+            out.append(f"samples have {more} {row.name} than real images, by {size:.1f} standard deviations of these")
+    return out
+
+
+def _looks(images: LabelledImages, wanted: set[str]) -> dict[str, Looks]:
+    return {name: looks(images.of_class(name)) for name, count in images.counts().items() if count and name in wanted}
+
+
+def _pictures(
+    reference: LabelledImages, train: LabelledImages, wanted: set[str], held_out: bool, rng: np.random.Generator
+) -> dict[str, Pixels]:
+    """Some real images of each class: twice as many as MS-SSIM compares."""
+    out = {}
+    sets = [reference, train] if held_out else [train]
+    for name in sorted(wanted):
+        rows = [(images, row) for images in sets if name in images.classes for row in _rows_of(images, name)]
+        if rows:
+            chosen = [rows[i] for i in rng.permutation(len(rows))[: 2 * MAX_PICTURES]]
+            out[name] = np.stack([images.pixels[row] for images, row in chosen])
+    return out
+
+
+def _rows_of(images: LabelledImages, name: str) -> list[int]:
+    return [int(row) for row in np.flatnonzero(images.labels == images.index(name))]
 
 
 def _small_numbers(fidelity: Fidelity | None, n_real: int, n_synthetic: int) -> list[str]:
     if fidelity is None:
         return [f"{n_real} real and {n_synthetic} synthetic images are too few for KID, precision and coverage"]
     notes = []
-    if fidelity.prdc is None:
+    if fidelity.synthetic.coverage is None:
         notes.append(f"compared at {fidelity.n} images a side: too few for precision and coverage")
     elif fidelity.n < SMALL:
         notes.append(f"compared at {fidelity.n} images a side: the ranges are wide, and coverage is lenient")
-    if fidelity.kid_floor is None:
+    if fidelity.floor is None:
         notes.append("too few real images to score real against real")
     return notes
 
@@ -297,18 +563,6 @@ def _worst_pairs(name: str, synthetic: Features, paths: list[str], real: RealFea
         if len(pairs) == PAIRS_PER_CLASS:
             break
     return pairs
-
-
-def _describe(features: FeatureNet, pixels: Pixels, name: str, progress: Progress) -> Features:
-    out = np.empty((len(pixels), features.dim), np.float32)
-    if not len(pixels):
-        return out
-    with progress.task(name, len(pixels), "image") as task:
-        for start in range(0, len(pixels), _CHUNK):
-            part = np.ascontiguousarray(pixels[start : start + _CHUNK])
-            out[start : start + len(part)] = features(part)
-            task.advance(len(part))
-    return out
 
 
 def _images_of_classes(*sets: LabelledImages | None) -> dict[str, int]:

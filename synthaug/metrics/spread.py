@@ -48,6 +48,23 @@ def half_sample_range(
             for _ in range(draws)
         ]
     )
+    return about(full, values, bounds)
+
+
+def halves(groups: NDArray[np.int64], rng: np.random.Generator) -> Indices:
+    """Half of the rows of each group, in order; of an odd number one more or one less, by chance.
+
+    Args:
+        groups: [n], n ≥ 2: the group of each row.
+        rng: chooses.
+    """
+    order = np.lexsort((rng.random(len(groups)), groups))
+    chosen = order[int(rng.integers(2)) :: 2]
+    return np.sort(chosen)
+
+
+def about(full: float, values: NDArray[np.float64], bounds: tuple[float, float] = (-np.inf, np.inf)) -> Range:
+    """`full` with the 2.5% and 97.5% quantiles of the deviations of `values` from their own mean laid around it."""
     low, high = np.quantile(values, [0.025, 0.975]) - values.mean()
     return Range(mean=full, low=float(np.clip(full + low, *bounds)), high=float(np.clip(full + high, *bounds)))
 

@@ -15,7 +15,7 @@ from synthaug.data.cache import LabelledImages
 from synthaug.documents import CheckDocument, ClassQuality
 from synthaug.errors import SynthaugError
 from synthaug.metrics import METRICS
-from synthaug.metrics.matched import compare_fidelity, proportion_range
+from synthaug.metrics.matched import Stratum, compare_fidelity, proportion_range
 from synthaug.metrics.quality import Reference, describe_real, quality
 from synthaug.pipelines import check as pipeline
 
@@ -183,13 +183,13 @@ def test_copies_are_the_worst_pairs_also_mirrored() -> None:
 def test_fidelity_is_held_against_unseen_images_at_equal_numbers() -> None:
     rng = np.random.default_rng(0)
     real, train, fake = (rng.normal(size=(n, 5)) for n in (80, 30, 500))
-    found = compare_fidelity(real, train, fake, rng=rng)
+    found = compare_fidelity([Stratum(real, train, fake)], rng=rng)
     assert found
     assert found.n == 40  # halves of the held-out images are more than the 30 training images
-    more = compare_fidelity(real, rng.normal(size=(60, 5)), fake, rng=rng)
+    more = compare_fidelity([Stratum(real, rng.normal(size=(60, 5)), fake)], rng=rng)
     assert more
     assert more.n == 60
-    assert compare_fidelity(real[:3], train, fake, rng=rng) is None
+    assert compare_fidelity([Stratum(real[:3], train, fake)], rng=rng) is None
 
 
 def test_floor_of_equals_holds_the_score() -> None:
@@ -197,10 +197,10 @@ def test_floor_of_equals_holds_the_score() -> None:
     for seed in range(40):
         rng = np.random.default_rng(seed)
         real, train, fake = (rng.normal(size=(n, 8)) for n in (40, 60, 200))
-        found = compare_fidelity(real, train, fake, rng=rng)
+        found = compare_fidelity([Stratum(real, train, fake)], rng=rng)
         assert found
-        assert found.kid_floor
-        inside += found.kid_floor.low <= found.kid.mean <= found.kid_floor.high
+        assert found.floor
+        inside += found.floor.kid.low <= found.synthetic.kid.mean <= found.floor.kid.high
     assert inside >= 34
 
 

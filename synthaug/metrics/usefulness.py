@@ -1,0 +1,129 @@
+"""Could a classifier be trained on the synthetic images? GAN-train and GAN-test, beside real images in their place.
+
+Shmelkov et al., "How good is my GAN?" (arXiv:1807.09499), section 3; GAN-train over all classes is the classification
+accuracy score of Ravuri & Vinyals (arXiv:1905.10887). GAN-train falls where samples are poor or lack variety, GAN-test
+where they do not look like their class. The classifier here is a logistic regression on the judge's frozen features,
+fitted in a fraction of a second: it says whether the information is there. What the user's own classifier gains,
+`evaluate` measures by training it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from synthaug.documents import Range
+from synthaug.metrics.matched import mean_of_proportions, proportion_range
+
+Array = NDArray[Any]
+MIN_IMAGES = 5
+"""Images of a class, of each kind, below which it takes no part."""
+MAX_PER_CLASS = 200
+"""Images of a class to train on, and synthetic ones to test on."""
+DRAWS = 3
+C = 1e-2
+
+
+@dataclass(frozen=True, slots=True)
+class Usefulness:
+    """Recall of one class, or the mean over all (balanced accuracy); `*_floor` with real images in place of synthetic.
+
+    `gan_train`: trained on synthetic, tested on held-out real images; floor: trained on as many real ones.
+    `gan_test`: trained on real, tested on synthetic images; floor: tested on held-out real ones.
+    """
+
+    gan_train: Range
+    gan_train_floor: Range
+    gan_test: Range
+    gan_test_floor: Range
+
+
+def usefulness(
+    train: Mapping[str, Array],
+    held_out: Mapping[str, Array],
+    synthetic: Mapping[str, Array],
+    *,
+    others: Mapping[str, Array] | None = None,
+    rng: np.random.Generator,
+) -> tuple[dict[str, Usefulness], Usefulness | None]:
+    """GAN-train and GAN-test of every class that has enough images, and of all together.
+
+    For each class the classifiers are fitted on equally many real and synthetic images, 200 at most, drawn three times
+    without replacement. A class's range is Clopper and Pearson's for the images tested on, that of the mean over
+    classes comes from their binomial variances; both leave out the variance between trainings.
+
+    Args:
+        train: class → features [t, d] of real training images.
+        held_out: class → features [h, d] of real images that neither generator nor classifier has seen.
+        synthetic: class → features [m, d].
+        others: class → features of real training images of classes that were not generated. They are used, as they
+            are, in every classifier where only one class was: a classifier needs two.
+        rng: draws the images.
+
+    Returns:
+        Nothing where fewer than two classes can take part.
+    """
+    judged = [
+        name
+        for name in synthetic
+        if min(len(part.get(name, ())) for part in (train, held_out, synthetic)) >= MIN_IMAGES
+    ]
+    context = {}
+    if len(judged) == 1 and others:
+        context = {name: x for name, x in others.items() if name not in synthetic and len(x) >= MIN_IMAGES}
+    names = [*judged, *context]
+    if not judged or len(names) < 2:
+        return {}, None
+    tested = {name: synthetic[name][rng.permutation(len(synthetic[name]))[:MAX_PER_CLASS]] for name in judged}
+    shares = []
+    for _ in range(DRAWS):
+        real, fake = {}, {}
+        for name in judged:
+            n = min(len(train[name]), len(synthetic[name]), MAX_PER_CLASS)
+            real[name] = train[name][rng.permutation(len(train[name]))[:n]]
+            fake[name] = synthetic[name][rng.permutation(len(synthetic[name]))[:n]]
+        for name, x in context.items():
+            real[name] = fake[name] = x[rng.permutation(len(x))[:MAX_PER_CLASS]]
+        by_real, by_fake = _fit(real, names), _fit(fake, names)
+        shares.append(
+            [
+                (
+                    _recall(by_fake, held_out[name], label),
+                    _recall(by_real, held_out[name], label),
+                    _recall(by_real, tested[name], label),
+                )
+                for label, name in enumerate(judged)
+            ]
+        )
+    means = np.mean(shares, axis=0)
+    counts = {name: (len(held_out[name]), len(held_out[name]), len(tested[name])) for name in judged}
+    per_class = {
+        name: _collected(*(proportion_range(float(s), n) for s, n in zip(row, counts[name], strict=True)))
+        for name, row in zip(judged, means, strict=True)
+    }
+    if len(judged) < 2:
+        return per_class, None
+    columns = zip(*(counts[name] for name in judged), strict=True)
+    return per_class, _collected(*(mean_of_proportions(s.tolist(), n) for s, n in zip(means.T, columns, strict=True)))
+
+
+def _collected(gan_train: Range, real: Range, gan_test: Range) -> Usefulness:
+    return Usefulness(gan_train=gan_train, gan_train_floor=real, gan_test=gan_test, gan_test_floor=real)
+
+
+def _fit(images: Mapping[str, Array], names: list[str]) -> Pipeline:
+    x = np.concatenate([images[name] for name in names])
+    y = np.repeat(np.arange(len(names)), [len(images[name]) for name in names])
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=300, class_weight="balanced"))
+    return model.fit(x, y)
+
+
+def _recall(model: Pipeline, features: Array, label: int) -> float:
+    return float((model.predict(features) == label).mean())
