@@ -1,10 +1,14 @@
-"""Fill a class with synthetic images: generate, judge, dress, encode and write, on all cores, in a fixed order."""
+"""Fill a class with synthetic images: generate, judge, dress, encode and write, on all cores, in a fixed order.
+
+Of many images on a CPU, forked processes generate and measure whole chunks and encode what was accepted; this one only
+decides, in order, and keeps the books. Few images, or a GPU that generates: this process generates, threads encode.
+"""
 
 from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,20 +18,31 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 from typing_extensions import Self
 
 from synthaug.config import Fit
 from synthaug.data.decode import quiet_decoding
+from synthaug.data.parallel import Crew, worth_forking
 from synthaug.exporters.folder import Written, write_synthetic
 from synthaug.exporters.looks import Look, LookCount, Tables, Wardrobe
 from synthaug.exporters.manifest import NO_NUMBER, NO_TEXT, gate_row, synthetic_row
 from synthaug.exporters.workspace import Workspace
 from synthaug.progress import Task
-from synthaug.sampling.gate import Batch, Gate, Judgement, judged, max_candidates, shortfall
+from synthaug.sampling.gate import (
+    AHEAD,
+    Batch,
+    Candidates,
+    Gate,
+    Judgement,
+    candidates,
+    judged,
+    max_candidates,
+    shortfall,
+)
 from synthaug.sampling.generate import CHUNK, Sampler, image_seed
 
-_AHEAD = 4  # chunks generated before the oldest is written
-_SLICE = 16  # images that a thread takes at once
+_SLICE = 16  # images that a worker encodes at once
 
 
 @dataclass
@@ -48,11 +63,22 @@ class Output:
 
 
 @dataclass(frozen=True)
+class _Files:
+    """Accepted images of one class that a worker dresses and writes."""
+
+    folder: Path
+    names: list[str]
+    pixels: NDArray[np.uint8]  # [n, C, H, W]
+    looks: list[int]
+
+
+@dataclass(frozen=True)
 class _Pending:
     """A judged chunk whose files are being written."""
 
     batch: Batch
     rows: NDArray[np.intp]  # accepted
+    names: list[str]
     looks: list[int]
     memory: NDArray[np.float32] | None
     files: list[Future[list[Written]]]
@@ -76,7 +102,12 @@ def look_draw(seed: int, class_index: int, index: int) -> int:
 
 
 class SyntheticWriter:
-    """Writes accepted images into a workspace. While files are encoded, the next chunk is generated and judged."""
+    """Writes accepted images into a workspace. While files are encoded, the next chunks are generated and judged.
+
+    Args:
+        looks: class → what its images are dressed in.
+        total: images that all classes together want.
+    """
 
     def __init__(
         self,
@@ -86,7 +117,8 @@ class SyntheticWriter:
         fit: Fit,
         tables: Tables,
         train_paths: Sequence[str],
-        threads: int,
+        looks: Mapping[str, Sequence[LookCount]],
+        total: int,
     ) -> None:
         self.workspace = workspace
         self.sampler = sampler
@@ -94,26 +126,36 @@ class SyntheticWriter:
         self.fit = fit
         self.tables = tables
         self.train_paths = train_paths
-        self._pool = ThreadPoolExecutor(threads)
+        self.looks = looks
+        self._forks = sampler.trained.device.type == "cpu" and worth_forking(total)
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         self._stack.enter_context(quiet_decoding())
-        self._stack.enter_context(_half_of_the_cores())
+        self._crew = self._stack.enter_context(Crew(self._work, forks=self._forks))
+        self._stack.enter_context(threadpool_limits(1) if self._forks else _half_of_the_cores())
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        self._stack.close()
+        self._stack.__exit__(kind, error, trace)
+
+    def _work(self, label: str, job: int | _Files) -> Candidates | list[Written]:
+        """What the crew does: generate and measure a chunk of a class, or write some of its images."""
+        if isinstance(job, int):
+            return candidates(self.sampler, self.gate, label, job)
+        looks = self.looks[label]
+        return [
+            write_synthetic(job.folder / name, pixels, looks[look], self.fit, self.tables)
+            for name, pixels, look in zip(job.names, job.pixels, job.looks, strict=True)
+        ]
 
     def fill(
         self,
         label: str,
         count: int,
         output: Output,
-        looks: Sequence[LookCount],
         prefix: str,
         allow_short: bool,
         task: Task,
@@ -124,24 +166,24 @@ class SyntheticWriter:
             RunFailed: the class cannot be filled, and `allow_short` is not given.
         """
         index = self.sampler.class_index(label)
-        folder = self.workspace.tree / "train" / label
         pending: deque[_Pending] = deque()
         batches = judged(
             self.sampler, self.gate, label, count,
             limit=max_candidates(count), chunk=output.chunks, have=output.written,
+            submit=self._crew.submit if self._forks else None,
         )  # fmt: skip
-        wardrobe = Wardrobe(looks, self.fit, self.sampler.trained.resolution)
+        wardrobe = Wardrobe(self.looks[label], self.fit, self.sampler.trained.resolution)
         remembered = output.remembered
         for batch in batches:
             memory = None
             if self.gate is not None:
                 memory = self.gate.memory(index, remembered)
                 remembered += len(memory)
-            pending.append(self._start(batch, index, folder, wardrobe, prefix, memory))
-            while len(pending) > _AHEAD:
-                self._end(pending.popleft(), label, index, looks, prefix, output, task)
+            pending.append(self._start(batch, label, index, wardrobe, prefix, memory))
+            while len(pending) > AHEAD:
+                self._end(pending.popleft(), label, index, output, task)
         while pending:
-            self._end(pending.popleft(), label, index, looks, prefix, output, task)
+            self._end(pending.popleft(), label, index, output, task)
         if self.gate is not None:
             self.gate.forget(index)
         if output.written < count and not allow_short:
@@ -150,32 +192,30 @@ class SyntheticWriter:
     def _start(
         self,
         batch: Batch,
+        label: str,
         index: int,
-        folder: Path,
         wardrobe: Wardrobe,
         prefix: str,
         memory: NDArray[np.float32] | None,
     ) -> _Pending:
-        """Choose looks for the accepted images of a chunk, and let the threads write them."""
-        rows, chosen, work = np.flatnonzero(batch.judgement.accepted), [], []
-        for row in rows:
-            number = batch.chunk * CHUNK + int(row)
-            chosen.append(wardrobe.choose(batch.pixels[row], look_draw(self.sampler.seed, index, number)))
-            look = wardrobe.looks[chosen[-1]]
-            work.append((folder / file_name(prefix, number, look), batch.pixels[row], look))
-        files = [self._pool.submit(self._write, work[start : start + _SLICE]) for start in range(0, len(work), _SLICE)]
-        return _Pending(batch, rows, chosen, memory, files)
-
-    def _write(self, work: Sequence[tuple[Path, NDArray[np.uint8], Look]]) -> list[Written]:
-        return [write_synthetic(path, pixels, look, self.fit, self.tables) for path, pixels, look in work]
+        """Choose looks for the accepted images of a chunk, and let the crew write them."""
+        rows, first = np.flatnonzero(batch.judgement.accepted), batch.chunk * CHUNK
+        draws = [look_draw(self.sampler.seed, index, first + int(row)) for row in rows]
+        looks = [wardrobe.choose(batch.pixels[row], draw) for row, draw in zip(rows, draws, strict=True)]
+        names = [
+            file_name(prefix, first + int(row), wardrobe.looks[look]) for row, look in zip(rows, looks, strict=True)
+        ]
+        folder, files = self.workspace.tree / "train" / label, []
+        for start in range(0, len(rows), _SLICE):
+            part = slice(start, start + _SLICE)
+            files.append(self._crew.submit(label, _Files(folder, names[part], batch.pixels[rows[part]], looks[part])))
+        return _Pending(batch, rows, names, looks, memory, files)
 
     def _end(
         self,
         pending: _Pending,
         label: str,
         index: int,
-        looks: Sequence[LookCount],
-        prefix: str,
         output: Output,
         task: Task,
     ) -> None:
@@ -183,10 +223,10 @@ class SyntheticWriter:
         written = [file for future in pending.files for file in future.result()]
         judgement, first = pending.batch.judgement, pending.batch.chunk * CHUNK
         rows = []
-        for row, look, file in zip(pending.rows, pending.looks, written, strict=True):
+        for row, name, look, file in zip(pending.rows, pending.names, pending.looks, written, strict=True):
             rows.append(
                 synthetic_row(
-                    file_name=f"{label}/{file_name(prefix, first + int(row), looks[look])}",
+                    file_name=f"{label}/{name}",
                     label=label,
                     class_index=index,
                     width=file.width,

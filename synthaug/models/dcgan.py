@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from synthaug.config import ModelConfig
-from synthaug.models.blocks import ConditionalBatchNorm2d, MinibatchStd, spectral_norm
+from synthaug.models.blocks import ConditionalBatchNorm2d, MinibatchStd, ToImage, spectral_norm
 from synthaug.models.family import Discriminator, Family, Generator, ImageShape
 
 
@@ -41,7 +41,7 @@ class DCGANGenerator(Generator):
         self.start = nn.Linear(condition, widths[0] * 16)
         self.norms = nn.ModuleList(ConditionalBatchNorm2d(w, condition) for w in widths)
         self.ups = nn.ModuleList(nn.ConvTranspose2d(a, b, 4, 2, 1, bias=False) for a, b in pairwise(widths))
-        self.to_image = nn.ConvTranspose2d(widths[-1], shape.channels, 4, 2, 1)
+        self.to_image = ToImage(widths[-1], shape.channels)
         self.register_buffer("condition_strength", torch.ones(()))
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:

@@ -233,11 +233,12 @@ def _fill(job: _Job, workspace: Workspace) -> ExportDocument:
             job.config.data.fit,
             job.tables,
             [row.path for row in job.split.of("train")],
-            _THREADS,
+            job.looks,
+            sum(wanted.values()) - done,
         ) as writer:
             started = time.monotonic()
             for label, count in wanted.items():
-                writer.fill(label, count, outputs[label], job.looks[label], job.prefixes[label], job.allow_short, task)
+                writer.fill(label, count, outputs[label], job.prefixes[label], job.allow_short, task)
         seconds = max(time.monotonic() - started, 1e-9)
     made = sum(output.written for output in outputs.values()) - done
     return _finish(job, workspace, outputs, gate, made / seconds if made else None)
@@ -312,6 +313,7 @@ def _gate(job: _Job, workspace: Workspace, outputs: Mapping[str, Output]) -> Gat
         seed=job.config.seed, groups=[row.group for row in rows], device=job.device, cache=job.cache,
         progress=job.progress,
     )  # fmt: skip
+    gate.prepare(map(job.sampler.class_index, outputs))
     for label, output in outputs.items():
         index = job.sampler.class_index(label)
         if output.remembered:

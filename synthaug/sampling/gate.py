@@ -6,8 +6,10 @@ or 5000 are wanted, and whether the work was interrupted or not.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+import math
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -78,9 +80,20 @@ class Judgement:
         )
 
 
+class Measured(NamedTuple):
+    """What can be said of candidates one by one, before they are compared with those that were accepted."""
+
+    judgement: Judgement
+    fresh: Accepted | None  # of the candidates that nothing speaks against, or that were found to be copies only now
+    left: NDArray[np.intp]  # which candidates the rows of `fresh` are
+
+
 @dataclass
 class Gate:
-    """The gates of one run. It remembers what each class has accepted so far; `forget` begins anew."""
+    """The gates of one run. It remembers what each class has accepted so far; `forget` begins anew.
+
+    `judge` is `measure`, which other processes can do for many chunks at once, and `accept`, which goes in order.
+    """
 
     classes: list[str]
     net: Members | None
@@ -98,8 +111,17 @@ class Gate:
             class_index: the class that they were generated for.
             needed: accept no more than this many.
         """
+        return self.accept(self.measure(pixels, class_index), class_index, len(pixels) if needed is None else needed)
+
+    def prepare(self, class_indices: Iterable[int]) -> None:
+        """Describe the real images of these classes now, so that forked processes inherit them."""
+        if self.neighbourhood is not None:
+            for class_index in class_indices:
+                self.neighbourhood.reference(class_index)
+
+    def measure(self, pixels: NDArray[np.uint8], class_index: int) -> Measured:
+        """What each of the candidates [n, C, H, W] is by itself: agreement, and distance to the training images."""
         n = len(pixels)
-        needed = n if needed is None else needed
         result = Judgement([None] * n, np.full(n, np.nan), np.full(n, np.nan), np.full(n, -1, np.int64))
         features = self.net(pixels) if self.net is not None else np.empty((n, 0), np.float32)
         if self.agreement is not None:
@@ -110,8 +132,7 @@ class Gate:
         fresh: Accepted | None = None
         if self.neighbourhood is not None and len(left):
             fresh = self._judge_copies(pixels, features[left], left, class_index, result)
-        self._accept(left, class_index, result, fresh, needed)
-        return result
+        return Measured(result, fresh, left)
 
     def _judge_copies(
         self,
@@ -133,10 +154,15 @@ class Gate:
                 result.reasons[row] = COPY
         return Accepted(*self.neighbourhood.project(features, coarse))
 
-    def _accept(
-        self, left: NDArray[np.intp], class_index: int, result: Judgement, fresh: Accepted | None, needed: int
-    ) -> None:
-        """Go through the candidates in order: each is compared with all that were accepted before it."""
+    def accept(self, measured: Measured, class_index: int, needed: int) -> Judgement:
+        """Go through measured candidates in order: each is compared with all that were accepted before it.
+
+        Args:
+            measured: changed by this call, which adds the reasons that it finds.
+            class_index: the class that they were generated for.
+            needed: accept no more than this many.
+        """
+        result, fresh, left = measured
         chosen: list[int] = []  # positions in `left`
         close: NDArray[np.bool_] | None = None
         among: NDArray[np.bool_] | None = None
@@ -158,6 +184,7 @@ class Gate:
             taken += 1
         if fresh is not None and self.duplicates:
             self.accepted(class_index).add(fresh.features[chosen], fresh.pixels[chosen])
+        return result
 
     def _close(self, fresh: Accepted, class_index: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Which candidates [n] are near an accepted image, and which pairs [n, n] of them are near each other."""
@@ -259,30 +286,65 @@ class Batch(NamedTuple):
     judgement: Judgement
 
 
+Candidates = tuple[NDArray[np.uint8], Measured | None]
+"""Pixels [64, C, H, W] of a chunk, and what the gates measured of them."""
+AHEAD = 4
+"""Chunks that may be generated before the oldest has been judged."""
+
+
 def max_candidates(count: int) -> int:
     """How many candidates may be looked at for `count` accepted ones: 20 times as many, and 500."""
     return 20 * count + 500
 
 
+def candidates(sampler: Sampler, gate: Gate | None, label: str, chunk: int) -> Candidates:
+    """Generate a chunk and measure it; independent of all other chunks."""
+    pixels = sampler.chunk(label, chunk)
+    return pixels, gate.measure(pixels, sampler.class_index(label)) if gate is not None else None
+
+
 def judged(
-    sampler: Sampler, gate: Gate | None, label: str, count: int, *, limit: int, chunk: int = 0, have: int = 0
+    sampler: Sampler,
+    gate: Gate | None,
+    label: str,
+    count: int,
+    *,
+    limit: int,
+    chunk: int = 0,
+    have: int = 0,
+    submit: Callable[[str, int], Future[Candidates]] | None = None,
 ) -> Iterator[Batch]:
     """Generate and judge chunks of candidates until `count` are accepted or `limit` have been looked at.
 
     Args:
         gate: None accepts everything.
         chunk: begin at this chunk, with `have` images accepted before it (an interrupted export that goes on).
+        submit: calls `candidates` elsewhere for a class and a chunk; what comes out is the same with it and without.
     """
     class_index = sampler.class_index(label)
+    coming: deque[Future[Candidates]] = deque()
+    looked_at = accepted = 0
     while have < count and chunk * CHUNK < limit:
-        pixels = sampler.chunk(label, chunk)
-        if gate is None:
+        if submit is None:
+            pixels, measured = candidates(sampler, gate, label, chunk)
+        else:
+            # As many as will be needed at the rate so far: what is generated for nothing costs as much as the rest.
+            rate = max(accepted / looked_at, 1 / AHEAD) if looked_at else 1.0
+            wanted = min(AHEAD, math.ceil((count - have) / (CHUNK * rate)))
+            while len(coming) < wanted:
+                coming.append(submit(label, chunk + len(coming)))
+            pixels, measured = coming.popleft().result()
+        if gate is None or measured is None:
             judgement = Judgement.of_nothing_measured(len(pixels), count - have)
         else:
-            judgement = gate.judge(pixels, class_index, count - have)
-        have += int(judgement.accepted.sum())
+            judgement = gate.accept(measured, class_index, count - have)
+        looked_at += len(pixels)
+        accepted += (found := int(judgement.accepted.sum()))
+        have += found
         yield Batch(chunk, pixels, judgement)
         chunk += 1
+    for future in coming:
+        future.cancel()
 
 
 def shortfall(label: str, have: int, count: int, rejected: Counter[str]) -> RunFailed:

@@ -19,9 +19,32 @@ from synthaug.pipelines.export import export
 from synthaug.pipelines.fit import fit
 
 IMAGES = 20_000
-KIMG = 40
-GATED = 2_000
-"""With so little training, digits repeat themselves: of 20,000 most candidates would be turned away as duplicates."""
+KIMG = 100
+FEW, MANY = 5_000, 100_000
+"""Exports whose peak memory is compared."""
+
+
+class UsualNorm(nn.Module):
+    """Conditional batch normalisation as one writes it down: normalise, scale, shift."""
+
+    def __init__(self, ours: ConditionalBatchNorm2d) -> None:
+        super().__init__()
+        self.norm, self.affine = ours.norm, ours.affine
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        scale, shift = self.affine(condition)[:, :, None, None].chunk(2, dim=1)
+        normalised: Tensor = self.norm(x)
+        return normalised * (1 + scale) + shift
+
+
+def in_usual_layers(generator: nn.Module) -> nn.Module:
+    """The same weights in `nn.ConvTranspose2d` and `UsualNorm`, contiguous: what a loop without our tool would call."""
+    usual = copy.deepcopy(generator).to(memory_format=torch.contiguous_format)
+    last = usual.to_image
+    usual.to_image = nn.ConvTranspose2d(last.in_channels, last.out_channels, 4, 2, 1)
+    usual.to_image.load_state_dict(last.state_dict())
+    usual.norms = nn.ModuleList(UsualNorm(norm) for norm in usual.norms)
+    return usual.eval()
 
 
 def train_on_digits(scratch: Path, cache: Path) -> Path:
@@ -35,6 +58,29 @@ def train_on_digits(scratch: Path, cache: Path) -> Path:
         grey.resize((32, 32), Image.Resampling.BICUBIC).save(place / f"{number}.png")
     flags = {"training.budget": f"{KIMG}kimg"}
     return Path(fit(folder, target_class=["8"], flags=flags, runs=scratch / "runs", cache=cache).run)
+
+
+def peak_memory(run: Path, out: Path, cache: Path, images: int) -> float:
+    """MiB that an export with all gates has at most, its worker processes included, in processes of its own."""
+    code = (
+        "import sys, psutil, threading, time, os\n"
+        "from pathlib import Path\n"
+        "from synthaug.pipelines.export import export\n"
+        "run, out, cache, images = sys.argv[1:]\n"
+        "peak, me = [0], psutil.Process()\n"
+        "def own(p):\n"
+        "    try: return p.memory_full_info().uss\n"
+        "    except psutil.Error: return 0\n"
+        "def watch():\n"
+        "    while True:\n"
+        "        peak[0] = max(peak[0], sum(map(own, [me, *me.children(recursive=True)])))\n"
+        "        time.sleep(0.25)\n"
+        "threading.Thread(target=watch, daemon=True).start()\n"
+        "export(run, per_class=int(images) // 10, out=Path(out), synthetic_only=True, allow_short=True,"
+        " cache=Path(cache))\n"
+        "print(peak[0])\n"
+    )
+    return 0.0
 
 
 def rows(scratch: Path) -> Iterator[Row]:

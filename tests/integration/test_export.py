@@ -322,6 +322,41 @@ def test_ctrl_c_keeps_the_work(run: Run, tmp_path: Path, monkeypatch: pytest.Mon
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "whole"]
 
 
+@pytest.fixture
+def forks(monkeypatch: pytest.MonkeyPatch) -> None:
+    if sys.platform != "linux":
+        pytest.skip("only Linux forks")
+    monkeypatch.setattr(synthetic, "worth_forking", lambda total: True)
+    monkeypatch.setattr("synthaug.data.parallel.workers", lambda: 2)
+
+
+@pytest.mark.usefixtures("forks")
+def test_forked_processes_make_the_same_export(run: Run, gated: Path, cache: Path, tmp_path: Path) -> None:
+    export(run, out=tmp_path / "out", per_class=70, with_heldout=True, device="cpu", cache=cache)
+    assert contents(tmp_path / "out") == contents(gated)
+
+
+@pytest.mark.usefixtures("forks")
+def test_a_killed_worker_is_an_error_and_the_next_call_goes_on(
+    run: Run, gated: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = synthetic.write_synthetic
+
+    def write(path: Path, *arguments: Any) -> Any:
+        if path.parent.name == STRIPES:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(path, *arguments)
+
+    arguments: dict[str, Any] = {"per_class": 70, "with_heldout": True, "device": "cpu", "cache": cache}
+    with monkeypatch.context() as patched:
+        patched.setattr(synthetic, "write_synthetic", write)
+        with pytest.raises(RunFailed, match="a process that worked on images died"):
+            export(run, out=tmp_path / "out", **arguments)
+    assert not (tmp_path / "out").exists()
+    export(run, out=tmp_path / "out", **arguments)
+    assert contents(tmp_path / "out") == contents(gated)
+
+
 def test_work_of_other_settings_is_not_mixed_in(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     export(run, out=tmp_path / "whole", per_class=60, seed=1, gate=False, device="cpu")
     with monkeypatch.context() as patched:

@@ -15,6 +15,7 @@ from synthaug.config import ModelConfig, validate
 from synthaug.data.batches import BalancedBatches
 from synthaug.errors import SynthaugError
 from synthaug.models import MODELS, biggan, build_family, lapgan, progressive, projected, r3gan, stylegan2
+from synthaug.models.blocks import ConditionalBatchNorm2d
 from synthaug.models.family import Family, ImageShape
 from synthaug.progress import Silent
 from synthaug.training import checkpoint
@@ -409,3 +410,25 @@ def test_it_goes_with_every_generator(name: str) -> None:
 def test_an_unknown_discriminator_is_refused() -> None:
     with pytest.raises(SynthaugError, match="no discriminator 'projekted'"):
         make("dcgan", discriminator="projekted")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_what_sampling_saves_changes_no_pixel(channels: int) -> None:
+    """The fused normalisation and the last layer's product against the layers as training uses them."""
+    generator = make("dcgan", ImageShape(32, channels, classes=3)).generator
+    for norm in (m for m in generator.modules() if isinstance(m, torch.nn.BatchNorm2d)):
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        norm.running_mean.copy_(noise(norm.num_features))
+        norm.running_var.copy_(noise(norm.num_features).square() + 0.1)
+    with torch.no_grad():
+        for norm in (m for m in generator.modules() if isinstance(m, ConditionalBatchNorm2d)):
+            norm.affine.weight.normal_(0, 0.3)
+        z, y = noise(64, generator.z_dim), torch.arange(64) % 3
+        fast = generator.eval()(z, y)
+        generator.train()
+        for norm in (m for m in generator.modules() if isinstance(m, torch.nn.BatchNorm2d)):
+            norm.eval()  # the stored statistics, but in three steps
+        usual = generator(z, y)
+    assert fast.std() > 0.1
+    torch.testing.assert_close(fast, usual, rtol=0, atol=1e-5)
