@@ -88,11 +88,9 @@ def _list(lines: Sequence[str]) -> str:
 def _facts(document: EvaluateDocument) -> str:
     judged = protocol.judged_on(document)
     of = f"{code(protocol.title(document))}, classifier {code(document.classifier)}, {document.seeds} seeds an arm"
-    smallest = number(document.verdict.smallest_detectable)
-    return (
-        f"Evaluation of {of}{f'; judged on {judged}' if judged else ''}. "
-        f"Smallest difference that this test could have shown: {smallest}."
-    )
+    smallest = document.verdict.smallest_detectable
+    shown = f" Smallest difference that this test could have shown: {number(smallest)}." if smallest > 0 else ""
+    return f"Evaluation of {of}{f'; judged on {judged}' if judged else ''}.{shown}"
 
 
 def _estimate(e: Estimate, best: bool) -> str:
