@@ -1,4 +1,4 @@
-"""Metrics of synthetic images: fidelity, diversity, memorisation, detectability, usefulness, bias, and the verdict on collapse.
+"""Metrics of synthetic images: fidelity, diversity, copies, detectability, usefulness, bias, the verdict on collapse.
 
 They work on features, not on images; `quality.quality` brings both together into a `CheckDocument`.
 """
