@@ -98,6 +98,10 @@ def render(found: CheckDocument) -> None:
         words=3,
     )
     console.line(f"judged by {found.features}; 'real' columns are what real images score against real ones")
+    if found.pooled is not None and found.pooled.detect_auc is not None:
+        console.line(
+            f"all classes: told from real images with an AUC of {found.pooled.detect_auc:.2f} (0.5 cannot be told)"
+        )
     for name, q in found.per_class.items():
         for reason in q.reasons:
             console.line(f"  {name}: {reason}")

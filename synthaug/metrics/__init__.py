@@ -1,4 +1,4 @@
-"""Metrics of synthetic images: fidelity, diversity, memorisation, detectability, and the verdict on collapse.
+"""Metrics of synthetic images: fidelity, diversity, copies, detectability, usefulness, bias, the verdict on collapse.
 
 They work on features, not on images; `quality.quality` brings both together into a `CheckDocument`.
 """
@@ -29,6 +29,10 @@ METRICS: Registry[Callable[..., Any]] = Registry(
         "memorisation": "synthaug.metrics.memorisation:memorisation",
         "detect_auc": "synthaug.metrics.detectability:detect_auc",
         "agreement": "synthaug.metrics.agreement:class_judge",
+        "ms_ssim_ratio": "synthaug.metrics.ms_ssim:ms_ssim_ratio",
+        "gan_train": "synthaug.metrics.usefulness:usefulness",
+        "gan_test": "synthaug.metrics.usefulness:usefulness",
+        "bias": "synthaug.metrics.bias:bias",
         "collapse": "synthaug.metrics.collapse:judge",
     },
 )

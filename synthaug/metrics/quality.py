@@ -26,7 +26,6 @@ from synthaug.metrics.detectability import MIN_IMAGES as MIN_DETECT
 from synthaug.metrics.detectability import detect_auc
 from synthaug.metrics.diversity import Clustering, clusters_of, missed_of
 from synthaug.metrics.matched import (
-    MAX_FIDELITY,
     MIN_KID,
     Diversity,
     Fidelity,
@@ -51,6 +50,8 @@ SMALL = 30
 PAIRS_PER_CLASS = 4
 MIN_UNFITTED = 2 * collapse.MIN_DIVERSITY
 """Held-out images from which they alone are the yardstick of variety where the feature net knows the others."""
+MAX_DETECT = 500
+"""Images a side that detectability is measured on."""
 TOLD = 0.5
 """Standard deviations from which a change that the floor does not explain is told in words, and how many of them."""
 MOST_TOLD = 3
@@ -410,7 +411,7 @@ def _useful_fields(found: Usefulness | None) -> dict[str, Any]:
 
 
 def _detect_fields(strata: Sequence[Stratum], rng: np.random.Generator) -> dict[str, Any]:
-    chosen = plan(strata, at_least=MIN_DETECT, at_most=MAX_FIDELITY)
+    chosen = plan(strata, at_least=MIN_DETECT, at_most=MAX_DETECT)
     if chosen is None:
         return {}
     drawn = chosen.draw(rng)

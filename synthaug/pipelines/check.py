@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from synthaug.config import Fit
+from synthaug.data import store
 from synthaug.data.cache import LabelledImages, load_images
 from synthaug.data.folder import ImageRecord, Scan, scan
 from synthaug.data.split import Split, SplitRow
@@ -133,7 +134,10 @@ def _check_run(
         features or config.monitor.features, train, folder=run.path, seed=config.seed, device=device, progress=progress
     )
     synthetic = _generate(sampler, count, progress)
-    document = quality(real, train, synthetic, net, reference=kind, gated=False, seed=config.seed, progress=progress)
+    document = quality(
+        real, train, synthetic, net,
+        reference=kind, gated=False, seed=config.seed, progress=progress, keep=store.cache_root(cache),
+    )  # fmt: skip
     with suppress(OSError):  # a run that cannot be written can be judged all the same
         write_json(run.path / DOCUMENT, document.model_dump(mode="json"))
     return document
@@ -218,7 +222,7 @@ def _check_folder(
     kind: Reference = "test" if real.layout == "splits" and any(i.split == "test" for i in unseen) else "folder"
     return quality(
         shape.load(real.root, unseen, classes), train, shape.load(candidates.root, synthetic, classes), net,
-        reference=kind, gated=place != folder, progress=progress,
+        reference=kind, gated=place != folder, progress=progress, keep=store.cache_root(cache),
     )  # fmt: skip
 
 

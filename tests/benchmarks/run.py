@@ -22,7 +22,7 @@ from compare import Row
 
 from synthaug.device import has_bf16
 
-MODULES = ("training", "reading", "augmenting", "exporting", "evaluating", "starting")
+MODULES = ("training", "reading", "augmenting", "exporting", "evaluating", "judging", "starting")
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
 LIMITS = Path(__file__).with_name("limits.md")
 KEPT = DOCUMENT.parents[1] / "build" / "benchmarks.json"

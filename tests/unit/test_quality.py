@@ -81,6 +81,29 @@ def test_document_of_new_real_images() -> None:
     assert found == CheckDocument.model_validate_json(found.model_dump_json())
 
 
+def test_every_number_of_the_pool_and_of_a_class_has_its_range_and_floor() -> None:
+    found = judged()
+    assert found.pooled is not None
+    assert found.pooled.n_compared == sum(q.n_compared for q in found.per_class.values())
+    for scores in (found.pooled, found.per_class["one"]):
+        for stem in ("precision", "recall", "density", "coverage", "fid", "vendi", "pairwise", "detect_auc"):
+            spread, floor = getattr(scores, f"{stem}_range"), getattr(scores, f"{stem}_floor")
+            assert spread.low <= spread.mean <= spread.high, stem
+            assert floor.low <= floor.mean <= floor.high, stem
+        assert scores.gan_train == pytest.approx(scores.gan_train_floor.mean if scores.gan_train_floor else 0, abs=0.2)
+        assert scores.gan_test == pytest.approx(scores.gan_test_floor.mean if scores.gan_test_floor else 0, abs=0.2)
+    assert {row.name for row in found.per_class["one"].bias} >= {"brightness", "contrast", "object size"}
+
+
+def test_own_features_take_their_floor_from_held_out_halves() -> None:
+    class Own(GreyLevels):
+        name = "own"
+
+    fitted = quality(TEST, TRAIN, NEW, Own(), reference="test", gated=False).per_class["one"]
+    assert (fitted.n_compared, fitted.n_diversity) == (20, 20)  # halves of 40, though 50 training images are there
+    assert judged().per_class["one"].n_compared == 40
+
+
 def test_same_seed_same_document() -> None:
     assert judged(seed=3) == judged(seed=3)
     assert judged(seed=3) != judged(seed=4)
