@@ -145,11 +145,11 @@ class Gate:
         assert self.neighbourhood is not None
         reference = self.neighbourhood.reference(class_index)
         coarse = low_pass(pixels[left])
-        distance, index, pixel_distance = nearest_real(reference, features, coarse)
+        distance, index = nearest_real(reference, features)
         result.nearest_real_distance[left] = distance
         result.nearest_real_index[left] = index
         if self.copies:
-            near = (distance < reference.limits.copy_features) | (pixel_distance < reference.limits.copy_pixels)
+            near = (distance < reference.limits.copy_features) | (reference.aligned.copied(pixels[left]) >= 0)
             for row in left[near | self.neighbourhood.exact(pixels[left])]:
                 result.reasons[row] = COPY
         return Accepted(*self.neighbourhood.project(features, coarse))
@@ -229,14 +229,15 @@ class Gate:
         self._accepted.pop(class_index, None)
 
     def thresholds(self, class_index: int) -> dict[str, float]:
-        """The limits of one class, for the manifest; feature and pixel distances are Euclidean."""
+        """The limits of one class, for the manifest; `copy_levels`, in grey levels, is the median of its images'."""
         found: dict[str, float] = {}
         if self.agreement is not None:
             found["agreement"] = round(float(self.agreement.thresholds[class_index]), 6)
         if self.neighbourhood is not None:
-            limits = self.neighbourhood.reference(class_index).limits
+            reference = self.neighbourhood.reference(class_index)
+            limits = reference.limits
             if self.copies:
-                found |= {"copy_features": limits.copy_features, "copy_pixels": limits.copy_pixels}
+                found |= {"copy_features": limits.copy_features, "copy_levels": reference.aligned.limit}
             if self.duplicates:
                 found |= {"duplicate_features": limits.duplicate_features, "duplicate_pixels": limits.duplicate_pixels}
         return {name: round(value, 6) for name, value in found.items()}
