@@ -147,8 +147,9 @@ def _threads() -> Any:
 
 
 def test_extra_real_images_help(digits: Digits) -> None:
-    found = digits.evaluate(synthetic=digits.root / "good", shares=[0.8])
+    found = digits.evaluate(synthetic=digits.root / "good", shares=[0.8], arms=None)
     assert found.verdict.overall == "helps", found.verdict.sentence
+    assert found.verdict.missing_controls == []
     assert found.share_chosen_on == "user"
     assert found.arms["synthetic"].share == 0.8
     assert found.arms["synthetic"].steps == 4
@@ -160,6 +161,15 @@ def test_extra_real_images_help(digits: Digits) -> None:
     assert (digits.root / "report" / "report.html").is_file()
     assert found.quality.reference == "test"
     assert set(found.quality.per_class) == {RARE}
+
+
+def test_without_all_controls_nothing_is_said_to_help(digits: Digits) -> None:
+    found = digits.evaluate(synthetic=digits.root / "good", shares=[0.8])
+    assert found.verdict.contrasts["synthetic-oversample"].low > 0
+    assert found.verdict.missing_controls == ["real", "class-weights", "classical"]
+    assert found.verdict.overall == "no measurable effect"
+    assert "left out and may do as well" in found.verdict.sentence
+    assert found.recommended[RARE].synthetic == 0
 
 
 def test_another_class_under_the_rare_name_hurts(digits: Digits) -> None:
@@ -266,7 +276,7 @@ def test_a_test_image_copied_into_train_is_refused(tmp_path: Path) -> None:
     Image.open(leaked).save(made.data / "train" / "5" / "holiday.bmp")  # other bytes, other name, the same pixels
     run = make_run(tmp_path, made.data)
     with pytest.raises(SynthaugError) as caught:
-        evaluate(run.path, **FAST, synthetic=tmp_path, cache=tmp_path / "cache")
+        evaluate(run.path, **FAST, synthetic=tmp_path / "none", cache=tmp_path / "cache")
     assert "007.png" in caught.value.message
     assert "holiday.bmp" in caught.value.message
     assert not (run.path / "evaluation").exists()
@@ -330,8 +340,8 @@ def test_another_test_folder_is_judged_on(digits: Digits, tmp_path: Path) -> Non
         ({"synthetic": "DATA/test"}, "are test images"),
         ({"synthetic": "EMPTY"}, "EMPTY"),
         ({"test": "EMPTY"}, "EMPTY"),
-        ({"synthetic": "OTHER"}, "which the run does not know"),
-        ({"test": "OTHER"}, "which the run does not know"),
+        ({"synthetic": "OTHER"}, "which the run '00000-planted' does not know"),
+        ({"test": "OTHER"}, "which the run '00000-planted' does not know"),
         ({"synthetic": "LACKS"}, f"no synthetic image of the target class '{RARE}'"),
         ({"test": "LACKS"}, f"no test images of the target class '{RARE}'"),
     ],
