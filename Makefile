@@ -11,7 +11,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 WORKERS ?= auto
 ARGS ?=
 
-.PHONY: help install demo test lint bench profile clean
+.PHONY: help install demo test lint bench profile study-verdict clean
 
 help:
 	@sed -n '2,4s/^#   //p' Makefile
@@ -19,6 +19,7 @@ help:
 	@echo "make lint     ruff, mypy, import-linter"
 	@echo "make bench    speed against peers, into docs/performance.md (20 minutes)"
 	@echo "make profile  where a training step's time goes, into build/profile"
+	@echo "make study-verdict  how often the verdict is wrong, into docs/science/verdict.md (20 minutes on one core)"
 	@echo "make clean    remove caches and built packages (runs and exports stay)"
 
 install: $(DEV_STAMP)
@@ -44,6 +45,10 @@ bench: $(DEV_STAMP)
 
 profile: $(DEV_STAMP)
 	$(BIN)/python tests/benchmarks/profile_step.py $(ARGS)
+
+# One thread: the study's matrices are small. It goes on from what stands in build/verdict.jsonl.
+study-verdict: $(DEV_STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/studies/verdict.py --out build/verdict.jsonl --write docs/science/verdict.md $(ARGS)
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

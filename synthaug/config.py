@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from synthaug.errors import SynthaugError, suggest
 
 Fit = Literal["pad", "crop", "stretch"]
+MOST_FOLDS = 20
 _BUDGET = re.compile(r"(?P<amount>\d+(?:\.\d+)?)\s*(?P<unit>s|min|h|kimg)")
 _NAMED_WEIGHTS = ("training.regularizers", "training.auxiliary")  # mappings that are one value
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
@@ -54,6 +55,18 @@ class DataConfig(_Section):
     val_fraction: float = Field(0.15, ge=0, lt=0.5)
     test_fraction: float = Field(0.2, ge=0, lt=0.6)
     min_images_for_val: int = Field(50, ge=2, description="classes with fewer training images give none to val")
+    folds: int = Field(
+        0, ge=0, le=MOST_FOLDS, description="`evaluate --folds`: test is one of so many parts; 0: no folds"
+    )
+    fold: int = Field(0, ge=0, description="which of the folds is test, counted from 0")
+
+    @model_validator(mode="after")
+    def _fold_is_one_of_them(self) -> DataConfig:
+        if self.folds == 1:
+            raise ValueError("one fold leaves nothing to train on: give folds = 2 or more, or 0 for none")
+        if self.fold >= max(self.folds, 1):
+            raise ValueError(f"fold {self.fold} is none of {self.folds} folds, which count from 0")
+        return self
 
 
 class ModelConfig(_Section):

@@ -9,7 +9,7 @@ import typer
 
 from synthaug.errors import SynthaugError
 from synthaug_cli import console, early
-from synthaug_cli.options import Cache, Checkpoint, Device, RunArgument, Runs
+from synthaug_cli.options import Cache, Checkpoint, Device, GroupBy, RunArgument, Runs
 
 if TYPE_CHECKING:
     from synthaug.documents import EvaluateDocument
@@ -26,6 +26,34 @@ def command(
     synthetic: Annotated[
         Path | None,
         typer.Option("--synthetic", metavar="DIR", help="Judge this folder of synthetic images, whoever made them."),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            metavar="DATA",
+            help="Real images to judge --synthetic DIR on, without a run; divided as `fit` would divide them.",
+        ),
+    ] = None,
+    target_class: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--target-class",
+            metavar="NAME",
+            help="With --data: a class that the synthetic images are of; many times. [default: auto, the rare ones]",
+        ),
+    ] = None,
+    resolution: Annotated[
+        int | None, typer.Option("--resolution", metavar="16|32|64|128", help="With --data: side in pixels.")
+    ] = None,
+    group_by: GroupBy = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            "--folds",
+            metavar="K",
+            help="Train a generator for each of K folds and judge on all images: for data too small to hold out.",
+        ),
     ] = None,
     classifier: Annotated[
         str,
@@ -86,9 +114,12 @@ def command(
 ) -> None:
     """Train classifiers with and without the synthetic images, and say whether they help."""
     early.device(device)
-    for folder, option in ((test, "--test"), (synthetic, "--synthetic")):
+    for folder, option in ((test, "--test"), (synthetic, "--synthetic"), (data, "--data")):
         if folder is not None:
             early.folder(folder, option)
+    flags = {"data.resolution": resolution, "data.group_by": group_by}
+    if data is None:
+        _only_with_data({"--target-class": target_class, "--resolution": resolution, "--group-by": group_by})
     early.new_folder(out, overwrite=True)
     tried = None if shares is None else _shares(shares)
     chosen = None if arms is None else [a.strip() for a in arms.split(",") if a.strip()]
@@ -96,13 +127,17 @@ def command(
     from synthaug.runs import find
 
     classifier = check_classifier(classifier)
-    found = find(run, runs)
+    found = find(run, runs).path if data is None else run
     from synthaug.pipelines.evaluate import evaluate, require_gain
 
     document = evaluate(
-        found.path,
+        found,
         test=test,
         synthetic=synthetic,
+        data=data,
+        target_class=target_class or "auto",
+        flags=flags,
+        folds=folds,
         classifier=classifier,
         seeds=seeds,
         steps=steps,
@@ -123,6 +158,15 @@ def command(
         require_gain(document, fail_under)
 
 
+def _only_with_data(given: dict[str, object]) -> None:
+    """A run has its own classes and resolution."""
+    for option, value in given.items():
+        if value is not None:
+            raise SynthaugError(
+                f"{option} was given without --data", "a run has its own; give --data DATA, or leave it out"
+            )
+
+
 def _shares(text: str) -> list[float]:
     try:
         values = [float(part) for part in text.split(",")]
@@ -138,6 +182,12 @@ def _shares(text: str) -> list[float]:
     return values
 
 
+def _judged_on(found: EvaluateDocument) -> str:
+    if found.folds is None:
+        return "test images that nothing learnt from"
+    return f"all images, each by what learnt from other folds only ({found.folds} folds)"
+
+
 def before_and_after(found: EvaluateDocument) -> list[str]:
     """The real images as they are, the best control, and a synthetic arm: fixed, not the one that test likes best."""
     synthetic = [name for name in ("synthetic+classical", "synthetic") if name in found.arms]
@@ -148,7 +198,7 @@ def before_and_after(found: EvaluateDocument) -> list[str]:
 def render(found: EvaluateDocument) -> None:
     """Draw the arms beside each other, each target's before and after, the verdict, and where the report is."""
     console.table(
-        f"{found.classifier}, {found.seeds} seeds, judged on test images that nothing learnt from",
+        f"{found.classifier}, {found.seeds} seeds, judged on {_judged_on(found)}",
         ["arm", "synthetic", "macro-F1", "95% interval", "balanced accuracy"],
         [
             [
@@ -180,6 +230,9 @@ def render(found: EvaluateDocument) -> None:
     for name, contrast in verdict.contrasts.items():
         interval = f"{contrast.mean:+.3f} ({contrast.low:+.3f} to {contrast.high:+.3f})"
         console.line(f"{name:<34} {interval} in mean F1 of the target classes")
+    for arm, difference in verdict.against_best.items():
+        interval = f"{difference.mean:+.3f} ({difference.low:+.3f} to {difference.high:+.3f})"
+        console.line(f"{f'{arm} - best control':<34} {interval}: {verdict.best_control}")
     console.line(f"{'smallest effect this could show':<34} {verdict.smallest_detectable:.3f}")
     if verdict.real_image_equivalents:
         console.line(f"{'worth in real images':<34} {verdict.real_image_equivalents}")

@@ -20,6 +20,7 @@ from synthaug.config import DataConfig
 from synthaug.data.decode import open_image
 from synthaug.data.duplicates import join, make_thumbnails, near_duplicate_components, reduced
 from synthaug.data.folder import Scan
+from synthaug.data.folds import fold_of
 from synthaug.data.layout import SplitName
 from synthaug.errors import SynthaugError
 from synthaug.files import write_text
@@ -101,14 +102,32 @@ def _alike(scan: Scan) -> NDArray[np.intp]:
     """Component of each image under equal pixels and confirmed near-duplicate pairs."""
     first_with: dict[str, int] = {}
     exact = np.array([first_with.setdefault(image.pixel_sha256, k) for k, image in enumerate(scan.images)], np.intp)
-    if scan.thumbnails is None:
-        small = make_thumbnails(reduced(open_image(scan.root / image.path)) for image in scan.images)
-    else:
-        small = scan.thumbnails
+    small = _thumbnails(scan)
     distinct = np.unique(exact)
     component = np.arange(len(exact))
     component[distinct] = distinct[near_duplicate_components(small[distinct])]
     return component[exact]
+
+
+def look_like(found: Scan, seen: Scan, paths: Iterable[str]) -> set[str]:
+    """Paths of `found` whose image is a near-duplicate of one of `paths` in `seen`, another folder.
+
+    Args:
+        found: images that are asked about.
+        seen: images to compare with.
+        paths: which of them.
+    """
+    among = set(paths)
+    rows = [k for k, image in enumerate(seen.images) if image.path in among]
+    component = near_duplicate_components(np.concatenate([_thumbnails(found), _thumbnails(seen)[rows]]))
+    mine, theirs = component[: len(found.images)], component[len(found.images) :]
+    return {image.path for image, alike in zip(found.images, np.isin(mine, theirs), strict=True) if alike}
+
+
+def _thumbnails(scan: Scan) -> NDArray[np.uint8]:
+    if scan.thumbnails is not None:
+        return scan.thumbnails
+    return make_thumbnails(reduced(open_image(scan.root / image.path)) for image in scan.images)
 
 
 def _members(component: NDArray[np.intp], at_least: int = 1) -> list[list[int]]:
@@ -123,7 +142,8 @@ def split(scan: Scan, config: DataConfig, seed: int) -> Split:
 
     Without given splits every class gives `test_fraction` of its images to test and `val_fraction` of the rest to
     val; a class left with fewer than `min_images_for_val` gives none to val, and every class keeps two images for
-    training. Where a folder has train and test, val is carved from train, and the other way round.
+    training. Where a folder has train and test, val is carved from train, and the other way round. With `folds`, test
+    is one of them, whatever the folder says, and val is carved from the others.
 
     Args:
         scan: the images.
@@ -131,9 +151,10 @@ def split(scan: Scan, config: DataConfig, seed: int) -> Split:
         seed: the only source of chance.
 
     Raises:
-        SynthaugError: the folder has val or test but no train.
+        SynthaugError: the folder has val or test but no train, or too few groups for the folds.
     """
     given = {image.split for image in scan.images if image.split is not None}
+    labels = [image.label for image in scan.images]
     if given and "train" not in given:
         raise SynthaugError(
             f"{str(scan.root)!r} holds {' and '.join(sorted(given))} but no train",
@@ -141,13 +162,17 @@ def split(scan: Scan, config: DataConfig, seed: int) -> Split:
         )
     component = _together(scan)
     groups = _members(component)
-    fixed: dict[int, SplitName] = {
-        k: image.split for k, image in enumerate(scan.images) if image.split is not None and image.split != "train"
-    }
+    fixed: dict[int, SplitName]
+    if config.folds:
+        folds = fold_of(labels, component, config.folds, seed)
+        fixed, given = {int(k): "test" for k in np.flatnonzero(folds == config.fold)}, {"test"}
+    else:
+        fixed = {
+            k: image.split for k, image in enumerate(scan.images) if image.split is not None and image.split != "train"
+        }
     movable = [group for group in groups if not any(k in fixed for k in group)]
     moved: dict[int, SplitName] = {}
     rng = np.random.default_rng([seed, 0x5E11])
-    labels = [image.label for image in scan.images]
     remaining = movable
     for name in ("test", "val"):
         if name in given:
@@ -165,7 +190,7 @@ def split(scan: Scan, config: DataConfig, seed: int) -> Split:
         for k, image in enumerate(scan.images)
     ]
     result = Split(sorted(rows, key=lambda row: row.path))
-    result.warnings = [*_left_out(scan), *scan.warnings, *_warnings(result)]
+    result.warnings = [*_left_out(scan), *scan.warnings, *_warnings(result, folds=config.folds > 0)]
     return result
 
 
@@ -251,7 +276,7 @@ def _left_out(scan: Scan) -> list[str]:
     return [f"{len(scan.unreadable)} files are left out, such as {first.path!r}: {first.reason}"]
 
 
-def _warnings(result: Split) -> list[str]:
+def _warnings(result: Split, *, folds: bool) -> list[str]:
     lines = []
     sides: dict[str, set[str]] = defaultdict(set)
     pixels: dict[str, set[str]] = defaultdict(set)
@@ -277,7 +302,7 @@ def _warnings(result: Split) -> list[str]:
         lines.append(f"{double} pictures stand in more than one class")
     counts = result.counts()
     without = [label for label, count in counts["test"].items() if count == 0]
-    if without:
+    if without and not folds:  # a fold need not hold every class
         lines.append(f"no test image for {_listed(without)}: too few images, or they cannot be divided")
     return lines
 

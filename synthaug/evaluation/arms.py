@@ -45,6 +45,8 @@ CONTRASTS: dict[str, tuple[str, str]] = {
     "synthetic+classical-classical": ("synthetic+classical", "classical"),
 }
 """The two comparisons that decide, fixed beforehand: name → (arm, its control)."""
+CONTROLS = tuple(name for name, kind in ARMS.items() if not kind.synthetic and not kind.smote)
+"""What synthetic images must beat before they are said to help: all of it costs nothing."""
 DEFAULT_SHARE = 0.25
 DEFAULT_SHARES = (0.1, 0.25, 0.5)
 """Where validation may choose; FIELD figures put the useful range between a tenth and a half of the draws."""

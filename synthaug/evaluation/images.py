@@ -1,4 +1,4 @@
-"""The images of an evaluation: the run's real ones, test images nothing learnt from, synthetic ones to judge."""
+"""The images of an evaluation: real ones to train on, test images nothing learnt from, synthetic ones to judge."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +15,15 @@ import numpy.typing as npt
 from synthaug.config import Config
 from synthaug.data.cache import LabelledImages, load_images
 from synthaug.data.folder import Scan, scan
-from synthaug.data.split import Split, SplitRow, near_duplicate_groups
+from synthaug.data.split import SplitRow, look_like, near_duplicate_groups
 from synthaug.errors import RunFailed, SynthaugError, suggest
+from synthaug.evaluation.source import Source
 from synthaug.progress import Progress
-from synthaug.runs import Run
 from synthaug.sampling.gate import build_gate, gated_samples
 from synthaug.sampling.generate import Sampler
+
+if TYPE_CHECKING:
+    from synthaug.evaluation.held_out import HeldOut
 
 FEW_TEST_IMAGES = 30
 PER_SEED = (100, 500)
@@ -29,12 +32,9 @@ PER_SEED = (100, 500)
 
 @dataclass
 class RealImages:
-    """What the run knows and what judges it. `*_groups` number what belongs together: near-duplicates, `--group-by`."""
+    """What a source knows and what judges it; `*_groups` number what belongs together."""
 
-    run: Run
-    config: Config
-    data: Path
-    targets: list[str]
+    source: Source
     train: LabelledImages
     train_groups: npt.NDArray[np.int64]
     train_group_names: list[str]
@@ -43,7 +43,15 @@ class RealImages:
     test_groups: npt.NDArray[np.int64]
     test_hashes: dict[str, str]
     alike: int = 0
-    """Test images that stand in one group with training images: a folder that came with its own split may have some."""
+    """Test images that look like training images, or stand in one group with some."""
+
+    @property
+    def config(self) -> Config:
+        return self.source.config
+
+    @property
+    def targets(self) -> list[str]:
+        return self.source.targets
 
     @property
     def classes(self) -> list[str]:
@@ -58,69 +66,65 @@ class RealImages:
         """Synthetic images of a class that one classifier sees at most."""
         return int(np.clip(max(self.train.counts().values()), *PER_SEED))
 
-    def counts(self) -> dict[str, dict[str, int]]:
-        return {"train": self.train.counts(), "val": self.val.counts(), "test": self.test.counts()}
 
-    def groups_of_classes(self) -> npt.NDArray[np.int64]:
-        """Groups of test images that hold each class, [K]."""
-        return np.array(
-            [len(np.unique(self.test_groups[self.test.labels == k])) for k in range(len(self.classes))], np.int64
-        )
+def real_images(
+    source: Source, test: Path | None, *, every_target: bool = True, cache: Path | None, progress: Progress
+) -> RealImages:
+    """Load a source's split, and its test images or those of another folder.
 
-
-def real_images(run: Run, test: Path | None, *, cache: Path | None, progress: Progress) -> RealImages:
-    """Load the run's split, and its test images or those of another folder.
+    Args:
+        source: what to load.
+        test: a folder of other test images.
+        every_target: each target class must have test images; a fold may lack some.
+        cache: where decoded images are kept.
+        progress: where to report.
 
     Raises:
-        SynthaugError: a test image is one the run was trained on; a target has no test images; files are gone.
+        SynthaugError: a test image is one of the training images; a target has no test images; files are gone.
     """
-    config, facts = run.config(), run.facts()
-    data, classes = Path(facts["data"]), list(facts["classes"])
-    if not data.is_dir():
-        raise SynthaugError(
-            f"the data folder {str(data)!r} of run {run.name!r} is gone", "put it back where it was during the fit"
-        )
-    split = Split.read(run.split_file)
+    data, classes, config = source.data, source.classes, source.config
     shape: dict[str, Any] = {
         "resolution": config.data.resolution,
-        "channels": int(facts["channels"]),
+        "channels": source.channels,
         "fit": config.data.fit,
         "cache": cache,
         "progress": progress,
     }
-    train_rows, val_rows = split.of("train"), split.of("val")
+    train_rows, val_rows = source.split.of("train"), source.split.of("val")
+    seen = [*train_rows, *val_rows]
     if test is None:
-        root, rows = data, split.of("test")
+        root, rows = data, source.split.of("test")
         if not rows:
-            raise SynthaugError(f"run {run.name!r} kept no test images apart", "give test images with --test DIR")
-        names = [row.group for row in rows]
-        hashes = {row.pixel_sha256: row.path for row in rows}
+            raise SynthaugError(
+                f"{source.name} kept no test images apart",
+                "give test images with --test DIR, or train a generator for each of --folds 5",
+            )
+        groups = {row.group for row in seen}
+        alike = sum(row.group in groups for row in rows)
+        _refuse_seen(rows, seen, data, root)
     else:
-        root, rows, names = _test_folder(test, classes, config, cache, progress)
-        hashes = {row.pixel_sha256: row.path for row in rows}
-    _refuse_seen(hashes, [*train_rows, *val_rows], data, root)
-    seen_groups = {row.group for row in (*train_rows, *val_rows)} if test is None else set()
+        found, rows = _test_folder(test, source, cache, progress)
+        root = found.root
+        _refuse_seen(rows, seen, data, root)
+        known = scan(data, group_by=config.data.group_by, cache=cache, progress=progress)
+        near = look_like(found, known, [row.path for row in seen])
+        alike = sum(row.path in near for row in rows)
     images = load_images(root, rows, classes, **shape)
-    targets = list(facts["targets"])
-    missing = [name for name in targets if not images.counts()[name]]
-    if missing:
+    missing = [name for name in source.targets if not images.counts()[name]]
+    if missing and every_target:
         raise SynthaugError(
             f"there are no test images of the target class {missing[0]!r}", "give test images of it with --test DIR"
         )
-    train = load_images(data, train_rows, classes, **shape)
     return RealImages(
-        run=run,
-        config=config,
-        data=data,
-        targets=targets,
-        train=train,
+        source=source,
+        train=load_images(data, train_rows, classes, **shape),
         train_groups=_numbers([row.group for row in train_rows]),
         train_group_names=[row.group for row in train_rows],
         val=load_images(data, val_rows, classes, **shape),
         test=images,
-        test_groups=_numbers(names),
-        test_hashes=hashes,
-        alike=sum(row.group in seen_groups for row in rows),
+        test_groups=_numbers([row.group for row in rows]),
+        test_hashes={row.pixel_sha256: row.path for row in rows},
+        alike=alike,
     )
 
 
@@ -128,24 +132,21 @@ def _numbers(names: Sequence[str]) -> npt.NDArray[np.int64]:
     return np.unique(np.asarray(names, dtype=str), return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 
-def _test_folder(
-    test: Path, classes: list[str], config: Config, cache: Path | None, progress: Progress
-) -> tuple[Path, list[SplitRow], list[str]]:
+def _test_folder(test: Path, source: Source, cache: Path | None, progress: Progress) -> tuple[Scan, list[SplitRow]]:
     found = scan(test, cache=cache, progress=progress)
     kept = [image for image in found.images if image.synthetic is not True and image.split in (None, "test")]
     if not kept:
         raise SynthaugError(f"{str(test)!r} holds no real test image", "give a folder with one folder a class")
     for image in kept:
-        if image.label not in classes:
+        if image.label not in source.classes:
             raise SynthaugError(
-                f"the test folder {str(test)!r} holds the class {image.label!r}, which the run does not know",
-                suggest(image.label, classes),
+                f"the test folder {str(test)!r} holds the class {image.label!r}, which {source.name} does not know",
+                suggest(image.label, source.classes),
             )
     if found.unreadable:
         progress.warn(f"{len(found.unreadable)} files in {str(test)!r} cannot be read and are left out")
-    groups = _groups(found, config.data.group_by)
-    rows = [SplitRow(i.path, i.pixel_sha256, i.label, groups[i.path], "test") for i in kept]
-    return found.root, rows, [row.group for row in rows]
+    groups = _groups(found, source.config.data.group_by)
+    return found, [SplitRow(i.path, i.pixel_sha256, i.label, groups[i.path], "test") for i in kept]
 
 
 def _groups(found: Scan, group_by: str | None) -> dict[str, str]:
@@ -161,7 +162,8 @@ def _groups(found: Scan, group_by: str | None) -> dict[str, str]:
     return groups
 
 
-def _refuse_seen(hashes: dict[str, str], seen: Sequence[SplitRow], data: Path, root: Path) -> None:
+def _refuse_seen(test: Sequence[SplitRow], seen: Sequence[SplitRow], data: Path, root: Path) -> None:
+    hashes = {row.pixel_sha256: row.path for row in test}
     leaks = [(hashes[row.pixel_sha256], row) for row in seen if row.pixel_sha256 in hashes]
     if leaks:
         shown = ", ".join(
@@ -191,7 +193,7 @@ def synthetic_folder(
     for image in kept:
         if image.label not in real.classes:
             raise SynthaugError(
-                f"{str(folder)!r} holds the class {image.label!r}, which the run does not know",
+                f"{str(folder)!r} holds the class {image.label!r}, which {real.source.name} does not know",
                 suggest(image.label, real.classes),
             )
     leaks = [image for image in kept if image.pixel_sha256 in real.test_hashes]
@@ -210,8 +212,8 @@ def synthetic_folder(
     warnings = []
     others = sorted({image.label for image in kept} - set(real.targets))
     if others:
-        warnings.append(f"synthetic images of {', '.join(others)} were not used: they are no target classes of the run")
-    copies = {row.pixel_sha256 for row in Split.read(real.run.split_file).of("train")}
+        warnings.append(f"synthetic images of {', '.join(others)} were not used: they are no target classes")
+    copies = {row.pixel_sha256 for row in real.source.split.of("train")}
     copied = sum(image.pixel_sha256 in copies for image in kept)
     if copied:
         warnings.append(f"{copied} images of {str(folder)!r} are copies of training images")
@@ -276,25 +278,31 @@ def _labelled(images: dict[str, npt.NDArray[np.uint8]], classes: list[str]) -> L
     )
 
 
-def small_test_warnings(real: RealImages) -> list[str]:
-    """What a person should know about the size of the test set before believing the result."""
+def small_test_warnings(held_out: HeldOut, targets: Sequence[str], alike: int) -> list[str]:
+    """What a person should know about the test images before believing the result.
+
+    Args:
+        held_out: all of them.
+        targets: the target classes.
+        alike: how many look like training images.
+    """
     warnings = []
-    groups = real.groups_of_classes()
-    for name, k in zip(real.targets, real.target_indices, strict=True):
-        images = real.test.counts()[name]
+    groups, counts = held_out.groups_of_classes(), held_out.counts()
+    for name in targets:
+        images, own = counts[name], int(groups[held_out.classes.index(name)])
         if images < FEW_TEST_IMAGES:
             warnings.append(
                 f"only {images} test images of {name!r}: one image more or less moves its recall by {1 / images:.3f}; "
                 "only a large effect can be seen"
             )
-        elif groups[k] < FEW_TEST_IMAGES:
-            warnings.append(f"the {images} test images of {name!r} come from {groups[k]} groups only")
-    if real.alike:
+        elif own < FEW_TEST_IMAGES:
+            warnings.append(f"the {images} test images of {name!r} come from {own} groups only")
+    if alike:
         warnings.append(
-            f"{real.alike} test images look like training images, or are of one group with some: the scores are "
+            f"{alike} test images look like training images, or are of one group with some: the scores are "
             "flattered, in all arms alike"
         )
-    absent = [name for name, n in real.test.counts().items() if n == 0]
+    absent = [name for name, n in counts.items() if n == 0]
     if absent:
         warnings.append(f"no test images of {', '.join(absent)}: left out of macro-F1 and of the means")
     return warnings

@@ -1,8 +1,9 @@
 """How many synthetic images to export, class by class, zero included.
 
 The share is chosen by validation where validation could choose, among those tried and none at all; test has only a
-veto. An exported folder carries no weights, so the share of draws becomes a share of the class's images: with r real
-ones, r · s / (1 − s) synthetic ones make up the share s.
+veto. Without validation images the verdict is all the evidence there is: a share that was fixed beforehand is advised
+where it helps, and none elsewhere. An exported folder carries no weights, so the share of draws becomes a share of the
+class's images: with r real ones, r · s / (1 − s) synthetic ones make up the share s.
 """
 
 from __future__ import annotations
@@ -11,12 +12,15 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.metrics import f1_score
 
-from synthaug.data.cache import LabelledImages
 from synthaug.documents import Recommendation, VerdictDocument
 from synthaug.evaluation.arms import CONTRASTS
 from synthaug.evaluation.trial import Outcome, Trial
+
+Validation = Sequence[tuple[npt.NDArray[np.int64], Mapping[Trial, Outcome]]]
+"""Labels of the validation images and the outcomes of the trials on them, of the one split or of each fold."""
 
 
 def images_for_share(real: int, share: float) -> int:
@@ -30,10 +34,9 @@ def images_for_share(real: int, share: float) -> int:
 
 def recommend(
     verdict: VerdictDocument,
-    targets: Sequence[str],
-    train: LabelledImages,
-    val: LabelledImages,
-    outcomes: Mapping[Trial, Outcome],
+    targets: Mapping[str, int],
+    counts: Mapping[str, int],
+    validation: Validation,
     *,
     shares: Sequence[float],
     seeds: int,
@@ -43,34 +46,36 @@ def recommend(
 
     Args:
         verdict: of the test images; a class that they say is hurt gets none.
-        targets: the target classes.
-        train: real training images.
-        val: validation images; looked at where `chosen_on` is val.
-        outcomes: of all trials.
+        targets: target class → its index.
+        counts: class → real images that the export would hold.
+        validation: looked at where `chosen_on` is val.
         shares: that were tried.
         seeds: trials of each arm.
         chosen_on: what could choose among the shares.
     """
-    counts = train.counts()
     found = {}
-    for name in targets:
+    for name, label in targets.items():
         said = verdict.per_target[name]
         arm = _better_arm(verdict, name)
+        by: Literal["val", "default", "user", "test"] = chosen_on
         if said == "hurts":
-            share, reason = 0.0, "synthetic images of this class hurt the classifier on the test images"
+            share, by, reason = 0.0, "test", "synthetic images of this class hurt the classifier on the test images"
         elif chosen_on == "val":
-            share, reason = _by_val(arm, train.index(name), val, outcomes, shares, seeds)
+            share, reason = _by_val(arm, label, validation, shares, seeds)
         else:
-            share = shares[0]
             given = "given by the user" if chosen_on == "user" else "the default"
-            reason = f"{share:.0%} is {given}, not chosen on data: no validation images; on the test images: {said}"
+            tried = f"{shares[0]:.0%}, {given}, was not chosen on data"
+            if said == "helps":
+                share, reason = shares[0], f"{tried}; on the test images it helps"
+            else:
+                share, by, reason = 0.0, "test", f"{tried}; on the test images: {said}"
         synthetic = images_for_share(counts[name], share)
         found[name] = Recommendation(
             real=counts[name],
             synthetic=synthetic,
             share=synthetic / (synthetic + counts[name]) if synthetic else 0.0,
             arm=arm,
-            chosen_on="test" if said == "hurts" else chosen_on,
+            chosen_on=by,
             reason=reason,
         )
     return found
@@ -82,27 +87,18 @@ def _better_arm(verdict: VerdictDocument, name: str) -> str:
     return CONTRASTS[max(contrasts, key=lambda key: contrasts[key].mean)][0]
 
 
-def _by_val(
-    arm: str,
-    label: int,
-    val: LabelledImages,
-    outcomes: Mapping[Trial, Outcome],
-    shares: Sequence[float],
-    seeds: int,
-) -> tuple[float, str]:
+def _by_val(arm: str, label: int, validation: Validation, shares: Sequence[float], seeds: int) -> tuple[float, str]:
     """The share with the best F1 of the class on val; none unless it beats its control by a standard error."""
     control = next(control for a, control in CONTRASTS.values() if a == arm)
 
+    truth = np.concatenate([labels for labels, _ in validation])
+
     def scores(name: str, share: float) -> list[float]:
-        return [
-            float(
-                f1_score(
-                    val.labels, outcomes[Trial(name, share, seed)].val.argmax(axis=1),
-                    labels=[label], average="macro", zero_division=0.0,
-                )
-            )
+        predicted = [
+            np.concatenate([outcomes[Trial(name, share, seed)].val.argmax(axis=1) for _, outcomes in validation])
             for seed in range(seeds)
-        ]  # fmt: skip
+        ]
+        return [float(f1_score(truth, p, labels=[label], average="macro", zero_division=0.0)) for p in predicted]
 
     without = np.array(scores(control, 0.0))
     gains = {share: np.array(scores(arm, share)) - without for share in shares}

@@ -27,8 +27,8 @@ class Candidates:
     note: str | None = None
 
 
-def candidates(asked: Sequence[float] | None, real: RealImages) -> Candidates:
-    """Which shares are tried. Without validation images of every target there is nothing to choose by.
+def candidates(asked: Sequence[float] | None, parts: Sequence[RealImages]) -> Candidates:
+    """Which shares are tried. Without validation images of every target, in every fold, there is nothing to choose by.
 
     Raises:
         SynthaugError: a share is not between 0 and 1, or several were asked for and nothing can choose.
@@ -36,15 +36,15 @@ def candidates(asked: Sequence[float] | None, real: RealImages) -> Candidates:
     for share in asked or ():
         if not 0 < share < 1:
             raise SynthaugError(f"the share {share:g} is not between 0 and 1", "write it like --shares 0.1,0.25,0.5")
-    without = [name for name in real.targets if not real.val.counts()[name]]
+    least = {name: min(real.val.counts()[name] for real in parts) for name in parts[0].targets}
+    without = [name for name, images in least.items() if not images]
     shares = sorted(set(asked)) if asked else list(DEFAULT_SHARES)
     if asked and len(shares) == 1:
         return Candidates(shares, "user")
     if not without:
-        few = min(real.targets, key=lambda name: real.val.counts()[name])
-        images = real.val.counts()[few]
-        note = f"the share is chosen on only {images} validation images of {few}: it may be chance"
-        return Candidates(shares, "val", note if images < FEW_VAL_IMAGES else None)
+        few = min(least, key=lambda name: least[name])
+        note = f"the share is chosen on only {least[few]} validation images of {few}: it may be chance"
+        return Candidates(shares, "val", note if least[few] < FEW_VAL_IMAGES else None)
     reason = f"{', '.join(without)} {'has' if len(without) == 1 else 'have'} no validation images"
     if asked:
         raise SynthaugError(

@@ -6,18 +6,20 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from synthaug.classifiers import check_classifier, takes_steps
-from synthaug.config import leaves
+from synthaug.config import MOST_FOLDS, leaves, resolve
 from synthaug.data.cache import LabelledImages
 from synthaug.device import resolve_device
-from synthaug.documents import Arm, CheckDocument, ClassScores, EvaluateDocument, LearningCurve
+from synthaug.documents import CheckDocument, EvaluateDocument, LearningCurve
 from synthaug.errors import RunFailed, SynthaugError
-from synthaug.evaluation.arms import ARMS, CONTRASTS, choose_arms
+from synthaug.evaluation.arms import CONTRASTS, choose_arms
+from synthaug.evaluation.held_out import HeldOut
 from synthaug.evaluation.images import (
     RealImages,
     fresh_samples,
@@ -28,22 +30,25 @@ from synthaug.evaluation.images import (
 )
 from synthaug.evaluation.kept import KeptTrials
 from synthaug.evaluation.learning_curve import SHARES, control_of, in_words, learning_curve
+from synthaug.evaluation.part import Part, predictions, shares_of, trials_of
 from synthaug.evaluation.recommend import recommend
 from synthaug.evaluation.report import ReportMaterial, write_report
-from synthaug.evaluation.scores import Floats, group_counts, score
-from synthaug.evaluation.shares import candidates, choose
-from synthaug.evaluation.statistics import F1Table, estimate, f1_table, resample_groups
-from synthaug.evaluation.trial import Grid, Outcome, Trial, run_trials
+from synthaug.evaluation.shares import candidates
+from synthaug.evaluation.source import Source, folder_source, run_source
+from synthaug.evaluation.statistics import F1Table
+from synthaug.evaluation.trial import Trial, run_trials
 from synthaug.evaluation.verdict import judge
 from synthaug.features import features_for
 from synthaug.metrics.quality import describe_real, quality
+from synthaug.pipelines.folds import FOLDER as FOLDS
+from synthaug.pipelines.folds import fold_sources
 from synthaug.progress import Progress, Silent
 from synthaug.runs import Run, find
 from synthaug.sampling.generate import load
 
 ENOUGH_SEEDS = 5
 FOLDER = "evaluation"
-"""Inside the run: the report unless it goes elsewhere, and finished trainings."""
+"""Inside the run: the report unless it goes elsewhere, and finished trainings. Without a run: in the current folder."""
 
 
 def evaluate(
@@ -51,6 +56,10 @@ def evaluate(
     *,
     test: Path | None = None,
     synthetic: Path | None = None,
+    data: Path | None = None,
+    target_class: str | Sequence[str] = "auto",
+    flags: Mapping[str, Any] | None = None,
+    folds: int | None = None,
     classifier: str = "cnn",
     seeds: int = 5,
     steps: int = 600,
@@ -69,13 +78,17 @@ def evaluate(
 ) -> EvaluateDocument:
     """Train classifiers with and without synthetic images, and say whether they help.
 
-    Finished trainings are kept in the run's folder `evaluation`: the same call, made again after an interruption, goes
-    on from there and ends with the same numbers.
+    Finished trainings are kept in the run's folder `evaluation` (generators of folds in `folds`): the same call, made
+    again after an interruption, goes on from there and ends with the same numbers.
 
     Args:
         run: a run's path, name or number; the latest when None.
         test: test images; the run's own when None.
         synthetic: judge this folder's images; fresh gated samples of the run when None.
+        data: judge `synthetic` on this folder of real images, without a run; it is divided as `fit` would.
+        target_class: with `data`: the classes that the synthetic images are of, or "auto": the rare ones.
+        flags: with `data`: dotted keys of the configuration, such as `data.resolution`.
+        folds: train a generator for each of so many folds, and judge on all images; for data too small to hold out.
         classifier: a name of `CLASSIFIERS`, or a Python file with `fit` and `predict` (see `classifiers.own`).
         seeds: classifiers an arm; seed s of one arm is paired with seed s of every other.
         steps: optimiser steps of each classifier; `logistic` has none.
@@ -98,85 +111,98 @@ def evaluate(
     """
     started = time.monotonic()
     classifier = check_classifier(classifier)
-    _check_numbers(seeds, steps)
+    _check_numbers(seeds, steps, folds)
+    _check_sources(run, data, synthetic, test, folds, checkpoint)
     resolve_device(device)
     names, warnings = choose_arms(arms, classifier)
-    found = run if isinstance(run, Run) else find(run, runs)
-    target = _out(found, out)
-    real = real_images(found, test, cache=cache, progress=progress)
-    _outside(target, [real.data, test, synthetic])
-    tried = candidates(shares, real)
-    warnings += small_test_warnings(real)
+    whole = (
+        run_source(run if isinstance(run, Run) else find(run, runs))
+        if data is None
+        else folder_source(data, target_class, resolve(flags=flags).config, cache=cache, progress=progress)
+    )
+    kept = Path(FOLDER) if whole.run is None else whole.run.path / FOLDER
+    target = _out(kept if out is None else Path(out))
+    _outside(target, [whole.data, test, synthetic])
+    sources = [whole]
+    if folds is not None:
+        assert whole.run is not None  # _check_sources
+        sources = fold_sources(whole.run, folds, device=device, cache=cache, progress=progress)
+    reals = [
+        real_images(source, test, every_target=folds is None, cache=cache, progress=progress) for source in sources
+    ]
+    held_out = HeldOut.of(reals)
+    tried = candidates(shares, reals)
+    warnings += small_test_warnings(held_out, whole.targets, sum(real.alike for real in reals))
     if seeds < ENOUGH_SEEDS:
         warnings.append(f"{seeds} seeds are few: an interval over them is wide, and may be wrong")
     if tried.note:
         warnings.append(tried.note)
-    generator: LabelledImages | None = None
+    parts: list[Part] = []
     if synthetic is None:
-        sampler = load(found, checkpoint=checkpoint, seed=fresh_seed(real.config.seed), device=device)
-        pool, generator, notes = fresh_samples(sampler, real, gate=gate, device=device, progress=progress)
-        kind = "gated" if gate else "ungated"
-        source = f"fresh {kind} samples of {found.name}, checkpoint {sampler.trained.checkpoint}"
+        for real in reals:
+            part, said = _fresh(real, gate=gate, checkpoint=checkpoint, device=device, progress=progress)
+            parts.append(part)
+            warnings += said
     else:
-        pool, notes = synthetic_folder(synthetic, real, cache=cache, progress=progress)
-        source = str(synthetic)
-    warnings += notes
+        pool, said = synthetic_folder(synthetic, reals[0], cache=cache, progress=progress)
+        parts = [Part(reals[0], pool, None)]
+        warnings += said
+        if whole.run is None:
+            warnings.append("whether the generator of these images saw the test images cannot be known from here")
+    warnings = list(dict.fromkeys(warnings))
     for line in warnings:
         progress.warn(line)
 
-    # Every share predicts the test images as well, so that the chosen one need not be trained twice; only the
-    # predictions of the share that val chose are ever compared with the test labels.
-    trials = [
-        Trial(name, share, seed)
-        for name in names
-        for share in (tried.shares if ARMS[name].synthetic else [0.0])
-        for seed in range(seeds)
-    ]
+    trials = trials_of(names, tried.shares, seeds)
     contrast = control_of(names)
     if curve:
         trials += [Trial(contrast[2], 0.0, seed, share) for share in SHARES for seed in range(seeds)]
-    grid = Grid(
-        classifier=classifier, steps=steps, device=device, train=_plain(real.train), groups=real.train_groups,
-        pool=_plain(pool), val=np.array(real.val.pixels), test=np.array(real.test.pixels), per_seed=real.per_seed,
-        targets=tuple(real.target_indices),
-    )  # fmt: skip
-    outcomes = run_trials(grid, trials, progress, jobs, KeptTrials(found.path / FOLDER, grid))
-    chosen = {
-        name: choose(name, tried.shares, seeds, outcomes, real.val.labels, real.target_indices)
-        if ARMS[name].synthetic
-        else 0.0
-        for name in names
-    }
+    for number, part in enumerate(parts, 1):
+        if folds is not None:
+            progress.say(f"fold {number} of {folds}: classifiers")
+        grid = part.grid(classifier, steps, device)
+        run_of_part = part.real.source.run
+        place = run_of_part.path / FOLDER if run_of_part is not None else target
+        part.outcomes = run_trials(grid, trials, progress, jobs, KeptTrials(place, grid))
+        part.choose(names, tried, seeds)
+    chosen = shares_of(parts)
     if tried.chosen_on == "val":
-        progress.say(f"shares chosen on val: {', '.join(f'{n} {s:.0%}' for n, s in chosen.items() if s)}")
-    final = {name: [outcomes[Trial(name, chosen[name], seed)] for seed in range(seeds)] for name in names}
+        _say_shares(chosen, progress)
 
-    tables = _tables(final, real)
+    predicted = {name: predictions(parts, name, seeds) for name in names}
+    tables = {name: held_out.table(rows) for name, rows in predicted.items()}
     steps_taken = steps if takes_steps(classifier) else None
-    described = {name: _arm(final[name], tables[name], chosen[name], steps_taken, real) for name in names}
-    verdict = judge(tables, real.classes, real.targets, real.groups_of_classes(), int(real.test_groups.max()) + 1)
+    verdict = judge(
+        tables, held_out.classes, whole.targets, held_out.groups_of_classes(), held_out.num_groups, folds=folds
+    )
     curved = None
     if curve:
-        curved = _learning_curve(contrast, tables, outcomes, seeds, real)
+        curved = _learning_curve(contrast, tables, parts, held_out, seeds)
         verdict.real_image_equivalents = in_words(curved)
         for name, entry in curved.per_target.items():
             verdict.details[name].real_image_equivalents = entry.worth
     recommended = recommend(
-        verdict, real.targets, real.train, real.val, outcomes,
+        verdict, _indices(whole), whole.split.counts()["train"],
+        [(part.real.val.labels, part.outcomes) for part in parts],
         shares=tried.shares, seeds=seeds, chosen_on=tried.chosen_on,
     )  # fmt: skip
-    gated_quality, generator_quality = _qualities(real, pool, generator, gate, device, progress)
+    first = parts[0]
+    gated_quality, generator_quality = _qualities(first, gate, device, progress)
     document = EvaluateDocument(
-        run=found.name,
-        data=str(real.data),
-        synthetic=source,
+        run=whole.run.name if whole.run is not None else None,
+        data=str(whole.data),
+        synthetic=_said_synthetic(synthetic, parts, gate),
+        folds=folds,
+        fold_runs=[f"{FOLDS}/{s.run.name}" for s in sources if s.run is not None] if folds is not None else [],
         classifier=classifier,
         seeds=seeds,
-        classes=real.classes,
-        targets=real.targets,
-        split=real.counts(),
+        classes=held_out.classes,
+        targets=whole.targets,
+        split={"train": first.real.train.counts(), "val": first.real.val.counts(), "test": held_out.counts()},
         share_chosen_on=tried.chosen_on,
-        arms=described,
+        arms={
+            name: held_out.arm(predicted[name], tables[name], shares=chosen[name], steps=steps_taken) for name in names
+        },
         verdict=verdict,
         recommended=recommended,
         learning_curve=curved,
@@ -186,9 +212,8 @@ def evaluate(
         seconds=round(time.monotonic() - started, 3),
         report=str(target / "report.html"),
     )
-    material = _material(document, real, pool, generator)
     try:
-        write_report(document, material, target)
+        write_report(document, _material(document, first), target)
     except OSError as error:
         raise RunFailed(
             f"cannot write the report into {str(target)!r}: {error.strerror or error}", "give another folder with --out"
@@ -198,16 +223,48 @@ def evaluate(
     return document
 
 
-def _check_numbers(seeds: int, steps: int) -> None:
+def _check_numbers(seeds: int, steps: int, folds: int | None) -> None:
     if seeds < 2:
         raise SynthaugError(f"{seeds} seeds leave nothing to compare", "give --seeds 5, or at least 2")
     if steps < 1:
         raise SynthaugError(f"a classifier cannot be trained for {steps} steps", "give --steps a positive number")
+    if folds is not None and not 2 <= folds <= MOST_FOLDS:
+        raise SynthaugError(f"{folds} folds cannot be made", f"give --folds a number from 2 to {MOST_FOLDS}, such as 5")
 
 
-def _out(run: Run, out: Path | None) -> Path:
+def _check_sources(
+    run: object, data: Path | None, synthetic: Path | None, test: Path | None, folds: int | None, checkpoint: str | Path
+) -> None:
+    """Refuse what contradicts itself before anything is read."""
+    if data is not None:
+        if run is not None:
+            raise SynthaugError(
+                f"--data {str(data)!r} and the run {str(run)!r} are both given", "leave one of them out"
+            )
+        if synthetic is None:
+            raise SynthaugError(
+                f"--data {str(data)!r} without a run has no synthetic images to judge",
+                "give their folder with --synthetic DIR, or train a generator: synthaug fit DATA",
+            )
+    if folds is None:
+        return
+    for given, option in ((data, "--data"), (synthetic, "--synthetic"), (test, "--test")):
+        if given is not None:
+            raise SynthaugError(
+                f"--folds {folds} trains a generator for each fold of the run's images, but {option} "
+                f"{str(given)!r} was given too",
+                "leave one of them out",
+            )
+    if str(checkpoint) not in ("best", "last"):
+        raise SynthaugError(
+            f"--folds {folds} has a generator for each fold, but one checkpoint {str(checkpoint)!r} was given",
+            "give --checkpoint best or last",
+        )
+
+
+def _out(target: Path) -> Path:
     """Where the report goes; checked before the work begins, made after it."""
-    target = (run.path / FOLDER if out is None else Path(out)).absolute()
+    target = target.absolute()
     if target.exists() and not target.is_dir():
         raise SynthaugError(f"{str(target)!r} is a file", "give a folder with --out")
     nearest = next(place for place in (target, *target.parents) if place.exists())
@@ -227,115 +284,78 @@ def _outside(target: Path, inputs: Sequence[Path | None]) -> None:
             )
 
 
-def _plain(images: LabelledImages) -> LabelledImages:
-    """In ordinary memory: what goes to other processes must not depend on the cache."""
-    return LabelledImages(np.array(images.pixels), images.labels, images.classes, images.paths)
+def _fresh(
+    real: RealImages, *, gate: bool, checkpoint: str | Path, device: str, progress: Progress
+) -> tuple[Part, list[str]]:
+    """Fresh images of the source's own generator, and warnings."""
+    assert real.source.run is not None  # _check_sources
+    sampler = load(real.source.run, checkpoint=checkpoint, seed=fresh_seed(real.config.seed), device=device)
+    pool, generator, said = fresh_samples(sampler, real, gate=gate, device=device, progress=progress)
+    return Part(real, pool, generator, checkpoint=sampler.trained.checkpoint), said
 
 
-def _tables(final: Mapping[str, list[Outcome]], real: RealImages) -> dict[str, F1Table]:
-    groups = int(real.test_groups.max()) + 1
-    times = resample_groups(groups, np.random.default_rng([real.config.seed, 0xB0]))
-    return {
-        name: f1_table(
-            real.test.labels, [o.test.argmax(axis=1) for o in outcomes], real.test_groups, len(real.classes), times
-        )
-        for name, outcomes in final.items()
-    }
+def _said_synthetic(synthetic: Path | None, parts: Sequence[Part], gate: bool) -> str:
+    """Where the synthetic images came from, in words."""
+    if synthetic is not None:
+        return str(synthetic)
+    kind = "gated" if gate else "ungated"
+    made = [(part.real.source.run.name, part.checkpoint) for part in parts if part.real.source.run is not None]
+    if len(made) == 1:
+        return f"fresh {kind} samples of {made[0][0]}, checkpoint {made[0][1]}"
+    return f"fresh {kind} samples of {len(made)} generators: " + ", ".join(f"{n}, checkpoint {c}" for n, c in made)
 
 
 def _learning_curve(
-    names: tuple[str, str, str],
-    tables: Mapping[str, F1Table],
-    outcomes: Mapping[Trial, Outcome],
-    seeds: int,
-    real: RealImages,
+    names: tuple[str, str, str], tables: Mapping[str, F1Table], parts: Sequence[Part], held_out: HeldOut, seeds: int
 ) -> LearningCurve:
     _, arm, control = names
-    fewer = {share: [outcomes[Trial(control, 0.0, seed, share)] for seed in range(seeds)] for share in SHARES}
-    by_share = {1.0: tables[control]}
-    by_share |= {share: _tables({control: found}, real)[control] for share, found in fewer.items()}
+    by_share = {share: held_out.table(predictions(parts, control, seeds, real=share)) for share in SHARES}
+    source = parts[0].real.source
     return learning_curve(
-        by_share,
+        by_share | {1.0: tables[control]},
         tables[arm],
         names,
-        dict(zip(real.targets, real.target_indices, strict=True)),
-        real.train.counts(),
-        real.groups_of_classes(),
-        seed=real.config.seed,
+        _indices(source),
+        parts[0].real.train.counts(),
+        held_out.groups_of_classes(),
+        seed=source.config.seed,
     )
 
 
-def _arm(outcomes: list[Outcome], table: F1Table, share: float, steps: int | None, real: RealImages) -> Arm:
-    """Scores of one arm: means over seeds, intervals for the summaries."""
-    scored = [score(real.test.labels, outcome.test) for outcome in outcomes]
-    present = [k for k, n in enumerate(real.groups_of_classes()) if n]
-    groups = int(real.test_groups.max()) + 1
-    times = resample_groups(groups, np.random.default_rng([real.config.seed, 0xB1]), 200)
-    recalls = _recall_resamples(outcomes, real, times)[:, :, present]
-    with np.errstate(divide="ignore"):
-        geometric = np.exp(np.log(recalls).mean(axis=2))
-
-    def interval(values: list[float], resamples: Floats) -> Any:
-        found = estimate(np.array(values), float(np.var(resamples, ddof=1)), groups)
-        return {"mean": found.mean, "low": found.low, "high": found.high, "per_seed": found.per_seed}
-
-    def mean(field: str, k: int) -> float:
-        return float(np.mean([getattr(s, field)[k] for s in scored]))
-
-    fields = ("precision", "recall", "f1", "average_precision")
-    return Arm(
-        share=share,
-        steps=steps,
-        macro_f1=interval([s.macro_f1 for s in scored], table.resamples[:, present].mean(axis=1)),
-        balanced_accuracy=interval([s.balanced_accuracy for s in scored], recalls.mean(axis=(0, 2))),
-        geometric_mean=interval([s.geometric_mean for s in scored], geometric.mean(axis=0)),
-        per_class={real.classes[k]: ClassScores(**{f: mean(f, k) for f in fields}) for k in present},
-        f1_per_seed={real.classes[k]: [float(s.f1[k]) for s in scored] for k in present},
-        confusion=sum((s.confusion for s in scored[1:]), scored[0].confusion).tolist(),
-    )
+def _indices(source: Source) -> dict[str, int]:
+    """Target class → its index."""
+    return {name: source.classes.index(name) for name in source.targets}
 
 
-def _recall_resamples(outcomes: list[Outcome], real: RealImages, times: Floats) -> Floats:
-    """Recalls [S, B, K] under bootstrap resamples of the test groups; a class that a resample misses counts as 0."""
-    rows = []
-    for outcome in outcomes:
-        hits, _, images = group_counts(
-            real.test.labels, outcome.test.argmax(axis=1), real.test_groups, len(real.classes)
-        )
-        rows.append((times @ hits) / np.maximum(times @ images, 1))
-    return np.stack(rows)
+def _say_shares(chosen: Mapping[str, Sequence[float]], progress: Progress) -> None:
+    said = [f"{name} {', '.join(f'{share:.0%}' for share in shares)}" for name, shares in chosen.items() if any(shares)]
+    progress.say(f"shares chosen on val: {'; '.join(said)}")
 
 
-def _qualities(
-    real: RealImages,
-    pool: LabelledImages,
-    generator: LabelledImages | None,
-    gated: bool,
-    device: str,
-    progress: Progress,
-) -> tuple[CheckDocument, CheckDocument | None]:
+def _qualities(part: Part, gated: bool, device: str, progress: Progress) -> tuple[CheckDocument, CheckDocument | None]:
     """The images that were trained on, and the generator's as they come; the real side is described once."""
+    real = part.real
     features = features_for(
         real.config.monitor.features, real.train,
-        folder=real.run.path, seed=real.config.seed, device=device, progress=progress,
+        folder=real.source.run.path if real.source.run is not None else None, seed=real.config.seed, device=device,
+        progress=progress,
     )  # fmt: skip
     described = describe_real(real.test, real.train, features, kind="test", classes=real.targets, progress=progress)
-    both: list[CheckDocument | None] = [
-        quality(
+
+    def judged(images: LabelledImages, by_gate: bool) -> CheckDocument:
+        return quality(
             real.test, real.train, images, features,
             reference="test", gated=by_gate, progress=progress, real=described,
-        )
-        if images is not None
-        else None
-        for images, by_gate in ((pool, gated and generator is not None), (generator, False))
-    ]  # fmt: skip
-    assert both[0] is not None
-    return both[0], both[1]
+        )  # fmt: skip
+
+    if part.generator is None:
+        return judged(part.pool, False), None
+    return judged(part.pool, gated), judged(part.generator, False)
 
 
-def _material(
-    document: EvaluateDocument, real: RealImages, pool: LabelledImages, generator: LabelledImages | None
-) -> ReportMaterial:
+def _material(document: EvaluateDocument, part: Part) -> ReportMaterial:
+    """What the page shows beside the numbers; with folds, the first one's images."""
+    real, pool = part.real, part.pool
     synthetic_rows = {path: i for i, path in enumerate(pool.paths)}
     train_rows = {path: i for i, path in enumerate(real.train.paths)}
     pairs = []
@@ -346,17 +366,18 @@ def _material(
         pairs.append(
             (pool.pixels[synthetic_rows[pair.synthetic]], np.ascontiguousarray(nearest), pair.label, pair.distance)
         )
-    try:
-        environment = json.loads((real.run.path / "environment.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        environment = {}
+    run = real.source.run
+    environment = {}
+    if run is not None:
+        with suppress(OSError, ValueError):
+            environment = json.loads((run.path / "environment.json").read_text(encoding="utf-8"))
     return ReportMaterial(
         real=real.train,
         test=real.test,
         synthetic=pool,
-        generator=generator,
+        generator=part.generator,
         pairs=pairs,
-        training=real.run.metrics(),
+        training=run.metrics() if run is not None else [],
         settings=leaves(real.config.model_dump(mode="json")),
         environment=environment,
     )

@@ -27,12 +27,16 @@ from synthaug.classifiers.steps import draws
 from synthaug.config import DataConfig, resolve
 from synthaug.data.cache import LabelledImages
 from synthaug.data.folder import scan
-from synthaug.data.split import split
+from synthaug.data.split import Split, split
 from synthaug.documents import EvaluateDocument
-from synthaug.errors import RunFailed, SynthaugError
+from synthaug.errors import Interrupted, RunFailed, SynthaugError
+from synthaug.evaluation.images import real_images
+from synthaug.evaluation.source import run_source
 from synthaug.evaluation.trial import Grid, Trial, run_trials
 from synthaug.pipelines import evaluate as pipeline
+from synthaug.pipelines import folds as folds_pipeline
 from synthaug.pipelines.evaluate import evaluate
+from synthaug.pipelines.fit import fit
 from synthaug.progress import Silent
 from synthaug.runs import Run
 from synthaug.sampling.generate import Sampler
@@ -147,8 +151,9 @@ def _threads() -> Any:
 
 
 def test_extra_real_images_help(digits: Digits) -> None:
-    found = digits.evaluate(synthetic=digits.root / "good", shares=[0.8])
+    found = digits.evaluate(synthetic=digits.root / "good", shares=[0.8], arms=None)
     assert found.verdict.overall == "helps", found.verdict.sentence
+    assert found.verdict.missing_controls == []
     assert found.share_chosen_on == "user"
     assert found.arms["synthetic"].share == 0.8
     assert found.arms["synthetic"].steps == 4
@@ -160,6 +165,15 @@ def test_extra_real_images_help(digits: Digits) -> None:
     assert (digits.root / "report" / "report.html").is_file()
     assert found.quality.reference == "test"
     assert set(found.quality.per_class) == {RARE}
+
+
+def test_without_all_controls_nothing_is_said_to_help(digits: Digits) -> None:
+    found = digits.evaluate(synthetic=digits.root / "good", shares=[0.8])
+    assert found.verdict.contrasts["synthetic-oversample"].low > 0
+    assert found.verdict.missing_controls == ["real", "class-weights", "classical"]
+    assert found.verdict.overall == "no measurable effect"
+    assert "left out and may do as well" in found.verdict.sentence
+    assert found.recommended[RARE].synthetic == 0
 
 
 def test_another_class_under_the_rare_name_hurts(digits: Digits) -> None:
@@ -266,7 +280,7 @@ def test_a_test_image_copied_into_train_is_refused(tmp_path: Path) -> None:
     Image.open(leaked).save(made.data / "train" / "5" / "holiday.bmp")  # other bytes, other name, the same pixels
     run = make_run(tmp_path, made.data)
     with pytest.raises(SynthaugError) as caught:
-        evaluate(run.path, **FAST, synthetic=tmp_path, cache=tmp_path / "cache")
+        evaluate(run.path, **FAST, synthetic=tmp_path / "none", cache=tmp_path / "cache")
     assert "007.png" in caught.value.message
     assert "holiday.bmp" in caught.value.message
     assert not (run.path / "evaluation").exists()
@@ -330,8 +344,8 @@ def test_another_test_folder_is_judged_on(digits: Digits, tmp_path: Path) -> Non
         ({"synthetic": "DATA/test"}, "are test images"),
         ({"synthetic": "EMPTY"}, "EMPTY"),
         ({"test": "EMPTY"}, "EMPTY"),
-        ({"synthetic": "OTHER"}, "which the run does not know"),
-        ({"test": "OTHER"}, "which the run does not know"),
+        ({"synthetic": "OTHER"}, "which the run '00000-planted' does not know"),
+        ({"test": "OTHER"}, "which the run '00000-planted' does not know"),
         ({"synthetic": "LACKS"}, f"no synthetic image of the target class '{RARE}'"),
         ({"test": "LACKS"}, f"no test images of the target class '{RARE}'"),
     ],
@@ -402,3 +416,119 @@ def busy(group: int) -> list[int]:
             if int(fields[2]) == group and fields[0] != "Z" and b"loky" in (place.parent / "cmdline").read_bytes():
                 found += [int(place.parent.name)] if seconds > 4 else []
     return found
+
+
+# --- folds, and no run at all --------------------------------------------------------------------------------------
+
+TINY = {
+    "data.resolution": 16, "gate.steps": 5, "training.budget": "0.2kimg", "training.batch_size": 16,
+    "model.width": 4, "model.discriminator_width": 4, "model.z_dim": 8, "monitor.every_kimg": 1.0,
+    "monitor.samples_per_class": 8, "monitor.features": "own",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def small_run(tmp_path_factory: pytest.TempPathFactory) -> Digits:
+    """A trained generator of a folder without any split, 12 images of the rare digit."""
+    root = tmp_path_factory.mktemp("small")
+    loaded = load_digits()
+    pixels = np.clip(loaded.images * 255 / 16, 0, 255).astype(np.uint8)
+    for name in CLASSES:
+        write(root / "data" / name, pixels[loaded.target == int(name)][: 12 if name == RARE else 30])
+    made = fit(root / "data", target_class=RARE, flags=TINY, runs=root / "runs", device="cpu", cache=root / "cache")
+    return Digits(root, Run(Path(made.run)), pixels[:0])
+
+
+def test_with_folds_every_image_is_tested_once_by_what_has_not_seen_it(
+    small_run: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments: dict[str, Any] = {"folds": 2, "seeds": 2, "arms": None, "gate": False}
+    found = small_run.evaluate(**arguments)
+    assert found.folds == 2
+    assert found.split["test"] == {"3": 30, "5": 30, RARE: 12, "9": 30}
+    assert np.sum(found.arms["synthetic"].confusion) == 2 * 102
+    assert found.arms["synthetic"].shares == [0.25, 0.25]
+    assert "overlapping" in found.verdict.caveats[0]
+    tested: list[str] = []
+    for name in found.fold_runs:
+        fold = Run(small_run.run.path / name)
+        assert fold.status()["state"] == "finished"
+        assert fold.config().training == small_run.run.config().training
+        rows = Split.read(fold.split_file)
+        seen = {row.pixel_sha256 for side in ("train", "val") for row in rows.of(side)}  # type: ignore[arg-type]
+        assert not seen & {row.pixel_sha256 for row in rows.of("test")}
+        tested += [row.path for row in rows.of("test")]
+    assert sorted(tested) == sorted(row.path for row in Split.read(small_run.run.split_file).rows)
+
+    def again(*_: Any, **__: Any) -> None:
+        raise AssertionError("a finished fold was trained again")
+
+    monkeypatch.setattr(folds_pipeline, "fit", again)
+    repeated = small_run.evaluate(**arguments)
+    assert repeated.verdict == found.verdict
+
+
+def test_an_interrupted_fold_goes_on_from_its_checkpoint(small_run: Digits, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+
+    def stopped(*given: Any, **arguments: Any) -> Any:
+        calls.append(arguments["resume"])
+        if len(calls) == 2:
+            raise Interrupted("interrupted at 0.1 kimg; the state is saved", "go on with: synthaug fit", 143)
+        return fit(*given, **arguments)
+
+    monkeypatch.setattr(folds_pipeline, "fit", stopped)
+    with pytest.raises(Interrupted) as caught:
+        small_run.evaluate(folds=3, seeds=2)
+    assert caught.value.exit_status == 143
+    assert caught.value.message.startswith("fold 2 of 3")
+    assert f"synthaug evaluate {small_run.run.path} --folds 3" in caught.value.hint
+    assert small_run.evaluate(folds=3, seeds=2).folds == 3
+    assert calls == ["auto"] * 4  # the first was not trained again
+
+
+def test_what_folds_cannot_be_had_with(small_run: Digits, digits: Digits) -> None:
+    for changes, said in (
+        ({"folds": 1}, "1 folds"),
+        ({"folds": 2, "synthetic": digits.root / "good"}, "but --synthetic"),
+        ({"folds": 2, "test": digits.root / "good"}, "but --test"),
+        ({"folds": 2, "checkpoint": "kimg000001"}, "one checkpoint"),
+    ):
+        with pytest.raises(SynthaugError, match=said):
+            small_run.evaluate(**changes)  # type: ignore[arg-type]
+
+
+def test_images_of_any_origin_are_judged_without_a_run(digits: Digits) -> None:
+    arguments = FAST | {
+        "data": digits.data, "synthetic": digits.root / "good", "target_class": RARE, "shares": [0.8],
+        "flags": {"data.resolution": 16, "monitor.features": "own"}, "cache": digits.root / "cache",
+        "out": digits.root / "without", "arms": None,
+    }  # fmt: skip
+    found = evaluate(**arguments)
+    assert found.run is None
+    assert found.targets == [RARE]
+    assert found.verdict == digits.evaluate(synthetic=digits.root / "good", shares=[0.8], arms=None).verdict
+    assert any("cannot be known" in line for line in found.warnings)
+    assert found.generator_quality is None
+    assert (digits.root / "without" / "report.html").is_file()
+    with pytest.raises(SynthaugError, match="no synthetic images to judge"):
+        evaluate(**(arguments | {"synthetic": None}))
+    with pytest.raises(SynthaugError, match="both given"):
+        evaluate(digits.run.path, **arguments)
+
+
+def test_test_images_that_look_like_training_images_are_counted(digits: Digits, tmp_path: Path) -> None:
+    """A photograph saved again, one grey level brighter: no pixel is equal, and it is the same picture."""
+    rng = np.random.default_rng(0)
+    smooth = np.kron(rng.integers(0, 250, (6, 6)), np.ones((8, 8))).astype(np.uint8)
+    data = tmp_path / "data"
+    for name in CLASSES:
+        write(data / name, np.stack([np.asarray(Image.fromarray(rng.integers(0, 250, (6, 6)).astype(np.uint8)).resize(
+            (48, 48), Image.Resampling.BICUBIC)) for _ in range(12)]))  # fmt: skip
+    Image.fromarray(smooth).save(data / RARE / "known.png")
+    run = make_run(tmp_path, data, **{"data.test_fraction": 0.0})
+    others = [np.asarray(Image.fromarray(rng.integers(0, 250, (6, 6)).astype(np.uint8)).resize(
+        (48, 48), Image.Resampling.BICUBIC)) for _ in range(5)]  # fmt: skip
+    write(tmp_path / "test" / RARE, np.stack([smooth + 1, *others]))
+    real = real_images(run_source(run), tmp_path / "test", cache=tmp_path / "cache", progress=Silent())
+    assert real.alike == 1

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -120,6 +121,37 @@ def test_fractions_of_zero() -> None:
     result = split(plain(a=100, b=100), DataConfig(val_fraction=0, test_fraction=0), 0)
     assert result.counts()["train"] == {"a": 100, "b": 100}
     assert "no test image" in result.warnings[0]
+
+
+@settings(deadline=None)
+@given(found=scans(), seed=st.integers(0, 99), folds=st.integers(2, 5))
+def test_every_image_is_tested_in_one_fold_and_no_group_is_divided(found: Scan, seed: int, folds: int) -> None:
+    configs = [DataConfig(folds=folds, fold=k) for k in range(folds)]
+    try:
+        parts = [split(found, config, seed) for config in configs]
+    except SynthaugError:
+        assume(False)  # too few groups
+    tested = Counter(row.path for part in parts for row in part.of("test"))
+    assert tested == Counter(image.path for image in found.images)
+    for part in parts:
+        sides = defaultdict(set)
+        for row in part.rows:
+            sides[row.group].add(row.split)
+        assert all(len(names) == 1 for names in sides.values())
+
+
+def test_folds_are_stratified_and_take_no_notice_of_given_folders() -> None:
+    found = plain(a=50, b=10)
+    found.images[:] = [replace(image, split="train" if k % 2 else "test") for k, image in enumerate(found.images)]
+    for k in range(5):
+        counts = split(found, DataConfig(folds=5, fold=k, val_fraction=0), 3).counts()
+        assert counts["test"] == {"a": 10, "b": 2}
+        assert counts["train"] == {"a": 40, "b": 8}
+
+
+def test_too_many_folds() -> None:
+    with pytest.raises(SynthaugError, match="cannot make 5 folds"):
+        split(plain(a=2, b=2), DataConfig(folds=5), 0)
 
 
 def test_given_folders_are_respected_and_what_is_missing_is_carved() -> None:

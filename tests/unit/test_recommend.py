@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from report_material import evaluation
 
-from synthaug.data.cache import LabelledImages
 from synthaug.documents import Contrast, Recommendation, TargetVerdict, Verdict, VerdictDocument
 from synthaug.errors import SynthaugError
 from synthaug.evaluation.recommend import images_for_share, recommend
@@ -19,11 +18,6 @@ from synthaug.progress import Silent
 from synthaug.runs import Run
 
 VAL = np.repeat([0, 1], 20)
-
-
-def labelled(counts: tuple[int, int]) -> LabelledImages:
-    labels = np.repeat([0, 1], counts).astype(np.int64)
-    return LabelledImages(np.zeros((len(labels), 1, 8, 8), np.uint8), labels, ["common", "rare"], [""] * len(labels))
 
 
 def verdict(said: Verdict) -> VerdictDocument:
@@ -49,9 +43,8 @@ def advised(said: Verdict, right: dict[tuple[str, float], list[int]], chosen_on:
     outcomes = {Trial(arm, share, s): outcome(n) for (arm, share), hits in right.items() for s, n in enumerate(hits)}
     shares = sorted({share for _, share in right if share})
     return recommend(
-        verdict(said), ["rare"], labelled((100, 30)), LabelledImages(
-            np.zeros((40, 1, 8, 8), np.uint8), VAL.astype(np.int64), ["common", "rare"], [""] * 40
-        ), outcomes, shares=shares, seeds=3, chosen_on=chosen_on,  # type: ignore[arg-type]
+        verdict(said), {"rare": 1}, {"common": 100, "rare": 30}, [(VAL, outcomes)],
+        shares=shares, seeds=3, chosen_on=chosen_on,  # type: ignore[arg-type]
     )["rare"]  # fmt: skip
 
 
@@ -78,11 +71,15 @@ def test_what_hurts_is_not_recommended_whatever_val_says() -> None:
 
 
 @pytest.mark.parametrize(("chosen_on", "words"), [("default", "the default"), ("user", "given by the user")])
-def test_without_val_the_reason_says_that_nothing_has_chosen(chosen_on: str, words: str) -> None:
-    found = advised("no measurable effect", CONTROL | {("synthetic", 0.5): [0, 0, 0]}, chosen_on)
-    assert (found.synthetic, found.share) == (30, 0.5)
+def test_without_val_the_verdict_decides_and_the_reason_says_that_nothing_has_chosen(
+    chosen_on: str, words: str
+) -> None:
+    found = advised("helps", CONTROL | {("synthetic", 0.5): [0, 0, 0]}, chosen_on)
+    assert (found.synthetic, found.share, found.chosen_on) == (30, 0.5, chosen_on)
     assert words in found.reason
     assert "not chosen on data" in found.reason
+    found = advised("no measurable effect", CONTROL | {("synthetic", 0.5): [0, 0, 0]}, chosen_on)
+    assert (found.synthetic, found.share, found.chosen_on) == (0, 0.0, "test")
 
 
 @pytest.mark.parametrize(("real", "share", "synthetic"), [(30, 0.25, 10), (1, 0.5, 1), (7, 0.1, 1), (3, 0.1, 0)])

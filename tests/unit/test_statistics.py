@@ -14,8 +14,9 @@ from sklearn.metrics import (
     recall_score,
 )
 
+from synthaug.evaluation.held_out import HeldOut
 from synthaug.evaluation.scores import f1_of_resamples, group_counts, score
-from synthaug.evaluation.statistics import contrast, estimate, f1_table, holm, resample_groups
+from synthaug.evaluation.statistics import contrast, estimate, f1_table, holm, over_folds, resample_groups
 
 K = 4
 
@@ -36,7 +37,12 @@ def test_without_test_variance_it_is_the_paired_t_interval() -> None:
     assert (ours.low, ours.high) == pytest.approx((interval.low, interval.high))
     assert ours.p_value == pytest.approx(reference.pvalue)
     assert ours.standard_error == pytest.approx(stats.sem(a - b))
-    assert ours.smallest_detectable == pytest.approx(2.8 * stats.sem(a - b))
+    assert ours.smallest_detectable == pytest.approx((stats.t.ppf(0.975, 4) + stats.t.ppf(0.8, 4)) * stats.sem(a - b))
+
+
+def test_with_many_degrees_of_freedom_the_smallest_detectable_is_2_8_standard_errors() -> None:
+    ours = estimate(np.full(5, 0.1), 0.04**2, 10_000)
+    assert ours.smallest_detectable == pytest.approx(2.8 * 0.04, rel=2e-3)
 
 
 def test_without_seed_variance_it_is_the_t_interval_over_groups() -> None:
@@ -59,6 +65,39 @@ def test_freedom_lies_between_those_of_its_parts() -> None:
 def test_no_variance_at_all() -> None:
     assert estimate(np.zeros(3), 0.0, 5).p_value == 1
     assert estimate(np.ones(3), 0.0, 5).p_value == 0
+
+
+def test_folds_give_the_corrected_interval_of_nadeau_and_bengio() -> None:
+    """Where the score is a mean, the pseudo-values are the means of the folds: 1/5 + 1/4 of their variance."""
+    folds = np.array([0.1, 0.3, -0.1, 0.2, 0.0])
+    without = np.array([np.delete(folds, k).mean() for k in range(5)])
+    ours = over_folds(folds.mean(), without, [])
+    assert ours.standard_error == pytest.approx(np.sqrt((1 / 5 + 1 / 4) * folds.var(ddof=1)))
+    low, high = stats.t.interval(0.95, 4, loc=0.1, scale=ours.standard_error)
+    assert (ours.low, ours.high) == pytest.approx((low, high))
+
+
+def test_folds_only_ever_widen_an_interval() -> None:
+    seeds = np.array([0.0, 0.1, 0.2])
+    alone = estimate(seeds, 0.01, 50)
+    assert estimate(seeds, 0.01, 50, np.full(5, 0.1)) == alone  # folds that agree by luck
+    apart = estimate(seeds, 0.01, 50, np.array([0.3, -0.1, 0.1, 0.2, 0.0]))
+    assert apart.low < alone.low
+    assert apart.high > alone.high
+    assert apart.p_value > alone.p_value
+
+
+def test_f1_without_a_fold_is_that_of_the_other_images() -> None:
+    truth, probabilities = predictions(90)
+    predicted = probabilities.argmax(axis=1)
+    folds = np.arange(90) % 3
+    held_out = HeldOut(truth, np.arange(90), folds, [str(k) for k in range(K)])
+    table = held_out.table([probabilities, probabilities])
+    assert table.without_fold is not None
+    for fold in range(3):
+        expected = f1_score(truth[folds != fold], predicted[folds != fold], average=None)
+        assert table.without_fold[fold] == pytest.approx(expected)
+    assert HeldOut(truth, np.arange(90), np.zeros(90, int), ["a"] * K).table([probabilities] * 2).without_fold is None
 
 
 def test_holm_by_hand() -> None:

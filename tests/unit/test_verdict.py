@@ -7,7 +7,7 @@ import pytest
 
 from synthaug.documents import VerdictDocument
 from synthaug.evaluation.statistics import F1Table
-from synthaug.evaluation.verdict import CAVEAT, MACRO, find, judge
+from synthaug.evaluation.verdict import CAVEAT, FOLDS_CAVEAT, MACRO, find, judge
 
 NAMES = ["common", "rare", "other"]
 WOBBLE = np.array([-0.004, -0.002, 0.0, 0.002, 0.004])
@@ -24,6 +24,7 @@ def arms(synthetic: float, augmented: float, best: float = 0.5, **more: float) -
     """Only the F1 of the class `rare` differs. Oversampling has 0.50, classical augmentation 0.55."""
     return {
         "real": table(0.8, best, 0.8),
+        "class-weights": table(0.8, 0.50, 0.8),
         "oversample": table(0.8, 0.50, 0.8, shift=1),
         "classical": table(0.8, 0.55, 0.8, shift=2),
         "synthetic": table(0.8, synthetic, 0.8, shift=3, **more),
@@ -77,6 +78,43 @@ def test_macro_f1_has_its_own_answer_and_leaves_absent_classes_out() -> None:
     assert found.details[MACRO].contrasts["synthetic+classical-classical"].mean == pytest.approx(0.05)
 
 
+def test_being_above_another_control_by_luck_is_not_enough() -> None:
+    """0.56 beats oversampling's 0.50 for sure; classical augmentation's 0.55 it beats in one seed of two."""
+    tables = arms(0.56, 0.55)
+    tables["synthetic"].seeds[:, 1] = 0.56 + 0.02 * np.array([-1, 1, -1, 1, 0])
+    found = verdict(tables)
+    details = found.details["rare"]
+    assert details.contrasts["synthetic-oversample"].low > 0
+    assert details.best_control == "classical"
+    assert details.against_best["synthetic"].mean == pytest.approx(0.01)
+    assert details.against_best["synthetic"].low < 0
+    assert found.overall == "no measurable effect"
+    assert "classical is not measurably worse" in details.reason
+
+
+@pytest.mark.parametrize("left_out", ["real", "class-weights", "classical"])
+def test_nothing_is_said_to_help_while_a_control_is_missing(left_out: str) -> None:
+    tables = arms(0.9, 0.95)
+    assert verdict(tables).overall == "helps"
+    del tables[left_out]
+    found = verdict(tables)
+    assert found.missing_controls == [left_out]
+    assert found.overall == found.per_target["rare"] == "no measurable effect"
+    assert f"{left_out} were left out and may do as well" in found.sentence
+    assert f"{left_out} may do as well" in found.details["rare"].reason
+
+
+def test_hurts_needs_no_other_control() -> None:
+    tables = arms(0.4, 0.5)
+    del tables["synthetic+classical"], tables["classical"], tables["real"]
+    assert verdict(tables).overall == "hurts"
+
+
+def test_folds_have_another_caveat() -> None:
+    tables = arms(0.51, 0.65)
+    assert judge(tables, NAMES, ["rare"], np.array([50, 50, 50]), 150, folds=5).caveats == [FOLDS_CAVEAT]
+
+
 def test_many_targets_are_corrected_together() -> None:
     """p = 0.03 is a finding for one target, and none among ten."""
     names = [f"class {i}" for i in range(10)]
@@ -88,6 +126,7 @@ def test_many_targets_are_corrected_together() -> None:
         "oversample": F1Table(base, np.tile(base[:1], (1000, 1))),
         "synthetic": F1Table(base + gain, np.tile((base + gain).mean(axis=0), (1000, 1))),
     }
+    tables |= dict.fromkeys(("real", "class-weights", "classical"), tables["oversample"])
     tables["synthetic"].seeds[:, 1:] += rng.normal(0, 0.01, (5, 9))
     alone = judge(tables, names, names[:1], np.full(10, 50), 500)
     p_value = alone.details[names[0]].contrasts["synthetic-oversample"].p_value
@@ -105,7 +144,8 @@ def test_opposite_targets_give_no_overall_answer() -> None:
         return table(0.8, rare, other, shift=shift)
 
     tables = {
-        "oversample": both(0.5, 0.5, 0), "classical": both(0.5, 0.5, 1),
+        "real": both(0.5, 0.5, 0), "class-weights": both(0.5, 0.5, 0), "oversample": both(0.5, 0.5, 0),
+        "classical": both(0.5, 0.5, 1),
         "synthetic": both(0.6, 0.4, 2), "synthetic+classical": both(0.6, 0.4, 3),
     }  # fmt: skip
     found = verdict(tables, ["rare", "other"])
@@ -116,5 +156,5 @@ def test_opposite_targets_give_no_overall_answer() -> None:
 
 def test_one_contrast_can_decide_alone() -> None:
     tables = arms(0.6, 0.0)
-    del tables["synthetic+classical"], tables["classical"]
+    del tables["synthetic+classical"]
     assert find(tables, [1], 50).verdict == "helps"

@@ -1,0 +1,41 @@
+"""Folds for data that is too small to keep a test set apart: each image is tested in one of them, and only there."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthaug.errors import SynthaugError
+
+
+def fold_of(labels: Sequence[str], groups: NDArray[np.intp], folds: int, seed: int) -> NDArray[np.int64]:
+    """The fold of each image, [N] in 0 … folds - 1: stratified by class, no group divided.
+
+    Args:
+        labels: [N] classes.
+        groups: [N] equal numbers belong together.
+        folds: how many.
+        seed: the only source of chance; the same for every fold of one evaluation.
+
+    Raises:
+        SynthaugError: there are too few groups to have as many folds.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold  # half a second, which `inspect` need not wait for
+
+    count = len(np.unique(groups))
+    assigned = np.full(len(labels), -1, np.int64)
+    if count >= folds and max(Counter(labels).values(), default=0) >= folds:
+        split = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # a class of fewer images than folds is missing from some
+            for fold, (_, held_out) in enumerate(split.split(np.zeros(len(labels)), np.asarray(labels), groups)):
+                assigned[held_out] = fold
+    if len(np.unique(assigned[assigned >= 0])) < folds:
+        raise SynthaugError(
+            f"{len(labels)} images in {count} groups cannot make {folds} folds", "give a smaller number with --folds"
+        )
+    return assigned

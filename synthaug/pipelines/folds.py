@@ -1,0 +1,102 @@
+"""A generator for each fold, trained on the others by `fit` with the run's own configuration: `evaluate --folds K`.
+
+The runs stand in `folds/` inside the run and are runs like any other. Finished ones are taken as they are, an
+interrupted one goes on from its checkpoint.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from synthaug import runs as run_directories
+from synthaug.config import Config, leaves
+from synthaug.data.folder import scan
+from synthaug.data.split import check_trainable, split
+from synthaug.errors import Interrupted, RunFailed, SynthaugError
+from synthaug.evaluation.source import Source, run_source
+from synthaug.pipelines.fit import fit
+from synthaug.progress import Progress
+from synthaug.runs import Run
+
+FOLDER = "folds"
+"""Inside the run: the runs of its folds."""
+
+
+def fold_sources(run: Run, folds: int, *, device: str, cache: Path | None, progress: Progress) -> list[Source]:
+    """Train what is not trained yet; each image of the run's data is a test image of one of these sources.
+
+    Args:
+        run: whose configuration, targets and data are used; its own generator is not.
+        folds: how many.
+        device: where generators train.
+        cache: where decoded images are kept.
+        progress: where to report.
+
+    Raises:
+        SynthaugError: the data has changed or cannot be divided so, or the run began from another one's weights.
+        RunFailed: a fold's training diverged.
+        Interrupted: the same evaluation goes on from there.
+    """
+    whole = run_source(run)
+    facts = run.facts()
+    if facts.get("started_from"):
+        raise SynthaugError(
+            f"run {run.name!r} began from the weights of {facts['started_from'].get('run')!r}, which may have seen the "
+            "images that a fold keeps apart",
+            "train a run without --from, or evaluate without --folds",
+        )
+    configs = [_config(whole.config, folds, fold) for fold in range(folds)]
+    scanned = scan(whole.data, group_by=whole.config.data.group_by, cache=cache, progress=progress)
+    if scanned.fingerprint != facts["fingerprint"]:
+        raise SynthaugError(
+            f"the images in {str(whole.data)!r} are not those that {run.name!r} was trained on",
+            "put them back, or train a new run on what is there now",
+        )
+    for config in configs:  # all of them, before hours go into the first
+        check_trainable(scanned, split(scanned, config.data, config.seed))
+    if any(image.split is not None for image in scanned.images):
+        progress.warn("the folder's own train, val and test are not used: every image is a test image of one fold")
+    root = run.path / FOLDER
+    found = []
+    for number, config in enumerate(configs, 1):
+        fold = _finished(root, config, whole.targets, scanned.fingerprint)
+        if fold is None:
+            progress.say(f"fold {number} of {folds}: its generator is trained on the other folds' images")
+            try:
+                made = fit(
+                    whole.data, target_class=whole.targets, flags=leaves(config.model_dump(mode="json")),
+                    name=f"fold{number}of{folds}", runs=root, resume="auto", device=device, cache=cache,
+                    progress=progress,
+                )  # fmt: skip
+            except Interrupted as stop:
+                raise Interrupted(
+                    f"fold {number} of {folds}: {stop.message}",
+                    f"go on with: synthaug evaluate {run.path} --folds {folds}",
+                    stop.exit_status,
+                ) from stop
+            except RunFailed as failed:
+                raise RunFailed(f"fold {number} of {folds}: {failed.message}", failed.hint) from failed
+            fold = Run(Path(made.run))
+        found.append(run_source(fold))
+    return found
+
+
+def _config(config: Config, folds: int, fold: int) -> Config:
+    tree = config.model_dump()
+    tree["data"] |= {"folds": folds, "fold": fold}
+    return Config.model_validate(tree)
+
+
+def _finished(root: Path, config: Config, targets: list[str], fingerprint: str) -> Run | None:
+    for run in reversed(run_directories.all_runs(root)):
+        try:
+            facts = run.facts()
+            if (
+                run.status().get("state") == "finished"
+                and run.config() == config
+                and (facts["targets"], facts["fingerprint"]) == (targets, fingerprint)
+            ):
+                return run
+        except (SynthaugError, KeyError):
+            continue  # a folder that a crash left before its first status
+    return None
