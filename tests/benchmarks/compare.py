@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 Work = Callable[[], object]
 
@@ -27,6 +28,12 @@ class Row:
     @property
     def met(self) -> bool:
         return self.ratio >= self.target
+
+
+def peak_rss() -> int:
+    """KiB that this process had at most. `ru_maxrss` would not do: a child begins with its parent's."""
+    status = Path("/proc/self/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
 
 
 def seconds(work: Work) -> float:

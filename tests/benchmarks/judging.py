@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from statistics import median
 
 import numpy as np
 import torch
-from compare import Row, compare, seconds
+from compare import Row, compare, peak_rss, seconds
 from material import write_images
 from numpy.typing import NDArray
 from torchmetrics.image.fid import FrechetInceptionDistance
@@ -60,11 +59,10 @@ def _measured(who: str) -> None:
             return {name: getattr(found, name) for name in ("precision", "recall", "density", "coverage")}
 
     _ = real[:64] @ fake[:64].T  # the linear algebra library's threads and buffers are there before
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_rss()
     scores: dict[str, float] = {}
     took = seconds(lambda: scores.update(score()))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps({"seconds": took, "megabytes": (peak - before) / 1024, **scores}))
+    print(json.dumps({"seconds": took, "megabytes": (peak_rss() - before) / 1024, **scores}))
 
 
 def _in_child(who: str) -> dict[str, float]:

@@ -159,7 +159,7 @@ def light(part: float, weight: float) -> Callable[[Material], Plan]:
 
 
 def selected(part: float, *, surest: bool) -> Callable[[Material], Plan]:
-    """Only the half of each class that the gate's classifiers are surest of, or the half that they are least sure of."""
+    """Only the half of each class that the gate's classifiers are surest of, or the other half."""
 
     def plan(m: Material) -> Plan:
         own = m.opinion[np.arange(len(m.pool)), m.pool.labels] * (1 if surest else -1)
