@@ -7,7 +7,7 @@ those of double precision throughout.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,13 +67,16 @@ class Tile:
     """[rows, 1]: bound on the rounding error."""
 
 
-def strips(x: Array, y: Array, dtype: type[np.floating[Any]] | None = None) -> Iterator[Iterator[Tile]]:
+def strips(
+    x: Array, y: Array, dtype: type[np.floating[Any]] | None = None, *, upper: bool = False
+) -> Iterator[Iterator[Tile]]:
     """All squared distances of `x` [n, d] to `y` [m, d]: for each band of rows its tiles, one after the other.
 
     Args:
         x: features.
         y: features; `x` and `y` are read piece by piece, never copied as a whole.
         dtype: precision; single where there are more than `SMALL` of them.
+        upper: `x` is `y`, and the tiles below the diagonal, which mirror those above it, are left out.
     """
     chosen = dtype or precision(len(x), len(y))
     shift = y.mean(0, dtype=np.float64)  # distances do not change, and their rounding error shrinks
@@ -81,7 +84,8 @@ def strips(x: Array, y: Array, dtype: type[np.floating[Any]] | None = None) -> I
         shift = shift.astype(np.float32)
     lengths = np.concatenate([_centred(y, columns, shift, chosen)[1] for columns in bands(len(y))])
     for rows in bands(len(x)):
-        yield _strip(rows, _centred(x, rows, shift, chosen), y, shift, lengths)
+        columns = [part for part in bands(len(y)) if not upper or part.start >= rows.start]
+        yield _strip(rows, columns, _centred(x, rows, shift, chosen), y, shift, lengths)
 
 
 def precision(n: int, m: int) -> type[np.floating[Any]]:
@@ -109,35 +113,34 @@ def nearest(x: Array, y: Array, k: int = 1, *, skip_self: bool = False) -> tuple
         raise SynthaugError(f"{k} nearest neighbours were asked for among {available} images", "use fewer neighbours")
     x, y = np.asarray(x), np.asarray(y)
     own = np.arange(len(x)) if skip_self else None
-    distances, indices, sure = _nearest(x, y, k, own, precision(len(x), len(y)))
+    tiles = strips(x, y, precision(len(x), len(y)), upper=skip_self)
+    distances, indices, sure = _nearest(x, y, k, own, tiles, mirrored=skip_self)
     if not sure.all():
         again = np.flatnonzero(~sure)
-        distances[again], indices[again], _ = _nearest(x[again], y, k, None if own is None else own[again], np.float64)
+        some, them = x[again], None if own is None else own[again]
+        distances[again], indices[again], _ = _nearest(some, y, k, them, strips(some, y, np.float64))
     return distances, indices
 
 
 def _nearest(
-    x: Array, y: Array, k: int, own: Indices | None, dtype: type[np.floating[Any]]
+    x: Array, y: Array, k: int, own: Indices | None, tiles: Iterator[Iterator[Tile]], *, mirrored: bool = False
 ) -> tuple[Floats, Indices, NDArray[np.bool_]]:
-    """Distances, indices, and whether rounding cannot have hidden a nearer one."""
+    """Distances, indices, and whether rounding cannot have hidden a nearer one; `mirrored`: a tile is its mirror's."""
     distances, indices = np.empty((len(x), k)), np.empty((len(x), k), np.intp)
     sure = np.ones(len(x), bool)
-    for strip in strips(x, y, dtype):
-        values, candidates = np.empty((0, 0)), np.empty((0, 0), np.intp)
+    best: dict[int, tuple[Array, Indices]] = {}  # first row of a band → values and columns of its nearest so far
+    for strip in tiles:
         for tile in strip:
-            rows, start = tile.rows, tile.columns.start
+            rows, columns = tile.rows, tile.columns
             if own is not None:
-                here = own[rows] - start
+                here = own[rows] - columns.start
                 inside = np.flatnonzero((here >= 0) & (here < tile.squared.shape[1]))
                 tile.squared[inside, here[inside]] = np.inf
-            found = _smallest(tile.squared, k + _SPARE)
-            nearer = np.take_along_axis(tile.squared, found, 1)
-            if candidates.size:
-                nearer, found = np.hstack([values, nearer]), np.hstack([candidates, found + start])
-                kept = _smallest(nearer, k + _SPARE)
-                nearer, found = np.take_along_axis(nearer, kept, 1), np.take_along_axis(found, kept, 1)
-            values, candidates = nearer, found
+            best[rows.start] = _merged(best.get(rows.start), tile.squared, columns.start, k + _SPARE)
+            if mirrored and columns != rows:
+                best[columns.start] = _merged(best.get(columns.start), tile.squared.T, rows.start, k + _SPARE)
             error = tile.error
+        values, candidates = best.pop(rows.start)  # what mirrors to it came before
         count = candidates.shape[1]
         exact = squared_distances_of_pairs(
             x[rows], y, np.repeat(np.arange(len(values)), count), candidates.ravel()
@@ -149,6 +152,17 @@ def _nearest(
         if count < len(y):
             sure[rows] = exact[:, -1] <= values.max(1) - error[:, 0]
     return distances, indices, sure
+
+
+def _merged(before: tuple[Array, Indices] | None, squared: Array, start: int, count: int) -> tuple[Array, Indices]:
+    """The `count` smallest of each row, of those `before` and of new columns from `start` on."""
+    found = _smallest(squared, count)
+    nearer, found = np.take_along_axis(squared, found, 1), found + start
+    if before is not None:
+        nearer, found = np.hstack([before[0], nearer]), np.hstack([before[1], found])
+        kept = _smallest(nearer, count)
+        nearer, found = np.take_along_axis(nearer, kept, 1), np.take_along_axis(found, kept, 1)
+    return nearer, found
 
 
 def mean_pairwise(x: Array) -> float:
@@ -172,10 +186,12 @@ def _centred(x: Array, rows: slice, shift: Array, dtype: type[np.floating[Any]])
     return part, np.einsum("ij,ij->i", part, part).astype(np.float64)
 
 
-def _strip(rows: slice, centred: tuple[Array, Floats], y: Array, shift: Array, lengths: Floats) -> Iterator[Tile]:
+def _strip(
+    rows: slice, parts: Sequence[slice], centred: tuple[Array, Floats], y: Array, shift: Array, lengths: Floats
+) -> Iterator[Tile]:
     part, own = centred
     error = (own + lengths.max())[:, None] * (_ROUNDING if part.dtype == np.float32 else 1e-14)
-    for columns in bands(len(y)):
+    for columns in parts:
         squared = part @ _centred(y, columns, shift, part.dtype.type)[0].T
         squared *= -2
         squared += own[:, None].astype(part.dtype)

@@ -136,8 +136,8 @@ def _torchmetrics() -> Iterator[Row]:
 def _check(scratch: Path) -> Iterator[Row]:
     real, synthetic, cache = scratch / "judged-real", scratch / "judged-synthetic", scratch / "judged-cache"
     write_images(real / "train", count=CHECKED * 4 // 5)
-    write_images(real / "test", count=CHECKED // 5)
-    write_images(synthetic, count=CHECKED)
+    write_images(real / "test", count=CHECKED // 5, seed=1)
+    write_images(synthetic, count=CHECKED, seed=2)
 
     def judge() -> None:
         check(synthetic, reference=real, cache=cache)

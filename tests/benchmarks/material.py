@@ -8,9 +8,11 @@ import numpy as np
 from PIL import Image
 
 
-def write_images(root: Path, *, count: int, classes: int = 10, side: int = 32, channels: int = 3) -> Path:
+def write_images(
+    root: Path, *, count: int, classes: int = 10, side: int = 32, channels: int = 3, seed: int = 0
+) -> Path:
     """Write `count` PNGs of blurred noise (so that they compress like pictures) into `classes` folders of `root`."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     for label in range(classes):
         (root / f"class{label}").mkdir(parents=True, exist_ok=True)
     for number in range(count):
