@@ -337,14 +337,30 @@ class ClassQuality(QualityScores):
     """How good the synthetic images of one class are, and the verdicts on it."""
 
     missed_clusters: str | None = Field(None, description='such as "3 of 12"')
+    missed_clusters_floor: Range | None = Field(
+        None,
+        description="how many of as many clusters new real images miss: those of one half of the real images that the "
+        "other half misses, over draws of the halves; null below 32 real images",
+    )
     bias: list[BiasRow] = Field(
         default_factory=list, description="what the synthetic images change, the largest change first"
     )
     dcr: Range | None = Field(
         None, description="synthetic→train distance ÷ held-out→train distance, medians; below 1 is closer than real"
     )
-    authenticity: float | None = None
-    c_t: float | None = None
+    authenticity: float | None = Field(
+        None, description="share of samples farther from their nearest training image than that is from its next one"
+    )
+    authenticity_range: Range | None = None
+    authenticity_floor: Range | None = Field(None, description="the same share of held-out real images")
+    c_t: float | None = Field(
+        None, description="z-score of the distances to the training images; below −3 is nearer than held-out images are"
+    )
+    c_t_floor: Range | None = Field(
+        None,
+        description="of unseen real images: a standard normal, whatever the class and the numbers of images, so 0 and "
+        "±1.96; images that come in groups, several of one subject, spread more",
+    )
     collapse: Collapse = "insufficient data"
     memorisation: Memorisation = "insufficient held-out data"
     reasons: list[str] = Field(default_factory=list)

@@ -178,7 +178,10 @@ def with_everything(document: EvaluateDocument) -> EvaluateDocument:
         better = 0.7 if check.gated else 1.0
         for label, quality in check.per_class.items():
             measured(quality, better)
-            quality.missed_clusters, quality.authenticity, quality.c_t = "3 of 12", 0.55, -0.4
+            quality.missed_clusters, quality.missed_clusters_floor = "3 of 12", span(0.4, 0.4)
+            quality.authenticity, quality.authenticity_range = 0.55, span(0.55, 0.06)
+            quality.authenticity_floor = span(0.52, 0.1)
+            quality.c_t, quality.c_t_floor = -0.4, span(0.0, 1.96)
             quality.bias = bias(label, 40 * document.classes.index(label))
         check.pooled = QualityScores(
             n_real=120, n_synthetic=120, n_compared=120, kid=span(0.03, 0.004), kid_floor=span(0.001, 0.001),

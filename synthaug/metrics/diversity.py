@@ -13,13 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
+from synthaug.documents import Range
 from synthaug.errors import SynthaugError
 from synthaug.metrics.distances import mean_pairwise, nearest, squared_distances
+from synthaug.metrics.spread import quantile_range
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 DUPLICATE_FRACTION = 0.5
 MIN_EXPECTED = 5.0
+MAX_HALF = 1000
+"""Images a side that the floor of the missed clusters is measured on."""
 
 
 def pairwise_ratio(real: Array, fake: Array) -> float:
@@ -165,3 +169,33 @@ def missed_of(clustering: Clustering, fake: Array) -> Clusters | None:
         return None
     found = np.bincount(clustering.predict(fake), minlength=clustering.count)
     return Clusters(missed=int((judged & (found == 0)).sum()), judged=int(judged.sum()))
+
+
+def missed_floor(
+    real: Array, synthetic: int, judged: int, *, rng: np.random.Generator, draws: int = 10
+) -> Range | None:
+    """How many of `judged` clusters real images miss that the clustering has not seen.
+
+    One random half of the real images is clustered, and the other half gives as many images as there are synthetic
+    ones, or all that it has. K-means fits its own images better than new ones, so this is not zero. The share that is
+    missed is given in clusters of the score that it stands beside, which has up to twice as many clusters.
+
+    Args:
+        real: features [n, d] of all real images of the class.
+        synthetic: how many synthetic images the score is of.
+        judged: clusters that the score is of.
+        rng: draws the halves, and starts k-means.
+        draws: how many.
+
+    Returns:
+        Mean and range over the draws; None where the halves leave nothing to judge, below 32 real images at least.
+    """
+    half = min(len(real) // 2, MAX_HALF)
+    shares = []
+    for _ in range(draws):
+        order = rng.permutation(len(real))
+        clustering = clusters_of(real[order[:half]], rng=rng)
+        found = missed_of(clustering, real[order[half : half + min(half, synthetic)]]) if clustering else None
+        if found is not None:
+            shares.append(found.missed / found.judged)
+    return quantile_range(judged * np.array(shares)) if shares else None

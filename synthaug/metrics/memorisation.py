@@ -17,12 +17,16 @@ from scipy.stats import fisher_exact, rankdata
 from synthaug.documents import Memorisation, Range
 from synthaug.errors import SynthaugError
 from synthaug.metrics.distances import nearest
+from synthaug.metrics.matched import proportion_range
 from synthaug.metrics.spread import Indices, half_sample_range
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 MIN_HELD_OUT = 10
 MIN_TRAIN = 3
+C_T_FLOOR = Range(mean=0.0, low=-1.96, high=1.96)
+"""`c_t` of unseen real images. Nothing distinguishes these from the held-out ones, so all orders of their distances are
+equally likely, and the z-score is that of any Mann-Whitney test under its null hypothesis: standard normal."""
 NEAR, LONELY = 0.5, 0.7
 """A near copy is nearer to a training image than NEAR × the median of held-out images, and LONELY × the next one's."""
 EXACT_NEAR, EXACT_LONELY = 0.25, 0.5
@@ -51,6 +55,7 @@ class MemorisationScores:
     copy_floor: float | None
     verdict: Memorisation
     reasons: list[str]
+    authenticity_floor: Range | None = None
 
 
 def nearest_training_images(queries: Array, train: Array, mirrored: Array | None = None) -> Neighbours:
@@ -168,7 +173,8 @@ def memorisation(
         few = f"{len(train)} training and {len(synthetic)} synthetic images are too few to look for copies"
         return MemorisationScores(None, None, None, None, None, "insufficient held-out data", [few])
     near_train = nearest_training_images(synthetic, train, mirrored)
-    authentic = authenticity(near_train, nearest(train, train, skip_self=True)[0][:, 0])
+    spacing = nearest(train, train, skip_self=True)[0][:, 0]
+    authentic = authenticity(near_train, spacing)
     if held_out is None or len(held_out) < MIN_HELD_OUT:
         count = "no" if held_out is None or not len(held_out) else f"only {len(held_out)}"
         reason = f"{count} held-out images: whether samples are nearer to the training images than new ones are is open"
@@ -182,7 +188,8 @@ def memorisation(
         copies(near_train, typical, EXACT_NEAR, EXACT_LONELY), copies(near_real, typical, EXACT_NEAR, EXACT_LONELY)
     )
     verdict, reasons = _judge(near, exact, ratio, z)
-    return MemorisationScores(ratio, authentic, z, near.rate, near.floor, verdict, reasons)
+    real = proportion_range(authenticity(near_real, spacing), len(held_out))
+    return MemorisationScores(ratio, authentic, z, near.rate, near.floor, verdict, reasons, authenticity_floor=real)
 
 
 @dataclass(frozen=True, slots=True)

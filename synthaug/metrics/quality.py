@@ -24,7 +24,7 @@ from synthaug.metrics.agreement import MAX_PER_CLASS, ClassJudge, class_judge
 from synthaug.metrics.bias import Sides, bias, looks
 from synthaug.metrics.detectability import MIN_IMAGES as MIN_DETECT
 from synthaug.metrics.detectability import detect_auc
-from synthaug.metrics.diversity import Clustering, clusters_of, missed_of
+from synthaug.metrics.diversity import Clustering, clusters_of, missed_floor, missed_of
 from synthaug.metrics.matched import (
     MIN_KID,
     Diversity,
@@ -36,7 +36,7 @@ from synthaug.metrics.matched import (
     plan,
     proportion_range,
 )
-from synthaug.metrics.memorisation import memorisation, nearest_training_images
+from synthaug.metrics.memorisation import C_T_FLOOR, memorisation, nearest_training_images
 from synthaug.metrics.ms_ssim import MAX_IMAGES as MAX_PICTURES
 from synthaug.metrics.ms_ssim import ms_ssim_ratio
 from synthaug.metrics.usefulness import Usefulness, usefulness
@@ -233,7 +233,7 @@ def class_quality(
         pixels: the same images, uint8 [m, C, H, W]; None leaves out what needs them, MS-SSIM and most of `bias`.
         useful: GAN-train and GAN-test of the class, which need the other classes.
     """
-    to_cluster, to_halve, to_pair = rng.spawn(3)
+    to_cluster, to_halve, to_pair, to_miss = rng.spawn(4)
     sides = _Class.of(name, synthetic, real)
     stratum, train, held_out = sides.stratum, sides.train, sides.held_out
     reference = stratum.reference
@@ -281,13 +281,21 @@ def class_quality(
         ms_ssim_range=likeness[0] if likeness else None,
         ms_ssim_floor=likeness[1] if likeness else None,
         missed_clusters=str(clusters) if clusters else None,
+        missed_clusters_floor=missed_floor(sides.yardstick, len(synthetic), clusters.judged, rng=to_miss)
+        if clusters
+        else None,
         agreement=agreement.mean if agreement else None,
         agreement_range=agreement,
         agreement_floor=agreement_floor,
         bias=table,
         dcr=memory.dcr,
         authenticity=memory.authenticity,
+        authenticity_range=proportion_range(memory.authenticity, len(synthetic))
+        if memory.authenticity is not None
+        else None,
+        authenticity_floor=memory.authenticity_floor,
         c_t=memory.c_t,
+        c_t_floor=C_T_FLOOR if memory.c_t is not None else None,
         collapse=verdict,
         memorisation=memory.verdict,
         reasons=reasons + memory.reasons + _told(table) + notes,

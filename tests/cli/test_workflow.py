@@ -138,6 +138,51 @@ def test_export_and_regenerate(place: Path, synthaug: Synthaug) -> None:
     assert "equal bit for bit" in synthaug("regenerate", "größer", cwd=place).stdout
 
 
+QUICK = ["--classifier", "logistic", "--seeds", "2", "--arms", "oversample,synthetic", "--jobs", "1"]
+
+
+def test_evaluate_with_folds(place: Path, synthaug: Synthaug) -> None:
+    """Without --gate: what 200 images have taught looks like no class at all."""
+    command = ["evaluate", "--folds", "2", *QUICK, "--no-gate", "--out", "zwei Hälften"]
+    done = synthaug(*command, "--json", cwd=place)
+    found = document(done, documents.EvaluateDocument)
+    assert found.folds == 2
+    assert found.split["test"] == CLASSES  # every image is a test image once
+    assert sum(map(sum, found.arms["synthetic"].confusion)) == found.seeds * sum(CLASSES.values())
+    run = (place / "runs" / "latest").resolve()
+    states = [json.loads((run / name / "status.json").read_text())["state"] for name in found.fold_runs]
+    assert states == ["finished", "finished"]
+    assert {"report.html", "report.md", "report.json"} <= {p.name for p in (place / "zwei Hälften").iterdir()}
+    trained = "its generator is trained on the other folds"
+    assert done.stderr.count(trained) == 2
+    again = synthaug(*command, cwd=place)
+    assert again.status == 0, again.stderr
+    assert trained not in again.stderr
+    assert "by what learnt from other folds only (2 folds)" in " ".join(again.stdout.split())
+    assert f"verdict: {found.verdict.overall}." in again.stdout
+
+
+def test_evaluate_images_of_any_origin_without_a_run(place: Path, synthaug: Synthaug, tmp_path: Path) -> None:
+    (tmp_path / "fremd" / TARGET).mkdir(parents=True)
+    for number in range(12):
+        pixels = np.random.default_rng(number).integers(0, 256, (20, 20, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "fremd" / TARGET / f"{number}.png")
+    before = {p: p.stat().st_mtime_ns for p in (place / DATA).rglob("*")}
+    done = synthaug(
+        "evaluate", "--data", place / DATA, "--synthetic", "fremd", "--target-class", TARGET, "--resolution", "16",
+        *QUICK, "--json", cwd=tmp_path,
+    )  # fmt: skip
+    found = document(done, documents.EvaluateDocument)
+    assert (found.run, found.data, found.synthetic) == (None, str(place / DATA), "fremd")
+    assert found.targets == [TARGET]
+    assert found.quality.per_class[TARGET].n_synthetic == 12
+    assert found.generator_quality is None
+    assert found.report == str(tmp_path / "evaluation" / "report.html")
+    assert Path(found.report).is_file()
+    assert {p.name for p in tmp_path.iterdir()} == {"fremd", "evaluation"}  # no run is made
+    assert {p: p.stat().st_mtime_ns for p in (place / DATA).rglob("*")} == before
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_saves_and_says_how_to_go_on(number: signal.Signals, status: int, place: Path, tmp_path: Path) -> None:
     command = [str(Path(sys.executable).with_name("synthaug")), "fit", str(place / DATA), "--target-class", TARGET]

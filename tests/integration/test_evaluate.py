@@ -33,9 +33,11 @@ from synthaug.errors import Interrupted, RunFailed, SynthaugError
 from synthaug.evaluation.images import real_images
 from synthaug.evaluation.source import run_source
 from synthaug.evaluation.trial import Grid, Trial, run_trials
+from synthaug.files import write_json
 from synthaug.pipelines import evaluate as pipeline
 from synthaug.pipelines import folds as folds_pipeline
 from synthaug.pipelines.evaluate import evaluate
+from synthaug.pipelines.export import export
 from synthaug.pipelines.fit import fit
 from synthaug.progress import Silent
 from synthaug.runs import Run
@@ -485,6 +487,34 @@ def test_an_interrupted_fold_goes_on_from_its_checkpoint(small_run: Digits, monk
     assert f"synthaug evaluate {small_run.run.path} --folds 3" in caught.value.hint
     assert small_run.evaluate(folds=3, seeds=2).folds == 3
     assert calls == ["auto"] * 4  # the first was not trained again
+
+
+def test_export_follows_what_the_evaluation_recommends(small_run: Digits, tmp_path: Path) -> None:
+    """Nothing, as 200 images have taught nothing; and five images, once the report says so."""
+    small_run.evaluate(seeds=2, gate=False, out=None)
+    report = small_run.run.path / "evaluation" / "report.json"
+    found = EvaluateDocument.model_validate_json(report.read_text(encoding="utf-8"))
+    advice = found.recommended[RARE]
+    real = Split.read(small_run.run.split_file).counts()["train"]
+    assert (advice.real, advice.synthetic) == (real[RARE], 0)
+
+    def exported(name: str) -> dict[str, tuple[int, int, int]]:
+        made = export(
+            small_run.run, recommended=True, gate=False, out=tmp_path / name, device="cpu", cache=tmp_path / "cache"
+        )
+        train = tmp_path / name / "train"
+        rows = [json.loads(line) for line in (train / "metadata.jsonl").read_text(encoding="utf-8").splitlines()]
+        for label, counted in made.per_class.items():
+            own = [row["synthetic"] for row in rows if row["label"] == label]
+            assert (own.count(False), own.count(True)) == (counted.real, counted.synthetic)
+            assert len(list((train / label).iterdir())) == counted.asked
+        return {label: (c.asked, c.real, c.synthetic) for label, c in made.per_class.items()}
+
+    assert exported("none") == {label: (count, count, 0) for label, count in real.items()}
+    changed = advice.model_copy(update={"synthetic": 5, "share": 5 / (5 + advice.real), "reason": "best on val"})
+    write_json(report, found.model_copy(update={"recommended": {RARE: changed}}).model_dump(mode="json"))
+    five = {label: (count, count, 0) for label, count in real.items()} | {RARE: (real[RARE] + 5, real[RARE], 5)}
+    assert exported("five") == five
 
 
 def test_what_folds_cannot_be_had_with(small_run: Digits, digits: Digits) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from sklearn.datasets import load_digits
 from sklearn.metrics import pairwise_distances
 
 from synthaug.errors import SynthaugError
@@ -15,6 +16,7 @@ from synthaug.metrics.diversity import (
     duplicate_rate,
     duplicate_threshold,
     missed_clusters,
+    missed_floor,
     pairwise_ratio,
     vendi,
     vendi_ratio,
@@ -86,6 +88,32 @@ def test_missed_clusters_are_counted() -> None:
     assert str(half) == f"{half.missed} of {half.judged}"
     assert missed_clusters(real[:15], whole, rng=rng()) is None
     assert missed_clusters(real, whole[:3], rng=rng()) is None
+
+
+def test_what_real_images_miss_is_the_floor_of_missed_clusters() -> None:
+    """Unseen real digits miss no more than the floor allows, and a generator of half of the digits does."""
+    digits = load_digits()
+    inside = caught = 0
+    for seed in range(20):
+        order = rng(seed).permutation(len(digits.target))
+        real, unseen, kinds = digits.data[order[:400]], digits.data[order[400:600]], digits.target[order[400:]]
+        found = missed_clusters(real, unseen, rng=rng(seed))
+        half = missed_clusters(real, digits.data[order[400:]][kinds < 5][:200], rng=rng(seed))
+        assert found is not None
+        assert half is not None
+        floor = missed_floor(real, 200, found.judged, rng=rng(seed))
+        assert floor is not None
+        assert 0 <= floor.low <= floor.mean <= floor.high <= found.judged
+        inside += found.missed <= floor.high
+        caught += half.missed > floor.high
+    assert inside >= 19
+    assert caught == 20
+
+
+def test_the_floor_of_missed_clusters_is_none_where_halves_are_too_few() -> None:
+    assert missed_floor(cloud(31), 100, 3, rng=rng()) is None
+    assert missed_floor(cloud(32), 100, 3, rng=rng()) is not None
+    assert missed_floor(cloud(64), 4, 3, rng=rng()) is None  # four images cannot be expected to reach a cluster
 
 
 def test_detectability_is_a_half_for_equals_and_one_for_strangers() -> None:

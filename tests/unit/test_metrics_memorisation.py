@@ -10,6 +10,7 @@ from sklearn.datasets import load_digits
 
 from synthaug.errors import SynthaugError
 from synthaug.metrics.memorisation import (
+    C_T_FLOOR,
     authenticity,
     c_t,
     copies,
@@ -63,6 +64,38 @@ def test_c_t_is_the_mann_whitney_z_score() -> None:
 
     assert norm.cdf(z) == pytest.approx(p)
     assert z < 0
+
+
+def test_c_t_of_unseen_real_images_is_standard_normal() -> None:
+    """At few and at many held-out images: the floor holds 95% of the scores, not less and not more."""
+    for train, held_out in ((12, 10), (50, 40)):
+        found = []
+        for seed in range(60):
+            for digit in range(10):
+                known, apart, new = parts(digit, train, held_out, seed)
+                near, real = (nearest_training_images(x, known, mirrored(known)).distance for x in (new[:80], apart))
+                found.append(c_t(near, real))
+        z = np.array(found)
+        inside = np.mean((z > C_T_FLOOR.low) & (z < C_T_FLOOR.high))
+        assert inside == pytest.approx(0.95, abs=3 * np.sqrt(0.95 * 0.05 / len(z)))
+        assert z.mean() == pytest.approx(0, abs=3 / np.sqrt(len(z)))
+        assert z.std() == pytest.approx(1, abs=3 / np.sqrt(2 * len(z)))
+
+
+def test_authenticity_of_unseen_real_images_lies_in_its_floor() -> None:
+    inside = copied = 0
+    for seed in range(4):
+        for digit in range(10):
+            known, apart, new = parts(digit, 50, 40, seed)
+            found = memorisation(new, known, apart, mirrored=mirrored(known), rng=rng(seed))
+            again = memorisation(known[rng(seed).integers(0, 50, 80)], known, apart, rng=rng(seed))
+            floor = found.authenticity_floor
+            assert floor is not None
+            assert again.authenticity == 0
+            inside += floor.low <= (found.authenticity or 0) <= floor.high
+            copied += floor.low > 0
+    assert inside >= 36  # of 40; the interval of 40 held-out images, and the score's own 80 vary, too
+    assert copied == 40
 
 
 def test_dcr_of_equals_is_one_and_its_range_holds_it() -> None:
@@ -121,7 +154,7 @@ def test_without_held_out_images_nothing_is_claimed() -> None:
     for few in (None, apart[:0], apart[:9]):
         found = memorisation(new, known, few, rng=rng())
         assert found.verdict == "insufficient held-out data"
-        assert (found.dcr, found.c_t) == (None, None)
+        assert (found.dcr, found.c_t, found.authenticity_floor) == (None, None, None)
         assert "held-out" in found.reasons[0]
         assert found.authenticity is not None
     assert memorisation(new, known[:2], apart, rng=rng()).verdict == "insufficient held-out data"

@@ -16,6 +16,7 @@ from synthaug.documents import CheckDocument, ClassQuality
 from synthaug.errors import SynthaugError
 from synthaug.metrics import METRICS
 from synthaug.metrics.matched import Stratum, compare_fidelity, proportion_range
+from synthaug.metrics.memorisation import C_T_FLOOR
 from synthaug.metrics.quality import Reference, describe_real, quality
 from synthaug.pipelines import check as pipeline
 
@@ -92,7 +93,15 @@ def test_every_number_of_the_pool_and_of_a_class_has_its_range_and_floor() -> No
             assert floor.low <= floor.mean <= floor.high, stem
         assert scores.gan_train == pytest.approx(scores.gan_train_floor.mean if scores.gan_train_floor else 0, abs=0.2)
         assert scores.gan_test == pytest.approx(scores.gan_test_floor.mean if scores.gan_test_floor else 0, abs=0.2)
-    assert {row.name for row in found.per_class["one"].bias} >= {"brightness", "contrast", "object size"}
+    one = found.per_class["one"]
+    assert {row.name for row in one.bias} >= {"brightness", "contrast", "object size"}
+    assert one.missed_clusters
+    assert one.missed_clusters_floor
+    assert one.missed_clusters_floor.high <= int(one.missed_clusters.split(" of ")[1])
+    assert one.authenticity_range
+    assert one.authenticity_range.low <= (one.authenticity or 0) <= one.authenticity_range.high
+    assert one.authenticity_floor
+    assert one.c_t_floor == C_T_FLOOR
 
 
 def test_own_features_take_their_floor_from_held_out_halves() -> None:
@@ -146,7 +155,7 @@ def test_training_images_as_reference_promise_nothing_about_copies() -> None:
     found = judged("train")
     for q in found.per_class.values():
         assert q.memorisation == "insufficient held-out data"
-        assert (q.dcr, q.c_t) == (None, None)
+        assert (q.dcr, q.c_t, q.c_t_floor, q.authenticity_floor) == (None, None, None, None)
         assert any("flatters copies" in reason for reason in q.reasons)
     assert found.worst_pairs  # the nearest pairs can be looked at all the same
 

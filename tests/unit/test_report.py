@@ -458,6 +458,13 @@ def test_every_measure_of_quality_has_its_row(field: str) -> None:
             assert shown.mean == 0.5
 
 
+@pytest.mark.parametrize("field", [name for name in numbers_of_quality() if name != "dcr"])
+def test_every_measure_of_quality_has_its_floor(field: str) -> None:
+    """All but DCR, which divides by what held-out real images score."""
+    stems = {field, field.removesuffix("_ratio"), field.removesuffix("_rate")}
+    assert {f"{stem}_floor" for stem in stems} & set(ClassQuality.model_fields)
+
+
 def test_pooled_scores_stand_beside_the_classes(tmp_path: Path) -> None:
     document = with_everything(evaluation(DIGITS, ["3", "8"]))
     page, _ = written(document, ReportMaterial(), tmp_path)

@@ -98,8 +98,8 @@ MEASURES = [
         "Coverage: share of the real images reached, higher is better", True,
     ),
     Measure(
-        "Missed clusters", "groups of real images that no synthetic image fell into",
-        _of_class(lambda q: Reading(text=q.missed_clusters or "")),
+        "Missed clusters", "groups of real images that no synthetic image fell into; real images miss some, too",
+        _of_class(lambda q: Reading(text=q.missed_clusters or "", floor=q.missed_clusters_floor)), 1,
     ),
     Measure(
         "Spread ratio", "mean distance of two synthetic images ÷ of two real ones; far below 1 is too alike",
@@ -146,11 +146,11 @@ MEASURES = [
     Measure(
         "Authenticity",
         "share of synthetic images no closer to a training image than that one’s nearest neighbour; higher is better",
-        _of_class(lambda q: Reading(q.authenticity)),
+        _of_class(lambda q: Reading(q.authenticity, q.authenticity_range, q.authenticity_floor)),
     ),
     Measure(
         "C_T", "a test for copying; far below 0 is closer to the training images than chance",
-        _of_class(lambda q: Reading(q.c_t)), 2,
+        _of_class(lambda q: Reading(q.c_t, None, q.c_t_floor)), 2,
     ),
     Measure(
         "FID", "an older distance, inflated for few images; lower is better",
