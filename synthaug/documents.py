@@ -395,7 +395,6 @@ class EvaluateDocument(Document):
     run: str | None = Field(description="null: no run of ours, `--data DATA --synthetic DIR`")
     data: str
     synthetic: str = Field(description='where the synthetic images came from: "fresh gated samples of RUN" or a folder')
-    mix: Literal["targets", "all"] = Field("targets", description="whose draws hold synthetic images")
     folds: int | None = Field(
         None, description="each real image is a test image in one of so many folds; null: one test set, kept apart"
     )

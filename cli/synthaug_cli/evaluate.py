@@ -78,17 +78,9 @@ def command(
         typer.Option(
             "--shares",
             metavar="S,S,…",
-            help="Shares of a class's draws that may be synthetic; val chooses among them.",
+            help="Shares of a target class's draws that may be synthetic; val chooses among them.",
         ),
     ] = None,
-    mix: Annotated[
-        str,
-        typer.Option(
-            "--mix",
-            metavar="targets|all",
-            help="Whose draws hold synthetic images: the target classes', or every class's.",
-        ),
-    ] = "targets",
     arms: Annotated[
         str | None,
         typer.Option("--arms", metavar="A,A,…", help="Only these arms. [default: all that the classifier can do]"),
@@ -150,7 +142,6 @@ def command(
         seeds=seeds,
         steps=steps,
         shares=tried,
-        mix=mix,
         arms=chosen,
         curve=learning_curve,
         out=out,

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,9 +25,6 @@ from synthaug.sampling.generate import Sampler
 if TYPE_CHECKING:
     from synthaug.evaluation.held_out import HeldOut
 
-Mix = Literal["targets", "all"]
-"""Whose draws synthetic images take part in: the target classes', or every class's, so that "synthetic" says nothing
-about the label."""
 FEW_TEST_IMAGES = 30
 PER_SEED = (100, 500)
 """Least and most synthetic images of a class that one classifier sees; between them, the largest class's count."""
@@ -180,9 +177,9 @@ def _refuse_seen(test: Sequence[SplitRow], seen: Sequence[SplitRow], data: Path,
 
 
 def synthetic_folder(
-    folder: Path, real: RealImages, *, mix: Mix = "targets", cache: Path | None, progress: Progress
+    folder: Path, real: RealImages, *, cache: Path | None, progress: Progress
 ) -> tuple[LabelledImages, list[str]]:
-    """Synthetic images from a folder: one folder a class, or an export of ours; see `Mix` for their classes.
+    """Synthetic images of the target classes from a folder: one folder a class, or an export of ours.
 
     Returns:
         The images, and warnings.
@@ -213,8 +210,7 @@ def synthetic_folder(
                 "put them into a folder of that name; the targets are " + ", ".join(real.targets),
             )
     warnings = []
-    wanted = mixed_classes(real, mix)
-    others = sorted({image.label for image in kept} - set(wanted))
+    others = sorted({image.label for image in kept} - set(real.targets))
     if others:
         warnings.append(f"synthetic images of {', '.join(others)} were not used: they are no target classes")
     copies = {row.pixel_sha256 for row in real.source.split.of("train")}
@@ -222,7 +218,7 @@ def synthetic_folder(
     if copied:
         warnings.append(f"{copied} images of {str(folder)!r} are copies of training images")
     data = real.config.data
-    rows = [image for image in kept if image.label in wanted]
+    rows = [image for image in kept if image.label in real.targets]
     images = load_images(
         found.root, rows, real.classes, resolution=data.resolution, channels=real.train.pixels.shape[1], fit=data.fit,
         cache=cache, progress=progress,
@@ -235,21 +231,16 @@ def fresh_seed(seed: int) -> int:
     return int.from_bytes(hashlib.blake2b(f"evaluate {seed}".encode(), digest_size=4).digest(), "big") >> 1
 
 
-def mixed_classes(real: RealImages, mix: Mix) -> list[str]:
-    """The classes of which synthetic images are trained on."""
-    return real.classes if mix == "all" else real.targets
-
-
 def fresh_samples(
-    sampler: Sampler, real: RealImages, *, mix: Mix = "targets", gate: bool, device: str, progress: Progress
+    sampler: Sampler, real: RealImages, *, gate: bool, device: str, progress: Progress
 ) -> tuple[LabelledImages, LabelledImages, list[str]]:
-    """Images of the run's generator: gated ones to train on, ungated ones of the target classes to judge it by.
+    """Images of the target classes from the run's generator: gated ones to train on, ungated ones to judge it by.
 
     Returns:
         Gated images (five quarters of `per_seed` a class), ungated images, and warnings.
 
     Raises:
-        RunFailed: no image of a class that is wanted passes the gates.
+        RunFailed: no image of a target class passes the gates.
     """
     count = -(-real.per_seed * 5 // 4)
     warnings: list[str] = []
@@ -261,7 +252,7 @@ def fresh_samples(
             real.train, real.targets, config,
             seed=real.config.seed, groups=real.train_group_names, device=device, progress=progress,
         )  # fmt: skip
-    for name in mixed_classes(real, mix):
+    for name in real.targets:
         samples = gated_samples(sampler, with_gate, name, count, allow_short=True, progress=progress)
         reasons = ", ".join(f"{reason} {n}" for reason, n in samples.rejected.items())
         if not len(samples.pixels):

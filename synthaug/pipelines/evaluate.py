@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any
 
 import numpy as np
 
@@ -17,11 +17,10 @@ from synthaug.config import MOST_FOLDS, leaves, resolve
 from synthaug.data.cache import LabelledImages
 from synthaug.device import resolve_device
 from synthaug.documents import CheckDocument, EvaluateDocument, LearningCurve
-from synthaug.errors import RunFailed, SynthaugError, suggest
+from synthaug.errors import RunFailed, SynthaugError
 from synthaug.evaluation.arms import CONTRASTS, choose_arms
 from synthaug.evaluation.held_out import HeldOut
 from synthaug.evaluation.images import (
-    Mix,
     RealImages,
     fresh_samples,
     fresh_seed,
@@ -65,7 +64,6 @@ def evaluate(
     seeds: int = 5,
     steps: int = 600,
     shares: Sequence[float] | None = None,
-    mix: str = "targets",
     arms: Sequence[str] | None = None,
     curve: bool = False,
     out: Path | None = None,
@@ -94,8 +92,7 @@ def evaluate(
         classifier: a name of `CLASSIFIERS`, or a Python file with `fit` and `predict` (see `classifiers.own`).
         seeds: classifiers an arm; seed s of one arm is paired with seed s of every other.
         steps: optimiser steps of each classifier; `logistic` has none.
-        shares: shares of a class's draws for synthetic images; val chooses where there are several.
-        mix: `targets`: only the target classes' draws hold synthetic images; `all`: every class's do.
+        shares: shares of a target class's draws for synthetic images; val chooses where there are several.
         arms: names of `ARMS`; all that the classifier can do when None.
         curve: measure a learning curve of the real images as well, and say what the synthetic ones are worth on it.
         out: folder of `report.html`, `.md` and `.json`; `evaluation` inside the run when None.
@@ -116,7 +113,6 @@ def evaluate(
     classifier = check_classifier(classifier)
     _check_numbers(seeds, steps, folds)
     _check_sources(run, data, synthetic, test, folds, checkpoint)
-    mixed = _mix(mix)
     resolve_device(device)
     names, warnings = choose_arms(arms, classifier)
     whole = (
@@ -144,17 +140,15 @@ def evaluate(
     parts: list[Part] = []
     if synthetic is None:
         for real in reals:
-            part, said = _fresh(real, mix=mixed, gate=gate, checkpoint=checkpoint, device=device, progress=progress)
+            part, said = _fresh(real, gate=gate, checkpoint=checkpoint, device=device, progress=progress)
             parts.append(part)
             warnings += said
     else:
-        pool, said = synthetic_folder(synthetic, reals[0], mix=mixed, cache=cache, progress=progress)
+        pool, said = synthetic_folder(synthetic, reals[0], cache=cache, progress=progress)
         parts = [Part(reals[0], pool, None)]
         warnings += said
         if whole.run is None:
             warnings.append("whether the generator of these images saw the test images cannot be known from here")
-    if mixed == "all":
-        warnings.append("every class's draws hold synthetic images; what is recommended names the target classes only")
     warnings = list(dict.fromkeys(warnings))
     for line in warnings:
         progress.warn(line)
@@ -198,7 +192,6 @@ def evaluate(
         run=whole.run.name if whole.run is not None else None,
         data=str(whole.data),
         synthetic=_said_synthetic(synthetic, parts, gate),
-        mix=mixed,
         folds=folds,
         fold_runs=[f"{FOLDS}/{s.run.name}" for s in sources if s.run is not None] if folds is not None else [],
         classifier=classifier,
@@ -269,12 +262,6 @@ def _check_sources(
         )
 
 
-def _mix(given: str) -> Mix:
-    if given not in get_args(Mix):
-        raise SynthaugError(f"synthetic images cannot be mixed into {given!r}", suggest(given, get_args(Mix)))
-    return cast(Mix, given)
-
-
 def _out(target: Path) -> Path:
     """Where the report goes; checked before the work begins, made after it."""
     target = target.absolute()
@@ -298,12 +285,12 @@ def _outside(target: Path, inputs: Sequence[Path | None]) -> None:
 
 
 def _fresh(
-    real: RealImages, *, mix: Mix, gate: bool, checkpoint: str | Path, device: str, progress: Progress
+    real: RealImages, *, gate: bool, checkpoint: str | Path, device: str, progress: Progress
 ) -> tuple[Part, list[str]]:
     """Fresh images of the source's own generator, and warnings."""
     assert real.source.run is not None  # _check_sources
     sampler = load(real.source.run, checkpoint=checkpoint, seed=fresh_seed(real.config.seed), device=device)
-    pool, generator, said = fresh_samples(sampler, real, mix=mix, gate=gate, device=device, progress=progress)
+    pool, generator, said = fresh_samples(sampler, real, gate=gate, device=device, progress=progress)
     return Part(real, pool, generator, checkpoint=sampler.trained.checkpoint), said
 
 
@@ -361,10 +348,9 @@ def _qualities(part: Part, gated: bool, device: str, progress: Progress) -> tupl
             reference="test", gated=by_gate, progress=progress, real=described,
         )  # fmt: skip
 
-    of_targets = part.pool.subset(np.isin(part.pool.labels, real.target_indices))
     if part.generator is None:
-        return judged(of_targets, False), None
-    return judged(of_targets, gated), judged(part.generator, False)
+        return judged(part.pool, False), None
+    return judged(part.pool, gated), judged(part.generator, False)
 
 
 def _material(document: EvaluateDocument, part: Part) -> ReportMaterial:

@@ -236,24 +236,6 @@ def test_fresh_samples_of_a_run_at_the_default_share(digits: Digits, monkeypatch
     assert not found.generator_quality.gated
 
 
-def test_synthetic_images_of_every_class_take_part_where_asked(digits: Digits) -> None:
-    folder = digits.root / "of-all"
-    write(folder / RARE, digits.spare)
-    other = next(name for name in CLASSES if name != RARE)
-    write(folder / other, np.random.default_rng(5).integers(0, 17, digits.spare.shape).astype(digits.spare.dtype))
-    targets, every = (digits.evaluate(synthetic=folder, seeds=2, mix=mix) for mix in ("targets", "all"))
-    assert (targets.mix, every.mix) == ("targets", "all")
-    unused = [line for line in targets.warnings if f"synthetic images of {other} were not used" in line]
-    assert len(unused) == 1
-    assert not any("were not used" in line for line in every.warnings)
-    assert set(every.quality.per_class) == {RARE}
-    assert every.arms["oversample"] == targets.arms["oversample"]
-    assert every.arms["synthetic"].confusion != targets.arms["synthetic"].confusion
-    with pytest.raises(SynthaugError, match="cannot be mixed into 'target'") as refused:
-        digits.evaluate(synthetic=folder, mix="target")
-    assert "targets" in (refused.value.hint or "")
-
-
 def test_val_chooses_the_share_where_every_target_has_val_images(tmp_path: Path) -> None:
     made = make_digits(tmp_path, rare=30)
     made = Digits(tmp_path, make_run(tmp_path, made.data, **{"data.min_images_for_val": 20}), made.spare)
