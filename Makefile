@@ -11,7 +11,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 WORKERS ?= auto
 ARGS ?=
 
-.PHONY: help install demo test lint bench profile study-verdict clean
+.PHONY: help install demo test lint bench profile study-verdict study-collapse clean
 
 help:
 	@sed -n '2,4s/^#   //p' Makefile
@@ -20,6 +20,7 @@ help:
 	@echo "make bench    speed against peers, into docs/performance.md (20 minutes)"
 	@echo "make profile  where a training step's time goes, into build/profile"
 	@echo "make study-verdict  how often the verdict is wrong, into docs/science/verdict.md (20 minutes on one core)"
+	@echo "make study-collapse  how often the collapse verdict is right, into docs/science/collapse.md (Debian's dataset-fashion-mnist)"
 	@echo "make clean    remove caches and built packages (runs and exports stay)"
 
 install: $(DEV_STAMP)
@@ -49,6 +50,9 @@ profile: $(DEV_STAMP)
 # One thread: the study's matrices are small. It goes on from what stands in build/verdict.jsonl.
 study-verdict: $(DEV_STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python tests/studies/verdict.py --out build/verdict.jsonl --write docs/science/verdict.md $(ARGS)
+
+study-collapse: $(DEV_STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/studies/collapse.py $(ARGS)
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,146 @@
+"""How often the collapse verdict is right: real images as samples (false alarms), and planted collapses.
+
+    make study-collapse        rewrites the table in docs/science/collapse.md
+
+Needs Debian's dataset-fashion-mnist. Features are computed once and kept below --cache.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+from scipy.stats import beta
+from sklearn.cluster import KMeans
+from tables import digit_classes, fashion_classes, grey_levels, pretrained, rewrite
+
+from synthaug.features.base import FeatureNet
+from synthaug.metrics.agreement import class_judge
+from synthaug.metrics.quality import RealFeatures, class_quality
+
+Features = NDArray[np.float32]
+OTHERS, SAMPLES = 60, 400
+FAULTS = (
+    "new real images",
+    "one image repeated",
+    "10% of modes",
+    "30% of modes",
+    "60% of modes",
+    "noise",
+    "blurred",
+    "averages of two",
+    "another class",
+    "training copies",
+)
+
+
+class Data:
+    """Features of a data set's classes, and of what can be planted that does not depend on the split."""
+
+    def __init__(self, name: str, cache: Path) -> None:
+        rng = np.random.default_rng(0)
+        if name == "digits":
+            images, net, self.judged = digit_classes(), grey_levels, ["1", "3", "5", "8"]
+        else:
+            images, net = fashion_classes(500 + 250 + SAMPLES), pretrained(cache)
+            self.judged = ["Shirt", "Sandal", "Bag"]
+            images = {c: x if c in self.judged else x[: OTHERS * 2] for c, x in images.items()}
+        self.real = {c: net(x) for c, x in images.items()}
+        side = next(iter(images.values())).shape[-1]
+        self.noise = net(rng.integers(0, 256, (200, 1, side, side), dtype=np.uint8))
+        self.blurred, self.averages = {}, {}
+        for c in self.judged:
+            x = images[c][-200:].astype(float)
+            self.blurred[c] = net(np.rint(gaussian_filter(x, (0, 0, side / 16, side / 16))).astype(np.uint8))
+            self.averages[c] = net(np.rint((x + x[rng.permutation(len(x))]) / 2).astype(np.uint8))
+
+
+def split(data: Data, c: str, size: int, held: int, seed: int) -> tuple[RealFeatures, Features, Features]:
+    """Real features with one class cut to `size`; its training images; and unseen ones."""
+    rng = np.random.default_rng([seed, size])
+    order = rng.permutation(len(data.real[c]))
+    parts = {c: (order[:size], order[size : size + held])}
+    for other in data.real:
+        if other != c:
+            some = rng.permutation(len(data.real[other]))
+            parts[other] = (some[:OTHERS], some[OTHERS : OTHERS + 20])
+    classes = list(data.real)
+    train = {k: data.real[k][rows[0]] for k, rows in parts.items()}
+    held_out = {k: data.real[k][rows[1]] for k, rows in parts.items()}
+    everything = [np.concatenate([train[k], held_out[k]]) for k in classes]
+    labels = np.repeat(np.arange(len(classes)), [len(x) for x in everything])
+    judge = class_judge(np.concatenate(everything), labels, rng=rng)
+    net: FeatureNet = None  # type: ignore[assignment]
+    paths = {k: [f"{k}/{i}" for i in range(len(x))] for k, x in train.items()}
+    real = RealFeatures(classes, held_out, train, {}, paths, True, judge, net, "test")
+    return real, train[c], data.real[c][order[size + held :][:SAMPLES]]
+
+
+def plant(fault: str, data: Data, c: str, train: Features, unseen: Features, rng: np.random.Generator) -> Features:
+    if fault == "new real images":
+        return unseen
+    if fault == "one image repeated":
+        return np.repeat(unseen[:1], 200, axis=0)
+    if fault.endswith("of modes"):
+        clusters = KMeans(10, n_init=1, random_state=0).fit(unseen).labels_
+        kept = rng.permutation(10)[: int(fault.split("%")[0]) // 10]
+        return unseen[np.isin(clusters, kept)]
+    if fault == "noise":
+        return data.noise
+    if fault == "blurred":
+        return data.blurred[c]
+    if fault == "averages of two":
+        return data.averages[c]
+    if fault == "another class":
+        return data.real[{"1": "7", "3": "8", "5": "9", "8": "3"}.get(c, "Coat" if c == "Shirt" else "Sneaker")]
+    return train[rng.integers(0, len(train), 300)]
+
+
+def percent(hits: int, n: int) -> str:
+    return f"{hits / n:.0%}" if n else "–"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cache", type=Path, default=Path("/tmp/synthaug-study"))
+    parser.add_argument("--healthy", type=int, default=12, help="splits of each class with new real images")
+    parser.add_argument("--faulty", type=int, default=3, help="of them, those with planted faults too")
+    a = parser.parse_args()
+    rows = []
+    for name, sizes in (("digits", (10, 25, 100)), ("fashion", (10, 25, 100, 500))):
+        data = Data(name, a.cache)
+        for size in sizes:
+            start, found = time.perf_counter(), defaultdict(list)
+            healthy, faulty = (max(a.healthy // 2, 1), max(a.faulty - 1, 1)) if size == 500 else (a.healthy, a.faulty)
+            for c in data.judged:
+                for seed in range(healthy):
+                    real, train, unseen = split(data, c, size, min(max(10, size // 2), 250), seed)
+                    for fault in FAULTS if seed < faulty else FAULTS[:1]:
+                        rng = np.random.default_rng([seed, FAULTS.index(fault)])
+                        images = plant(fault, data, c, train, unseen, rng)
+                        if len(images) >= 2:
+                            found[fault].append(class_quality(c, images, real, rng=rng))
+            for fault in FAULTS:
+                q = found[fault]
+                n = len(q)
+                verdicts = [percent(sum(x.collapse == v for x in q), n) for v in ("collapsed", "thinning")]
+                alarms = sum(x.collapse in ("collapsed", "thinning") for x in q)
+                seen = f"{percent(alarms, n)} (≤ {beta.ppf(0.95, alarms + 1, n - alarms) if alarms < n else 1:.0%})"
+                kid = sum(x.kid is not None and x.kid_floor is not None and x.kid.low > x.kid_floor.high for x in q)
+                copies = sum(x.memorisation in ("suspect", "copying") for x in q)
+                few = sum(x.collapse == "insufficient data" for x in q)
+                rows.append(
+                    [name, str(size), fault, str(n), seen, *verdicts, *(percent(v, n) for v in (few, kid, copies))]
+                )
+            print(name, size, f"{time.perf_counter() - start:.0f} s", rows[-len(FAULTS) :], flush=True)
+    head = ["data", "size", "samples", "trials", "variety: seen", "collapsed", "thinning", "too few", "KID", "copies"]
+    rewrite("collapse", head, rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""What the studies share: Fashion-MNIST at 32 px, planted faults, cached features, and tables that rewrite themselves."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from make_folders import FASHION, fashion
+from numpy.typing import NDArray
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from synthaug.features import load_features
+
+Pixels = NDArray[np.uint8]
+DOCS = Path(__file__).parents[2] / "docs/science"
+
+
+def fashion_classes(per_class: int) -> dict[str, Pixels]:
+    """The first images of each class in a fixed random order, uint8 [n, 1, 32, 32]."""
+    images, labels, _ = fashion()
+    rng, of = np.random.default_rng(0), np.array(labels)
+    rows = {name: rng.permutation(np.flatnonzero(of == name))[:per_class] for name in FASHION}
+    return {
+        name: np.stack([np.asarray(Image.fromarray(images[i]).resize((32, 32), Image.Resampling.BICUBIC)) for i in r])[
+            :, None
+        ]
+        for name, r in rows.items()
+    }
+
+
+def digit_classes() -> dict[str, Pixels]:
+    """uint8 [n, 1, 8, 8], about 180 of each."""
+    data = load_digits()
+    return {str(k): (data.images[data.target == k] * 15).astype(np.uint8)[:, None] for k in range(10)}
+
+
+def grey_levels(pixels: Pixels) -> NDArray[np.float32]:
+    """The pixels themselves as features."""
+    return pixels.reshape(len(pixels), -1).astype(np.float32) / 15
+
+
+def pretrained(cache: Path) -> Callable[[Pixels], NDArray[np.float32]]:
+    """EfficientNet-Lite0; what was asked once is kept in a file."""
+    net = load_features("efficientnet_lite0")
+    cache.mkdir(parents=True, exist_ok=True)
+
+    def features(pixels: Pixels) -> NDArray[np.float32]:
+        file = cache / f"{hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()[:24]}.npy"
+        if not file.exists():
+            parts = [net(np.ascontiguousarray(pixels[k : k + 256])) for k in range(0, len(pixels), 256)]
+            np.save(file, np.concatenate(parts))
+        found: NDArray[np.float32] = np.load(file)
+        return found
+
+    return features
+
+
+def rewrite(name: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Put a table between the two markers of docs/science/NAME.md."""
+    file = DOCS / f"{name}.md"
+    begin, end = "<!-- table -->", "<!-- end of table -->"
+    lines = [head, ["---"] * len(head), *rows]
+    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    text = file.read_text(encoding="utf-8")
+    before, rest = text.split(begin, 1)
+    file.write_text(f"{before}{begin}\n{table}\n{end}{rest.split(end, 1)[1]}", encoding="utf-8")
+    print(table)
