@@ -20,7 +20,8 @@ from synthaug.documents import CheckDocument
 from synthaug.errors import SynthaugError, suggest
 from synthaug.features import check_features, features_for
 from synthaug.files import write_json
-from synthaug.metrics.quality import Reference, quality
+from synthaug.metrics.quality import quality
+from synthaug.metrics.real import Reference
 from synthaug.progress import Progress, Silent
 from synthaug.runs import Run, find
 from synthaug.sampling.generate import Sampler, load

@@ -39,7 +39,8 @@ from synthaug.evaluation.statistics import F1Table
 from synthaug.evaluation.trial import Trial, run_trials
 from synthaug.evaluation.verdict import judge
 from synthaug.features import features_for
-from synthaug.metrics.quality import describe_real, quality
+from synthaug.metrics.quality import quality
+from synthaug.metrics.real import describe_real
 from synthaug.pipelines.folds import FOLDER as FOLDS
 from synthaug.pipelines.folds import fold_sources
 from synthaug.progress import Progress, Silent

@@ -21,7 +21,8 @@ from tables import digit_classes, fashion_classes, grey_levels, pretrained, rewr
 
 from synthaug.features.base import FeatureNet
 from synthaug.metrics.agreement import class_judge
-from synthaug.metrics.quality import RealFeatures, class_quality
+from synthaug.metrics.quality import class_quality
+from synthaug.metrics.real import RealFeatures
 
 Features = NDArray[np.float32]
 OTHERS, SAMPLES = 60, 400

@@ -17,7 +17,8 @@ from synthaug.data.cache import LabelledImages
 from synthaug.documents import ClassQuality, Range
 from synthaug.metrics.collapse import Evidence, judge
 from synthaug.metrics.diversity import Clusters
-from synthaug.metrics.quality import RealFeatures, class_quality, describe_real
+from synthaug.metrics.quality import class_quality
+from synthaug.metrics.real import RealFeatures, describe_real
 
 DIGITS = load_digits()
 PIXELS = (DIGITS.images * 15).astype(np.uint8)[:, None]

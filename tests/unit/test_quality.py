@@ -17,7 +17,8 @@ from synthaug.errors import SynthaugError
 from synthaug.metrics import METRICS
 from synthaug.metrics.matched import Stratum, compare_fidelity, proportion_range
 from synthaug.metrics.memorisation import C_T_FLOOR
-from synthaug.metrics.quality import Reference, describe_real, quality
+from synthaug.metrics.quality import quality
+from synthaug.metrics.real import Reference, describe_real
 from synthaug.pipelines import check as pipeline
 
 DIGITS = load_digits()
