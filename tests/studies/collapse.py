@@ -25,7 +25,7 @@ from synthaug.metrics.quality import class_quality
 from synthaug.metrics.real import RealFeatures
 
 Features = NDArray[np.float32]
-OTHERS, SAMPLES = 60, 400
+OTHERS, SAMPLES, POOL = 60, 400, 2000
 FAULTS = (
     "new real images",
     "one image repeated",
@@ -48,7 +48,7 @@ class Data:
         if name == "digits":
             images, net, self.judged = digit_classes(), grey_levels, ["1", "3", "5", "8"]
         else:
-            images, net = fashion_classes(500 + 250 + SAMPLES), pretrained(cache)
+            images, net = fashion_classes(500 + 250 + POOL), pretrained(cache)
             self.judged = ["Shirt", "Sandal", "Bag"]
             images = {c: x if c in self.judged else x[: OTHERS * 2] for c, x in images.items()}
         self.real = {c: net(x) for c, x in images.items()}
@@ -79,18 +79,18 @@ def split(data: Data, c: str, size: int, held: int, seed: int) -> tuple[RealFeat
     net: FeatureNet = None  # type: ignore[assignment]
     paths = {k: [f"{k}/{i}" for i in range(len(x))] for k, x in train.items()}
     real = RealFeatures(classes, held_out, train, {}, paths, True, judge, net, "test")
-    return real, train[c], data.real[c][order[size + held :][:SAMPLES]]
+    return real, train[c], data.real[c][order[size + held :]]
 
 
 def plant(fault: str, data: Data, c: str, train: Features, unseen: Features, rng: np.random.Generator) -> Features:
     if fault == "new real images":
-        return unseen
+        return unseen[:SAMPLES]
     if fault == "one image repeated":
         return np.repeat(unseen[:1], 200, axis=0)
     if fault.endswith("of modes"):
         clusters = KMeans(10, n_init=1, random_state=0).fit(unseen).labels_
         kept = rng.permutation(10)[: int(fault.split("%")[0]) // 10]
-        return unseen[np.isin(clusters, kept)]
+        return unseen[np.isin(clusters, kept)][:SAMPLES]
     if fault == "noise":
         return data.noise
     if fault == "blurred":
@@ -98,7 +98,7 @@ def plant(fault: str, data: Data, c: str, train: Features, unseen: Features, rng
     if fault == "averages of two":
         return data.averages[c]
     if fault == "another class":
-        return data.real[{"1": "7", "3": "8", "5": "9", "8": "3"}.get(c, "Coat" if c == "Shirt" else "Sneaker")]
+        return data.real[{"1": "7", "3": "8", "5": "9", "8": "3"}.get(c, "Coat" if c == "Shirt" else "Sneaker")][:SAMPLES]
     return train[rng.integers(0, len(train), 300)]
 
 
@@ -139,7 +139,7 @@ def main() -> None:
                     [name, str(size), fault, str(n), seen, *verdicts, *(percent(v, n) for v in (few, kid, copies))]
                 )
             print(name, size, f"{time.perf_counter() - start:.0f} s", rows[-len(FAULTS) :], flush=True)
-    head = ["data", "size", "samples", "trials", "variety: seen", "collapsed", "thinning", "too few", "KID", "copies"]
+    head = ["data", "size", "planted", "trials", "variety: seen", "collapsed", "thinning", "too few", "KID", "copies"]
     rewrite("collapse", head, rows)
 
 
