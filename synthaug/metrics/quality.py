@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from synthaug.data.cache import LabelledImages
 from synthaug.documents import BiasRow, CheckDocument, ClassQuality, CopyPair, QualityScores, Range
@@ -163,7 +164,9 @@ def class_quality(
     clusters = missed_of(clustering, synthetic) if clustering else None
     agreement, agreement_floor, taken_for = _agreement(name, synthetic, real)
     memory = memorisation(
-        synthetic, train, held_out if len(held_out) else None,
+        synthetic,
+        train,
+        held_out if len(held_out) else None,
         mirrored=real.mirrored.get(name),
         pixels=_nearness(name, pixels, real),
         rng=rng,

@@ -98,7 +98,9 @@ def plant(fault: str, data: Data, c: str, train: Features, unseen: Features, rng
     if fault == "averages of two":
         return data.averages[c]
     if fault == "another class":
-        return data.real[{"1": "7", "3": "8", "5": "9", "8": "3"}.get(c, "Coat" if c == "Shirt" else "Sneaker")][:SAMPLES]
+        return data.real[{"1": "7", "3": "8", "5": "9", "8": "3"}.get(c, "Coat" if c == "Shirt" else "Sneaker")][
+            :SAMPLES
+        ]
     return train[rng.integers(0, len(train), 300)]
 
 

@@ -76,7 +76,8 @@ def verdict(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--new", type=int, default=8, help="splits of each class with new real images only")
+    parser.add_argument("--planted", type=int, default=1, help="of them, those with planted copies too")
     a = parser.parse_args()
     rows = []
     for name, sizes in (("digits", (10, 25, 100)), ("fashion", (10, 25, 100, 500))):
@@ -86,7 +87,7 @@ def main() -> None:
             verdicts: dict[tuple[str, float], list[str]] = defaultdict(list)
             samples = set()
             for c in images:
-                for seed in range(a.seeds if size < 500 else 1):
+                for seed in range(a.new if size < 500 else max(a.new // 2, 1)):
                     rng = np.random.default_rng([seed, size])
                     x = images[c][rng.permutation(len(images[c]))]
                     held = min(max(10, size // 2), 250)
@@ -98,7 +99,7 @@ def main() -> None:
                     gate["new"].append(of_new < 1)
                     judge = partial(verdict, train=train, held_out=held_out, of_held_out=of_held_out, seed=seed)
                     verdicts["new", 0].append(judge(new, of_new))
-                    for kind in KINDS:
+                    for kind in KINDS if seed < a.planted else ():
                         planted = copies_of(kind, train[rng.integers(0, size, n // 2)], rng)
                         of_planted = aligned.closest(planted)[0]
                         gate[kind].append(of_planted < 1)
