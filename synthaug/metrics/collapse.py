@@ -25,7 +25,7 @@ COLLAPSED = {"pairwise": 0.5, "vendi": 0.15, "coverage": 0.1, "agreement": 0.25}
 THINNING = {"pairwise": 0.75, "vendi": 0.6, "coverage": 0.5, "agreement": 0.6}
 """Score ÷ floor below which it says so by itself."""
 TOLERANCE = {"pairwise": 0.6, "vendi": 0.9, "coverage": 0.6}
-"""Times 1/√n: how far below 1 the quotient of n real images may lie. Of 90 sets of 10 to 32 new ones none fell lower."""
+"""Times 1/√n: how far below 1 the quotient of n real images may lie. Of 90 sets of 10 to 32 none fell lower."""
 CLOSEST = 0.95
 """No quotient above this says thinning."""
 DUPLICATES_COLLAPSED, VENDI_OF_MODES = 0.6, 0.5
