@@ -108,13 +108,18 @@ def percent(hits: int, n: int) -> str:
     return f"{hits / n:.0%}" if n else "–"
 
 
+def share(hits: int, n: int) -> str:
+    """With the upper end of a one-sided 95% interval (Clopper & Pearson 1934)."""
+    return f"{percent(hits, n)} (≤ {beta.ppf(0.95, hits + 1, n - hits) if hits < n else 1:.0%})"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cache", type=Path, default=Path("/tmp/synthaug-study"))
-    parser.add_argument("--healthy", type=int, default=12, help="splits of each class with new real images")
-    parser.add_argument("--faulty", type=int, default=3, help="of them, those with planted faults too")
+    parser.add_argument("--healthy", type=int, default=10, help="splits of each class with new real images")
+    parser.add_argument("--faulty", type=int, default=2, help="of them, those with planted faults too")
     a = parser.parse_args()
-    rows = []
+    rows, tried, wrong = [], 0, 0
     for name, sizes in (("digits", (10, 25, 100)), ("fashion", (10, 25, 100, 500))):
         data = Data(name, a.cache)
         for size in sizes:
@@ -133,7 +138,9 @@ def main() -> None:
                 n = len(q)
                 verdicts = [percent(sum(x.collapse == v for x in q), n) for v in ("collapsed", "thinning")]
                 alarms = sum(x.collapse in ("collapsed", "thinning") for x in q)
-                seen = f"{percent(alarms, n)} (≤ {beta.ppf(0.95, alarms + 1, n - alarms) if alarms < n else 1:.0%})"
+                seen = share(alarms, n)
+                if fault == FAULTS[0]:
+                    tried, wrong = tried + n, wrong + alarms
                 kid = sum(x.kid is not None and x.kid_floor is not None and x.kid.low > x.kid_floor.high for x in q)
                 copies = sum(x.memorisation in ("suspect", "copying") for x in q)
                 few = sum(x.collapse == "insufficient data" for x in q)
@@ -142,6 +149,7 @@ def main() -> None:
                 )
             print(name, size, f"{time.perf_counter() - start:.0f} s", rows[-len(FAULTS) :], flush=True)
     head = ["data", "size", "planted", "trials", "variety: seen", "collapsed", "thinning", "too few", "KID", "copies"]
+    rows.append(["all", "all", FAULTS[0], str(tried), share(wrong, tried), *[""] * 5])
     rewrite("collapse", head, rows)
 
 
