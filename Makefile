@@ -11,7 +11,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 WORKERS ?= auto
 ARGS ?=
 
-.PHONY: help install demo test lint bench profile study-verdict study-collapse clean
+.PHONY: help install demo test lint bench profile study study-verdict study-collapse study-copying clean
 
 help:
 	@sed -n '2,4s/^#   //p' Makefile
@@ -21,6 +21,7 @@ help:
 	@echo "make profile  where a training step's time goes, into build/profile"
 	@echo "make study-verdict  how often the verdict is wrong, into docs/science/verdict.md (20 minutes on one core)"
 	@echo "make study-collapse  how often the collapse verdict is right, into docs/science/collapse.md (Debian's dataset-fashion-mnist)"
+	@echo "make study-copying   how often copies are found, into docs/science/copying.md (the same package)"
 	@echo "make clean    remove caches and built packages (runs and exports stay)"
 
 install: $(DEV_STAMP)
@@ -47,12 +48,16 @@ bench: $(DEV_STAMP)
 profile: $(DEV_STAMP)
 	$(BIN)/python tests/benchmarks/profile_step.py $(ARGS)
 
+STUDIES := study-verdict study-collapse study-copying
+study: $(STUDIES)
+
 # One thread: the study's matrices are small. It goes on from what stands in build/verdict.jsonl.
 study-verdict: $(DEV_STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python tests/studies/verdict.py --out build/verdict.jsonl --write docs/science/verdict.md $(ARGS)
 
-study-collapse: $(DEV_STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python tests/studies/collapse.py $(ARGS)
+# These two need Debian's dataset-fashion-mnist, and rewrite the tables in docs/science (five minutes on one core).
+study-collapse study-copying: study-%: $(DEV_STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/studies/$*.py $(ARGS)
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

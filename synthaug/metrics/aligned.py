@@ -157,16 +157,19 @@ class Aligned:
 
     def copied(self, pixels: Pixels) -> NDArray[np.int64]:
         """Which training image each of [n, C, S, S] copies: its index [n], −1 for none."""
-        found = np.full(len(pixels), -1, np.int64)
+        return self.closest(pixels)[1]
+
+    def closest(self, pixels: Pixels) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Distance ÷ limit [n] of the training image that each of [n, C, S, S] copies, and its index; inf, −1: none."""
+        nearness, found = np.full(len(pixels), np.inf), np.full(len(pixels), -1, np.int64)
         for start in range(0, len(pixels), _BLOCK):
             inside = self._inside(pixels[start : start + _BLOCK])
             rows, columns = self._suspects(inside)
             quotient = self._distances(inside, rows, columns) / self.limits[columns]
-            best = np.full(len(inside), 1.0)
-            for row, column, value in zip(rows, columns, quotient, strict=True):
-                if value < best[row]:
-                    best[row], found[start + row] = value, column
-        return found
+            for row, column, value in zip(rows + start, columns, quotient, strict=True):
+                if value < min(1.0, nearness[row]):
+                    nearness[row], found[row] = value, column
+        return nearness, found
 
     def _looks(self, pixels: Pixels, versions: slice) -> Floats:
         """What images are compared by, [n, versions, d]; distances are in grey levels."""

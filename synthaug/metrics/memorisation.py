@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import fisher_exact, rankdata
+from scipy.stats import binomtest, fisher_exact, rankdata
 
 from synthaug.documents import Memorisation, Range
 from synthaug.errors import SynthaugError
@@ -32,6 +32,13 @@ NEAR, LONELY = 0.5, 0.7
 EXACT_NEAR, EXACT_LONELY = 0.25, 0.5
 """The same for a copy proper. In 600 trials on real digits and Fashion-MNIST with 12 to 300 training images a class, at
 most 0.2% of unseen real images came this near; up to 5% of them were near copies by the wider rule."""
+
+
+SURE_PIXELS, SAME_PIXELS = 0.7, 0.1
+"""Of pixel distances ÷ limits (`aligned.Aligned.closest`): below the first no doubt is left, below the second an image
+is the training image itself, flipped or moved at most."""
+CHANCE = 0.003
+"""Share of new images that pixels may call copies where the held-out ones show none: docs/science/copying.md."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,15 +158,19 @@ def memorisation(
     held_out: Array | None,
     *,
     mirrored: Array | None = None,
+    pixels: tuple[Floats, Floats] | None = None,
     rng: np.random.Generator,
 ) -> MemorisationScores:
     """Measure and judge one class.
 
-    *copying*: 1% or more of the synthetic images (and at least three) are copies, or 5% are near copies, and
-    held-out images are so significantly less often (Fisher's exact test, p < 0.01, where any of them is).
-    *suspect*: there is any copy, or 5% near copies that too few held-out images leave unproven, or the images as a
-    whole are significantly nearer to the training images (C_T below −3) and by more than a quarter (DCR below 0.75);
-    blur can do that too, so the worst pairs have to be looked at.
+    *copying*: three synthetic images and 1% or more are training images again by their pixels, and held-out images are
+    so significantly less often. Or, by features, 1% or more of the synthetic images (and at least three) are copies, or
+    5% are near copies, and held-out images are so significantly less often (Fisher's exact test, p < 0.01, where any of
+    them is).
+    *suspect*: pixels show two such images, or more less certain ones than chance explains; or, by features, there is
+    any copy, or 5% near copies that too few held-out images leave unproven, or the images as a whole are significantly
+    nearer to the training images (C_T below −3) and by more than a quarter (DCR below 0.75); blur can do that too, so
+    the worst pairs have to be looked at.
     *insufficient held-out data*: below ten held-out or three training images.
 
     Args:
@@ -167,6 +178,7 @@ def memorisation(
         train: features [t, d] of the class's training images.
         held_out: features [m, d] of real images that the generator has not seen; None when there are none.
         mirrored: features [t, d] of the training images flipped left to right.
+        pixels: for synthetic [n] and held-out images [m], what `Aligned.closest` of the training images gives.
         rng: draws half-samples.
     """
     if len(train) < MIN_TRAIN or len(synthetic) < MIN_HELD_OUT:
@@ -177,6 +189,9 @@ def memorisation(
     authentic = authenticity(near_train, spacing)
     if held_out is None or len(held_out) < MIN_HELD_OUT:
         count = "no" if held_out is None or not len(held_out) else f"only {len(held_out)}"
+        if pixels is not None and _plenty(same := _Tally.of(pixels[0] < SAME_PIXELS, pixels[1] < SAME_PIXELS)):
+            words = f"{same.hits} of {same.synthetic} samples are training images pixel by pixel"
+            return MemorisationScores(None, authentic, None, None, None, "copying", [words])
         reason = f"{count} held-out images: whether samples are nearer to the training images than new ones are is open"
         return MemorisationScores(None, authentic, None, None, None, "insufficient held-out data", [reason])
     near_real = nearest_training_images(held_out, train, mirrored)
@@ -188,6 +203,10 @@ def memorisation(
         copies(near_train, typical, EXACT_NEAR, EXACT_LONELY), copies(near_real, typical, EXACT_NEAR, EXACT_LONELY)
     )
     verdict, reasons = _judge(near, exact, ratio, z)
+    if pixels is not None and verdict != "copying":
+        seen, words = _judge_pixels(*pixels)
+        if seen != "clear":
+            verdict, reasons = seen, [words, *reasons]
     real = proportion_range(authenticity(near_real, spacing), len(held_out))
     return MemorisationScores(ratio, authentic, z, near.rate, near.floor, verdict, reasons, authenticity_floor=real)
 
@@ -211,7 +230,7 @@ class _Tally:
 
     @property
     def floor(self) -> float:
-        return self.real_hits / self.real
+        return self.real_hits / max(self.real, 1)
 
     def proven(self) -> bool:
         """Copies are significantly more frequent than among held-out images."""
@@ -242,3 +261,21 @@ def _judge(near: _Tally, exact: _Tally, ratio: Range, z: float) -> tuple[Memoris
             " copies or blur, the worst pairs show which"
         )
     return ("suspect", reasons) if reasons else ("clear", [])
+
+
+def _plenty(tally: _Tally) -> bool:
+    return tally.hits >= 3 and tally.rate >= 0.01
+
+
+def _judge_pixels(synthetic: Floats, held_out: Floats) -> tuple[Memorisation, str]:
+    """The verdict by pixels alone, and its reason."""
+    sure = _Tally.of(synthetic < SURE_PIXELS, held_out < SURE_PIXELS)
+    words = f"{sure.hits} of {sure.synthetic} samples are training images again, at most flipped, moved or recompressed"
+    if _plenty(sure) and (sure.real_hits == 0 or sure.proven()):
+        return "copying", words
+    if sure.hits >= 2 and sure.rate > 2 * sure.floor:
+        return "suspect", words
+    near = _Tally.of(synthetic < 1, held_out < 1)
+    if near.hits and binomtest(near.hits, near.synthetic, max(CHANCE, near.floor), alternative="greater").pvalue < 0.01:
+        return "suspect", f"{near.hits} of {near.synthetic} samples nearly are training images, by their pixels"
+    return "clear", ""

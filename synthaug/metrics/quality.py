@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from synthaug.data.cache import LabelledImages
 from synthaug.documents import BiasRow, CheckDocument, ClassQuality, CopyPair, QualityScores, Range
@@ -163,7 +164,12 @@ def class_quality(
     clusters = missed_of(clustering, synthetic) if clustering else None
     agreement, agreement_floor, taken_for = _agreement(name, synthetic, real)
     memory = memorisation(
-        synthetic, train, held_out if len(held_out) else None, mirrored=real.mirrored.get(name), rng=rng
+        synthetic,
+        train,
+        held_out if len(held_out) else None,
+        mirrored=real.mirrored.get(name),
+        pixels=_nearness(name, pixels, real),
+        rng=rng,
     )
     verdict, reasons = collapse.judge(
         collapse.Evidence(
@@ -349,6 +355,15 @@ def _detect_fields(strata: Sequence[Stratum], rng: np.random.Generator) -> dict[
 
 def _fields(name: str, stem: str, found: Range | None, floor: Range | None) -> dict[str, Any]:
     return {name: found.mean if found else None, f"{stem}_range": found, f"{stem}_floor": floor}
+
+
+def _nearness(
+    name: str, pixels: Pixels | None, real: RealFeatures
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """How near to being copies, by their pixels, synthetic and held-out images are; None where that is unknown."""
+    if pixels is None or name not in real.aligned or pixels.shape[1:] != real.aligned[name].images.shape[1:]:
+        return None
+    return real.aligned[name].closest(pixels)[0], real.held_out_nearness.get(name, np.empty(0))
 
 
 def _agreement(

@@ -25,7 +25,7 @@ from synthaug.metrics.quality import class_quality
 from synthaug.metrics.real import RealFeatures
 
 Features = NDArray[np.float32]
-OTHERS, SAMPLES = 60, 400
+OTHERS, SAMPLES, POOL = 60, 400, 2000
 FAULTS = (
     "new real images",
     "one image repeated",
@@ -48,7 +48,7 @@ class Data:
         if name == "digits":
             images, net, self.judged = digit_classes(), grey_levels, ["1", "3", "5", "8"]
         else:
-            images, net = fashion_classes(500 + 250 + SAMPLES), pretrained(cache)
+            images, net = fashion_classes(500 + 250 + POOL), pretrained(cache)
             self.judged = ["Shirt", "Sandal", "Bag"]
             images = {c: x if c in self.judged else x[: OTHERS * 2] for c, x in images.items()}
         self.real = {c: net(x) for c, x in images.items()}
@@ -79,18 +79,18 @@ def split(data: Data, c: str, size: int, held: int, seed: int) -> tuple[RealFeat
     net: FeatureNet = None  # type: ignore[assignment]
     paths = {k: [f"{k}/{i}" for i in range(len(x))] for k, x in train.items()}
     real = RealFeatures(classes, held_out, train, {}, paths, True, judge, net, "test")
-    return real, train[c], data.real[c][order[size + held :][:SAMPLES]]
+    return real, train[c], data.real[c][order[size + held :]]
 
 
 def plant(fault: str, data: Data, c: str, train: Features, unseen: Features, rng: np.random.Generator) -> Features:
     if fault == "new real images":
-        return unseen
+        return unseen[:SAMPLES]
     if fault == "one image repeated":
         return np.repeat(unseen[:1], 200, axis=0)
     if fault.endswith("of modes"):
         clusters = KMeans(10, n_init=1, random_state=0).fit(unseen).labels_
         kept = rng.permutation(10)[: int(fault.split("%")[0]) // 10]
-        return unseen[np.isin(clusters, kept)]
+        return unseen[np.isin(clusters, kept)][:SAMPLES]
     if fault == "noise":
         return data.noise
     if fault == "blurred":
@@ -98,7 +98,9 @@ def plant(fault: str, data: Data, c: str, train: Features, unseen: Features, rng
     if fault == "averages of two":
         return data.averages[c]
     if fault == "another class":
-        return data.real[{"1": "7", "3": "8", "5": "9", "8": "3"}.get(c, "Coat" if c == "Shirt" else "Sneaker")]
+        return data.real[{"1": "7", "3": "8", "5": "9", "8": "3"}.get(c, "Coat" if c == "Shirt" else "Sneaker")][
+            :SAMPLES
+        ]
     return train[rng.integers(0, len(train), 300)]
 
 
@@ -106,13 +108,18 @@ def percent(hits: int, n: int) -> str:
     return f"{hits / n:.0%}" if n else "–"
 
 
+def share(hits: int, n: int) -> str:
+    """With the upper end of a one-sided 95% interval (Clopper & Pearson 1934)."""
+    return f"{percent(hits, n)} (≤ {beta.ppf(0.95, hits + 1, n - hits) if hits < n else 1:.0%})"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cache", type=Path, default=Path("/tmp/synthaug-study"))
-    parser.add_argument("--healthy", type=int, default=12, help="splits of each class with new real images")
-    parser.add_argument("--faulty", type=int, default=3, help="of them, those with planted faults too")
+    parser.add_argument("--healthy", type=int, default=10, help="splits of each class with new real images")
+    parser.add_argument("--faulty", type=int, default=2, help="of them, those with planted faults too")
     a = parser.parse_args()
-    rows = []
+    rows, tried, wrong = [], 0, 0
     for name, sizes in (("digits", (10, 25, 100)), ("fashion", (10, 25, 100, 500))):
         data = Data(name, a.cache)
         for size in sizes:
@@ -131,7 +138,9 @@ def main() -> None:
                 n = len(q)
                 verdicts = [percent(sum(x.collapse == v for x in q), n) for v in ("collapsed", "thinning")]
                 alarms = sum(x.collapse in ("collapsed", "thinning") for x in q)
-                seen = f"{percent(alarms, n)} (≤ {beta.ppf(0.95, alarms + 1, n - alarms) if alarms < n else 1:.0%})"
+                seen = share(alarms, n)
+                if fault == FAULTS[0]:
+                    tried, wrong = tried + n, wrong + alarms
                 kid = sum(x.kid is not None and x.kid_floor is not None and x.kid.low > x.kid_floor.high for x in q)
                 copies = sum(x.memorisation in ("suspect", "copying") for x in q)
                 few = sum(x.collapse == "insufficient data" for x in q)
@@ -139,7 +148,8 @@ def main() -> None:
                     [name, str(size), fault, str(n), seen, *verdicts, *(percent(v, n) for v in (few, kid, copies))]
                 )
             print(name, size, f"{time.perf_counter() - start:.0f} s", rows[-len(FAULTS) :], flush=True)
-    head = ["data", "size", "samples", "trials", "variety: seen", "collapsed", "thinning", "too few", "KID", "copies"]
+    head = ["data", "size", "planted", "trials", "variety: seen", "collapsed", "thinning", "too few", "KID", "copies"]
+    rows.append(["all", "all", FAULTS[0], str(tried), share(wrong, tried), *[""] * 5])
     rewrite("collapse", head, rows)
 
 

@@ -1,4 +1,4 @@
-"""What the studies share: Fashion-MNIST at 32 px, cached features, and tables that rewrite themselves."""
+"""What the studies share: real images, cached features, and tables that rewrite themselves."""
 
 from __future__ import annotations
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from export_material import pixels
 from numpy.typing import NDArray
 from scipy.stats import mannwhitneyu
 from sklearn.datasets import load_digits
 
 from synthaug.errors import SynthaugError
+from synthaug.metrics.aligned import Aligned, recompressed
 from synthaug.metrics.memorisation import (
     C_T_FLOOR,
     authenticity,
@@ -165,3 +167,23 @@ def test_a_data_set_full_of_near_duplicates_does_not_accuse_the_generator() -> N
     known, _, _ = parts(2, 60, 0)
     apart, samples = (known[rng(s).integers(0, 60, 60)] + rng(s).normal(0, 0.4, (60, 64)) for s in (1, 2))
     assert memorisation(samples, known, apart, rng=rng()).verdict == "clear"
+
+
+@pytest.mark.parametrize("change", ["exact", "moved", "recompressed"])
+def test_five_copies_among_five_hundred_are_told_by_their_pixels(change: str) -> None:
+    images = pixels(650, 1, seed=5, resolution=32)
+    train, held_out, samples = images[:100], images[100:150], images[150:].copy()
+    aligned = Aligned(train)
+    spoilt = {"exact": train[:5], "moved": np.roll(train[:5], 1, axis=2), "recompressed": recompressed(train[:5])}
+
+    def judge(synthetic: NDArray[np.uint8], apart: NDArray[np.uint8] | None) -> str:
+        x, known = (part.reshape(len(part), -1) / 255 for part in (synthetic, train))
+        near = (aligned.closest(synthetic)[0], aligned.closest(held_out)[0])
+        held = None if apart is None else apart.reshape(len(apart), -1) / 255
+        return memorisation(x, known, held, pixels=near, rng=rng()).verdict
+
+    assert judge(samples, held_out) == "clear"
+    samples[:5] = spoilt[change]
+    assert judge(samples, held_out) == "copying"
+    assert judge(samples[5:], None) == "insufficient held-out data"
+    assert judge(samples, None) == ("insufficient held-out data" if change == "recompressed" else "copying")

@@ -125,7 +125,7 @@ def test_real_side_can_be_described_once() -> None:
 
 
 def test_other_classes_are_limited_and_not_mirrored(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("synthaug.metrics.quality.MAX_PER_CLASS", 11)
+    monkeypatch.setattr("synthaug.metrics.real.MAX_PER_CLASS", 11)
     real = describe_real(TEST, TRAIN, GreyLevels(), kind="test", classes=["three"])
     assert {name: len(found) for name, found in real.train.items()} == {"one": 11, "three": 12, "eight": 11}
     assert {name: len(found) for name, found in real.reference.items()} == {"one": 11, "three": 28, "eight": 11}
