@@ -1,7 +1,8 @@
 """Is the distribution right? KID, FID, and precision, recall, density and coverage, on features.
 
 All functions take features [n, d] and know nothing of images. Products are computed in tiles, so that memory stays flat
-however many images there are: 12,000 against 12,000 of 1,280 numbers stay below 220 MB beside their features (a test); more add vectors only.
+however many images there are: 12,000 against 12,000 of 1,280 numbers stay below 220 MB beside their features (a test),
+and more images add vectors only.
 """
 
 from __future__ import annotations
