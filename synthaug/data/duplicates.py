@@ -13,7 +13,6 @@ levels are found in 99% to 100% of cases, and in 93% for dark sprites of little 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +23,6 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from synthaug.data.decode import on_white
-from synthaug.data.parallel import workers
 
 SIDE = 16  # of the luminance thumbnail
 CHROMA_SIDE = 4
@@ -118,14 +116,14 @@ def near_duplicate_components(thumbnails: NDArray[np.uint8]) -> NDArray[np.intp]
     looks = _Looks.of(vectors, spectrum, norm[usable], thumbnails[usable, SIDE * SIDE :])
     hashes = perceptual_hashes(spectrum)
     rows = max(1, _BLOCK // max(1, len(usable)))
-    with ThreadPoolExecutor(workers()) as pool:  # numpy compares without holding Python's lock
-        for first, second in pool.map(lambda start: _similar(hashes, start, start + rows), range(0, len(usable), rows)):
-            for offset in range(0, len(first), _PAIRS):
-                a, b = first[offset : offset + _PAIRS], second[offset : offset + _PAIRS]
-                apart = np.flatnonzero(component[usable[a]] != component[usable[b]])
-                a, b = looks.confirmed(a[apart], b[apart])
-                if len(a):
-                    component = join(component, usable[a], usable[b])
+    for start in range(0, len(usable), rows):
+        first, second = _similar(hashes, start, start + rows)
+        for offset in range(0, len(first), _PAIRS):
+            a, b = first[offset : offset + _PAIRS], second[offset : offset + _PAIRS]
+            apart = np.flatnonzero(component[usable[a]] != component[usable[b]])
+            a, b = looks.confirmed(a[apart], b[apart])
+            if len(a):
+                component = join(component, usable[a], usable[b])
     return component
 
 
