@@ -1,0 +1,100 @@
+"""What a generator is worth, by judges that no discriminator contains: used by generators.py.
+
+Every subject is a mapping from class names to ungated images; each class is scored against held-out real images of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthaug.classifiers import CLASSIFIERS
+from synthaug.data.cache import LabelledImages, load_folder
+from synthaug.features import load_features
+from synthaug.features.own import train_own
+from synthaug.metrics.diversity import pairwise_ratio
+from synthaug.metrics.fidelity import kid_unbiased, prdc
+
+Pixels = NDArray[np.uint8]
+COUNT = 300  # images a class that are asked of a subject
+FIGURES = ("kid", "kid_own", "coverage", "spread", "own_label")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A training folder with held-out images, and real images of the same kind for the oracle."""
+
+    folder: Path
+    oracle: Path
+    rare: tuple[str, ...]
+    channels: int
+    augment: str  # what the oracle's images are varied by
+
+
+class Judge:
+    """KID in two feature nets, coverage, spread and label agreement; the nets see no image of train/ or test/.
+
+    `kid` is on EfficientNet-Lite0, `kid_own` on a net trained on the oracle's images: the one to read for a
+    discriminator that contains the former.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.train, self.test = self.pixels(source.folder / "train"), self.pixels(source.folder / "test")
+        oracle = self._unseen(source.oracle)
+        self.pretrained = load_features("efficientnet_lite0")
+        self.own = train_own(oracle, seed=0)
+        weights = (1 / np.bincount(oracle.labels, minlength=len(oracle.classes)).clip(1))[oracle.labels]
+        self.oracle = CLASSIFIERS.get("cnn")().fit(
+            oracle.pixels,
+            oracle.labels,
+            weights,
+            num_classes=len(oracle.classes),
+            loss_weights=None,
+            steps=1200,
+            seed=0,
+            augment=source.augment,
+        )
+        self.real = {c: self._features(self.test.of_class(c)) for c in self.test.classes}
+
+    def pixels(self, folder: Path) -> LabelledImages:
+        return load_folder(folder, None, resolution=32, channels=self.source.channels, fit="pad")
+
+    def _unseen(self, folder: Path) -> LabelledImages:
+        real = self.pixels(folder)
+        known = {image.tobytes() for images in (self.train, self.test) for image in images.pixels}
+        return real.subset(np.array([image.tobytes() not in known for image in real.pixels]))
+
+    def _features(self, pixels: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        return self.pretrained(pixels), self.own(pixels)
+
+    def score(self, images: Mapping[str, Pixels]) -> dict[str, Any]:
+        """Means over the rare classes (`rare_…`) and over all (`all_…`), and each class's own figures."""
+        classes = {name: self._of_class(name, pixels[:COUNT]) for name, pixels in images.items()}
+        rare = [classes[name] for name in self.source.rare]
+        means = {f"rare_{f}": _mean(c[f] for c in rare) for f in FIGURES}
+        means |= {f"all_{f}": _mean(c[f] for c in classes.values()) for f in FIGURES}
+        return {**means, "classes": classes}
+
+    def _of_class(self, name: str, pixels: Pixels) -> dict[str, float]:
+        real, real_own = self.real[name]
+        fake, fake_own = self._features(pixels)
+        n = min(len(real), len(fake))
+        label = self.train.classes.index(name)
+        figures = {
+            "kid": kid_unbiased(real, fake),
+            "kid_own": kid_unbiased(real_own, fake_own),
+            "coverage": prdc(real[:n], fake[:n]).coverage,
+            "spread": pairwise_ratio(real, fake),
+            "own_label": float((self.oracle.predict_proba(pixels).argmax(1) == label).mean()),
+        }
+        return {key: round(value, 4) for key, value in figures.items()}
+
+
+def _mean(values: Any) -> float:
+    return round(float(np.mean(list(values))), 4)
