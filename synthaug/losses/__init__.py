@@ -31,6 +31,7 @@ REGULARIZERS: Registry[type[Regularizer] | type[GeneratorRegularizer]] = Registr
         "consistency": "synthaug.losses.regularizers:Consistency",
         "lecam": "synthaug.losses.regularizers:LeCam",
         "conditional-spectral": "synthaug.losses.regularizers:ConditionalSpectral",
+        "mode-seeking": "synthaug.losses.regularizers:ModeSeeking",
     },
 )
 AUXILIARIES: Registry[type[AuxiliaryHead]] = Registry(

@@ -46,12 +46,22 @@ class Regularizer(nn.Module):
         raise NotImplementedError
 
 
+@dataclass(frozen=True)
+class Made:
+    """One generator step, as its penalties see it."""
+
+    generator: Generator
+    z: Tensor  # float[B, z_dim]
+    labels: Tensor  # int64[B], ordered: neighbours share their class where the batch holds enough of it
+    fake: Tensor  # G(z, labels) before augmentation, float[B, C, H, W], with its graph
+
+
 class GeneratorRegularizer(nn.Module):
     """A penalty that is added to the generator's loss every `interval` steps, times weight × interval."""
 
     interval: int = 1
 
-    def forward(self, generator: Generator) -> Tensor:
+    def forward(self, made: Made) -> Tensor:
         """Return a scalar."""
         raise NotImplementedError
 
@@ -151,8 +161,8 @@ class ConditionalSpectral(GeneratorRegularizer):
 
     interval = 4
 
-    def forward(self, generator: Generator) -> Tensor:
-        return torch.stack([self._spectral(p.float()) for p in generator.conditional_parameters()]).mean()
+    def forward(self, made: Made) -> Tensor:
+        return torch.stack([self._spectral(p.float()) for p in made.generator.conditional_parameters()]).mean()
 
     def _spectral(self, vectors: Tensor) -> Tensor:
         """vectors: float[K, C], a row a class."""
@@ -160,3 +170,19 @@ class ConditionalSpectral(GeneratorRegularizer):
         rows = next(r for r in range(math.isqrt(size), 0, -1) if size % r == 0)
         sigma: Tensor = torch.linalg.matrix_norm(vectors.view(classes, rows, size // rows), ord=2)
         return sigma.square().sum()
+
+
+class ModeSeeking(GeneratorRegularizer):
+    """mean‖z₁ − z₂‖₁ ÷ mean‖G(z₁, y) − G(z₂, y)‖₁ over pairs of one class (MSGAN, 1903.05628, eq. 4, turned over).
+
+    It costs next to nothing, and is large where a class's images are alike whatever the noise: the way in which
+    conditional generators collapse.
+    """
+
+    def forward(self, made: Made) -> Tensor:
+        first = torch.nonzero(made.labels[1:] == made.labels[:-1]).squeeze(1)
+        if len(first) == 0:
+            return made.fake.new_zeros(())
+        images = (made.fake[first] - made.fake[first + 1]).float().abs().mean()
+        noise = (made.z[first] - made.z[first + 1]).abs().mean()
+        return noise / (images + 1e-5)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from synthaug.config import ModelConfig
+from synthaug.losses.regularizers import Made
 from synthaug.models.blocks import (
     ConditionalBatchNorm2d,
     MinibatchStd,
@@ -196,7 +197,8 @@ def pyramid_step(parts: Parts, step: int, seed: int) -> dict[str, Tensor]:
     else:
         fake_logits = discriminator.judge(*made, labels)
         real_logits = [logits[:0] for logits in fake_logits]
-    report |= parts.update_generator(list(zip(real_logits, fake_logits, strict=True)), penalties)
+    all_of_it = Made(parts.family.generator, z, labels, fake_levels[-1])
+    report |= parts.update_generator(all_of_it, list(zip(real_logits, fake_logits, strict=True)), penalties)
     parts.let_discriminator_learn(True)
     return report
 

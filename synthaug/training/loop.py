@@ -29,7 +29,7 @@ from synthaug.errors import Interrupted, SynthaugError
 from synthaug.losses import OBJECTIVES, REGULARIZERS
 from synthaug.losses.auxiliary import Heads
 from synthaug.losses.objective import Objective, smoothed
-from synthaug.losses.regularizers import GeneratorRegularizer, Regularizer, Seen
+from synthaug.losses.regularizers import GeneratorRegularizer, Made, Regularizer, Seen
 from synthaug.models.family import Family
 from synthaug.progress import Progress, Task
 from synthaug.runs import Run
@@ -143,7 +143,7 @@ class Parts:
         return report
 
     def update_generator(
-        self, heads: list[tuple[Tensor, Tensor]], penalties: list[Penalty], auxiliary: Tensor | None = None
+        self, made: Made, heads: list[tuple[Tensor, Tensor]], penalties: list[Penalty], auxiliary: Tensor | None = None
     ) -> dict[str, Tensor]:
         """One step of the generator on (real, fake) logits of each head; returns detached scalars."""
         loss = _mean(self.objective.generator_loss(fake, real) for real, fake in heads)
@@ -152,7 +152,7 @@ class Parts:
             loss = loss + auxiliary
         for name, weight, regularizer in penalties:
             if isinstance(regularizer, GeneratorRegularizer):
-                penalty = regularizer(self.family.generator)
+                penalty = regularizer(made)
                 report[name] = penalty.detach()
                 loss = loss + weight * penalty
         self.generator_optimizer.zero_grad()
@@ -275,7 +275,8 @@ def adversarial_step(parts: Parts, step: int, seed: int) -> dict[str, Tensor]:
     if parts.heads is not None:
         auxiliary, losses = parts.heads.generator_loss(features[:half], labels, z, strength)
         report |= losses
-    report |= parts.update_generator([(head[half:], head[:half]) for head in logits], penalties, auxiliary)
+    made = Made(parts.family.generator, z, labels, fake)
+    report |= parts.update_generator(made, [(head[half:], head[:half]) for head in logits], penalties, auxiliary)
     parts.let_discriminator_learn(True)
     return report
 

@@ -21,6 +21,8 @@ from synthaug.losses.regularizers import (
     GeneratorRegularizer,
     GradientPenalty,
     LeCam,
+    Made,
+    ModeSeeking,
     Regularizer,
     Seen,
 )
@@ -192,11 +194,23 @@ class TwoClasses(Generator):
 
 def test_conditional_spectral_is_the_sum_of_the_classes_squared_spectral_norms() -> None:
     generator = TwoClasses()
-    value = ConditionalSpectral()(generator)
+    value = ConditionalSpectral()(Made(generator, torch.zeros(0), torch.zeros(0), torch.zeros(0)))
     assert value.item() == pytest.approx(1.0 + 36.0, rel=1e-5)
     value.backward()
     # ∂σ²/∂Γ = 2 σ u vᵀ, and u vᵀ has entries of ½ here
     assert torch.allclose(generator.embed.weight.grad[1], torch.full((4,), 6.0), atol=1e-4)
+
+
+def test_mode_seeking_compares_neighbours_of_one_class_only() -> None:
+    z = torch.tensor([[0.0], [1.0], [5.0], [8.0]])
+    fake = torch.tensor([0.0, 0.5, 100.0, 100.0]).view(4, 1, 1, 1).requires_grad_(True)
+    labels = torch.tensor([0, 0, 1, 2])  # one pair of a class: noise 1 apart, images ½ apart
+    value = ModeSeeking()(Made(TwoClasses(), z, labels, fake))
+    assert value.item() == pytest.approx(2.0, rel=1e-3)
+    value.backward()
+    assert fake.grad[0] > 0 > fake.grad[1]  # descent drives them apart
+    assert torch.equal(fake.grad[2:], torch.zeros(2, 1, 1, 1))
+    assert ModeSeeking()(Made(TwoClasses(), z, torch.arange(4), fake)).item() == 0
 
 
 def small(family: str = "dcgan", **training):  # type: ignore[no-untyped-def]
