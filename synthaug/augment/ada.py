@@ -12,11 +12,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from synthaug.augment.diffaugment import DiffAugment
+from synthaug.augment.diffaugment import DiffAugment, uniform
 
 
 class AdaptiveAugment(nn.Module):
-    """The policies of `DiffAugment`, each applied to each image with probability `p`.
+    """The policies of `DiffAugment`, each applied to each group of images with probability `p`.
 
     `p` and the signs since its last change are buffers: they are saved with a checkpoint, and a resumed training
     goes on as if nothing had happened.
@@ -44,7 +44,7 @@ class AdaptiveAugment(nn.Module):
     def forward(self, x: Tensor, rng: torch.Generator) -> Tensor:
         """x: float[B, C, H, W] in [−1, 1]; differentiable in x; `rng` decides everything else."""
         for transform in self._transforms:
-            chosen = torch.rand(len(x), 1, 1, 1, generator=rng).to(x.device) < self.p
+            chosen = uniform(x, rng)[:, :, None, None] < self.p
             x = torch.where(chosen, transform(x, rng), x)
         return x.contiguous(memory_format=torch.channels_last) if self._transforms else x
 

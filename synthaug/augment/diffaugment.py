@@ -13,19 +13,25 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from synthaug.data.batches import group_of
 from synthaug.errors import SynthaugError, suggest
 
 Transform = Callable[[Tensor, torch.Generator], Tensor]
 
 
-def _uniform(x: Tensor, rng: torch.Generator, columns: int = 1) -> Tensor:
-    """U(0, 1) of shape [B, columns], drawn where `rng` lives and moved to x."""
-    return torch.rand(len(x), columns, generator=rng, device=rng.device).to(x.device)
+def uniform(x: Tensor, rng: torch.Generator, columns: int = 1) -> Tensor:
+    """U(0, 1) of shape [B, columns], drawn where `rng` lives and moved to x; neighbours of a group share their draw.
+
+    Images of one class are so compared under one augmentation: see `synthaug.data.batches.GROUP`.
+    """
+    group = group_of(len(x))
+    drawn = torch.rand(len(x) // group, columns, generator=rng, device=rng.device)
+    return drawn.repeat_interleave(group, dim=0).to(x.device)
 
 
 def color(x: Tensor, rng: torch.Generator) -> Tensor:
     """Brightness + U(−.5, .5); saturation × U(0, 2) about the channel mean; contrast × U(.5, 1.5) about the mean."""
-    brightness, saturation, contrast = (_uniform(x, rng, 3)[:, i, None, None, None] for i in range(3))
+    brightness, saturation, contrast = (uniform(x, rng, 3)[:, i, None, None, None] for i in range(3))
     x = x + (brightness - 0.5)
     if x.shape[1] > 1:
         grey = x.mean(dim=1, keepdim=True)
@@ -38,7 +44,7 @@ def translation(x: Tensor, rng: torch.Generator, ratio: float = 0.125) -> Tensor
     """Shift by up to ± ratio of each side, by whole pixels; what moves in is zero."""
     b, _, h, w = x.shape
     limits = torch.tensor([int(h * ratio + 0.5), int(w * ratio + 0.5)], device=x.device)
-    shift = torch.floor(_uniform(x, rng, 2) * (2 * limits + 1)).long() - limits
+    shift = torch.floor(uniform(x, rng, 2) * (2 * limits + 1)).long() - limits
     rows = torch.arange(h, device=x.device)[None] + shift[:, :1]
     columns = torch.arange(w, device=x.device)[None] + shift[:, 1:]
     inside = ((rows >= 0) & (rows < h))[:, None, :, None] & ((columns >= 0) & (columns < w))[:, None, None, :]
@@ -52,7 +58,7 @@ def cutout(x: Tensor, rng: torch.Generator, ratio: float = 0.5) -> Tensor:
     _, _, h, w = x.shape
     size = torch.tensor([int(h * ratio + 0.5), int(w * ratio + 0.5)], device=x.device)
     extent = torch.tensor([h, w], device=x.device)
-    centre = torch.floor(_uniform(x, rng, 2) * (extent + (1 - size % 2))).long()
+    centre = torch.floor(uniform(x, rng, 2) * (extent + (1 - size % 2))).long()
     top = centre - size // 2
     rows = torch.arange(h, device=x.device)[None]
     columns = torch.arange(w, device=x.device)[None]
@@ -63,7 +69,7 @@ def cutout(x: Tensor, rng: torch.Generator, ratio: float = 0.5) -> Tensor:
 
 def affine(x: Tensor, rng: torch.Generator, degrees: float = 10.0, scale: float = 0.15, shift: float = 0.125) -> Tensor:
     """Rotate by up to ± degrees, scale by 1 ± scale and shift by ± shift of the side; borders are repeated."""
-    angle, zoom, dx, dy = ((2 * _uniform(x, rng, 4) - 1)[:, i] for i in range(4))
+    angle, zoom, dx, dy = ((2 * uniform(x, rng, 4) - 1)[:, i] for i in range(4))
     angle, zoom = angle * math.radians(degrees), 1 + zoom * scale
     theta = torch.stack(
         [

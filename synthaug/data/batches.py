@@ -24,35 +24,61 @@ def class_probabilities(
     return weights / weights.sum()
 
 
+GROUP = 4
+"""Neighbours in a batch that share their class, and their augmentation. A statistic over them, such as the minibatch
+standard deviation, then shows a discriminator whether the images *of one class* are varied. Over mixed classes the
+differences between classes would hide a collapse, and over images that are each augmented in their own way the
+augmentation would: it varies one image as handwriting varies."""
+
+
+def group_of(batch: int) -> int:
+    """The size of the groups in a batch: its largest divisor up to `GROUP`.
+
+    >>> [group_of(batch) for batch in (32, 50, 9, 5)]
+    [4, 2, 3, 1]
+    """
+    return next(size for size in range(GROUP, 0, -1) if batch % size == 0)
+
+
 class BalancedBatches:
-    """Images of one training set, drawn with replacement.
+    """Images of one training set, drawn with replacement, in groups of one class.
 
     Args:
         pixels: uint8[N, C, H, W], on the device where batches are wanted.
         labels: int64[N].
-        probabilities: float[K], how often each class is drawn.
+        probabilities: float[K], how often each class is drawn; one without images never is.
         flip: mirror each drawn image with probability ½.
     """
 
     def __init__(self, pixels: Tensor, labels: Tensor, probabilities: Tensor, batch_size: int, flip: bool) -> None:
-        counts = torch.bincount(labels.cpu(), minlength=len(probabilities))
-        weights = (probabilities / counts.clamp(min=1))[labels.cpu()]
+        of = labels.cpu()
         self._pixels = pixels
         self._labels = labels
-        self._order = labels.cpu()
-        self._cumulative = (weights.cumsum(0) / weights.sum()).to(torch.float64)
+        self._counts = torch.bincount(of, minlength=len(probabilities))
+        self._first = self._counts.cumsum(0) - self._counts
+        self._by_class = of.argsort(stable=True)
+        weights = torch.where(self._counts > 0, probabilities.to(torch.float64), 0.0)
+        self._cumulative = weights.cumsum(0) / weights.sum()
+        self._last = int(self._counts.nonzero()[-1])
         self._batch_size = batch_size
         self._flip = flip
 
     def draw(self, rng: torch.Generator) -> tuple[Tensor, Tensor]:
         """Return images float[B, C, H, W] in [−1, 1] and labels int64[B]; the same `rng` state, the same batch.
 
-        A batch is ordered by class. Neighbours then share their class, and a statistic over neighbours, such as
-        `MinibatchStd`, shows a discriminator whether the images *of one class* are varied.
+        Rows `g·i` to `g·(i + 1) − 1` show one class, where g = `group_of(B)`.
         """
-        uniform = torch.rand(self._batch_size, generator=rng, dtype=torch.float64)
-        index = torch.searchsorted(self._cumulative, uniform).clamp_(max=len(self._labels) - 1)
-        index = index[self._order[index].argsort(stable=True)].to(self._pixels.device)
+        group = group_of(self._batch_size)
+        groups = self._batch_size // group
+        # one draw in each of as many equal parts of [0, 1): batches differ less in their mixture of classes
+        which = (torch.arange(groups) + torch.rand(groups, generator=rng, dtype=torch.float64)) / groups
+        # right: a draw of exactly a boundary must not fall to a class without images, whose interval is empty
+        y = torch.searchsorted(self._cumulative, which, right=True)
+        y = y.clamp_(max=int(self._counts.nonzero()[-1])).repeat_interleave(
+            group
+        )  # where rounding leaves the sum below 1
+        within = torch.rand(self._batch_size, generator=rng, dtype=torch.float64) * self._counts[y]
+        index = self._by_class[self._first[y] + within.long()].to(self._pixels.device)
         mirrored = torch.rand(self._batch_size, generator=rng) < 0.5
         images = self._pixels[index].float().div_(127.5).sub_(1)
         if self._flip:

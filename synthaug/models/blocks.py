@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm as _spectral_norm
 
+from synthaug.data.batches import group_of
+
 M = TypeVar("M", bound=nn.Module)
 
 
@@ -83,18 +85,13 @@ class ToImage(nn.ConvTranspose2d):
 class MinibatchStd(nn.Module):
     """Append one channel with the mean standard deviation over groups of the batch (1710.10196 §3).
 
-    A generator that repeats itself is given away by this channel. Batches are ordered by class, so that a small group
-    has few classes in it: over mixed classes the differences between classes would hide what one class lacks.
+    A generator that repeats itself is given away by this channel. The groups are those of the batch, which share class
+    and augmentation (`synthaug.data.batches.GROUP`), so that nothing else varies than the images.
     """
-
-    def __init__(self, group_size: int = 4) -> None:
-        super().__init__()
-        self.group_size = group_size
 
     def forward(self, x: Tensor) -> Tensor:
         b, c, h, w = x.shape
-        group = next(g for g in range(min(self.group_size, b), 0, -1) if b % g == 0)
-        # Groups are runs of neighbours, so real and fake halves of one batch stay apart.
+        group = group_of(b)
         grouped = x.float().reshape(b // group, group, c, h, w)
         std = (grouped.var(dim=1, unbiased=False) + 1e-8).sqrt().mean(dim=(1, 2, 3))
         channel = std.repeat_interleave(group).reshape(b, 1, 1, 1).expand(b, 1, h, w)

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from synthaug.augment.diffaugment import DiffAugment
 from synthaug.config import MonitorConfig, validate
 from synthaug.data.batches import BalancedBatches, class_probabilities
 from synthaug.data.cache import LabelledImages
+from synthaug.models.blocks import MinibatchStd
 from synthaug.models.family import Generator
 from synthaug.training.checkpoint import Counters
 from synthaug.training.ema import Average
@@ -33,13 +35,30 @@ def test_targets_are_drawn_more_often() -> None:
     assert class_probabilities([10, 10], 1.0, targets=[1], target_boost=3.0).tolist() == [0.25, 0.75]
 
 
-def test_a_batch_is_ordered_by_class() -> None:
-    labels = torch.tensor([2, 0, 1] * 20)
-    pixels = labels.to(torch.uint8).view(60, 1, 1, 1)
-    batches = BalancedBatches(pixels, labels, torch.full((3,), 1 / 3, dtype=torch.float64), 32, True)
+def test_neighbours_in_a_batch_share_their_class_and_are_different_images() -> None:
+    labels = torch.tensor([2, 0, 3] * 20)  # class 1 has no images
+    pixels = torch.arange(60, dtype=torch.uint8).view(60, 1, 1, 1)
+    batches = BalancedBatches(pixels, labels, torch.full((4,), 1 / 4, dtype=torch.float64), 32, True)
     images, drawn = batches.draw(torch.Generator().manual_seed(0))
-    assert torch.equal(drawn, drawn.sort().values)
-    assert torch.equal(((images.flatten() + 1) * 127.5).round().long(), drawn)
+    index = ((images.flatten() + 1) * 127.5).round().long()
+    assert torch.equal(labels[index], drawn)
+    groups = drawn.view(8, 4)
+    assert torch.equal(groups, groups[:, :1].expand(8, 4))
+    assert set(drawn.tolist()) == {0, 2, 3}
+    assert len(index.unique()) > 20
+    assert len({tuple(batches.draw(torch.Generator().manual_seed(seed))[1].tolist()) for seed in range(5)}) > 1
+
+
+def test_a_repeated_image_is_given_away_by_the_minibatch_statistic_though_it_is_augmented() -> None:
+    repeated = torch.rand(1, 1, 16, 16, generator=torch.Generator().manual_seed(0)).expand(8, 1, 16, 16)
+    varied = torch.rand(8, 1, 16, 16, generator=torch.Generator().manual_seed(1))
+    augment = DiffAugment(["color", "translation", "affine", "cutout"])
+    statistic = [MinibatchStd()(augment(x, torch.Generator().manual_seed(2)))[:, -1] for x in (repeated, varied)]
+    assert statistic[0].max() < 1e-3
+    assert statistic[1].min() > 0.1
+    # the two groups of four are augmented in different ways
+    augmented = augment(repeated, torch.Generator().manual_seed(2))
+    assert not torch.allclose(augmented[3], augmented[4])
 
 
 def test_every_image_is_drawn() -> None:
