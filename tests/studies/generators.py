@@ -1,0 +1,217 @@
+"""Which family, which objective, and how far ahead of other tools? At equal time, on one core each.
+
+    make study-generators ARGS="--jobs 2"
+
+Stage 1: each family as its recipe sets it up. Stage 2: the default recipe with each objective. Stage 3: the families
+named by --best, and the peers, longer, on both sets of images, with each seed. A trial trains through `synthaug fit`
+(a peer through its wrapper), then the judge scores ungated samples. What is finished stands in --out and is not
+repeated; the table and the plot in docs/science/generators.* are made anew each time.
+
+Needs Debian's dataset-fashion-mnist and crossfire-client-images; the peers need torchgan, and torch-mimicry and the
+prototype where they are asked for by --mimicry and --prototype.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from generator_judge import Judge, Source
+from generator_tables import write
+
+STUDIES = Path(__file__).parent
+FAMILIES = ("mlp", "default", "biggan", "fastgan", "stylegan2", "lapgan", "progressive", "r3gan", "projected")
+OBJECTIVES = {
+    "minimax": [],
+    "non-saturating": [],
+    "least-squares": [],
+    "hinge": [],
+    "wasserstein": ["training.discriminator_steps=3", "training.discriminator_lr=0.0002"],
+    "relativistic": [],
+    # R1 and R2 at once on every fourth step: what the two cost otherwise is a third of the images
+    "relativistic, lazy": ["training.regularizers={r1: 1.0, r2: 1.0}", "training.regularizer_interval=4"],
+}
+PEERS = ("torchgan", "mimicry", "prototype")
+
+
+@dataclass(frozen=True)
+class Trial:
+    stage: int
+    name: str  # recipe, objective on the default recipe, or peer
+    data: str
+    seed: int
+    minutes: float
+
+    @property
+    def key(self) -> str:
+        return f"{self.stage}-{re.sub('[^a-z0-9]+', '-', self.name)}-{self.data}-{self.seed}-{self.minutes:g}min"
+
+    def settings(self) -> tuple[str, list[str]]:
+        """The recipe, and what is set beside it."""
+        if self.stage != 2:
+            return self.name, []
+        objective = self.name.split(",")[0]
+        return "default", [f"training.objective={objective}", *OBJECTIVES[self.name]]
+
+
+def trials(a: argparse.Namespace) -> list[Trial]:
+    found = []
+    if 1 in a.stages:
+        found += [Trial(1, name, "fashion", 0, a.minutes) for name in FAMILIES]
+    if 2 in a.stages:
+        found += [Trial(2, name, "fashion", 0, a.minutes) for name in OBJECTIVES]
+    if 3 in a.stages:
+        peers = [p for p in PEERS if p == "torchgan" or getattr(a, p)]
+        found += [
+            Trial(3, name, data, seed, a.long)
+            for seed in range(a.seeds)
+            for data in ("fashion", "crossfire")
+            for name in (*a.best, *peers)
+        ]
+    return found
+
+
+def folders(work: Path) -> dict[str, Source]:
+    """The images of both sets, made once: three rare classes of 25 beside 300, and armour of 12 beside 90."""
+    rare = ("Shirt", "Pullover", "Ankle-boot")
+    wanted = {
+        "fashion": ["fashion", *(f"--rare={c}=25" for c in rare), "--head=300", "--test=500"],
+        "fashion-oracle": ["fashion", "--head=3000", "--test=500", "--seed=7"],
+        "crossfire": ["crossfire", "--rare=armour=12", "--head=90", "--test=100"],
+        "crossfire-oracle": ["crossfire", "--natural"],
+    }
+    for name, (source, *arguments) in wanted.items():
+        if not (work / name).exists():
+            make = [sys.executable, str(STUDIES / "make_folders.py"), source, str(work / name), *arguments]
+            subprocess.run(make, check=True, stdout=subprocess.DEVNULL)
+    return {
+        "fashion": Source(work / "fashion", work / "fashion-oracle/train", rare, 1, "none"),
+        "crossfire": Source(work / "crossfire", work / "crossfire-oracle", ("armour",), 3, "classical"),
+    }
+
+
+def train(trial: Trial, source: Source, out: Path, a: argparse.Namespace) -> None:
+    """One training on one core, its output in OUT.log."""
+    if trial.name in PEERS:
+        script = a.prototype if trial.name == "prototype" else STUDIES / f"peer_{trial.name}.py"
+        command = [sys.executable, str(script), str(source.folder / "train"), str(out), f"--seed={trial.seed}"]
+        if trial.name == "prototype":  # it takes images only: the rate of its cores is measured first
+            command += [f"--kimg={trial.minutes * a.prototype_rate * 60 / 1000:g}", "--count=300"]
+            command += [] if trial.data == "fashion" else []
+        else:
+            command += [f"--minutes={trial.minutes:g}", f"--channels={source.channels}", "--count=300"]
+    else:
+        recipe, sets = trial.settings()
+        sets = [*sets, "data.resolution=32", f"data.channels={source.channels}", "data.fit=pad"]
+        sets += ["monitor.samples_per_class=30", "monitor.features=efficientnet_lite0", "training.keep_checkpoints=100"]
+        command = [sys.executable, "-m", "synthaug_cli.app", "fit", str(source.folder / "train")]
+        command += [f"--target-class={c}" for c in source.rare]
+        command += ["--recipe", recipe, f"--budget={trial.minutes:g}min", f"--seed={trial.seed}", f"--runs={out}"]
+        command += [f"--set={s}" for s in sets]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    if trial.name == "mimicry":
+        environment["PYTHONPATH"] = os.pathsep.join([str(a.mimicry), environment.get("PYTHONPATH", "")])
+    with out.with_suffix(".log").open("w") as log:
+        subprocess.run(command, check=True, env=environment, stdout=log, stderr=subprocess.STDOUT)
+
+
+def scores(trial: Trial, source: Source, judge: Judge, out: Path) -> list[dict[str, Any]]:
+    """Rows of all that a trial left on its way: kimg, seconds, and the judge's figures."""
+    classes, rows = judge.train.classes, []
+    if trial.name in PEERS:
+        stages = sorted(p for p in out.iterdir() if p.name.startswith("kimg")) or [out]
+        for folder in stages:
+            images = judge.pixels(folder)
+            rows.append({"kimg": _kimg(folder.name), **judge.score({c: images.of_class(c) for c in classes})})
+        return rows
+    from synthaug import load
+
+    run = (out / "latest").resolve()
+    for checkpoint in sorted(p.name for p in (run / "checkpoints").iterdir())[1:] or ["last"]:
+        sampler = load(run, checkpoint=checkpoint)
+        rows.append({"kimg": _kimg(checkpoint), **judge.score({c: sampler.sample(c, 300) for c in classes})})
+    return rows
+
+
+def _kimg(name: str) -> int | None:
+    digits = re.search(r"kimg(\d+)", name)
+    return int(digits[1]) if digits else None
+
+
+def parameters(out: Path) -> dict[str, Any]:
+    """Size and speed, from what the run says of itself; nothing for a peer."""
+    if not (out / "latest").exists():
+        return {}
+    from safetensors import safe_open
+
+    run = (out / "latest").resolve()
+    rates = [row["images_per_second"] for row in _rows(run / "metrics.jsonl") if row["kind"] == "step"]
+    last = sorted((run / "checkpoints").iterdir())[-1]
+    with safe_open(last / "generator.safetensors", "pt") as file:
+        sizes = [file.get_slice(key).get_shape() for key in file.keys()]  # noqa: SIM118
+    count = 0
+    for size in sizes:
+        product = 1
+        for side in size:
+            product *= side
+        count += product
+    return {"images_per_second": sorted(rates)[len(rates) // 2], "generator_parameters": count}
+
+
+def _rows(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("build/generators.jsonl"))
+    parser.add_argument("--work", type=Path, default=Path("build/generators"))
+    parser.add_argument("--stages", type=lambda text: [int(s) for s in text.split(",")], default=[1, 2, 3])
+    parser.add_argument("--minutes", type=float, default=5.0, help="a trial of stages 1 and 2")
+    parser.add_argument("--long", type=float, default=15.0, help="a trial of stage 3")
+    parser.add_argument("--seeds", type=int, default=2, help="of stage 3")
+    parser.add_argument("--best", nargs="*", default=["default"], help="recipes that go into stage 3")
+    parser.add_argument("--jobs", type=int, default=1, help="trials at once, one core each")
+    parser.add_argument("--mimicry", type=Path, help="where torch-mimicry is installed (pip install --target)")
+    parser.add_argument("--prototype", type=Path, help="a script TRAIN OUT --kimg N --count N --seed N")
+    parser.add_argument("--prototype-rate", type=float, default=300.0, help="images/s of the prototype on one core")
+    a = parser.parse_args(arguments)
+    a.work.mkdir(parents=True, exist_ok=True)
+    a.out.parent.mkdir(parents=True, exist_ok=True)
+    sources = folders(a.work.resolve())
+    done = {row["key"] for row in _rows(a.out)}
+    left = [t for t in trials(a) if t.key not in done]
+    print(f"{len(left)} trials to do, {len(done)} done", flush=True)
+
+    def trained(trial: Trial) -> tuple[Trial, float]:
+        out, begun = a.work.resolve() / trial.key, time.monotonic()
+        if not out.exists():
+            train(trial, sources[trial.data], out, a)
+        return trial, time.monotonic() - begun
+
+    judges: dict[str, Judge] = {}
+    with ThreadPoolExecutor(a.jobs) as pool:
+        for trial, seconds in pool.map(trained, left):
+            judge = judges.setdefault(trial.data, None) or Judge(sources[trial.data])  # type: ignore[arg-type]
+            judges[trial.data] = judge
+            out = a.work.resolve() / trial.key
+            row = {"key": trial.key, **asdict(trial), "wall": round(seconds, 1), **parameters(out)}
+            row["curve"] = scores(trial, sources[trial.data], judge, out)
+            with a.out.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+            print(trial.key, {k: v for k, v in row["curve"][-1].items() if k != "classes"}, flush=True)
+    write(_rows(a.out))
+
+
+if __name__ == "__main__":
+    main()
