@@ -103,6 +103,7 @@ class SamplesDocument(Document):
     grid: str = Field(description="one picture of all of them, relative to `out`")
     checkpoint: str
     seed: int
+    truncation: float = Field(1.0, description="ψ: the share of each image's distance from its class's centre")
 
 
 class TraverseDocument(Document):

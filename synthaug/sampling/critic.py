@@ -2,9 +2,9 @@
 
 A score is the mean of the discriminator's logits over its heads and places. What a difference of scores means depends
 on the objective: only logistic losses train logits that are log-odds, and those are too sure of images that they were
-trained on. So σ(a · score + b) is fitted to held-out real images against generated ones, as in MH-GAN (1811.11357
-§3.2); then a · score is a log density ratio, whatever the objective and however far the averaged generator has moved
-from the one that the discriminator knows.
+trained on. So σ(a · score + b) is fitted to held-out real images against generated ones, as MH-GAN does (1811.11357):
+then a · score is a log density ratio up to a constant, whatever the objective, and however far the averaged generator
+has moved from the one that the discriminator was trained against.
 """
 
 from __future__ import annotations

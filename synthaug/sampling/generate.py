@@ -20,7 +20,8 @@ from torch import Tensor
 from synthaug.errors import RunFailed, SynthaugError, suggest
 from synthaug.models.family import to_uint8
 from synthaug.runs import Run, find
-from synthaug.sampling.truncation import Truncation, check_truncation
+from synthaug.sampling.options import check_truncation
+from synthaug.sampling.truncation import Truncation
 from synthaug.training.checkpoint import TrainedGenerator, load_generator
 
 CHUNK = 64
@@ -55,6 +56,11 @@ class Sampler:
     @property
     def classes(self) -> list[str]:
         return self.trained.classes
+
+    @property
+    def psi(self) -> float:
+        """The truncation; 1 is none."""
+        return 1.0 if self.truncation is None else self.truncation.psi
 
     def class_index(self, label: str) -> int:
         """The index of a class.

@@ -23,19 +23,6 @@ _PAIRS = 80 * _BATCH
 """A centre is a mean over so many noises and their negatives, in whose mean all that is odd in z cancels out."""
 
 
-def check_truncation(psi: float) -> float:
-    """Return ψ if it is a share of a distance, not 0 (which would be one image a class).
-
-    Raises:
-        SynthaugError: it is not.
-    """
-    if not 0 < psi <= 1:
-        raise SynthaugError(
-            f"truncation {psi:g} is out of range", "give a share above 0 and up to 1, such as 0.7; 1 is no truncation"
-        )
-    return psi
-
-
 @dataclass(frozen=True)
 class Truncation:
     """A trained generator's images, each at the share `psi` of its distance from its class's centre.
