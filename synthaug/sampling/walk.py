@@ -48,10 +48,7 @@ def between(network: Generator, one: int, other: int, shares: Sequence[float]) -
         weight = module.weight.detach()
         t = torch.tensor(shares, dtype=weight.dtype, device=weight.device)[:, None]
         rows = torch.lerp(weight[one].expand(len(shares), -1), weight[other].expand(len(shares), -1), t)
+        embedding = nn.Embedding(len(rows), rows.shape[1], _weight=rows).requires_grad_(False)
         parent, _, attribute = name.rpartition(".")
-        setattr(
-            mixed.get_submodule(parent),
-            attribute,
-            nn.Embedding(len(rows), rows.shape[1], _weight=rows).requires_grad_(False),
-        )
+        setattr(mixed.get_submodule(parent), attribute, embedding)
     return mixed
