@@ -80,6 +80,8 @@ def traverse(
         lines = _along_noise(sampler.trained, index, z, places)
     else:
         end = _other_class(found, sampler, name) if to is None else to
+        if end == name:
+            raise SynthaugError(f"a walk from {name!r} to {end!r} stands still", "give another class with --to")
         lines = _along_classes(sampler.trained, (index, sampler.class_index(end)), z[:-1], places)
     picture = save_marked(grid(lines, max(len(line) for line in lines)), "PNG")
     write_bytes(target, picture)

@@ -62,7 +62,7 @@ def accepted(made: Selector, label: str, count: int) -> tuple[np.ndarray, np.nda
 
 
 # nothing of "stripes" is held out, so that it borrows the slope; its good images are not smooth either
-@pytest.mark.parametrize(("label", "least"), [("disc", 0.95), ("ring", 0.95), ("stripes", 0.65)])
+@pytest.mark.parametrize(("label", "least"), [("disc", 0.9), ("ring", 0.9), ("stripes", 0.65)])
 @pytest.mark.parametrize("method", ["top-k", "drs"])
 def test_planted_bad_images_are_turned_away(method: str, label: str, least: float) -> None:
     assert 0.4 < good(label, range(256)) < 0.6
