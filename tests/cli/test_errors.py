@@ -144,7 +144,7 @@ RUNS = [
     Case("traverse --class owll", "'owll'", hint='did you mean "owl"'),
     Case("traverse --along classes --to owll", "'owll'", hint='did you mean "owl"'),
     Case("traverse --along classes --class cat --to cat", "'cat'", hint="another class"),
-    Case("traverse --along noise --out broken.yaml", "'broken.yaml'", hint=".png"),
+    Case("traverse --along noise --out broken.yaml", "broken.yaml'", hint=".png"),
     Case("export good", "'good'"),
     Case("samples --runs no-checkpoint", "no-checkpoint"),
     Case("export --runs no-checkpoint", "no-checkpoint"),
