@@ -103,15 +103,21 @@ class SamplesDocument(Document):
     grid: str = Field(description="one picture of all of them, relative to `out`")
     checkpoint: str
     seed: int
+    truncation: float = Field(1.0, description="ψ: the share of each image's distance from its class's centre")
 
 
 class TraverseDocument(Document):
     """What `synthaug traverse` drew."""
 
     out: str
-    label: str
+    along: Literal["codes", "noise", "classes"] = Field("codes", description="what changes along a line")
+    label: str = Field(description="the class, or the one where a walk along classes begins")
+    to: str | None = Field(None, description="where it ends")
     codes: dict[str, list[float]] = Field(description="code → its values, one a column")
-    rows: int = Field(description="lines of each code: one noise a line, the same in all columns")
+    places: list[float] = Field(
+        default_factory=list, description="shares of the way along noise or classes, one a column"
+    )
+    rows: int = Field(description="lines (of each code), each with a noise of its own")
     checkpoint: str
     seed: int
 

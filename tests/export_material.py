@@ -25,7 +25,7 @@ from synthaug.data.folder import scan
 from synthaug.data.split import split
 from synthaug.models import build_family
 from synthaug.models.codes import Codes
-from synthaug.models.family import ImageShape
+from synthaug.models.family import Discriminator, ImageShape
 from synthaug.runs import Run, create, point_latest, write_config
 from synthaug.training import checkpoint
 from synthaug.training.checkpoint import Counters, TrainedGenerator
@@ -54,7 +54,8 @@ def paint(z: Tensor, y: Tensor, channels: int, resolution: int) -> Tensor:
 
 
 class Painter(nn.Module):
-    """Stands in for a trained network. `mode` plants a fault: `copies` of training images, `one` image, `noise`."""
+    """Stands in for a trained network. `mode` plants a fault: `one` image, `noise`, `swapped` classes, or `rough`
+    images where z_0 is positive."""
 
     def __init__(self, channels: int, resolution: int, mode: str = "good", copied: Tensor | None = None) -> None:
         super().__init__()
@@ -69,7 +70,23 @@ class Painter(nn.Module):
             return torch.rand(len(z), self.channels, self.resolution, self.resolution, generator=rng) * 2 - 1
         if self.mode == "swapped":
             y = y + 1
-        return paint(z, y, self.channels, self.resolution)
+        images = paint(z, y, self.channels, self.resolution)
+        if self.mode == "rough":
+            noise = torch.rand(images.shape[1:], generator=torch.Generator().manual_seed(0)) - 0.5
+            images = torch.where((z[:, 0] > 0)[:, None, None, None], (images + noise).clamp(-1, 1), images)
+        return images
+
+
+class Smoothness(Discriminator):
+    """Stands in for a discriminator that sees what is `rough`: −`scale` times the mean step between neighbours."""
+
+    def __init__(self, scale: float = 10.0, heads: int = 1) -> None:
+        super().__init__()
+        self.scale, self.heads = scale, heads
+        self.register_buffer("condition_strength", torch.ones(()))
+
+    def forward(self, x: Tensor, y: Tensor) -> list[Tensor]:
+        return [-self.scale * x.diff(dim=3).abs().mean(dim=(1, 2, 3))[:, None]] * self.heads
 
 
 def save_images(
@@ -124,7 +141,8 @@ def make_run(data: Path, runs: Path, **flags: Any) -> Run:
     torch.manual_seed(0)
     family = build_family(config.model.family, shape, config.model)
     architecture = {"family": config.model.family, "shape": vars(shape) if hasattr(shape, "__dict__") else list(shape)}
-    name = checkpoint.save(run, Counters(images=1000), {}, family.generator, {}, architecture)
+    networks = {"discriminator": family.discriminator}
+    name = checkpoint.save(run, Counters(images=1000), networks, family.generator, {}, architecture)
     run.set_status(state="finished", best_checkpoint=name)
     point_latest(run)
     return run

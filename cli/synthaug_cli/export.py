@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from synthaug.errors import SynthaugError
+from synthaug.sampling.options import check_selection, check_truncation
 from synthaug_cli import console, early
-from synthaug_cli.options import Cache, Checkpoint, Device, NoiseSeed, Overwrite, RunArgument, Runs
+from synthaug_cli.options import Cache, Checkpoint, Device, NoiseSeed, Overwrite, RunArgument, Runs, Truncation
 
 if TYPE_CHECKING:
     from synthaug.documents import ExportDocument
@@ -48,6 +49,15 @@ def command(
     gate: Annotated[
         bool, typer.Option("--gate/--no-gate", help="Turn away copies, duplicates and images of another class.")
     ] = True,
+    truncation: Truncation = 1.0,
+    select: Annotated[
+        str | None,
+        typer.Option("--select", metavar="drs|top-k", help="Keep images that the discriminator takes for real."),
+    ] = None,
+    keep: Annotated[
+        float | None,
+        typer.Option("--keep", metavar="SHARE", help="How much --select keeps of the candidates. [default: 0.5]"),
+    ] = None,
     allow_short: Annotated[
         bool, typer.Option("--allow-short", help="Accept a class that cannot be filled; the manifest says so.")
     ] = False,
@@ -72,6 +82,8 @@ def command(
     totals = _totals(per_class or [])
     early.choice(size, SIZES, "--size")
     early.device(device)
+    check_truncation(truncation)
+    check_selection(select, keep)
     early.contradiction(
         [
             ("--cap", cap, "--synthetic-only", synthetic_only),
@@ -100,6 +112,9 @@ def command(
         strategy=strategy,
         format=format,
         gate=gate,
+        truncation=truncation,
+        select=select,
+        keep=keep,
         allow_short=allow_short,
         size=size,
         link=link,

@@ -39,6 +39,10 @@ Checkpoint = Annotated[
 NoiseSeed = Annotated[
     int | None, typer.Option("--seed", metavar="N", min=0, help="Seed of the noise. [default: the run's seed]")
 ]
+Truncation = Annotated[
+    float,
+    typer.Option("--truncation", metavar="PSI", help="Below 1: more typical, less varied images."),
+]
 GroupBy = Annotated[
     str | None,
     typer.Option(

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from synthaug.sampling.options import check_truncation
 from synthaug_cli import console, early
-from synthaug_cli.options import Checkpoint, Device, NoiseSeed, Overwrite, RunArgument, Runs
+from synthaug_cli.options import Checkpoint, Device, NoiseSeed, Overwrite, RunArgument, Runs, Truncation
 
 if TYPE_CHECKING:
     from synthaug.documents import SamplesDocument
@@ -21,6 +22,7 @@ def command(
     ] = None,
     count: Annotated[int, typer.Option("--count", metavar="N", min=1, help="How many images.")] = 16,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where they go.")] = None,
+    truncation: Truncation = 1.0,
     overwrite: Overwrite = False,
     seed: NoiseSeed = None,
     checkpoint: Checkpoint = "best",
@@ -29,6 +31,7 @@ def command(
 ) -> None:
     """Write a few images of one class, as the generator makes them (no gate)."""
     early.device(device)
+    check_truncation(truncation)
     early.new_folder(out, overwrite)
     from synthaug.runs import find
 
@@ -43,6 +46,7 @@ def command(
         out=out,
         checkpoint=checkpoint,
         seed=seed,
+        truncation=truncation,
         runs=runs,
         device=device,
         overwrite=overwrite,
@@ -56,4 +60,5 @@ def render(made: SamplesDocument) -> None:
         console.line(f"{name}: {len(written)} images")
     console.line(f"folder  {made.out}")
     console.line(f"grid    {Path(made.out) / made.grid}")
-    console.line(f"from    {made.checkpoint}, seed {made.seed}")
+    truncated = f", truncation {made.truncation:g}" if made.truncation < 1 else ""
+    console.line(f"from    {made.checkpoint}, seed {made.seed}{truncated}")

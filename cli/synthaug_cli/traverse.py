@@ -1,4 +1,4 @@
-"""`synthaug traverse [RUN]`: a picture of what each InfoGAN code does."""
+"""`synthaug traverse [RUN]`: a picture of a walk along codes, from noise to noise, or from class to class."""
 
 from __future__ import annotations
 
@@ -14,8 +14,14 @@ if TYPE_CHECKING:
     from synthaug.documents import TraverseDocument
 
 
+WAYS = ("codes", "noise", "classes")
+
+
 def command(
     run: RunArgument = None,
+    along: Annotated[
+        str, typer.Option("--along", metavar="codes|noise|classes", help="What changes in a row.")
+    ] = "codes",
     code: Annotated[
         int | None,
         typer.Option("--code", metavar="K", help="Which code, from 0, categorical first. [default: all]"),
@@ -23,9 +29,14 @@ def command(
     label: Annotated[
         str | None, typer.Option("--class", metavar="NAME", help="Which class. [default: the first target class]")
     ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option("--to", metavar="NAME", help="Where classes end. [default: the largest other class]"),
+    ] = None,
     rows: Annotated[int, typer.Option("--rows", metavar="N", min=1, max=100, help="Noises to draw it with.")] = 6,
     steps: Annotated[
-        int, typer.Option("--steps", metavar="N", min=2, max=100, help="Values of a continuous code.")
+        int,
+        typer.Option("--steps", metavar="N", min=2, max=100, help="Columns: values of a continuous code, or steps."),
     ] = 9,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="The picture. [default: traverse-RUN.png]")
@@ -36,18 +47,22 @@ def command(
     runs: Runs = None,
     device: Device = "auto",
 ) -> None:
-    """Draw what the codes of an InfoGAN do: a noise a row, a value of the code a column."""
+    """Draw a walk, step by step: along a code, from noise to noise, or from class to class."""
+    early.choice(along, WAYS, "--along")
     early.device(device)
     from synthaug.runs import find
 
     found = find(run, runs)
     early.label(found, label)
+    early.label(found, to)
     from synthaug.pipelines.traverse import traverse
 
     document = traverse(
         found.path,
+        along=along,
         code=code,
         label=label,
+        to=to,
         rows=rows,
         steps=steps,
         out=out,
@@ -61,6 +76,9 @@ def command(
 
 
 def render(drawn: TraverseDocument) -> None:
+    if drawn.along != "codes":
+        way = f"{drawn.label} to {drawn.to}" if drawn.to is not None else f"{drawn.label}, from noise to noise"
+        console.line(f"{way}: {drawn.rows} rows of {len(drawn.places)} steps")
     for code, values in drawn.codes.items():
         shown = f"{values[0]:g} to {values[-1]:g}"
         console.line(f"code {code}: {len(values)} columns, {shown}; {drawn.rows} rows of {drawn.label}")

@@ -50,6 +50,16 @@ class GateReport(Document):
     limits: dict[str, dict[str, float]]
 
 
+class SelectionReport(Document):
+    """How the run's discriminator chose among candidates, before the gates."""
+
+    method: Literal["drs", "top-k"]
+    keep: float = Field(description="share of the candidates that it was to keep")
+    discriminator_sha256: str
+    slope: float | None = Field(None, description="log-odds of real that one more in `discriminator_score` means; drs")
+    limits: dict[str, dict[str, float]] = Field(description="class → the largest logit of its pilot sample, and γ; drs")
+
+
 class Manifest(Document):
     """`manifest.json` at the root of an export."""
 
@@ -67,6 +77,8 @@ class Manifest(Document):
     targets: list[str]
     heldout: dict[str, dict[str, int]] = Field(description="val and test → class → real images")
     gates: GateReport | None
+    truncation: float = Field(1.0, description="ψ: the share of each image's distance from its class's centre")
+    selection: SelectionReport | None = None
     device: str
     config: dict[str, Any] = Field(description="the run's resolved configuration")
     looks: dict[str, list[LookCount]] = Field(
@@ -128,11 +140,14 @@ def is_export(folder: Path) -> bool:
 
 
 def gate_row(
-    agreement: float = NO_NUMBER, nearest_real_distance: float = NO_NUMBER, nearest_real_path: str = NO_TEXT
+    agreement: float = NO_NUMBER,
+    nearest_real_distance: float = NO_NUMBER,
+    nearest_real_path: str = NO_TEXT,
+    discriminator_score: float | None = None,
 ) -> dict[str, Any]:
-    """The measurements of one image; `discriminator_score` is for families whose discriminator is kept."""
+    """The measurements of one image; `discriminator_score` is null in all rows of an export without selection."""
     return {
-        "discriminator_score": None,
+        "discriminator_score": None if discriminator_score is None else round(float(discriminator_score), 6),
         "agreement": round(float(agreement), 6),
         "nearest_real_distance": round(float(nearest_real_distance), 6),
         "nearest_real_path": nearest_real_path,
@@ -140,7 +155,15 @@ def gate_row(
 
 
 def real_row(
-    *, file_name: str, label: str, class_index: int, look: Look, sha256: str, pixel_sha256: str, origin_path: str
+    *,
+    file_name: str,
+    label: str,
+    class_index: int,
+    look: Look,
+    sha256: str,
+    pixel_sha256: str,
+    origin_path: str,
+    gate: Mapping[str, Any],
 ) -> dict[str, Any]:
     """A row of `metadata.jsonl` for a real image; `file_name` is relative to the metadata file."""
     return {
@@ -157,7 +180,7 @@ def real_row(
         "checkpoint_sha256": NO_TEXT,
         "look": NO_NUMBER,
         "origin_path": origin_path,
-        "gate": gate_row(),
+        "gate": dict(gate),
     }
 
 
@@ -238,6 +261,13 @@ def card(manifest: Manifest) -> str:
             "where they copy a training image, and where they repeat each other; `gate` in the metadata has the\n"
             "measurements."
         )
+    if manifest.selection is not None:
+        gates = f"{_chosen(manifest.selection)}\n\n{gates}"
+    if manifest.truncation < 1:
+        gates = (
+            f"Images are truncated: each lies at {manifest.truncation:g} of its distance from its class's centre, and\n"
+            f"so is more typical and less varied than what the generator learnt.\n\n{gates}"
+        )
     warnings = "".join(f"\n> **Note** {warning}\n" for warning in manifest.warnings)
     heldout = ""
     if manifest.heldout:
@@ -284,6 +314,14 @@ datasets.load_dataset("imagefolder", data_dir=".")
 
 The licence of the real images holds for them here too; it is not known to the tool that wrote this card.
 """
+
+
+def _chosen(selection: SelectionReport) -> str:
+    how = "by rejection sampling" if selection.method == "drs" else "the best of every 64 by its score"
+    return (
+        f"Of the candidates, the run's discriminator kept a share of about {selection.keep:g}, {how};\n"
+        "`discriminator_score` under `gate` in the metadata is what it gave (−1 for a real image)."
+    )
 
 
 def _reasons(rejected: Mapping[str, int]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,8 +101,10 @@ def place(images: Sequence[RealImage], names: Sequence[str], folder: Path, *, li
     return linked
 
 
-def rows(images: Sequence[RealImage], names: Sequence[str], label: str, class_index: int) -> list[dict[str, Any]]:
-    """Their rows of `metadata.jsonl`."""
+def rows(
+    images: Sequence[RealImage], names: Sequence[str], label: str, class_index: int, gate: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Their rows of `metadata.jsonl`; `gate` is what stands there for an image that no gate has seen."""
     return [
         real_row(
             file_name=f"{label}/{name}",
@@ -112,6 +114,7 @@ def rows(images: Sequence[RealImage], names: Sequence[str], label: str, class_in
             sha256=image.sha256,
             pixel_sha256=image.row.pixel_sha256,
             origin_path=image.row.path,
+            gate=gate,
         )
         for image, name in zip(images, names, strict=True)
     ]

@@ -127,6 +127,7 @@ class SyntheticWriter:
         self.tables = tables
         self.train_paths = train_paths
         self.looks = looks
+        self._share = 1.0 if gate is None or gate.selector is None else gate.selector.keep
         self._forks = sampler.trained.device.type == "cpu" and worth_forking(total)
         self._stack = ExitStack()
 
@@ -169,7 +170,7 @@ class SyntheticWriter:
         pending: deque[_Pending] = deque()
         batches = judged(
             self.sampler, self.gate, label, count,
-            limit=max_candidates(count), chunk=output.chunks, have=output.written,
+            limit=max_candidates(count, self._share), chunk=output.chunks, have=output.written,
             submit=self._crew.submit if self._forks else None,
         )  # fmt: skip
         wardrobe = Wardrobe(self.looks[label], self.fit, self.sampler.trained.resolution)
@@ -263,7 +264,8 @@ class SyntheticWriter:
         nearest = int(judgement.nearest_real_index[row])
         values = (judgement.agreement[row], judgement.nearest_real_distance[row])
         agreement, distance = (float(value) if np.isfinite(value) else NO_NUMBER for value in values)
-        return gate_row(agreement, distance, self.train_paths[nearest] if nearest >= 0 else NO_TEXT)
+        score = float(judgement.score[row]) if np.isfinite(judgement.score[row]) else None
+        return gate_row(agreement, distance, self.train_paths[nearest] if nearest >= 0 else NO_TEXT, score)
 
 
 def file_name(prefix: str, index: int, look: Look) -> str:

@@ -32,6 +32,17 @@ class Generator(nn.Module):
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
         raise NotImplementedError
 
+    def latents(self, z: Tensor, y: Tensor) -> Tensor:
+        """What the image is made from, float[B, d], for z as `forward` takes it: truncation pulls it to its centre.
+
+        z itself, unless a family maps it (StyleGAN's w) or normalises it, so that its length says nothing.
+        """
+        return z
+
+    def synthesise(self, latents: Tensor, z: Tensor, y: Tensor) -> Tensor:
+        """The image of latents, with what else z and y give to it: `synthesise(latents(z, y), z, y)` is `forward`."""
+        return self.forward(latents, y)
+
     def set_progress(self, progress: float) -> None:
         """Take the form that the network has at `progress` in [0, 1] of the training; most never change."""
 

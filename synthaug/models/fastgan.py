@@ -87,9 +87,15 @@ class FastGANGenerator(Generator):
         self.register_buffer("condition_strength", torch.ones(()))
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        return self.synthesise(self.latents(z, y), z, y)
+
+    def latents(self, z: Tensor, y: Tensor) -> Tensor:
+        """z on the sphere of radius √z_dim."""
+        return F.normalize(z, dim=1) * math.sqrt(self.z_dim)
+
+    def synthesise(self, latents: Tensor, z: Tensor, y: Tensor) -> Tensor:
         embedded = self.embed(y) * self.condition_strength
-        z = F.normalize(z, dim=1) * math.sqrt(self.z_dim)
-        x = self.start(torch.cat([z, embedded], dim=1)).view(len(z), -1, 4, 4)
+        x = self.start(torch.cat([latents, embedded], dim=1)).view(len(z), -1, 4, 4)
         x = F.glu(self.start_norm(x, embedded), dim=1)
         maps = {4: x}
         for block in self.blocks:

@@ -80,8 +80,15 @@ class ProgressiveGenerator(Generator):
         self.stage.fill_(stage_at(progress, len(self.sides)))
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        return self.synthesise(self.latents(z, y), z, y)
+
+    def latents(self, z: Tensor, y: Tensor) -> Tensor:
+        """z on the sphere of radius √z_dim."""
+        return pixel_norm(z)
+
+    def synthesise(self, latents: Tensor, z: Tensor, y: Tensor) -> Tensor:
         fading, whole = math.modf(float(self.stage))
-        condition = torch.cat([pixel_norm(z), pixel_norm(self.embed(y)) * self.condition_strength], dim=1)
+        condition = torch.cat([latents, pixel_norm(self.embed(y)) * self.condition_strength], dim=1)
         x = pixel_norm(leaky_relu(self.start(condition))).view(len(z), -1, 4, 4)
         x = pixel_norm(leaky_relu(self.conv(x)))
         for block in self.blocks[: int(whole)]:

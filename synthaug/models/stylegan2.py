@@ -135,10 +135,16 @@ class StyleGAN2Generator(Generator):
         self.register_buffer("condition_strength", torch.ones(()))
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
-        return self.synthesise(self.mapping(z, y, self.condition_strength), z)
+        return self.synthesise(self.latents(z, y), z, y)
 
-    def synthesise(self, w: Tensor, z: Tensor) -> Tensor:
-        """w float[B, z_dim] gives the styles, z float[B, z_dim] the noise."""
+    def latents(self, z: Tensor, y: Tensor) -> Tensor:
+        """The styles w, float[B, z_dim]."""
+        w: Tensor = self.mapping(z, y, self.condition_strength)
+        return w
+
+    def synthesise(self, latents: Tensor, z: Tensor, y: Tensor) -> Tensor:
+        """The styles come from w, the noise from z."""
+        w = latents
         x = leaky_relu(self.conv(self.constant.expand(len(w), -1, -1, -1), w, self.noise(z)))
         image = self.to_image(x, w)
         for block in self.blocks:

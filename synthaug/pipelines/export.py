@@ -7,12 +7,13 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import synthaug
 from synthaug.config import Config
-from synthaug.data.cache import load_images
+from synthaug.data.cache import LabelledImages, load_images
 from synthaug.data.layout import SplitName
 from synthaug.data.plan import ClassPlan, plan
 from synthaug.data.split import Split, SplitRow
@@ -24,13 +25,16 @@ from synthaug.exporters.looks import LookCount, Tables, counted, plain_look
 from synthaug.exporters.manifest import (
     MANIFEST,
     METADATA,
+    NO_NUMBER,
     GateReport,
     Manifest,
     RunReference,
+    SelectionReport,
     SourceData,
     card,
     dump_manifest,
     dump_row,
+    gate_row,
 )
 from synthaug.exporters.names import check_class_name, file_names, synthetic_prefix
 from synthaug.exporters.synthetic import Output, SyntheticWriter
@@ -39,8 +43,12 @@ from synthaug.files import replacing, write_json, write_text
 from synthaug.pipelines.recommended import recommended_totals
 from synthaug.progress import Progress, Silent
 from synthaug.runs import Run, find
+from synthaug.sampling.critic import Critic
 from synthaug.sampling.gate import Gate, build_gate
 from synthaug.sampling.generate import Sampler, load
+from synthaug.sampling.options import check_selection
+from synthaug.sampling.selection import Rejection, Selector, build_selector
+from synthaug.training.checkpoint import load_discriminator
 
 _NOT_LINKED = "some real images could not be linked, and were copied"
 _THREADS = min(8, os.cpu_count() or 1)
@@ -60,6 +68,8 @@ class _Job:
     synthetic_only: bool
     format: str
     gated: bool
+    select: str | None
+    keep: float
     allow_short: bool
     size: Literal["native", "model"]
     link: bool
@@ -67,6 +77,7 @@ class _Job:
     device: str
     cache: Path | None
     progress: Progress
+    critic: Critic | None = None
     tables: Tables = field(default_factory=dict)
     looks: dict[str, list[LookCount]] = field(default_factory=dict)
     prefixes: dict[str, str] = field(default_factory=dict)
@@ -75,6 +86,19 @@ class _Job:
     @property
     def run(self) -> Run:
         return self.sampler.trained.run
+
+    @property
+    def gate_of_real(self) -> dict[str, Any]:
+        """What the metadata's `gate` holds of a real image: one type a column, whatever the synthetic rows have."""
+        return gate_row(discriminator_score=None if self.critic is None else NO_NUMBER)
+
+    def images(self, side: SplitName) -> LabelledImages:
+        """The real images of a split as the generator's training saw them."""
+        trained, data = self.sampler.trained, self.config.data
+        return load_images(
+            self.root, self.split.of(side), trained.classes, resolution=trained.resolution, channels=trained.channels,
+            fit=data.fit, cache=self.cache, progress=self.progress,
+        )  # fmt: skip
 
     def rows(self, side: SplitName, label: str) -> list[SplitRow]:
         return [row for row in self.split.of(side) if row.label == label]
@@ -102,6 +126,8 @@ class _Job:
             "synthetic_only": self.synthetic_only,
             "format": self.format,
             "gate": self.config.gate.model_dump() if self.gated else None,
+            "truncation": self.sampler.psi,
+            "selection": [self.select, self.keep, self.critic.sha256] if self.critic is not None else None,
             "size": self.size,
             "link": self.link,
             "heldout": list(self.heldout),
@@ -119,6 +145,9 @@ def export(
     strategy: str = "all",
     format: str = "folder",
     gate: bool = True,
+    truncation: float = 1.0,
+    select: str | None = None,
+    keep: float | None = None,
     allow_short: bool = False,
     size: str = "native",
     link: bool = False,
@@ -143,6 +172,10 @@ def export(
         strategy: which classes are filled (see `data.plan.plan`).
         format: a name in `FORMATS`.
         gate: turn away images of another class, copies of training images and near-duplicates.
+        truncation: below 1, images are nearer to the middle of their class (see `sampling.truncation`).
+        select: keep only candidates that the run's discriminator takes for real: `drs` or `top-k`
+            (see `sampling.selection`); None keeps all.
+        keep: the share that `select` keeps; a half when None.
         allow_short: go on where a class cannot be filled; the manifest says so.
         size: `native` draws the sizes of the class's real images, `model` keeps the generator's.
         link: hard-link real images.
@@ -167,8 +200,10 @@ def export(
             "leave out per_class, synthetic_only, cap and strategy",
         )
     FORMATS.get(format)  # now, so that a missing package is known before the work
+    share = check_selection(select, keep)
     found = run if isinstance(run, Run) else find(run, runs)
-    sampler = load(found, checkpoint=checkpoint, seed=seed, device=device)
+    sampler = load(found, checkpoint=checkpoint, seed=seed, truncation=truncation, device=device)
+    critic = Critic(load_discriminator(found, checkpoint, device)) if select is not None else None
     facts, split = found.facts(), Split.read(found.split_file)
     for label in sampler.classes:
         check_class_name(label)
@@ -186,6 +221,8 @@ def export(
         synthetic_only=synthetic_only,
         format=format,
         gated=gate,
+        select=select,
+        keep=share,
         allow_short=allow_short,
         size=cast(Literal["native", "model"], size),
         link=link,
@@ -193,6 +230,7 @@ def export(
         device=device,
         cache=cache,
         progress=progress,
+        critic=critic,
     )
     if not job.root.is_dir():
         raise SynthaugError(
@@ -222,7 +260,7 @@ def _fill(job: _Job, workspace: Workspace) -> ExportDocument:
     done = sum(output.written for output in outputs.values())
     gate = None
     wanted = {label: p.generate for label, p in job.plans.items() if p.generate > 0}
-    if job.gated and wanted:
+    if wanted and (job.gated or job.critic is not None):
         gate = _gate(job, workspace, {label: outputs[label] for label in wanted})
     with job.progress.task("synthetic images", sum(wanted.values()), "images") as task:
         task.advance(done)
@@ -294,7 +332,7 @@ def _place_class(
         "split": side,
         "label": label,
         "linked": real.place(kept, names, workspace.tree / side / label, link=job.link),
-        "rows": real.rows(kept, names, label, job.sampler.class_index(label)),
+        "rows": real.rows(kept, names, label, job.sampler.class_index(label), job.gate_of_real),
         "looks": [look.model_dump(exclude_defaults=True) for look in counted(looks)],
         "tables": {look.tables: tables[look.tables] for look in looks if look.tables is not None},
         "prefix": synthetic_prefix(names),
@@ -302,17 +340,18 @@ def _place_class(
 
 
 def _gate(job: _Job, workspace: Workspace, outputs: Mapping[str, Output]) -> Gate:
-    rows = job.split.of("train")
-    trained, data = job.sampler.trained, job.config.data
-    train = load_images(
-        job.root, rows, trained.classes, resolution=trained.resolution, channels=trained.channels, fit=data.fit,
-        cache=job.cache, progress=job.progress,
-    )  # fmt: skip
-    gate = build_gate(
-        train, trained.targets, job.config.gate,
-        seed=job.config.seed, groups=[row.group for row in rows], device=job.device, cache=job.cache,
-        progress=job.progress,
-    )  # fmt: skip
+    if job.gated:
+        gate = build_gate(
+            job.images("train"), job.sampler.trained.targets, job.config.gate,
+            seed=job.config.seed, groups=[row.group for row in job.split.of("train")], device=job.device,
+            cache=job.cache, progress=job.progress,
+        )  # fmt: skip
+    else:
+        gate = Gate.of_nothing(job.sampler.classes)
+    if job.select is not None and job.critic is not None:
+        gate.selector = build_selector(
+            job.select, job.keep, job.critic, job.sampler, partial(job.images, "val"), job.progress
+        )
     gate.prepare(map(job.sampler.class_index, outputs))
     for label, output in outputs.items():
         index = job.sampler.class_index(label)
@@ -340,11 +379,7 @@ def _finish(
             job.warnings.append(f"class {label!r} is short of {short} of {wanted.want} images (rejected: {reasons})")
     _write_metadata(workspace, ("train", *job.heldout))
     trained = job.sampler.trained
-    limits = (
-        {label: gate.thresholds(job.sampler.class_index(label)) for label, p in job.plans.items() if p.generate}
-        if gate
-        else {}
-    )
+    filled = {label: job.sampler.class_index(label) for label, p in job.plans.items() if p.generate} if gate else {}
     heldout = {name: {k: n for k, n in job.split.counts()[name].items() if n} for name in job.heldout}
     manifest = Manifest(
         export=ExportDocument(out=".", per_class=per_class, manifest=MANIFEST, images_per_second=None),
@@ -364,7 +399,11 @@ def _finish(
         classes=list(trained.classes),
         targets=list(trained.targets),
         heldout=heldout,
-        gates=GateReport(features=gate.features, limits=limits) if gate else None,
+        gates=GateReport(features=gate.features, limits={label: gate.thresholds(k) for label, k in filled.items()})
+        if gate and job.gated
+        else None,
+        truncation=job.sampler.psi,
+        selection=_selection(job, gate.selector if gate else None, filled),
         device=str(trained.device),
         config=job.config.model_dump(mode="json"),
         looks={label: job.looks[label] for label, p in job.plans.items() if p.generate},
@@ -376,6 +415,18 @@ def _finish(
     FORMATS.get(job.format)(workspace.tree)
     return ExportDocument(
         out=str(job.out), per_class=per_class, manifest=str(job.out / MANIFEST), images_per_second=speed
+    )
+
+
+def _selection(job: _Job, selector: Selector | None, filled: Mapping[str, int]) -> SelectionReport | None:
+    if selector is None:
+        return None
+    return SelectionReport(
+        method=cast(Literal["drs", "top-k"], job.select),
+        keep=selector.keep,
+        discriminator_sha256=selector.critic.sha256,
+        slope=selector.slope if isinstance(selector, Rejection) else None,
+        limits={label: selector.limits(k) for label, k in filled.items()},
     )
 
 

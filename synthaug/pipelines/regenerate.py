@@ -148,7 +148,9 @@ def _sampler(manifest: Manifest, runs: Path | None, device: str) -> Sampler:
     """
     path = Path(manifest.run.path)
     run = Run(path) if runs is None and (path / "config.yaml").is_file() else find(manifest.run.name, runs)
-    sampler = load(run, checkpoint=manifest.run.checkpoint, seed=manifest.seed, device=device)
+    sampler = load(
+        run, checkpoint=manifest.run.checkpoint, seed=manifest.seed, truncation=manifest.truncation, device=device
+    )
     if sampler.trained.sha256 != manifest.run.checkpoint_sha256:
         raise SynthaugError(
             f"checkpoint {manifest.run.checkpoint!r} of {str(run.path)!r} has another hash than the one of the export",

@@ -35,6 +35,7 @@ def samples(
     out: Path | None = None,
     checkpoint: str | Path = "best",
     seed: int | None = None,
+    truncation: float = 1.0,
     runs: Path | None = None,
     device: str = "auto",
     overwrite: bool = False,
@@ -47,6 +48,7 @@ def samples(
         label: a class; the run's target classes when None (all classes where there is no target).
         count: images a class.
         out: the folder to make; `samples/<run>` when None.
+        truncation: below 1, images are nearer to the middle of their class (see `sampling.truncation`).
         overwrite: replace an earlier folder of samples.
 
     Raises:
@@ -57,7 +59,7 @@ def samples(
             f"{count} samples were asked for", f"give a number from 1 to {_MOST}; for more there is `synthaug export`"
         )
     found = run if isinstance(run, Run) else find(run, runs)
-    sampler = load(found, checkpoint=checkpoint, seed=seed, device=device)
+    sampler = load(found, checkpoint=checkpoint, seed=seed, truncation=truncation, device=device)
     labels = [label] if label is not None else sampler.trained.targets or sampler.classes
     for name in labels:
         sampler.class_index(check_class_name(name))
@@ -119,7 +121,12 @@ def _write(sampler: Sampler, labels: list[str], count: int, folder: Path, progre
     picture: Image.Image = grid(shown, columns)
     (folder / "grid.png").write_bytes(save_marked(picture, "PNG"))
     document = SamplesDocument(
-        out=".", per_class=files, grid="grid.png", checkpoint=sampler.trained.checkpoint, seed=sampler.seed
+        out=".",
+        per_class=files,
+        grid="grid.png",
+        checkpoint=sampler.trained.checkpoint,
+        seed=sampler.seed,
+        truncation=sampler.psi,
     )
     write_json(folder / DOCUMENT, document.model_dump(mode="json"))
     return document

@@ -1,28 +1,39 @@
-"""`synthaug traverse`: one picture of what an InfoGAN code does: a noise a row, a value of the code a column."""
+"""`synthaug traverse`: one picture of a walk: along InfoGAN's codes, from noise to noise, or from class to class."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from synthaug.data.split import Split
 from synthaug.documents import TraverseDocument
-from synthaug.errors import SynthaugError
+from synthaug.errors import SynthaugError, suggest
 from synthaug.exporters.provenance import save_marked
 from synthaug.files import write_bytes
 from synthaug.models.family import to_uint8
 from synthaug.runs import Run, find
 from synthaug.sampling.generate import Sampler, load, noise
 from synthaug.sampling.grid import grid
+from synthaug.sampling.walk import between, slerp
+from synthaug.training.checkpoint import TrainedGenerator
+
+Line = NDArray[np.uint8]  # [columns, C, H, W]
+WAYS = ("codes", "noise", "classes")
 
 
 def traverse(
     run: str | Path | Run | None = None,
     *,
+    along: str = "codes",
     code: int | None = None,
     label: str | None = None,
+    to: str | None = None,
     rows: int = 6,
     steps: int = 9,
     out: Path | None = None,
@@ -32,52 +43,118 @@ def traverse(
     device: str = "auto",
     overwrite: bool = False,
 ) -> TraverseDocument:
-    """Draw what a code does, all else being equal: in a row only the code changes.
+    """Draw what one thing does, all else being equal: in a row only that changes.
 
     Args:
         run: a run's path, name or number; the latest when None.
+        along: `codes` changes an InfoGAN code, `noise` goes from the noise of one sample to that of the next on the
+            sphere, and `classes` goes from `label` to `to` at a fixed noise, straight in the class embedding.
         code: its number, from 0, the categorical ones first; None draws all, one below the other.
-        label: the class to draw; the first target class when None.
-        rows: noises to draw it with.
-        steps: values of a continuous code, −.98 to .98; a categorical one has as many as it has choices.
+        label: the class to draw, or to begin at; the first target class when None.
+        to: the class to end at; the largest other one when None.
+        rows: lines to draw, each with a noise of its own.
+        steps: columns: values of a continuous code, −.98 to .98 (a categorical one has as many as it has choices), or
+            places on the way, both ends included.
         out: the PNG to write; `traverse-<run>.png` when None.
 
     Raises:
-        SynthaugError: the run has no codes or not this one, no such class, or an output that is in the way.
+        SynthaugError: the run has no codes or not this one, no such class or way, arguments that belong to another
+            way, or an output that is in the way.
     """
+    _check_way(along, code, to)
     found = run if isinstance(run, Run) else find(run, runs)
-    sizes = found.config().model
-    count = len(sizes.categorical_codes) + sizes.continuous_codes
-    if count == 0:
-        raise SynthaugError(
-            f"the run {found.name!r} has no codes",
-            "train one: synthaug fit DATA --set model.continuous_codes=2 --set 'training.auxiliary={infogan: 1.0}'",
-        )
-    if code is not None and not 0 <= code < count:
-        raise SynthaugError(f"the run {found.name!r} has no code {code}", f"give a number from 0 to {count - 1}")
+    numbers = _codes(found, code) if along == "codes" else []
     target = (Path(f"traverse-{found.name}.png") if out is None else Path(out)).absolute()
     check_picture(target, overwrite)
     sampler = load(found, checkpoint=checkpoint, seed=seed, device=device)
     name = label if label is not None else (sampler.trained.targets or sampler.classes)[0]
     index = sampler.class_index(name)
-    z = noise(sampler.seed, index, range(rows), sampler.trained.z_dim)
-    lines: list[NDArray[np.uint8]] = []
+    z = noise(sampler.seed, index, range(rows + 1), sampler.trained.z_dim)
+    places = [round(place, 6) for place in np.linspace(0, 1, steps).tolist()]
     drawn: dict[str, list[float]] = {}
-    for number in range(count) if code is None else [code]:
-        values = list(sampler.trained.codes.values(number, steps))
-        drawn[str(number)] = [float(v) for v in values]
-        columns = torch.stack([sampler.trained.codes.put(z, number, value) for value in values], dim=1)
-        lines += [_row(sampler, row, index) for row in columns]
+    end = None
+    if along == "codes":
+        drawn = {str(number): list(map(float, sampler.trained.codes.values(number, steps))) for number in numbers}
+        lines = _along_codes(sampler.trained, index, z[:-1], drawn)
+    elif along == "noise":
+        lines = _along_noise(sampler.trained, index, z, places)
+    else:
+        end = _other_class(found, sampler, name) if to is None else to
+        if end == name:
+            raise SynthaugError(f"a walk from {name!r} to {end!r} stands still", "give another class with --to")
+        lines = _along_classes(sampler.trained, (index, sampler.class_index(end)), z[:-1], places)
     picture = save_marked(grid(lines, max(len(line) for line in lines)), "PNG")
     write_bytes(target, picture)
     return TraverseDocument(
         out=str(target),
+        along=along,
         label=name,
+        to=end,
         codes=drawn,
+        places=[] if along == "codes" else places,
         rows=rows,
         checkpoint=sampler.trained.checkpoint,
         seed=sampler.seed,
     )
+
+
+def _check_way(along: str, code: int | None, to: str | None) -> None:
+    if along not in WAYS:
+        raise SynthaugError(f"there is no way {along!r} to go along", suggest(along, WAYS))
+    if code is not None and along != "codes":
+        raise SynthaugError(f"code {code} and a walk along {along} contradict each other", "leave one of them out")
+    if to is not None and along != "classes":
+        raise SynthaugError(f"to {to!r} is for a walk along classes, not {along}", "add --along classes")
+
+
+def _codes(run: Run, code: int | None) -> list[int]:
+    """The codes to draw."""
+    sizes = run.config().model
+    count = len(sizes.categorical_codes) + sizes.continuous_codes
+    if count == 0:
+        raise SynthaugError(
+            f"the run {run.name!r} has no codes",
+            "walk --along noise or --along classes; or train a run that has codes: "
+            "synthaug fit DATA --set model.continuous_codes=2 --set 'training.auxiliary={infogan: 1.0}'",
+        )
+    if code is not None and not 0 <= code < count:
+        raise SynthaugError(f"the run {run.name!r} has no code {code}", f"give a number from 0 to {count - 1}")
+    return list(range(count)) if code is None else [code]
+
+
+def _other_class(run: Run, sampler: Sampler, label: str) -> str:
+    counts = Split.read(run.split_file).counts()["train"]
+    return max((name for name in sampler.classes if name != label), key=lambda name: counts.get(name, 0))
+
+
+def _along_codes(trained: TrainedGenerator, label: int, z: torch.Tensor, drawn: dict[str, list[float]]) -> list[Line]:
+    lines = []
+    for number, values in drawn.items():
+        columns = torch.stack([trained.codes.put(z, int(number), value) for value in values], dim=1)
+        lines += [_line(trained, row, [label] * len(row)) for row in columns]
+    return lines
+
+
+def _along_noise(trained: TrainedGenerator, label: int, z: torch.Tensor, places: Sequence[float]) -> list[Line]:
+    """From each noise to the next, so that a row begins where the one above ends; codes stay as they begin."""
+    lines = []
+    for start, end in pairwise(z):
+        path = slerp(start, end, torch.tensor(places))
+        path[:, : trained.codes.size] = start[: trained.codes.size]
+        lines.append(_line(trained, path, [label] * len(path)))
+    return lines
+
+
+def _along_classes(
+    trained: TrainedGenerator, labels: tuple[int, int], z: torch.Tensor, places: Sequence[float]
+) -> list[Line]:
+    mixed = replace(trained, network=between(trained.network, *labels, places))
+    return [_line(mixed, row.expand(len(places), -1), range(len(places))) for row in z]
+
+
+def _line(trained: TrainedGenerator, z: torch.Tensor, labels: Sequence[int]) -> Line:
+    """One line of images, uint8 [columns, C, H, W]; z: float[columns, z_dim]."""
+    return to_uint8(trained.generate(z, torch.tensor(labels)))
 
 
 def check_picture(out: Path, overwrite: bool) -> None:
@@ -92,8 +169,3 @@ def check_picture(out: Path, overwrite: bool) -> None:
         raise SynthaugError(f"--out {str(out)!r} is a folder", "give the name of a picture that ends in .png")
     if out.exists() and not overwrite:
         raise SynthaugError(f"{str(out)!r} exists already", "give another name with --out, or --overwrite")
-
-
-def _row(sampler: Sampler, z: torch.Tensor, label: int) -> NDArray[np.uint8]:
-    """One line of images, uint8 [values, C, H, W]; z: float[values, z_dim]."""
-    return to_uint8(sampler.trained.generate(z, torch.full((len(z),), label, dtype=torch.int64)))

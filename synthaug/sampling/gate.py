@@ -1,4 +1,4 @@
-"""What stands between the generator and the export: agreement, copies of training images, near-duplicates.
+"""What stands between the generator and the export: selection, agreement, copies of training images, near-duplicates.
 
 Candidates are judged in the order of their index, so that the first 100 accepted images are the same ones whether 100
 or 5000 are wanted, and whether the work was interrupted or not.
@@ -26,7 +26,9 @@ from synthaug.progress import Progress, Silent
 from synthaug.sampling.agreement import Agreement, Members, fit_agreement
 from synthaug.sampling.copies import MEMORY_DIM, Accepted, Neighbourhood, low_pass, nearest_real
 from synthaug.sampling.generate import CHUNK, Sampler
+from synthaug.sampling.selection import Selector
 
+DISCRIMINATOR = "discriminator"
 AGREEMENT = "agreement"
 COPY = "copy"
 DUPLICATE = "duplicate"
@@ -42,6 +44,7 @@ class Judgement:
     agreement: NDArray[np.float64]  # [n], probability of the image's own class
     nearest_real_distance: NDArray[np.float64]  # [n], in the gate's feature space
     nearest_real_index: NDArray[np.int64]  # [n], into the training images
+    score: NDArray[np.float64]  # [n], the discriminator's
 
     @property
     def accepted(self) -> NDArray[np.bool_]:
@@ -60,13 +63,19 @@ class Judgement:
             self.agreement[indices],
             self.nearest_real_distance[indices],
             self.nearest_real_index[indices],
+            self.score[indices],
         )
 
     @classmethod
     def of_nothing_measured(cls, n: int, needed: int) -> Judgement:
         """No gate: the first `needed` are accepted."""
-        reasons = [None if i < needed else NOT_NEEDED for i in range(n)]
-        return cls(reasons, np.full(n, np.nan), np.full(n, np.nan), np.full(n, -1, np.int64))
+        return cls.blank([None if i < needed else NOT_NEEDED for i in range(n)])
+
+    @classmethod
+    def blank(cls, reasons: list[str | None]) -> Judgement:
+        """Reasons, and no measurement yet."""
+        n = len(reasons)
+        return cls(reasons, np.full(n, np.nan), np.full(n, np.nan), np.full(n, -1, np.int64), np.full(n, np.nan))
 
     @classmethod
     def join(cls, parts: Sequence[Judgement]) -> Judgement:
@@ -77,6 +86,7 @@ class Judgement:
             np.concatenate([p.agreement for p in parts]),
             np.concatenate([p.nearest_real_distance for p in parts]),
             np.concatenate([p.nearest_real_index for p in parts]),
+            np.concatenate([p.score for p in parts]),
         )
 
 
@@ -101,7 +111,13 @@ class Gate:
     neighbourhood: Neighbourhood | None
     copies: bool
     duplicates: bool
+    selector: Selector | None = None
     _accepted: dict[int, Accepted] = field(default_factory=dict)
+
+    @classmethod
+    def of_nothing(cls, classes: Sequence[str]) -> Gate:
+        """A gate that nothing is measured by, until it is given a selector."""
+        return cls(list(classes), None, None, None, copies=False, duplicates=False)
 
     def judge(self, pixels: NDArray[np.uint8], class_index: int, needed: int | None = None) -> Judgement:
         """Judge candidates of one class in their order, and remember the accepted ones.
@@ -114,19 +130,26 @@ class Gate:
         return self.accept(self.measure(pixels, class_index), class_index, len(pixels) if needed is None else needed)
 
     def prepare(self, class_indices: Iterable[int]) -> None:
-        """Describe the real images of these classes now, so that forked processes inherit them."""
+        """Learn what has to be known of these classes now, so that forked processes inherit it."""
+        indices = list(class_indices)
         if self.neighbourhood is not None:
-            for class_index in class_indices:
+            for class_index in indices:
                 self.neighbourhood.reference(class_index)
+        if self.selector is not None:
+            self.selector.prepare([self.classes[class_index] for class_index in indices])
 
     def measure(self, pixels: NDArray[np.uint8], class_index: int) -> Measured:
-        """What each of the candidates [n, C, H, W] is by itself: agreement, and distance to the training images."""
+        """What one chunk of candidates [n, C, H, W] is by itself: score, agreement, distance to the training images."""
         n = len(pixels)
-        result = Judgement([None] * n, np.full(n, np.nan), np.full(n, np.nan), np.full(n, -1, np.int64))
+        result = Judgement.blank([None] * n)
+        if self.selector is not None:
+            result.score[:], kept = self.selector.choose(pixels, class_index)
+            for row in np.flatnonzero(~kept):
+                result.reasons[row] = DISCRIMINATOR
         features = self.net(pixels) if self.net is not None else np.empty((n, 0), np.float32)
         if self.agreement is not None:
             result.agreement[:] = self.agreement.probability(features, class_index)
-            for row in np.flatnonzero(result.agreement < self.agreement.thresholds[class_index]):
+            for row in np.flatnonzero(result.accepted & (result.agreement < self.agreement.thresholds[class_index])):
                 result.reasons[row] = AGREEMENT
         left = np.flatnonzero(result.accepted)
         fresh: Accepted | None = None
@@ -270,7 +293,7 @@ def build_gate(
     classes = list(train.classes)
     near = config.copies or config.duplicates
     if not (config.agreement or near):
-        return Gate(classes, None, None, None, copies=False, duplicates=False)
+        return Gate.of_nothing(classes)
     agreement = fit_agreement(
         train, targets, steps=config.steps, seed=seed, groups=groups, device=device, cache=cache, progress=progress
     )
@@ -293,9 +316,12 @@ AHEAD = 4
 """Chunks that may be generated before the oldest has been judged."""
 
 
-def max_candidates(count: int) -> int:
-    """How many candidates may be looked at for `count` accepted ones: 20 times as many, and 500."""
-    return 20 * count + 500
+def max_candidates(count: int, keep: float = 1.0) -> int:
+    """How many candidates may be looked at for `count` accepted ones: 20 times as many, and 500.
+
+    Where a selector keeps the share `keep` of them, so many must pass it.
+    """
+    return math.ceil((20 * count + 500) / keep)
 
 
 def candidates(sampler: Sampler, gate: Gate | None, label: str, chunk: int) -> Candidates:
@@ -356,8 +382,11 @@ def shortfall(label: str, have: int, count: int, rejected: Counter[str]) -> RunF
         AGREEMENT: "the classifier does not take most of its images for this class: train longer",
         COPY: "most of its images copy training images: use an earlier checkpoint",
         DUPLICATE: "its images repeat each other: ask for fewer, or train longer",
+        DISCRIMINATOR: "the discriminator takes few of its images for real: ask for a larger share with --keep",
     }
-    main = hints[rejected.most_common(1)[0][0]] if rejected else "ask for fewer"
+    # Most candidates fall to the selection where that is asked for; what made the class fall short is another reason.
+    faults = sorted(rejected, key=lambda reason: (reason == DISCRIMINATOR, -rejected[reason]))
+    main = hints[faults[0]] if faults else "ask for fewer"
     return RunFailed(
         f"class {label!r} cannot be filled: {have} of {count} images passed the gates among {candidates} candidates "
         f"(rejected: {reasons})",

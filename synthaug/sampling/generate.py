@@ -20,6 +20,8 @@ from torch import Tensor
 from synthaug.errors import RunFailed, SynthaugError, suggest
 from synthaug.models.family import to_uint8
 from synthaug.runs import Run, find
+from synthaug.sampling.options import check_truncation
+from synthaug.sampling.truncation import Truncation
 from synthaug.training.checkpoint import TrainedGenerator, load_generator
 
 CHUNK = 64
@@ -45,14 +47,20 @@ def noise(seed: int, class_index: int, indices: Sequence[int], z_dim: int) -> Te
 
 @dataclass(frozen=True)
 class Sampler:
-    """A trained generator and the seed from which its images come."""
+    """A trained generator, the seed from which its images come, and whether they are truncated."""
 
     trained: TrainedGenerator
     seed: int
+    truncation: Truncation | None = None
 
     @property
     def classes(self) -> list[str]:
         return self.trained.classes
+
+    @property
+    def psi(self) -> float:
+        """The truncation; 1 is none."""
+        return 1.0 if self.truncation is None else self.truncation.psi
 
     def class_index(self, label: str) -> int:
         """The index of a class.
@@ -73,8 +81,7 @@ class Sampler:
         class_index = self.class_index(label)
         z = noise(self.seed, class_index, range(index * CHUNK, (index + 1) * CHUNK), self.trained.z_dim)
         y = torch.full((CHUNK,), class_index, dtype=torch.int64)
-        with torch.inference_mode():
-            images = self.trained.generate(z.to(self.trained.device), y.to(self.trained.device))
+        images = (self.truncation or self.trained).generate(z, y)
         if not bool(torch.isfinite(images).all()):
             raise RunFailed(
                 f"checkpoint {self.trained.checkpoint!r} generates values that are not numbers for class {label!r}",
@@ -116,18 +123,22 @@ def load(
     *,
     checkpoint: str | Path = "best",
     seed: int | None = None,
+    truncation: float = 1.0,
     device: str = "auto",
     runs: Path | None = None,
 ) -> Sampler:
     """Open a run's generator; `synthaug.load(run).sample("rare", 16)` gives 16 images.
 
     `run` is a path, a name or a number, and the latest run when it is None. `seed` is the run's own unless given.
+    `truncation` below 1 gives less varied, more typical images (see `sampling.truncation`).
 
     Raises:
-        SynthaugError: there is no such run or checkpoint, or `seed` is out of range.
+        SynthaugError: there is no such run or checkpoint, or `seed` or `truncation` is out of range.
     """
+    check_truncation(truncation)
     found = run if isinstance(run, Run) else find(run, runs)
     if seed is not None and not 0 <= seed < 2**31:
         raise SynthaugError(f"seed {seed} is out of range", "give a number from 0 to 2147483647")
     trained = load_generator(found, checkpoint, device)
-    return Sampler(trained, trained.seed if seed is None else seed)
+    truncated = Truncation(trained, truncation) if truncation < 1 else None
+    return Sampler(trained, trained.seed if seed is None else seed, truncated)

@@ -16,11 +16,11 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from synthaug.device import resolve_device
@@ -28,10 +28,11 @@ from synthaug.errors import SynthaugError, suggest
 from synthaug.files import sha256, write_json
 from synthaug.models import build_family
 from synthaug.models.codes import Codes, codes_of
-from synthaug.models.family import Generator, ImageShape
+from synthaug.models.family import Discriminator, Family, Generator, ImageShape
 from synthaug.runs import Run
 
 _NAME = re.compile(r"kimg\d{6}")
+N = TypeVar("N", bound=nn.Module)
 
 
 @dataclass
@@ -158,14 +159,16 @@ def _read_state(folder: Path) -> dict[str, Any]:
         ) from error
 
 
-def load_tensors(file: Path) -> dict[str, Tensor]:
-    """The tensors of a file in a checkpoint.
+def load_tensors(file: Path, prefix: str = "") -> dict[str, Tensor]:
+    """The tensors of a file in a checkpoint: those whose names begin with `prefix`, under the rest of their names.
 
     Raises:
         SynthaugError: it is damaged.
     """
     try:
-        return load_file(file)
+        with safe_open(file, "pt") as opened:
+            wanted = [name for name in list(opened.keys()) if name.startswith(prefix)]
+            return {name.removeprefix(prefix): opened.get_tensor(name) for name in wanted}
     except (OSError, SafetensorError) as error:
         raise SynthaugError(
             f"the checkpoint {str(file.parent)!r} is damaged: {file.name} cannot be read",
@@ -215,26 +218,17 @@ def load_generator(run: Run, which: str | Path = "best", device: str = "auto") -
         SynthaugError: there is no such checkpoint, it is damaged, or it does not fit the run's architecture.
     """
     folder = find_checkpoint(run, which)
-    architecture = _read_state(folder)["architecture"]
     config, facts = run.config(), run.facts()
-    shape = ImageShape(config.data.resolution, int(facts["channels"]), len(facts["classes"]))
-    family = build_family(config.model.family, shape, config.model)
-    if architecture["family"] != config.model.family:
-        raise SynthaugError(
-            f"the checkpoint {str(folder)!r} is of another architecture ({architecture['family']}) "
-            f"than its run ({config.model.family})",
-            "give the checkpoint's own run, whose config.yaml has the right model section",
-        )
-    network = family.generator
+    network = _family_of(run, folder).generator
     _load_into(network, load_tensors(folder / "generator.safetensors"), folder)
     target = resolve_device(device)
     return TrainedGenerator(
         run=run,
-        network=network.to(target, memory_format=torch.channels_last).eval().requires_grad_(False),  # type: ignore[call-overload]
+        network=_for_use(network, target),
         classes=list(facts["classes"]),
         targets=list(facts["targets"]),
-        channels=shape.channels,
-        resolution=shape.resolution,
+        channels=int(facts["channels"]),
+        resolution=config.data.resolution,
         z_dim=network.z_dim,
         seed=config.seed,
         kimg=_read_state(folder)["counters"]["images"] / 1000,
@@ -243,6 +237,37 @@ def load_generator(run: Run, which: str | Path = "best", device: str = "auto") -
         device=target,
         codes=codes_of(config.model),
     )
+
+
+def load_discriminator(run: Run, which: str | Path = "best", device: str = "auto") -> Discriminator:
+    """Load the discriminator of a checkpoint as the training left it (it is never averaged), in evaluation mode.
+
+    Raises:
+        SynthaugError: as `load_generator`.
+    """
+    folder = find_checkpoint(run, which)
+    network = _family_of(run, folder).discriminator
+    _load_into(network, load_tensors(folder / "training.safetensors", "discriminator."), folder)
+    return _for_use(network, resolve_device(device))
+
+
+def _family_of(run: Run, folder: Path) -> Family:
+    """Networks of a run, untrained, for a checkpoint of it."""
+    architecture = _read_state(folder)["architecture"]
+    config, facts = run.config(), run.facts()
+    if architecture["family"] != config.model.family:
+        raise SynthaugError(
+            f"the checkpoint {str(folder)!r} is of another architecture ({architecture['family']}) "
+            f"than its run ({config.model.family})",
+            "give the checkpoint's own run, whose config.yaml has the right model section",
+        )
+    shape = ImageShape(config.data.resolution, int(facts["channels"]), len(facts["classes"]))
+    return build_family(config.model.family, shape, config.model)
+
+
+def _for_use(network: N, device: torch.device) -> N:
+    ready: N = network.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload]
+    return ready
 
 
 def find_checkpoint(run: Run, which: str | Path) -> Path:

@@ -117,6 +117,46 @@ def test_traverse(place: Path, synthaug: Synthaug) -> None:
     (place / "größer.png").unlink()
 
 
+def test_walks(place: Path, synthaug: Synthaug) -> None:
+    arguments = ["--rows", "2", "--steps", "4", "--json", "--class", TARGET]
+    noises = synthaug("traverse", "--along", "noise", "--out", "n.png", *arguments, cwd=place)
+    made = document(noises, documents.TraverseDocument)
+    assert (made.along, made.to, made.codes) == ("noise", None, {})
+    assert made.places == [0.0, 0.333333, 0.666667, 1.0]
+    assert Image.open(place / "n.png").size == (4 * 66 + 2, 2 * 66 + 2)
+    classes = ["traverse", "--along", "classes", "--to", "猫 & co", "--out", "c.png"]
+    made = document(synthaug(*classes, *arguments, cwd=place), documents.TraverseDocument)
+    assert (made.label, made.to, made.rows) == (TARGET, "猫 & co", 2)
+    assert (
+        f"{TARGET} to 猫 & co: 2 rows"
+        in synthaug(*classes, "--overwrite", *arguments[:4], "--class", TARGET, cwd=place).stdout
+    )
+    for name in ("n.png", "c.png"):
+        (place / name).unlink()
+
+
+def test_truncated_and_selected_images_are_remade(place: Path, synthaug: Synthaug) -> None:
+    options = ["--truncation", "0.6", "--select", "top-k", "--keep", "0.5", "--no-gate"]
+    done = synthaug("export", "--per-class", f"{TARGET}=70", *options, "--out", "gewählt", "--json", cwd=place)
+    made = document(done, documents.ExportDocument)
+    exported = made.per_class[TARGET]
+    assert exported.rejected["discriminator"] >= 32
+    manifest = json.loads((place / "gewählt" / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["truncation"] == 0.6
+    assert (manifest["selection"]["method"], manifest["selection"]["keep"]) == ("top-k", 0.5)
+    rows = [
+        json.loads(line) for line in (place / "gewählt/train/metadata.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
+    scores = {row["gate"]["discriminator_score"] for row in rows if row["synthetic"]}
+    assert len(scores) > 1
+    remade = document(synthaug("regenerate", "gewählt", "--verify", "--json", cwd=place), documents.RegenerateDocument)
+    assert remade.rows == remade.equal == exported.synthetic
+    few = synthaug(
+        "samples", "--class", TARGET, "--count", "2", "--truncation", "0.5", "--out", "mitte", "--json", cwd=place
+    )
+    assert document(few, documents.SamplesDocument).truncation == 0.5
+
+
 def test_export_and_regenerate(place: Path, synthaug: Synthaug) -> None:
     data_before = {p: p.stat().st_mtime_ns for p in (place / DATA).rglob("*")}
     done = synthaug("export", "--per-class", f"{TARGET}=12", "--no-gate", "--out", "größer", "--json", cwd=place)

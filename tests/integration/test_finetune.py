@@ -14,10 +14,12 @@ import synthaug
 from synthaug.config import validate
 from synthaug.errors import SynthaugError
 from synthaug.models import build_family
-from synthaug.models.family import ImageShape
+from synthaug.models.family import ImageShape, to_uint8
 from synthaug.pipelines.traverse import traverse
 from synthaug.runs import Run
+from synthaug.sampling.generate import noise
 from synthaug.training import checkpoint
+from synthaug.training.checkpoint import TrainedGenerator
 from synthaug.training.ema import Average
 from synthaug.training.transfer import open_source, transfer
 
@@ -139,6 +141,50 @@ def test_traverse_draws_a_row_a_noise_and_a_column_a_value(first: Run, tmp_path:
         traverse(first, out=tmp_path / "x.jpg", device="cpu")
     with pytest.raises(SynthaugError, match="'9'"):
         traverse(first, label="9", out=tmp_path / "x.png", device="cpu")
+    assert not (tmp_path / "x.png").exists()
+
+
+def tiles(picture: Path) -> np.ndarray:
+    """The images of a picture, int [rows, columns, 64, 64]."""
+    found = np.asarray(Image.open(picture)).astype(int)
+    return found[2:, 2:].reshape(found.shape[0] // 66, 66, found.shape[1] // 66, 66).swapaxes(1, 2)[:, :, :64, :64]
+
+
+def test_a_walk_along_noise_goes_from_sample_to_sample(
+    first: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[torch.Tensor] = []
+    original = TrainedGenerator.generate
+    monkeypatch.setattr(TrainedGenerator, "generate", lambda self, z, y: lines.append(z) or original(self, z, y))
+    made = traverse(first, along="noise", label="0", rows=3, steps=5, out=tmp_path / "n.png", device="cpu")
+    assert made.places == [0, 0.25, 0.5, 0.75, 1]
+    walk, sampled = tiles(tmp_path / "n.png"), synthaug.load(first, device="cpu").sample("0", 3)
+    for row in range(3):
+        assert np.abs(walk[row, 0, ::4, ::4] - sampled[row, 0].astype(int)).max() <= 1
+        assert np.abs(np.diff(walk[row], axis=0)).mean() < np.abs(walk[row, 0] - walk[row, -1]).mean()
+        size = synthaug.load(first, device="cpu").trained.codes.size
+        assert size == 4
+        assert (lines[row][:, :size] == lines[row][0, :size]).all()  # only noise changes, not the codes
+        assert (lines[row][0, size:] != lines[row][-1, size:]).all()
+
+
+def test_a_walk_along_classes_ends_as_the_other_class(first: Run, tmp_path: Path) -> None:
+    made = traverse(first, along="classes", label="2", to="0", rows=2, steps=5, out=tmp_path / "c.png", device="cpu")
+    assert (made.label, made.to) == ("2", "0")
+    walk = tiles(tmp_path / "c.png")
+    sampler = synthaug.load(first, device="cpu")
+    z = noise(sampler.seed, sampler.class_index("2"), range(2), sampler.trained.z_dim)
+    for column, label in ((0, "2"), (4, "0")):
+        y = torch.full((2,), sampler.class_index(label))
+        expected = to_uint8(sampler.trained.generate(z, y)).astype(int)
+        assert np.abs(walk[:, column, ::4, ::4] - expected[:, 0]).max() <= 1
+    assert traverse(first, along="classes", label="2", out=tmp_path / "d.png", device="cpu").to != "2"
+    with pytest.raises(SynthaugError, match="stands still"):
+        traverse(first, along="classes", label="2", to="2", out=tmp_path / "x.png", device="cpu")
+    with pytest.raises(SynthaugError, match="'9'"):
+        traverse(first, along="classes", to="9", out=tmp_path / "x.png", device="cpu")
+    with pytest.raises(SynthaugError, match="no way 'here'"):
+        traverse(first, along="here", out=tmp_path / "x.png", device="cpu")
     assert not (tmp_path / "x.png").exists()
 
 

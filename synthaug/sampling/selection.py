@@ -1,0 +1,167 @@
+"""Keeping the candidates that the run's discriminator takes for real: the best of each chunk, or by rejection sampling.
+
+What becomes of a candidate depends on its chunk alone, so that the first 100 kept are the same ones whether 100 or 5000
+are wanted, interrupted or not, on one process or on many.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from synthaug.data.cache import LabelledImages
+from synthaug.errors import SynthaugError
+from synthaug.progress import Progress, Silent
+from synthaug.sampling.critic import Critic, Scores, calibrate
+from synthaug.sampling.generate import CHUNK, Sampler, image_seed
+
+PILOT = 8
+"""Chunks of a class that show rejection sampling what its scores are like; they are never exported."""
+HELD_OUT = 20
+"""Real images that a calibration needs at least."""
+_EPSILON = 1e-8
+
+
+@dataclass
+class Selector:
+    """Keeps a share of the candidates of each class by their scores."""
+
+    critic: Critic
+    keep: float
+
+    def prepare(self, labels: Iterable[str]) -> None:
+        """Learn what has to be known of these classes, now, so that forked processes inherit it."""
+
+    def choose(self, pixels: NDArray[np.uint8], class_index: int) -> tuple[Scores, NDArray[np.bool_]]:
+        """The scores [n] of one chunk of candidates, uint8 [n, C, H, W], and which of them are kept, [n]."""
+        scores = self.critic.scores(pixels, class_index)
+        return scores, self._kept(scores, pixels, class_index)
+
+    def _kept(self, scores: Scores, pixels: NDArray[np.uint8], class_index: int) -> NDArray[np.bool_]:
+        raise NotImplementedError
+
+    def limits(self, class_index: int) -> dict[str, float]:
+        """What decides about images of a class, for the manifest."""
+        return {}
+
+
+class TopK(Selector):
+    """The best of each chunk: the share `keep` of its 64 images, by score (top-k, 2002.06224, at sampling)."""
+
+    def _kept(self, scores: Scores, pixels: NDArray[np.uint8], class_index: int) -> NDArray[np.bool_]:
+        best = np.argsort(-scores, kind="stable")[: max(1, round(self.keep * len(scores)))]
+        kept = np.zeros(len(scores), np.bool_)
+        kept[best] = True
+        return kept
+
+
+@dataclass
+class Rejection(Selector):
+    """Discriminator rejection sampling (1810.06758, algorithm 1): accept with probability σ(F − γ), see `evidence`.
+
+    Two things differ from the paper. Logits are calibrated scores (see `critic.calibrate`) in place of those of a
+    discriminator trained on. And the largest logit is that of a pilot sample, not of all images so far, so that an
+    image's fate does not depend on others; images above it are almost surely accepted.
+
+    Args:
+        sampler: draws the pilot samples, from noise of its own.
+        held_out: class → real images that the training has not seen, uint8 [n, C, H, W].
+    """
+
+    sampler: Sampler
+    held_out: Callable[[], Mapping[str, NDArray[np.uint8]]]
+    progress: Progress = field(default_factory=Silent)
+    slope: float = 1.0
+    _largest: dict[int, float] = field(default_factory=dict, repr=False)
+    _gamma: dict[int, float] = field(default_factory=dict, repr=False)
+
+    def prepare(self, labels: Iterable[str]) -> None:
+        """Draw the pilot samples, calibrate, and find γ and the largest logit of each class.
+
+        Raises:
+            SynthaugError: there are too few held-out images, or the discriminator prefers generated ones.
+        """
+        real = {label: images for label, images in self.held_out().items() if len(images)}
+        if (count := sum(map(len, real.values()))) < HELD_OUT:
+            raise SynthaugError(
+                f"rejection sampling is calibrated on held-out images, and the run has {count} in val, not {HELD_OUT}",
+                "take --select top-k, which needs none, or train with a larger data.val_fraction",
+            )
+        pilots: dict[str, Scores] = {}
+        drawn = list(dict.fromkeys([*real, *labels]))
+        other = replace(self.sampler, seed=image_seed(self.sampler.seed, -1, 0))
+        with self.progress.task("selection: pilot samples", len(drawn) * PILOT * CHUNK, "images") as task:
+            for label in drawn:
+                index, chunks = other.class_index(label), []
+                for chunk in range(PILOT):
+                    chunks.append(self.critic.scores(other.chunk(label, chunk), index))
+                    task.advance(CHUNK)
+                pilots[label] = np.concatenate(chunks)
+        scored = {label: self.critic.scores(images, other.class_index(label)) for label, images in real.items()}
+        self.slope = calibrate(scored, {label: pilots[label] for label in scored})
+        if self.slope <= 0:
+            raise SynthaugError(
+                "the discriminator takes held-out real images for no more real than generated ones, so that its "
+                "scores cannot say which image to reject",
+                "export without --select, or use another checkpoint with --checkpoint",
+            )
+        for label in labels:
+            index, logits = other.class_index(label), self.slope * pilots[label]
+            self._largest[index] = float(logits.max())
+            self._gamma[index] = float(np.quantile(evidence(logits, self._largest[index]), 1 - self.keep))
+
+    def _kept(self, scores: Scores, pixels: NDArray[np.uint8], class_index: int) -> NDArray[np.bool_]:
+        logits = evidence(self.slope * scores, self._largest[class_index]) - self._gamma[class_index]
+        kept: NDArray[np.bool_] = np.array([coin(image) for image in pixels]) < expit(logits)
+        return kept
+
+    def limits(self, class_index: int) -> dict[str, float]:
+        return {"largest_logit": self._largest[class_index], "gamma": self._gamma[class_index]}
+
+
+def evidence(logits: Scores, largest: float) -> Scores:
+    """F = D − M − log(1 − e^(D − M − ε)), whose σ(F) is e^(D − M), the share that rejection sampling accepts.
+
+    D are logits [n], M the largest; a D above it counts as M. With γ taken from F the share grows (1810.06758):
+    γ is the percentile of F above which a share `keep` of a pilot sample lies, the paper's 80th where `keep` is 0.2.
+
+    >>> expit(evidence(np.log([0.5, 0.1]), 0.0)).round(6)
+    array([0.5, 0.1])
+    """
+    below = np.minimum(logits - largest, 0)
+    found: Scores = below - np.log(-np.expm1(below - _EPSILON))
+    return found
+
+
+def coin(image: NDArray[np.uint8]) -> float:
+    """A number in [0, 1) that is the image's own: uniform over images, the same one each time and everywhere."""
+    digest = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=8, person=b"synthaug coin").digest()
+    return int.from_bytes(digest, "big") / 2**64
+
+
+def build_selector(
+    method: str,
+    keep: float,
+    critic: Critic,
+    sampler: Sampler,
+    held_out: Callable[[], LabelledImages],
+    progress: Progress = Silent(),
+) -> Selector:
+    """The selector called `method`.
+
+    Args:
+        held_out: gives the real images of val, where they are needed.
+    """
+    if method == "top-k":
+        return TopK(critic, keep)
+
+    def by_class() -> dict[str, NDArray[np.uint8]]:
+        images = held_out()
+        return {label: images.pixels[images.labels == k] for k, label in enumerate(images.classes)}
+
+    return Rejection(critic, keep, sampler, by_class, progress)

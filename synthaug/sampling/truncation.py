@@ -1,0 +1,67 @@
+"""Truncation: images nearer to the middle of their class, less varied and more typical.
+
+latent ← centre_y + ψ (latent − centre_y), 0 < ψ ≤ 1, as StyleGAN truncates w (1812.04948, appendix B), but towards each
+class's own centre: the mean of all classes looks like none of them. A family without a mapping network has z in the
+place of w, whose centre is 0, so that z ~ N(0, ψ²). BigGAN draws z anew where it exceeds a threshold (1809.11096
+§3.1); scaling gives ψ one meaning in all families, leaves image i the same image, nearer to the middle, and is no
+truncation at all at ψ = 1. InfoGAN's codes are not moved.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from synthaug.errors import SynthaugError
+from synthaug.models.family import Generator
+from synthaug.training.checkpoint import TrainedGenerator
+
+_BATCH = 64
+_PAIRS = 80 * _BATCH
+"""A centre is a mean over so many noises and their negatives, in whose mean all that is odd in z cancels out."""
+
+
+@dataclass(frozen=True)
+class Truncation:
+    """A trained generator's images, each at the share `psi` of its distance from its class's centre.
+
+    Raises:
+        SynthaugError: the network maps z, codes included, to something where the codes cannot be left alone.
+    """
+
+    trained: TrainedGenerator
+    psi: float
+    _centres: dict[int, Tensor] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.trained.codes and type(self.trained.network).latents is not Generator.latents:
+            raise SynthaugError(
+                "truncation would move the codes of this run, whose family mixes them with the noise",
+                "leave --truncation out",
+            )
+
+    @torch.inference_mode()
+    def generate(self, z: Tensor, y: Tensor) -> Tensor:
+        """As `TrainedGenerator.generate`: z float32[B, z_dim], y int64[B] → float32[B, C, H, W] in [−1, 1]."""
+        network, codes, device = self.trained.network, self.trained.codes, self.trained.device
+        z, y = codes.encode(z.to(device)), y.to(device)
+        latents = network.latents(z, y)
+        moved = torch.lerp(torch.stack([self.centre(label) for label in y.tolist()]), latents, self.psi)
+        moved[:, : codes.size] = latents[:, : codes.size]
+        return network.synthesise(moved, z, y).float()
+
+    @torch.inference_mode()
+    def centre(self, class_index: int) -> Tensor:
+        """The mean latent of one class, float32[d]; the same at each call, in each process."""
+        if class_index not in self._centres:
+            trained, rng = self.trained, torch.Generator().manual_seed(0)
+            y = torch.full((_BATCH,), class_index, device=trained.device)
+            total = torch.zeros((), dtype=torch.float64)
+            for _ in range(_PAIRS // _BATCH):  # batches of one chunk, whose bits do not depend on the threads
+                z = torch.randn(_BATCH, trained.z_dim, generator=rng).to(trained.device)
+                for noise in (z, -z):
+                    total = total + trained.network.latents(noise, y).cpu().double().sum(dim=0)
+            self._centres[class_index] = (total / (2 * _PAIRS)).float().to(trained.device)
+        return self._centres[class_index]
