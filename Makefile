@@ -11,7 +11,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 WORKERS ?= auto
 ARGS ?=
 
-.PHONY: help install demo test lint bench profile study study-verdict study-collapse study-copying clean
+.PHONY: help install demo test lint bench profile study study-verdict study-collapse study-copying study-generators clean
 
 help:
 	@sed -n '2,4s/^#   //p' Makefile
@@ -22,6 +22,7 @@ help:
 	@echo "make study-verdict  how often the verdict is wrong, into docs/science/verdict.md (20 minutes on one core)"
 	@echo "make study-collapse  how often the collapse verdict is right, into docs/science/collapse.md (Debian's dataset-fashion-mnist)"
 	@echo "make study-copying   how often copies are found, into docs/science/copying.md (the same package)"
+	@echo "make study-generators  families, objectives and other tools at equal time, into docs/science/generators.md (about 5 hours on one core)"
 	@echo "make clean    remove caches and built packages (runs and exports stay)"
 
 install: $(DEV_STAMP)
@@ -58,6 +59,11 @@ study-verdict: $(DEV_STAMP)
 # These two need Debian's dataset-fashion-mnist, and rewrite the tables in docs/science (five minutes on one core).
 study-collapse study-copying: study-%: $(DEV_STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python tests/studies/$*.py $(ARGS)
+
+# Needs Debian's dataset-fashion-mnist and crossfire-client-images; goes on from what stands in build/generators.jsonl.
+study-generators: $(DEV_STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	$(BIN)/python tests/studies/generators.py $(ARGS)
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

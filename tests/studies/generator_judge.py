@@ -19,6 +19,8 @@ from synthaug.features import load_features
 from synthaug.features.own import train_own
 from synthaug.metrics.diversity import pairwise_ratio
 from synthaug.metrics.fidelity import kid_unbiased, prdc
+from synthaug.metrics.quality import class_quality
+from synthaug.metrics.real import RealFeatures, describe_real
 
 Pixels = NDArray[np.uint8]
 COUNT = 300  # images a class that are asked of a subject
@@ -60,6 +62,7 @@ class Judge:
             seed=0,
             augment=source.augment,
         )
+        self.described: RealFeatures | None = None
         self.real = {c: self._features(self.test.of_class(c)) for c in self.test.classes}
 
     def pixels(self, folder: Path) -> LabelledImages:
@@ -73,20 +76,24 @@ class Judge:
     def _features(self, pixels: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         return self.pretrained(pixels), self.own(pixels)
 
-    def score(self, images: Mapping[str, Pixels]) -> dict[str, Any]:
-        """Means over the rare classes (`rare_…`) and over all (`all_…`), and each class's own figures."""
+    def score(self, images: Mapping[str, Pixels], verdicts: bool = False) -> dict[str, Any]:
+        """Means over the rare classes (`rare_…`) and over all given (`all_…`), each class's own figures, and, where
+        asked for, what `synthaug check` says of each rare class's variety."""
         classes = {name: self._of_class(name, pixels[:COUNT]) for name, pixels in images.items()}
+        if verdicts:
+            for name in self.source.rare:
+                classes[name]["collapse"] = self._verdict(name, images[name][:COUNT])
         rare = [classes[name] for name in self.source.rare]
         means = {f"rare_{f}": _mean(c[f] for c in rare) for f in FIGURES}
         means |= {f"all_{f}": _mean(c[f] for c in classes.values()) for f in FIGURES}
         return {**means, "classes": classes}
 
-    def _of_class(self, name: str, pixels: Pixels) -> dict[str, float]:
+    def _of_class(self, name: str, pixels: Pixels) -> dict[str, Any]:
         real, real_own = self.real[name]
         fake, fake_own = self._features(pixels)
         n = min(len(real), len(fake))
         label = self.train.classes.index(name)
-        figures = {
+        figures: dict[str, float] = {
             "kid": kid_unbiased(real, fake),
             "kid_own": kid_unbiased(real_own, fake_own),
             "coverage": prdc(real[:n], fake[:n]).coverage,
@@ -94,6 +101,13 @@ class Judge:
             "own_label": float((self.oracle.predict_proba(pixels).argmax(1) == label).mean()),
         }
         return {key: round(value, 4) for key, value in figures.items()}
+
+    def _verdict(self, name: str, pixels: Pixels) -> str:
+        if self.described is None:
+            rare = list(self.source.rare)
+            self.described = describe_real(self.test, self.train, self.pretrained, kind="test", classes=rare)
+        quality = class_quality(name, self.pretrained(pixels), self.described, rng=np.random.default_rng(0))
+        return quality.collapse
 
 
 def _mean(values: Any) -> float:

@@ -15,8 +15,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -26,8 +28,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from generator_judge import Judge, Source
+from generator_judge import COUNT, Judge, Source
 from generator_tables import write
+from safetensors import safe_open
+
+from synthaug import load
 
 STUDIES = Path(__file__).parent
 FAMILIES = ("mlp", "default", "biggan", "fastgan", "stylegan2", "lapgan", "progressive", "r3gan", "projected")
@@ -41,6 +46,8 @@ OBJECTIVES = {
     # R1 and R2 at once on every fourth step: what the two cost otherwise is a third of the images
     "relativistic, lazy": ["training.regularizers={r1: 1.0, r2: 1.0}", "training.regularizer_interval=4"],
 }
+ONE_CORE = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+FINISHED = "finished"
 PEERS = ("torchgan", "mimicry", "prototype")
 
 
@@ -78,7 +85,7 @@ def trials(a: argparse.Namespace) -> list[Trial]:
             for data in ("fashion", "crossfire")
             for name in (*a.best, *peers)
         ]
-    return found
+    return [t for t in found if not a.only or t.name in a.only]
 
 
 def folders(work: Path) -> dict[str, Source]:
@@ -105,42 +112,64 @@ def train(trial: Trial, source: Source, out: Path, a: argparse.Namespace) -> Non
     if trial.name in PEERS:
         script = a.prototype if trial.name == "prototype" else STUDIES / f"peer_{trial.name}.py"
         command = [sys.executable, str(script), str(source.folder / "train"), str(out), f"--seed={trial.seed}"]
-        if trial.name == "prototype":  # it takes images only: the rate of its cores is measured first
-            command += [f"--kimg={trial.minutes * a.prototype_rate * 60 / 1000:g}", "--count=300"]
-            command += [] if trial.data == "fashion" else []
+        if trial.name == "prototype":  # it counts images, so its rate on this core is measured first
+            command += [f"--kimg={trial.minutes * 60 * _rate(command, out) / 1000:g}", f"--count={COUNT}"]
         else:
-            command += [f"--minutes={trial.minutes:g}", f"--channels={source.channels}", "--count=300"]
+            command += [f"--minutes={trial.minutes:g}", f"--channels={source.channels}", f"--count={COUNT}"]
     else:
         recipe, sets = trial.settings()
         sets = [*sets, "data.resolution=32", f"data.channels={source.channels}", "data.fit=pad"]
         sets += ["monitor.samples_per_class=30", "monitor.features=efficientnet_lite0", "training.keep_checkpoints=100"]
-        command = [sys.executable, "-m", "synthaug_cli.app", "fit", str(source.folder / "train")]
+        command = [str(Path(sys.executable).with_name("synthaug")), "fit", str(source.folder / "train")]
         command += [f"--target-class={c}" for c in source.rare]
         command += ["--recipe", recipe, f"--budget={trial.minutes:g}min", f"--seed={trial.seed}", f"--runs={out}"]
         command += [f"--set={s}" for s in sets]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    environment = dict(ONE_CORE)
     if trial.name == "mimicry":
         environment["PYTHONPATH"] = os.pathsep.join([str(a.mimicry), environment.get("PYTHONPATH", "")])
     with out.with_suffix(".log").open("w") as log:
         subprocess.run(command, check=True, env=environment, stdout=log, stderr=subprocess.STDOUT)
+    (out / FINISHED).touch()
+
+
+def _rate(command: Sequence[str], out: Path) -> float:
+    """Images a second, from the time that 4,000 take beyond 1,000."""
+    took = []
+    for kimg in (1, 4):
+        begun = time.monotonic()
+        short = [*command[:3], f"{out}-pace", f"--kimg={kimg}", "--count=1"]
+        subprocess.run(short, check=True, env=ONE_CORE, stdout=subprocess.DEVNULL)
+        took.append(time.monotonic() - begun)
+    return 3000 / (took[1] - took[0])
 
 
 def scores(trial: Trial, source: Source, judge: Judge, out: Path) -> list[dict[str, Any]]:
-    """Rows of all that a trial left on its way: kimg, seconds, and the judge's figures."""
-    classes, rows = judge.train.classes, []
-    if trial.name in PEERS:
-        stages = sorted(p for p in out.iterdir() if p.name.startswith("kimg")) or [out]
-        for folder in stages:
-            images = judge.pixels(folder)
-            rows.append({"kimg": _kimg(folder.name), **judge.score({c: images.of_class(c) for c in classes})})
-        return rows
-    from synthaug import load
-
-    run = (out / "latest").resolve()
-    for checkpoint in sorted(p.name for p in (run / "checkpoints").iterdir())[1:] or ["last"]:
-        sampler = load(run, checkpoint=checkpoint)
-        rows.append({"kimg": _kimg(checkpoint), **judge.score({c: sampler.sample(c, 300) for c in classes})})
+    """What a trial left on its way (of the rare classes only) and at its end: kimg, and the judge's figures."""
+    stages = _stages(trial, out)
+    rows = []
+    for name in stages:
+        last = name == stages[-1]
+        classes = judge.train.classes if last else list(source.rare)
+        if trial.name in PEERS:
+            folder = judge.pixels(out / name)
+            images = {c: folder.of_class(c) for c in classes}
+        else:
+            sampler = load(out / "latest", checkpoint=name)
+            images = {c: sampler.sample(c, COUNT) for c in classes}
+        rows.append({"kimg": _kimg(name), **judge.score(images, verdicts=last)})
     return rows
+
+
+def _stages(trial: Trial, out: Path) -> list[str]:
+    """Checkpoints, or folders of samples: the last, and about one each 20 kimg."""
+    if trial.name == "prototype":
+        return ["."]
+    where = out if trial.name in PEERS else out / "latest/checkpoints"
+    names = sorted(p.name for p in where.iterdir() if _kimg(p.name) is not None)
+    chosen = {
+        min(names, key=lambda n: abs((_kimg(n) or 0) - k)) for k in (20, 40, 80, 160) if k < (_kimg(names[-1]) or 0)
+    }
+    return [*sorted(chosen - {names[-1]}), names[-1]]
 
 
 def _kimg(name: str) -> int | None:
@@ -152,19 +181,12 @@ def parameters(out: Path) -> dict[str, Any]:
     """Size and speed, from what the run says of itself; nothing for a peer."""
     if not (out / "latest").exists():
         return {}
-    from safetensors import safe_open
-
     run = (out / "latest").resolve()
     rates = [row["images_per_second"] for row in _rows(run / "metrics.jsonl") if row["kind"] == "step"]
     last = sorted((run / "checkpoints").iterdir())[-1]
     with safe_open(last / "generator.safetensors", "pt") as file:
         sizes = [file.get_slice(key).get_shape() for key in file.keys()]  # noqa: SIM118
-    count = 0
-    for size in sizes:
-        product = 1
-        for side in size:
-            product *= side
-        count += product
+    count = sum(math.prod(size) for size in sizes)
     return {"images_per_second": sorted(rates)[len(rates) // 2], "generator_parameters": count}
 
 
@@ -181,10 +203,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--long", type=float, default=15.0, help="a trial of stage 3")
     parser.add_argument("--seeds", type=int, default=2, help="of stage 3")
     parser.add_argument("--best", nargs="*", default=["default"], help="recipes that go into stage 3")
+    parser.add_argument("--only", nargs="*", default=[], help="trials of these names alone")
     parser.add_argument("--jobs", type=int, default=1, help="trials at once, one core each")
     parser.add_argument("--mimicry", type=Path, help="where torch-mimicry is installed (pip install --target)")
     parser.add_argument("--prototype", type=Path, help="a script TRAIN OUT --kimg N --count N --seed N")
-    parser.add_argument("--prototype-rate", type=float, default=300.0, help="images/s of the prototype on one core")
     a = parser.parse_args(arguments)
     a.work.mkdir(parents=True, exist_ok=True)
     a.out.parent.mkdir(parents=True, exist_ok=True)
@@ -193,23 +215,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     left = [t for t in trials(a) if t.key not in done]
     print(f"{len(left)} trials to do, {len(done)} done", flush=True)
 
-    def trained(trial: Trial) -> tuple[Trial, float]:
+    def trained(trial: Trial) -> None:
         out, begun = a.work.resolve() / trial.key, time.monotonic()
-        if not out.exists():
-            train(trial, sources[trial.data], out, a)
-        return trial, time.monotonic() - begun
+        if (out / FINISHED).exists():
+            return
+        shutil.rmtree(out, ignore_errors=True)
+        train(trial, sources[trial.data], out, a)
+        print(f"{trial.key}: trained in {time.monotonic() - begun:.0f} s", flush=True)
 
+    with ThreadPoolExecutor(a.jobs) as pool:  # each is a process of its own; judging waits, so as not to slow them
+        list(pool.map(trained, left))
     judges: dict[str, Judge] = {}
-    with ThreadPoolExecutor(a.jobs) as pool:
-        for trial, seconds in pool.map(trained, left):
-            judge = judges.setdefault(trial.data, None) or Judge(sources[trial.data])  # type: ignore[arg-type]
-            judges[trial.data] = judge
-            out = a.work.resolve() / trial.key
-            row = {"key": trial.key, **asdict(trial), "wall": round(seconds, 1), **parameters(out)}
-            row["curve"] = scores(trial, sources[trial.data], judge, out)
-            with a.out.open("a") as file:
-                file.write(json.dumps(row) + "\n")
-            print(trial.key, {k: v for k, v in row["curve"][-1].items() if k != "classes"}, flush=True)
+    for trial in left:
+        judge = judges[trial.data] = judges.get(trial.data) or Judge(sources[trial.data])
+        out = a.work.resolve() / trial.key
+        row = {"key": trial.key, **asdict(trial), **parameters(out)}
+        row["curve"] = scores(trial, sources[trial.data], judge, out)
+        with a.out.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        print(trial.key, {k: v for k, v in row["curve"][-1].items() if k != "classes"}, flush=True)
     write(_rows(a.out))
 
 

@@ -1,0 +1,90 @@
+"""The tables and the plot of the study of generators, in docs/science/generators.md and docs/images/generators.png."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from matplotlib.figure import Figure
+
+DOCS = Path(__file__).parents[2] / "docs"
+HEAD = [
+    "name",
+    "data",
+    "kimg",
+    "images/s",
+    "G parameters",
+    "KID",
+    "own KID",
+    "coverage",
+    "spread",
+    "own label",
+    "variety",
+]
+STAGES = {1: "families", 2: "objectives", 3: "peers"}
+
+
+def write(rows: Sequence[dict[str, Any]]) -> None:
+    """Rewrite each stage's table between its markers, and the plot."""
+    file = DOCS / "science/generators.md"
+    text = file.read_text(encoding="utf-8")
+    for stage, name in STAGES.items():
+        begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+        before, rest = text.split(begin, 1)
+        text = f"{before}{begin}\n{_table([r for r in rows if r['stage'] == stage])}\n{end}{rest.split(end, 1)[1]}"
+    file.write_text(text, encoding="utf-8")
+    _plot(rows, DOCS / "images/generators.png")
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> str:
+    """One line a name and a set of images, averaged over seeds, the best KID of the judge's own net first."""
+    if not rows:
+        return "(not run yet)"
+    groups = defaultdict(list)
+    for row in rows:
+        groups[row["data"], row["name"], row["minutes"]].append(row)
+    lines = sorted((_line(*key, of) for key, of in groups.items()), key=lambda line: (line[1], float(line[6])))
+    return "\n".join("| " + " | ".join(line) + " |" for line in [HEAD, ["---"] * len(HEAD), *lines])
+
+
+def _line(data: str, name: str, minutes: float, rows: Sequence[dict[str, Any]]) -> list[str]:
+    ends = [row["curve"][-1] for row in rows]
+    verdicts = Counter(c["collapse"] for end in ends for c in end["classes"].values() if "collapse" in c)
+
+    def mean(figure: str, places: int) -> str:
+        return f"{fmean(end[figure] for end in ends):.{places}f}"
+
+    kimg = [end["kimg"] for end in ends if end["kimg"] is not None]
+    return [
+        f"`{name}`",
+        f"{data}, {minutes:g} min" + (f", {len(rows)} seeds" if len(rows) > 1 else ""),
+        f"{fmean(kimg):.0f}" if kimg else "",
+        f"{fmean(row['images_per_second'] for row in rows):.0f}" if "images_per_second" in rows[0] else "",
+        f"{rows[0]['generator_parameters'] / 1e6:.2f} M" if "generator_parameters" in rows[0] else "",
+        mean("rare_kid", 2),
+        mean("rare_kid_own", 3),
+        mean("rare_coverage", 2),
+        mean("rare_spread", 2),
+        f"{fmean(end['rare_own_label'] for end in ends):.0%}",
+        ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common()),
+    ]
+
+
+def _plot(rows: Sequence[dict[str, Any]], file: Path) -> None:
+    """Rare-class KID of the judge's own net against images seen, one panel a stage (of stage 3, Fashion-MNIST)."""
+    figure = Figure(figsize=(12, 4), layout="constrained")
+    for axes, (stage, name) in zip(figure.subplots(1, 3, sharey=True), STAGES.items(), strict=True):
+        for row in rows:
+            if row["stage"] == stage and row["data"] == "fashion" and row["seed"] == 0:
+                points = [(p["kimg"], p["rare_kid_own"]) for p in row["curve"] if p["kimg"]]
+                if points:
+                    axes.plot(*zip(*points, strict=True), marker="o", markersize=3, label=row["name"])
+        axes.set(title=name, xlabel="thousands of images seen", yscale="log")
+        axes.grid(alpha=0.3)
+        if axes.lines:
+            axes.legend(fontsize=7)
+    figure.axes[0].set_ylabel("rare-class KID (own net)")
+    figure.savefig(file, dpi=100)
