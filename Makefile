@@ -11,7 +11,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 WORKERS ?= auto
 ARGS ?=
 
-.PHONY: help install demo test lint bench profile study study-verdict study-collapse study-copying study-generators clean
+.PHONY: help install demo test lint bench profile study study-verdict study-collapse study-copying study-stacked study-generators clean
 
 help:
 	@sed -n '2,4s/^#   //p' Makefile
@@ -23,6 +23,7 @@ help:
 	@echo "make study-collapse  how often the collapse verdict is right, into docs/science/collapse.md (Debian's dataset-fashion-mnist)"
 	@echo "make study-copying   how often copies are found, into docs/science/copying.md (the same package)"
 	@echo "make study-generators  families, objectives and other tools at equal time, into docs/science/generators.md (about 5 hours on one core)"
+	@echo "make study-stacked   how many of 1000 modes are found, into docs/science/stacked-digits.md (an hour on one core)"
 	@echo "make clean    remove caches and built packages (runs and exports stay)"
 
 install: $(DEV_STAMP)
@@ -49,7 +50,7 @@ bench: $(DEV_STAMP)
 profile: $(DEV_STAMP)
 	$(BIN)/python tests/benchmarks/profile_step.py $(ARGS)
 
-STUDIES := study-verdict study-collapse study-copying
+STUDIES := study-verdict study-collapse study-copying study-stacked
 study: $(STUDIES)
 
 # One thread: the study's matrices are small. It goes on from what stands in build/verdict.jsonl.
@@ -64,6 +65,10 @@ study-collapse study-copying: study-%: $(DEV_STAMP)
 study-generators: $(DEV_STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	$(BIN)/python tests/studies/generators.py $(ARGS)
+
+# Each training has its --minutes (20); it goes on from what stands in build/stacked.jsonl.
+study-stacked: $(DEV_STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/studies/stacked_digits.py --out build/stacked.jsonl --write $(ARGS)
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 TABLES = {
     "families": "synthaug.models:MODELS",
+    "discriminators": "synthaug.models:DISCRIMINATORS",
     "objectives": "synthaug.losses:OBJECTIVES",
     "regularizers": "synthaug.losses:REGULARIZERS",
     "heads": "synthaug.losses:AUXILIARIES",
@@ -26,7 +27,7 @@ TABLES = {
 
 
 def command(kind: Annotated[str, typer.Argument(metavar="|".join(TABLES), help="Which table.")]) -> None:
-    """List architectures, objectives, metrics, classifiers, feature nets or export formats."""
+    """List the names that a table holds, with a line on each: architectures, objectives, metrics and so on."""
     early.choice(kind, list(TABLES), "KIND")
     module, _, attribute = TABLES[kind].partition(":")
     entries: Registry[Any] = getattr(importlib.import_module(module), attribute)

@@ -26,7 +26,7 @@ MODELS: Registry[Builder] = Registry(
 DISCRIMINATORS: Registry[DiscriminatorBuilder] = Registry(
     "discriminators",
     {
-        "own": "synthaug.models.family:own_discriminator",
+        "own": "synthaug.models.own:keep",
         "projected": "synthaug.models.projected:replace",
     },
 )

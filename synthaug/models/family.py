@@ -115,11 +115,6 @@ class DiscriminatorBuilder(Protocol):
     def __call__(self, family: Family, shape: ImageShape, config: ModelConfig) -> Family: ...
 
 
-def own_discriminator(family: Family, shape: ImageShape, config: ModelConfig) -> Family:
-    """The discriminator that the family comes with."""
-    return family
-
-
 def to_uint8(images: Tensor) -> NDArray[np.uint8]:
     """Round float [B, C, H, W] in [-1, 1] to the nearest of 256 grey levels, as for every generated image."""
     levels = images.float().add(1).mul(127.5).round_().clamp_(0, 255)

@@ -19,6 +19,7 @@ LIGHT_COMMANDS = {
     "recipes show": 0,
     "runs ls": 0,
     "list families": 0,
+    "list discriminators": 0,
     "list objectives": 0,
     "list regularizers": 0,
     "list heads": 0,

@@ -1,0 +1,10 @@
+"""The discriminator that the family comes with."""
+
+from __future__ import annotations
+
+from synthaug.config import ModelConfig
+from synthaug.models.family import Family, ImageShape
+
+
+def keep(family: Family, shape: ImageShape, config: ModelConfig) -> Family:
+    return family
