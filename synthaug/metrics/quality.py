@@ -164,6 +164,9 @@ def class_quality(
     diversity = compare_diversity([sides.yardstick], [synthetic], rng=rng)
     clustering = clusters_of(sides.yardstick, rng=to_cluster)
     clusters = missed_of(clustering, synthetic) if clustering else None
+    clusters_floor = (
+        missed_floor(sides.yardstick, len(synthetic), clusters.judged, rng=to_miss) if clusters is not None else None
+    )
     agreement, agreement_floor, taken_for = _agreement(name, synthetic, real)
     memory = memorisation(
         synthetic,
@@ -188,6 +191,7 @@ def class_quality(
             agreement=agreement.mean if agreement else None,
             agreement_floor=agreement_floor,
             clusters=clusters,
+            clusters_floor=clusters_floor,
             taken_for=taken_for,
         )
     )
@@ -209,9 +213,7 @@ def class_quality(
         ms_ssim_range=likeness[0] if likeness else None,
         ms_ssim_floor=likeness[1] if likeness else None,
         missed_clusters=str(clusters) if clusters else None,
-        missed_clusters_floor=missed_floor(sides.yardstick, len(synthetic), clusters.judged, rng=to_miss)
-        if clusters
-        else None,
+        missed_clusters_floor=clusters_floor,
         agreement=agreement.mean if agreement else None,
         agreement_range=agreement,
         agreement_floor=agreement_floor,
