@@ -18,6 +18,7 @@ SHOWN = 12  # target classes in the table; the report has all
 
 
 def command(
+    context: typer.Context,
     run: RunArgument = None,
     test: Annotated[
         Path | None,
@@ -120,6 +121,11 @@ def command(
     flags = {"data.resolution": resolution, "data.group_by": group_by}
     if data is None:
         _only_with_data({"--target-class": target_class, "--resolution": resolution, "--group-by": group_by})
+    else:
+        _unused(context, {"runs": "--runs"}, f"--data {str(data)!r}, which needs no run")
+    if synthetic is not None:
+        generators = {"checkpoint": "--checkpoint", "gate": "--gate or --no-gate"}
+        _unused(context, generators, f"--synthetic {str(synthetic)!r}, whose images are judged as they are")
     early.new_folder(out, overwrite=True)
     tried = None if shares is None else _shares(shares)
     chosen = None if arms is None else [a.strip() for a in arms.split(",") if a.strip()]
@@ -165,6 +171,14 @@ def _only_with_data(given: dict[str, object]) -> None:
             raise SynthaugError(
                 f"{option} was given without --data", "a run has its own; give --data DATA, or leave it out"
             )
+
+
+def _unused(context: typer.Context, options: dict[str, str], beside: str) -> None:
+    """Refuse options that would have no effect."""
+    for name, option in options.items():
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise SynthaugError(f"{option} was given with {beside}", "leave it out")
 
 
 def _shares(text: str) -> list[float]:

@@ -53,6 +53,7 @@ class Evidence:
     agreement: float | None = None
     agreement_floor: Range | None = None
     clusters: Clusters | None = None
+    clusters_floor: Range | None = None
     taken_for: tuple[str, float] | None = None
 
 
@@ -70,8 +71,8 @@ def thinning(name: str, n: int) -> float:
 def judge(evidence: Evidence) -> tuple[Collapse, list[str]]:
     """Give the verdict on one class, and its reasons in words, the gravest first.
 
-    A quotient counts only if the score also lies below the lower end of its floor, so that a floor which few real
-    images leave uncertain accuses nobody.
+    A quotient counts only if the score also lies below the lower end of its floor, and missed clusters only if they are
+    more than the upper end of theirs, so that a floor which few real images leave uncertain accuses nobody.
     """
     if evidence.n < MIN_DIVERSITY:
         return "insufficient data", [
@@ -117,12 +118,20 @@ def judge(evidence: Evidence) -> tuple[Collapse, list[str]]:
     if evidence.duplicates is not None and evidence.duplicates - evidence.duplicate_floor > DUPLICATES_THINNING:
         sentence = f"{evidence.duplicates:.0%} of the samples have a near-duplicate among {evidence.n} of them"
         (grave if _few_modes(evidence) else mild).append(sentence)
-    clusters = evidence.clusters
-    if clusters is not None and clusters.missed >= max(2, MISSED_THINNING * clusters.judged):
-        mild.append(f"{clusters} kinds of real image (clusters) have no sample")
+    if _missed(evidence):
+        beside = f" (new real images miss {evidence.clusters_floor.mean:.1f})" if evidence.clusters_floor else ""
+        mild.append(f"{evidence.clusters} kinds of real image (clusters) have no sample{beside}")
     if grave:
         return "collapsed", grave + mild
     return ("thinning", mild) if mild else ("healthy", [])
+
+
+def _missed(evidence: Evidence) -> bool:
+    """Too many clusters have no sample, and more than new real images would leave without one."""
+    clusters, floor = evidence.clusters, evidence.clusters_floor
+    if clusters is None or clusters.missed < max(2, MISSED_THINNING * clusters.judged):
+        return False
+    return floor is None or clusters.missed > floor.high
 
 
 def _few_modes(evidence: Evidence) -> bool:

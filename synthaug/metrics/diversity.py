@@ -15,7 +15,7 @@ from sklearn.cluster import KMeans
 
 from synthaug.documents import Range
 from synthaug.errors import SynthaugError
-from synthaug.metrics.distances import mean_pairwise, nearest, squared_distances
+from synthaug.metrics.distances import bands, mean_pairwise, nearest, squared_distances
 from synthaug.metrics.spread import quantile_range
 
 Array = NDArray[Any]
@@ -99,6 +99,23 @@ def duplicate_rate(x: Array, threshold: float) -> float:
     return float((nearest(x, x, skip_self=True)[0][:, 0] <= threshold).mean())
 
 
+def duplicate_threshold_of(squared: Floats) -> float:
+    """`duplicate_threshold` from the squared distances [n, n]."""
+    return DUPLICATE_FRACTION * float(np.median(_to_nearest(squared)))
+
+
+def duplicate_rate_of(squared: Floats, threshold: float) -> float:
+    """`duplicate_rate` from the squared distances [n, n]."""
+    return float((_to_nearest(squared) <= threshold).mean())
+
+
+def _to_nearest(squared: Floats) -> Floats:
+    """Distance [n] of each image to the nearest other one."""
+    others = squared + np.diag(np.full(len(squared), np.inf))
+    out: Floats = np.sqrt(others.min(1))
+    return out
+
+
 @dataclass(frozen=True, slots=True)
 class Clusters:
     """How many clusters of the real class got no synthetic image, of those that should have got some."""
@@ -114,32 +131,43 @@ class Clusters:
 class Clustering:
     """Kinds of image within a real class, found by k-means."""
 
-    model: KMeans
+    centres: Floats
+    """[k, d]: the middle of each cluster."""
     labels: NDArray[np.int64]
     """[n]: the cluster of each real image."""
 
     @property
     def count(self) -> int:
-        return int(self.model.n_clusters)
+        return len(self.centres)
 
     def predict(self, features: Array) -> NDArray[np.int64]:
         """The cluster whose middle is nearest, for features [n, d]."""
-        if not len(features):
-            return np.empty(0, np.int64)
-        return np.asarray(self.model.predict(np.asarray(features, np.float32)), np.int64)
+        found = np.empty(len(features), np.int64)
+        for rows in bands(len(features)):
+            found[rows] = squared_distances(features[rows], self.centres).argmin(1)
+        return found
 
     def middles(self, features: Array) -> NDArray[np.intp]:
         """For each cluster the row of `features` [n, d] that is nearest to its middle."""
-        return nearest(self.model.cluster_centers_, features)[1][:, 0]
+        return nearest(self.centres, features)[1][:, 0]
 
 
 def clusters_of(real: Array, *, rng: np.random.Generator) -> Clustering | None:
-    """Cluster the real images [n, d] of a class: one cluster for every eight, 20 at most; None where it is one."""
+    """Cluster the real images [n, d] of a class: one cluster for every eight, 20 at most; None where it is one.
+
+    Where n < d the images span n dimensions at most, and k-means works in these: the same distances, in less time.
+    """
     count = min(20, len(real) // 8)
     if count < 2:
         return None
-    model = KMeans(count, n_init=4, random_state=int(rng.integers(2**31))).fit(np.asarray(real, np.float32))
-    return Clustering(model, np.asarray(model.labels_, np.int64))
+    model = KMeans(count, n_init=4, random_state=int(rng.integers(2**31)))
+    if len(real) >= real.shape[1]:
+        model.fit(np.asarray(real, np.float32))
+        return Clustering(model.cluster_centers_.astype(np.float64), model.labels_.astype(np.int64))
+    mean = real.mean(0, dtype=np.float64)
+    basis, along = np.linalg.qr((real - mean).T)
+    model.fit(along.T)
+    return Clustering(mean + model.cluster_centers_ @ basis.T, model.labels_.astype(np.int64))
 
 
 def missed_clusters(real: Array, fake: Array, *, rng: np.random.Generator) -> Clusters | None:

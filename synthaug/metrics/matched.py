@@ -23,7 +23,7 @@ from scipy.stats import beta
 from synthaug.documents import Range
 from synthaug.metrics import fidelity
 from synthaug.metrics.distances import squared_distances
-from synthaug.metrics.diversity import duplicate_rate, duplicate_threshold, scale_of, vendi_of
+from synthaug.metrics.diversity import duplicate_rate_of, duplicate_threshold_of, scale_of, vendi_of
 from synthaug.metrics.gram import Gram
 from synthaug.metrics.spread import Indices, about, halves, quantile_range
 
@@ -223,15 +223,15 @@ def compare_diversity(
         )
         fake = np.concatenate([y[rng.permutation(len(y))[:c]] for y, c in zip(synthetic, counts, strict=True)])
         within, among, between = (squared_distances(x, x) for x in (half, fake, other))
-        scale, near = scale_of(within), duplicate_threshold(half)
+        scale, near = scale_of(within), duplicate_threshold_of(within)
         effective = vendi_of(within, scale)
         rows.append(
             (
                 _mean_distance(between) / max(_mean_distance(within), 1e-12),
                 vendi_of(among, scale) / effective,
                 vendi_of(between, scale) / effective,
-                duplicate_rate(fake, near),
-                duplicate_rate(other, near),
+                duplicate_rate_of(among, near),
+                duplicate_rate_of(between, near),
             )
         )
     table = np.array(rows)

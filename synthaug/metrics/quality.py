@@ -47,6 +47,7 @@ from synthaug.metrics.real import (
     paths_of,
     stream,
 )
+from synthaug.metrics.threads import one_thread
 from synthaug.metrics.usefulness import Usefulness, usefulness
 from synthaug.progress import Progress, Silent
 
@@ -110,10 +111,10 @@ def quality(
     found = by_class(synthetic, describe(features, synthetic.pixels, name="features of synthetic images", progress=bar))
     found = {name: found[name] for name in given}
     paths = paths_of(synthetic)
-    useful, useful_in_all = _usefulness(found, real, stream(seed, 0))
     per_class: dict[str, ClassQuality] = {}
     pairs: list[tuple[float, CopyPair]] = []
-    with bar.task("judge classes", len(given), "class") as task:
+    with one_thread(), bar.task("judge classes", len(given), "class") as task:
+        useful, useful_in_all = _usefulness(found, real, stream(seed, 0))
         for name in given:
             task.note(name)
             rng = stream(seed, 1 + real.classes.index(name))
@@ -122,12 +123,13 @@ def quality(
             )
             pairs += _worst_pairs(name, found[name], paths[name], real)
             task.advance()
+        pooled = None
+        if len(given) > 1:
+            pooled = pooled_quality(found, per_class, real, useful=useful_in_all, rng=stream(seed, 0))
     pairs.sort(key=lambda pair: pair[0])
     return CheckDocument(
         per_class=per_class,
-        pooled=pooled_quality(found, per_class, real, useful=useful_in_all, rng=stream(seed, 0))
-        if len(given) > 1
-        else None,
+        pooled=pooled,
         features=features.identity,
         reference=reference,
         gated=gated,
@@ -162,6 +164,9 @@ def class_quality(
     diversity = compare_diversity([sides.yardstick], [synthetic], rng=rng)
     clustering = clusters_of(sides.yardstick, rng=to_cluster)
     clusters = missed_of(clustering, synthetic) if clustering else None
+    clusters_floor = (
+        missed_floor(sides.yardstick, len(synthetic), clusters.judged, rng=to_miss) if clusters is not None else None
+    )
     agreement, agreement_floor, taken_for = _agreement(name, synthetic, real)
     memory = memorisation(
         synthetic,
@@ -186,6 +191,7 @@ def class_quality(
             agreement=agreement.mean if agreement else None,
             agreement_floor=agreement_floor,
             clusters=clusters,
+            clusters_floor=clusters_floor,
             taken_for=taken_for,
         )
     )
@@ -207,9 +213,7 @@ def class_quality(
         ms_ssim_range=likeness[0] if likeness else None,
         ms_ssim_floor=likeness[1] if likeness else None,
         missed_clusters=str(clusters) if clusters else None,
-        missed_clusters_floor=missed_floor(sides.yardstick, len(synthetic), clusters.judged, rng=to_miss)
-        if clusters
-        else None,
+        missed_clusters_floor=clusters_floor,
         agreement=agreement.mean if agreement else None,
         agreement_range=agreement,
         agreement_floor=agreement_floor,

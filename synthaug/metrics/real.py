@@ -17,6 +17,7 @@ from synthaug.metrics.agreement import MAX_PER_CLASS, ClassJudge, class_judge
 from synthaug.metrics.aligned import Aligned
 from synthaug.metrics.bias import looks
 from synthaug.metrics.ms_ssim import MAX_IMAGES as MAX_PICTURES
+from synthaug.metrics.threads import one_thread
 from synthaug.progress import Progress, Silent
 
 Features = NDArray[np.float32]
@@ -93,26 +94,27 @@ def describe_real(
         )
     names = list(dict.fromkeys([*reference.classes, *trained_on.classes]))
     fitted = features.name == "own"
-    aligned = {name: Aligned(x) for name in sorted(wanted) if len(x := _pixels_of(trained_on, name))}
-    return RealFeatures(
-        classes=names,
-        reference=of_reference,
-        train=of_train,
-        mirrored={name: found for name, found in by_class(to_mirror, flipped).items() if name in wanted},
-        train_paths=paths_of(trained_on),
-        held_out=held_out,
-        judge=_judge(names, of_reference, of_train, held_out, fitted, stream(seed, 0)),
-        features=features,
-        kind=kind,
-        fitted=fitted,
-        reference_looks=_looks(reference, wanted),
-        train_looks=_looks(trained_on, wanted),
-        pictures=_pictures(reference, trained_on, wanted, held_out, stream(seed, 0)),
-        aligned=aligned,
-        held_out_nearness={
-            name: images.closest(_pixels_of(reference, name))[0] for name, images in aligned.items() if held_out
-        },
-    )
+    with one_thread():
+        aligned = {name: Aligned(x) for name in sorted(wanted) if len(x := _pixels_of(trained_on, name))}
+        return RealFeatures(
+            classes=names,
+            reference=of_reference,
+            train=of_train,
+            mirrored={name: found for name, found in by_class(to_mirror, flipped).items() if name in wanted},
+            train_paths=paths_of(trained_on),
+            held_out=held_out,
+            judge=_judge(names, of_reference, of_train, held_out, fitted, stream(seed, 0)),
+            features=features,
+            kind=kind,
+            fitted=fitted,
+            reference_looks=_looks(reference, wanted),
+            train_looks=_looks(trained_on, wanted),
+            pictures=_pictures(reference, trained_on, wanted, held_out, stream(seed, 0)),
+            aligned=aligned,
+            held_out_nearness={
+                name: images.closest(_pixels_of(reference, name))[0] for name, images in aligned.items() if held_out
+            },
+        )
 
 
 def _pixels_of(images: LabelledImages, name: str) -> Pixels:

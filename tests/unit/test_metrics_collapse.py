@@ -138,6 +138,20 @@ def test_each_score_alone_can_say_thinning_and_collapsed() -> None:
     assert judge(varied)[0] == "thinning"
 
 
+def test_clusters_that_real_images_miss_too_accuse_nobody() -> None:
+    few, many = Range(mean=0.4, low=0.0, high=2.0), Range(mean=3.1, low=1.0, high=5.0)
+
+    def of(missed: int, floor: Range) -> tuple[str, list[str]]:
+        return judge(Evidence("x", 20, clusters=Clusters(missed, 12), clusters_floor=floor))
+
+    assert of(5, many) == of(2, few) == ("healthy", [])
+    assert of(6, many) == (
+        "thinning",
+        ["6 of 12 kinds of real image (clusters) have no sample (new real images miss 3.1)"],
+    )
+    assert of(3, few)[0] == "thinning"
+
+
 def test_too_few_images_are_said_to_be_too_few() -> None:
     found, reasons = judge(Evidence("x", 3, pairwise=0.0, pairwise_floor=floor(1.0)))
     assert found == "insufficient data"

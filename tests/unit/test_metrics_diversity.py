@@ -5,16 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits
 from sklearn.metrics import pairwise_distances
 
 from synthaug.errors import SynthaugError
 from synthaug.metrics.agreement import class_judge
 from synthaug.metrics.detectability import detect_auc
+from synthaug.metrics.distances import squared_distances
 from synthaug.metrics.diversity import (
     bandwidth,
+    clusters_of,
     duplicate_rate,
+    duplicate_rate_of,
     duplicate_threshold,
+    duplicate_threshold_of,
     missed_clusters,
     missed_floor,
     pairwise_ratio,
@@ -73,6 +78,30 @@ def test_near_duplicates() -> None:
     assert duplicate_rate(real, near) == 0
     twins = np.concatenate([real[:20], real[:10] + 1e-3])
     assert duplicate_rate(twins, near) == pytest.approx(20 / 30)
+
+
+@pytest.mark.parametrize("far", [0.0, 30.0])
+def test_near_duplicates_from_distances_that_are_there(far: float) -> None:
+    real = np.maximum(cloud(120, 8, d=1280), 0) + far  # far from the origin rounding leaves most
+    real[::7] = real[1]
+    squared = squared_distances(real, real)
+    near = duplicate_threshold(real)
+    assert duplicate_threshold_of(squared) == pytest.approx(near)
+    assert duplicate_rate_of(squared, near) == duplicate_rate(real, near) > 0.1
+    one = squared_distances(real[::7], real[::7])
+    assert duplicate_threshold_of(one) == 0  # not what rounding leaves, of which chance would make a rate
+    assert duplicate_rate_of(one, 0.0) == 1
+
+
+def test_clusters_in_the_span_of_the_images_are_those_of_the_whole_space() -> None:
+    real = cloud(60, 9, d=200) + 3
+    found = clusters_of(real, rng=rng())
+    whole = KMeans(7, n_init=4, random_state=int(rng().integers(2**31))).fit(real)
+    assert found is not None
+    np.testing.assert_array_equal(found.labels, whole.labels_)
+    np.testing.assert_allclose(found.centres, whole.cluster_centers_)
+    new = cloud(90, 10, d=200) + 3
+    np.testing.assert_array_equal(found.predict(new), whole.predict(new))
 
 
 def test_missed_clusters_are_counted() -> None:

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_digits
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from synthaug.data.cache import LabelledImages
 from synthaug.documents import CheckDocument, ClassQuality
@@ -117,6 +118,28 @@ def test_own_features_take_their_floor_from_held_out_halves() -> None:
 def test_same_seed_same_document() -> None:
     assert judged(seed=3) == judged(seed=3)
     assert judged(seed=3) != judged(seed=4)
+
+
+def test_judging_keeps_to_one_thread_and_feature_nets_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, set[int]] = {"net": set(), "judge": set()}
+
+    def threads() -> set[int]:
+        return {pool["num_threads"] for pool in threadpool_info()}
+
+    class Watched(GreyLevels):
+        def __call__(self, pixels: Pixels, *, batch_size: int | None = None) -> NDArray[np.float32]:
+            seen["net"] |= threads()
+            return super().__call__(pixels)
+
+    def watched(strata: Any, *, rng: np.random.Generator) -> Any:
+        seen["judge"] |= threads()
+        return compare_fidelity(strata, rng=rng)
+
+    monkeypatch.setattr("synthaug.metrics.quality.compare_fidelity", watched)
+    with threadpool_limits(2):
+        quality(TEST, TRAIN, NEW, Watched(), reference="test", gated=False)
+        assert threads() == {2}
+    assert seen == {"net": {2}, "judge": {1}}
 
 
 def test_real_side_can_be_described_once() -> None:
