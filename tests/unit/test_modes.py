@@ -2,9 +2,11 @@
 
 The usual toys (1611.02163 §3.1; VEEGAN, 1705.07761 §4.1) and their usual scores: a sample is good within three standard
 deviations of a mode's centre, and a mode is covered that has a good sample. The spots are wider than the papers', for
-trainings of seconds; what an even square scores by chance is what counts as nothing. A point of the plane is an image of two
-channels and one pixel, so that the `mlp` family, the real batches, the real step, objectives and penalties are what is
-tried. An objective with a wrong sign, or a penalty that swamps it, finds no modes.
+trainings of seconds; what an even square scores by chance is what counts as nothing.
+
+A point of the plane is an image of two channels and one pixel, so that the `mlp` family, the real batches, the real
+step, objectives and penalties are what is tried. An objective with a wrong sign, or a penalty that swamps it, finds no
+modes.
 """
 
 from __future__ import annotations
