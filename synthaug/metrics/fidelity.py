@@ -2,7 +2,7 @@
 
 All functions take features [n, d] and know nothing of images. Products are computed in tiles, so that memory stays flat
 however many images there are: 12,000 against 12,000 of 1,280 numbers stay below 220 MB beside their features (a test),
-and more images add vectors only.
+and more images add vectors only (`tests/studies/large_metrics.py` measures it at 50,000 against 50,000).
 """
 
 from __future__ import annotations
