@@ -199,6 +199,10 @@ def leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+AUTO = "auto"
+"""The recipe that is no file: `synthaug.pipelines.auto` makes it from the images and the device."""
+
+
 def recipe_names() -> list[str]:
     return sorted(p.name.removesuffix(".yaml") for p in files("synthaug_recipes").iterdir() if p.name.endswith(".yaml"))
 
@@ -209,8 +213,13 @@ def recipe_text(name: str) -> str:
     Raises:
         SynthaugError: no recipe has this name.
     """
+    if name == AUTO:
+        raise SynthaugError(
+            "the recipe 'auto' is no file: it depends on the images",
+            "see it with synthaug fit DATA --recipe auto --dry-run",
+        )
     if name not in recipe_names():
-        raise SynthaugError(f"there is no recipe {name!r}", suggest(name, recipe_names()))
+        raise SynthaugError(f"there is no recipe {name!r}", suggest(name, [AUTO, *recipe_names()]))
     return files("synthaug_recipes").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
 
 
@@ -246,14 +255,19 @@ def resolve(
     file: Path | None = None,
     sets: Sequence[str] = (),
     flags: Mapping[str, Any] | None = None,
+    chosen: Mapping[str, tuple[Any, str]] | None = None,
 ) -> Resolved:
     """Merge recipe < file < `KEY=VALUE` settings < flags (dotted keys; None means not given).
+
+    The recipe `auto` stands for what was `chosen`: dotted key → value and reason. Without it, it adds nothing.
 
     Raises:
         SynthaugError: every fault of the merged configuration, listed in one message.
     """
     layers: list[tuple[str, dict[str, Any]]] = []
-    if recipe is not None:
+    if recipe == AUTO:
+        layers.append((AUTO, {key: value for key, (value, _) in (chosen or {}).items()}))
+    elif recipe is not None:
         layers.append((f"recipe {recipe}", leaves(parse_yaml(recipe_text(recipe), f"recipe {recipe}"))))
     if file is not None:
         try:

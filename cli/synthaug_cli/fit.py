@@ -30,7 +30,12 @@ def command(
         str | None, typer.Option("--budget", metavar="10min|90s|200kimg", help="How long to train.")
     ] = None,
     recipe: Annotated[
-        str | None, typer.Option("--recipe", metavar="NAME", help="A recipe of `synthaug recipes ls`.")
+        str | None,
+        typer.Option(
+            "--recipe",
+            metavar="NAME",
+            help="A recipe of `synthaug recipes ls`, or `auto`: by the images.",
+        ),
     ] = None,
     family: Annotated[
         str | None, typer.Option("--family", metavar="NAME", help="Architecture: `synthaug list families`.")

@@ -15,7 +15,14 @@ from torch.nn import functional as F
 
 from synthaug.config import ModelConfig
 from synthaug.errors import SynthaugError
-from synthaug.models.blocks import ConditionalBatchNorm2d, ProjectionHead, channels_at, sides, spectral_norm
+from synthaug.models.blocks import (
+    ConditionalBatchNorm2d,
+    MinibatchStd,
+    ProjectionHead,
+    channels_at,
+    sides,
+    spectral_norm,
+)
 from synthaug.models.family import Discriminator, Family, Generator, ImageShape
 
 
@@ -114,14 +121,17 @@ class BigGANGenerator(Generator):
 
 
 class BigGANDiscriminator(Discriminator):
-    """One block an octave down to 4 × 4, a last block there, sum pooling, projection."""
+    """One block an octave down to 4 × 4, a minibatch statistic, a last block there, sum pooling, projection.
+
+    The statistic is not the paper's: few images of a class make classes collapse.
+    """
 
     def __init__(self, shape: ImageShape, width: int, attention: int) -> None:
         super().__init__()
         levels = sides(shape.resolution)[::-1]
         channels = [channels_at(side, shape.resolution, width) for side in levels]
         self.blocks = nn.ModuleList(
-            DownBlock(a, b, first=k == 0, down=side > 4)
+            DownBlock(a if side > 4 else a + 1, b, first=k == 0, down=side > 4)
             for k, (side, a, b) in enumerate(zip(levels, [shape.channels, *channels], channels, strict=False))
         )
         self.attention = nn.ModuleDict(
@@ -131,6 +141,7 @@ class BigGANDiscriminator(Discriminator):
                 if side // 2 == attention
             }
         )
+        self.statistic = MinibatchStd()
         self.head = ProjectionHead(channels[-1], shape.classes)
         spectral_norm(self.head.linear)
         spectral_norm(self.head.embed)
@@ -138,7 +149,7 @@ class BigGANDiscriminator(Discriminator):
 
     def forward(self, x: Tensor, y: Tensor) -> list[Tensor]:
         for block in self.blocks:
-            x = block(x)
+            x = block(x if block.down else self.statistic(x))
             if (side := str(x.shape[2])) in self.attention:
                 x = self.attention[side](x)
         h = F.relu(x).float().sum(dim=(2, 3))

@@ -16,7 +16,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from synthaug.config import ModelConfig
-from synthaug.models.blocks import ConditionalBatchNorm2d, ProjectionHead, channels_at, sides, spectral_norm
+from synthaug.models.blocks import (
+    ConditionalBatchNorm2d,
+    MinibatchStd,
+    ProjectionHead,
+    channels_at,
+    sides,
+    spectral_norm,
+)
 from synthaug.models.family import Discriminator, Family, Generator, ImageShape
 
 CLASS_MAP = 64
@@ -125,7 +132,8 @@ class DownBlock(nn.Module):
 class FastGANDiscriminator(Discriminator):
     """Two-branch blocks down to 4 × 4, excited like the generator's; one logit a place, on a 64-d class map.
 
-    Without the paper's batch norm: real and generated images share a pass here, and would share its statistics.
+    Without the paper's batch norm: real and generated images share a pass here, and would share its statistics. With a
+    minibatch statistic, without which classes collapsed.
     """
 
     def __init__(self, shape: ImageShape, width: int) -> None:
@@ -138,7 +146,8 @@ class FastGANDiscriminator(Discriminator):
         self.excitations = nn.ModuleDict(
             {str(low): SkipLayerExcitation(channels[side], channels[low]) for low, side in self.high.items()}
         )
-        self.to_class_map = _conv(channels[4], CLASS_MAP, 1)
+        self.statistic = MinibatchStd()
+        self.to_class_map = _conv(channels[4] + 1, CLASS_MAP, 1)
         self.head = ProjectionHead(CLASS_MAP, shape.classes)
         spectral_norm(self.head.linear)
         spectral_norm(self.head.embed)
@@ -153,7 +162,7 @@ class FastGANDiscriminator(Discriminator):
             if side in self.high:
                 x = self.excitations[str(side)](maps[self.high[side]], x)
             maps[side] = x
-        places = self.to_class_map(x).flatten(2).transpose(1, 2)
+        places = self.to_class_map(self.statistic(x)).flatten(2).transpose(1, 2)
         return [self.head(places, y, self.condition_strength)]
 
 

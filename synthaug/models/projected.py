@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from synthaug.config import ModelConfig
-from synthaug.models.blocks import ProjectionHead, spectral_norm
+from synthaug.models.blocks import MinibatchStd, ProjectionHead, spectral_norm
 from synthaug.models.family import Discriminator, Family, ImageShape
 
 CLASS_MAP = 64
@@ -88,7 +88,8 @@ class Head(nn.Module):
             outputs = min(2 * inputs, limit)
             layers += [spectral_norm(nn.Conv2d(inputs, outputs, 4, 2, 1)), nn.LeakyReLU(0.2)]
             inputs, side = outputs, side // 2
-        self.body = nn.Sequential(*layers, spectral_norm(nn.Conv2d(inputs, CLASS_MAP, 3)))
+        # the papers have no minibatch statistic; without it classes collapsed
+        self.body = nn.Sequential(*layers, MinibatchStd(), spectral_norm(nn.Conv2d(inputs + 1, CLASS_MAP, 3)))
         self.project = ProjectionHead(CLASS_MAP, classes)
         spectral_norm(self.project.linear)
         spectral_norm(self.project.embed)

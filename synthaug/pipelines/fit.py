@@ -19,6 +19,7 @@ from synthaug.documents import FitDocument, MonitorScores
 from synthaug.errors import Interrupted, SynthaugError
 from synthaug.features import features_for
 from synthaug.files import write_json
+from synthaug.pipelines.auto import Asked
 from synthaug.pipelines.prepare import (
     Prepared,
     build_parts,
@@ -77,7 +78,8 @@ def fit(
     """
     root = run_directories.default_root() if runs is None else runs
     continued = named_run(resume, root, recipe, config_file, sets, flags)
-    resolved, target_class = settings(continued, target_class, recipe, config_file, sets, flags)
+    asked = Asked(Path(data), recipe, config_file, sets, flags, device, strict, cache)
+    resolved, target_class = settings(continued, asked, target_class, progress)
     prepared = prepare(data, target_class, resolved, device, strict, cache, progress)
     source = source_of(start, root, prepared, continued)
     if resume == "auto":

@@ -13,6 +13,7 @@ from synthaug import runs as run_directories
 from synthaug.config import leaves, parse_budget
 from synthaug.data.cache import LabelledImages
 from synthaug.documents import FitPlan
+from synthaug.pipelines.auto import Asked
 from synthaug.pipelines.prepare import (
     build_parts,
     draws,
@@ -50,7 +51,8 @@ def plan_fit(
     """
     root = run_directories.default_root() if runs is None else runs
     continued = named_run(resume, root, recipe, config_file, sets, flags)
-    resolved, target_class = settings(continued, target_class, recipe, config_file, sets, flags)
+    asked = Asked(Path(data), recipe, config_file, sets, flags, device, strict, cache)
+    resolved, target_class = settings(continued, asked, target_class, progress)
     prepared = prepare(data, target_class, resolved, device, strict, cache, progress)
     source_of(start, root, prepared, continued)
     config, shape = prepared.config, prepared.shape

@@ -13,7 +13,7 @@ import torch
 from lightning_fabric import Fabric
 
 from synthaug import runs as run_directories
-from synthaug.config import Config, Resolved, leaves, resolve
+from synthaug.config import AUTO, Config, Resolved, leaves, resolve
 from synthaug.data.ahead import Geometry
 from synthaug.data.batches import BalancedBatches, class_probabilities
 from synthaug.data.cache import LabelledImages, load_images
@@ -29,6 +29,7 @@ from synthaug.losses.objective import smoothed
 from synthaug.models import DISCRIMINATORS, MODELS, build_family
 from synthaug.models.codes import codes_of
 from synthaug.models.family import ImageShape
+from synthaug.pipelines.auto import Asked, resolve_auto
 from synthaug.progress import Progress
 from synthaug.runs import Run
 from synthaug.training.loop import Parts, build
@@ -230,16 +231,13 @@ def source_of(start: str | Path | None, root: Path, prepared: Prepared, continue
 
 
 def settings(
-    continued: Run | None,
-    target_class: str | Sequence[str],
-    recipe: str | None,
-    config_file: Path | None,
-    sets: Sequence[str],
-    flags: Mapping[str, Any] | None,
+    continued: Run | None, asked: Asked, target_class: str | Sequence[str], progress: Progress
 ) -> tuple[Resolved, str | Sequence[str]]:
-    """The configuration and the target classes: of the run that goes on, or as given."""
-    if continued is None:
-        return resolve(recipe, config_file, sets, flags), target_class
-    stored = continued.config()
-    resolved = Resolved(stored, dict.fromkeys(leaves(stored.model_dump()), "resumed run"))
-    return resolved, list(continued.facts()["targets"])
+    """The configuration and the target classes: of the run that goes on, as given, or, for `auto`, as the data are."""
+    if continued is not None:
+        stored = continued.config()
+        resolved = Resolved(stored, dict.fromkeys(leaves(stored.model_dump()), "resumed run"))
+        return resolved, list(continued.facts()["targets"])
+    if asked.recipe == AUTO:
+        return resolve_auto(asked, progress), target_class
+    return resolve(asked.recipe, asked.config_file, asked.sets, asked.flags), target_class

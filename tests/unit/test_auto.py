@@ -1,0 +1,90 @@
+"""`--recipe auto`: what it picks for which images, and that what is given comes before it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from synthaug.config import AUTO, resolve, validate
+from synthaug.errors import SynthaugError
+from synthaug.pipelines.auto import MANY, Asked, Facts, choose, resolve_auto
+from synthaug.progress import Silent
+
+
+def facts(side: float = 28, channels: int = 1, each: int = 100, classes: int = 10, gpu: bool = False) -> Facts:
+    return Facts(side, channels, {str(k): each for k in range(classes)}, gpu)
+
+
+@pytest.mark.parametrize(
+    ("side", "gpu", "resolution"),
+    [
+        (8, False, 16),
+        (16, False, 16),
+        (28, False, 32),
+        (32, True, 32),
+        (64, False, 32),
+        (64, True, 64),
+        (512, True, 128),
+    ],
+)
+def test_the_resolution_is_that_of_the_images_as_far_as_the_device_goes(side: int, gpu: bool, resolution: int) -> None:
+    value, why = choose(facts(side, gpu=gpu))["data.resolution"]
+    assert value == resolution
+    assert f"{side} px" in why
+    if side > resolution * 1.5 and not gpu:
+        assert "--resolution" in why  # what it costs to have more
+
+
+def test_many_images_get_a_milder_augmentation_and_many_classes_a_longer_training() -> None:
+    assert choose(facts(each=MANY))["training.augment"][0] == ["translation"]
+    assert "affine" in choose(facts(each=MANY - 1))["training.augment"][0]
+    assert choose(facts(classes=10))["training.budget"][0] == "200kimg"
+    assert choose(facts(classes=30))["training.budget"][0] == "450kimg"
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+@pytest.mark.parametrize("side", [8, 32, 64, 200])
+@pytest.mark.parametrize("each", [5, 5000])
+def test_every_choice_is_a_valid_configuration_with_a_reason(side: int, each: int, gpu: bool) -> None:
+    chosen = choose(facts(side, each=each, gpu=gpu))
+    resolved = resolve(AUTO, chosen=chosen)
+    assert all(resolved.origins[key] == AUTO for key in chosen)
+    assert all(why and "\n" not in why for _, why in chosen.values())
+    validate(resolved.config.model_dump())
+
+
+class Told(Silent):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+
+def test_it_says_each_choice_and_leaves_to_the_user_what_the_user_gave(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for label in ("a", "b"):
+        (tmp_path / "data" / label).mkdir(parents=True)
+        for k in range(12):
+            pixels = rng.integers(0, 256, (20, 30), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "data" / label / f"{k}.png")
+    told = Told()
+    sets = ["training.batch_size=16"]
+    asked = Asked(tmp_path / "data", AUTO, None, sets, {"training.budget": "1kimg"}, "cpu", False, tmp_path / "cache")
+    resolved = resolve_auto(asked, told)
+    assert resolved.config.data.resolution == 16
+    assert resolved.config.training.batch_size == 16
+    assert resolved.config.training.budget == "1kimg"
+    assert resolved.origins["training.batch_size"] == "--set"
+    assert any(line.startswith("auto: data.resolution = 16: images are 20 px") for line in told.lines)
+    assert not any("batch_size" in line or "budget" in line for line in told.lines)
+
+
+def test_it_is_no_file() -> None:
+    from synthaug.config import recipe_text
+
+    with pytest.raises(SynthaugError, match="'auto' is no file"):
+        recipe_text("auto")
