@@ -68,7 +68,7 @@ def _networks(facts: Facts, resolution: int) -> Choices:
             "training.discriminator_lr": (0.0002, "as its authors have it: both networks alike"),
         }
     width = 64 if facts.gpu else 48
-    speed = "a GPU has room for more" if facts.gpu else "wider ones take longer and were not better in equal time"
+    speed = "a GPU has room for more" if facts.gpu else "twice as wide costs four times as much; for longer trainings"
     return {
         "model.family": ("dcgan", f"the best in equal time at {min(resolution, 32)} px, and the fastest"),
         "model.width": (width, speed),
@@ -95,11 +95,13 @@ def _augmentation(facts: Facts, resolution: int) -> Choices:
 
 
 def _length(facts: Facts, resolution: int) -> Choices:
-    classes = len(facts.counts)
-    kimg = min(max(200, 15 * classes), 600) * (3 if facts.gpu else 1)
+    kimg = min(max(200, 15 * len(facts.counts)), 600) * (3 if facts.gpu else 1)
     where = ", three times as long on a GPU" if facts.gpu else ""
     return {
-        "training.budget": (f"{kimg}kimg", f"15 kimg for each of {classes} classes, 200 to 600 in all{where}"),
+        "training.budget": (
+            f"{kimg}kimg",
+            f"15 kimg a class, by rule of thumb, 200 to 600 in all{where}",
+        ),
         "training.ema_kimg": (10 if facts.gpu else 5, "a fortieth of the shortest training"),
     }
 

@@ -28,8 +28,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from generator_judge import COUNT, Judge, Source
 from generator_tables import write
+from numpy.typing import NDArray
+from PIL import Image
 from safetensors import safe_open
 
 from synthaug import load
@@ -48,6 +51,7 @@ OBJECTIVES = {
 }
 ONE_CORE = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 FINISHED = "finished"
+FAMILIES_IMAGES = STUDIES.parents[1] / "docs/images/families"
 PEERS = ("torchgan", "mimicry", "prototype")
 
 
@@ -157,7 +161,19 @@ def scores(trial: Trial, source: Source, judge: Judge, out: Path) -> list[dict[s
             sampler = load(out / "latest", checkpoint=name)
             images = {c: sampler.sample(c, COUNT) for c in classes}
         rows.append({"kimg": _kimg(name), **judge.score(images, verdicts=last)})
+        if last and trial.stage == 1:
+            shown = [*source.rare, *[c for c in classes if c not in source.rare][:2]]
+            grid(trial.name, np.stack([images[c][:12] for c in shown]))
     return rows
+
+
+def grid(name: str, images: NDArray[np.uint8]) -> None:
+    """One class a row, uint8 [rows, columns, C, H, W], at twice its size, for the family's page."""
+    rows, columns, channels, height, width = images.shape
+    page = images.transpose(0, 3, 1, 4, 2).reshape(rows * height, columns * width, channels)
+    picture = Image.fromarray(page.squeeze()).resize((2 * columns * width, 2 * rows * height), Image.Resampling.NEAREST)
+    FAMILIES_IMAGES.mkdir(parents=True, exist_ok=True)
+    picture.save(FAMILIES_IMAGES / f"{name}.png")
 
 
 def _stages(trial: Trial, out: Path) -> list[str]:
