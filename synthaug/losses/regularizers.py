@@ -52,7 +52,7 @@ class Made:
 
     generator: Generator
     z: Tensor  # float[B, z_dim]
-    labels: Tensor  # int64[B], ordered: neighbours share their class where the batch holds enough of it
+    labels: Tensor  # int64[B]; neighbours share their class: synthaug.data.batches.GROUP
     fake: Tensor  # G(z, labels) before augmentation, float[B, C, H, W], with its graph
 
 

@@ -89,7 +89,7 @@ def trials(a: argparse.Namespace) -> list[Trial]:
             for data in ("fashion", "crossfire")
             for name in (*a.best, *peers)
         ]
-    return [t for t in found if not a.only or t.name in a.only]
+    return [t for t in found if t.data in a.data and (not a.only or t.name in a.only)]
 
 
 def folders(work: Path) -> dict[str, Source]:
@@ -220,6 +220,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=2, help="of stage 3")
     parser.add_argument("--best", nargs="*", default=["default"], help="recipes that go into stage 3")
     parser.add_argument("--only", nargs="*", default=[], help="trials of these names alone")
+    parser.add_argument("--data", nargs="*", default=["fashion", "crossfire"], help="sets of images")
     parser.add_argument("--jobs", type=int, default=1, help="trials at once, one core each")
     parser.add_argument("--mimicry", type=Path, help="where torch-mimicry is installed (pip install --target)")
     parser.add_argument("--prototype", type=Path, help="a script TRAIN OUT --kimg N --count N --seed N")
