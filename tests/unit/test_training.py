@@ -55,7 +55,7 @@ def test_a_repeated_image_is_given_away_by_the_minibatch_statistic_though_it_is_
     augment = DiffAugment(["color", "translation", "affine", "cutout"])
     statistic = [MinibatchStd()(augment(x, torch.Generator().manual_seed(2)))[:, -1] for x in (repeated, varied)]
     assert statistic[0].max() < 1e-3
-    assert statistic[1].min() > 0.1
+    assert statistic[1].min() > 100 * statistic[0].max()
     # the two groups of four are augmented in different ways
     augmented = augment(repeated, torch.Generator().manual_seed(2))
     assert not torch.allclose(augmented[3], augmented[4])
