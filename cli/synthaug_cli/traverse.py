@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from synthaug.sampling.options import WAYS
 from synthaug_cli import console, early
 from synthaug_cli.options import Checkpoint, Device, NoiseSeed, Overwrite, RunArgument, Runs
 
 if TYPE_CHECKING:
     from synthaug.documents import TraverseDocument
-
-
-WAYS = ("codes", "noise", "classes")
 
 
 def command(

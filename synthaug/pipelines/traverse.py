@@ -20,11 +20,11 @@ from synthaug.models.family import to_uint8
 from synthaug.runs import Run, find
 from synthaug.sampling.generate import Sampler, load, noise
 from synthaug.sampling.grid import grid
+from synthaug.sampling.options import WAYS
 from synthaug.sampling.walk import between, slerp
 from synthaug.training.checkpoint import TrainedGenerator
 
 Line = NDArray[np.uint8]  # [columns, C, H, W]
-WAYS = ("codes", "noise", "classes")
 
 
 def traverse(

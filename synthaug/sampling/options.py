@@ -5,6 +5,8 @@ from __future__ import annotations
 from synthaug.errors import SynthaugError, suggest
 
 METHODS = ("drs", "top-k")
+WAYS = ("codes", "noise", "classes")
+"""What a walk through a generator can change."""
 KEEP, LEAST = 0.5, 0.02
 """The share of candidates that a selection keeps unless another is asked for, and the smallest that may be."""
 

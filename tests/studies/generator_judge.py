@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from oracle import pixels, train_oracle, unseen
 
-from synthaug.classifiers import CLASSIFIERS
-from synthaug.data.cache import LabelledImages, load_folder
+from synthaug.data.cache import LabelledImages
 from synthaug.features import load_features
 from synthaug.features.own import train_own
 from synthaug.metrics.diversity import pairwise_ratio
@@ -48,30 +48,15 @@ class Judge:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.train, self.test = self.pixels(source.folder / "train"), self.pixels(source.folder / "test")
-        oracle = self._unseen(source.oracle)
+        oracle = unseen(source.oracle, self.train, self.test)
         self.pretrained = load_features("efficientnet_lite0")
         self.own = train_own(oracle, seed=0)
-        weights = (1 / np.bincount(oracle.labels, minlength=len(oracle.classes)).clip(1))[oracle.labels]
-        self.oracle = CLASSIFIERS.get("cnn")().fit(
-            oracle.pixels,
-            oracle.labels,
-            weights,
-            num_classes=len(oracle.classes),
-            loss_weights=None,
-            steps=1200,
-            seed=0,
-            augment=source.augment,
-        )
+        self.oracle = train_oracle(oracle, augment=source.augment)
         self.described: RealFeatures | None = None
         self.real = {c: self._features(self.test.of_class(c)) for c in self.test.classes}
 
     def pixels(self, folder: Path) -> LabelledImages:
-        return load_folder(folder, None, resolution=32, channels=self.source.channels, fit="pad")
-
-    def _unseen(self, folder: Path) -> LabelledImages:
-        real = self.pixels(folder)
-        known = {image.tobytes() for images in (self.train, self.test) for image in images.pixels}
-        return real.subset(np.array([image.tobytes() not in known for image in real.pixels]))
+        return pixels(folder, self.source.channels)
 
     def _features(self, pixels: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         return self.pretrained(pixels), self.own(pixels)
@@ -79,7 +64,7 @@ class Judge:
     def score(self, images: Mapping[str, Pixels], verdicts: bool = False) -> dict[str, Any]:
         """Means over the rare classes (`rare_…`) and over all given (`all_…`), each class's own figures, and, where
         asked for, what `synthaug check` says of each rare class's variety."""
-        classes = {name: self._of_class(name, pixels[:COUNT]) for name, pixels in images.items()}
+        classes = {name: self._of_class(name, found[:COUNT]) for name, found in images.items()}
         if verdicts:
             for name in self.source.rare:
                 classes[name]["collapse"] = self._verdict(name, images[name][:COUNT])

@@ -14,7 +14,6 @@ prototype where they are asked for by --mimicry and --prototype.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 import re
@@ -28,14 +27,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from generator_judge import COUNT, Judge, Source
 from generator_tables import write
-from numpy.typing import NDArray
-from PIL import Image
 from safetensors import safe_open
+from tables import keep, kept
 
 from synthaug import load
+from synthaug.runs import Run
+from synthaug.sampling.grid import grid
 
 STUDIES = Path(__file__).parent
 FAMILIES = ("mlp", "default", "biggan", "fastgan", "stylegan2", "lapgan", "progressive", "r3gan", "projected")
@@ -163,17 +162,9 @@ def scores(trial: Trial, source: Source, judge: Judge, out: Path) -> list[dict[s
         rows.append({"kimg": _kimg(name), **judge.score(images, verdicts=last)})
         if last and trial.stage == 1:
             shown = [*source.rare, *[c for c in classes if c not in source.rare][:2]]
-            grid(trial.name, np.stack([images[c][:12] for c in shown]))
+            FAMILIES_IMAGES.mkdir(parents=True, exist_ok=True)
+            grid([images[c][:12] for c in shown], 12).save(FAMILIES_IMAGES / f"{trial.name}.png")
     return rows
-
-
-def grid(name: str, images: NDArray[np.uint8]) -> None:
-    """One class a row, uint8 [rows, columns, C, H, W], at twice its size, for the family's page."""
-    rows, columns, channels, height, width = images.shape
-    page = images.transpose(0, 3, 1, 4, 2).reshape(rows * height, columns * width, channels)
-    picture = Image.fromarray(page.squeeze()).resize((2 * columns * width, 2 * rows * height), Image.Resampling.NEAREST)
-    FAMILIES_IMAGES.mkdir(parents=True, exist_ok=True)
-    picture.save(FAMILIES_IMAGES / f"{name}.png")
 
 
 def _stages(trial: Trial, out: Path) -> list[str]:
@@ -182,9 +173,8 @@ def _stages(trial: Trial, out: Path) -> list[str]:
         return ["."]
     where = out if trial.name in PEERS else out / "latest/checkpoints"
     names = sorted(p.name for p in where.iterdir() if _kimg(p.name) is not None)
-    chosen = {
-        min(names, key=lambda n: abs((_kimg(n) or 0) - k)) for k in (20, 40, 80, 160) if k < (_kimg(names[-1]) or 0)
-    }
+    end = _kimg(names[-1]) or 0
+    chosen = {min(names, key=lambda n: abs((_kimg(n) or 0) - k)) for k in (20, 40, 80, 160) if k < end}
     return [*sorted(chosen - {names[-1]}), names[-1]]
 
 
@@ -197,17 +187,13 @@ def parameters(out: Path) -> dict[str, Any]:
     """Size and speed, from what the run says of itself; nothing for a peer."""
     if not (out / "latest").exists():
         return {}
-    run = (out / "latest").resolve()
-    rates = [row["images_per_second"] for row in _rows(run / "metrics.jsonl") if row["kind"] == "step"]
-    last = sorted((run / "checkpoints").iterdir())[-1]
+    run = Run((out / "latest").resolve())
+    rates = [row["images_per_second"] for row in run.metrics() if row["kind"] == "step"]
+    last = sorted(run.checkpoints.iterdir())[-1]
     with safe_open(last / "generator.safetensors", "pt") as file:
         sizes = [file.get_slice(key).get_shape() for key in file.keys()]  # noqa: SIM118
     count = sum(math.prod(size) for size in sizes)
     return {"images_per_second": sorted(rates)[len(rates) // 2], "generator_parameters": count}
-
-
-def _rows(file: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -228,7 +214,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     a.work.mkdir(parents=True, exist_ok=True)
     a.out.parent.mkdir(parents=True, exist_ok=True)
     sources = folders(a.work.resolve())
-    done = {row["key"] for row in _rows(a.out)}
+    done = {row["key"] for row in kept(a.out)}
     left = [t for t in trials(a) if t.key not in done]
     print(f"{len(left)} trials to do, {len(done)} done", flush=True)
 
@@ -248,10 +234,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         out = a.work.resolve() / trial.key
         row = {"key": trial.key, **asdict(trial), **parameters(out)}
         row["curve"] = scores(trial, sources[trial.data], judge, out)
-        with a.out.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        keep(a.out, row)
         print(trial.key, {k: v for k, v in row["curve"][-1].items() if k != "classes"}, flush=True)
-    write(_rows(a.out))
+    write(kept(a.out))
 
 
 if __name__ == "__main__":

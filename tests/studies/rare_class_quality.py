@@ -22,37 +22,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from oracle import pixels, train_oracle, unseen
 
 from synthaug import load
-from synthaug.classifiers import CLASSIFIERS
-from synthaug.data.cache import LabelledImages, load_folder
 from synthaug.features import load_features
 from synthaug.metrics.fidelity import kid_unbiased
-
-
-def pixels(folder: Path, classes: list[str] | None, channels: int) -> LabelledImages:
-    return load_folder(folder, classes, resolution=32, channels=channels, fit="pad")
-
-
-def train_oracle(train: LabelledImages, test: LabelledImages, a: argparse.Namespace):  # type: ignore[no-untyped-def]
-    real = pixels(a.oracle, None, a.channels)
-    real = real.subset(np.isin([real.classes[k] for k in real.labels], train.classes))
-    seen = {image.tobytes() for images in (train, test) for image in images.pixels}
-    real = real.subset(np.array([image.tobytes() not in seen for image in real.pixels]))
-    labels = np.array([train.classes.index(real.classes[k]) for k in real.labels])
-    print(f"oracle: {len(real)} real images that neither train/ nor test/ holds", flush=True)
-    weights = (1 / np.bincount(labels, minlength=len(train.classes)).clip(1))[labels]
-    oracle = CLASSIFIERS.get("cnn")()
-    return oracle.fit(
-        real.pixels,
-        labels,
-        weights,
-        num_classes=len(train.classes),
-        loss_weights=None,
-        steps=a.steps,
-        seed=0,
-        augment=a.augment,
-    )
 
 
 def checkpoints(subject: Path) -> list[str]:
@@ -72,10 +46,11 @@ def main() -> None:
     parser.add_argument("--checkpoint", default="last", help="of a run; `each` scores all that it keeps")
     a = parser.parse_args()
     rare = a.rare.split(",")
-    train = pixels(a.data / "train", None, a.channels)
-    test = pixels(a.data / "test", None, a.channels)
+    train, test = (pixels(a.data / side, a.channels) for side in ("train", "test"))
     judge = load_features("efficientnet_lite0")
-    oracle = train_oracle(train, test, a)
+    real_images = unseen(a.oracle, train, test)
+    print(f"oracle: {len(real_images)} real images that neither train/ nor test/ holds", flush=True)
+    oracle = train_oracle(real_images, steps=a.steps, augment=a.augment)
     predicted = oracle.predict_proba(test.pixels).argmax(1)
     print(
         "oracle on test:",
@@ -90,7 +65,7 @@ def main() -> None:
             sampler = load(subject, checkpoint=checkpoint)
             images: dict[str, NDArray[np.uint8]] = {c: sampler.sample(c, a.count) for c in rare}
         else:
-            folder = pixels(subject, None, a.channels)
+            folder = pixels(subject, a.channels)
             images = {c: folder.of_class(c)[: a.count] for c in rare}
         row = {
             c: {

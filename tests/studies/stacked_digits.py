@@ -11,7 +11,6 @@ study that was interrupted goes on with the next.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from sklearn.svm import SVC
-from tables import rewrite
+from tables import keep, kept, rewrite
 
 from synthaug.config import Config, resolve
 from synthaug.data.batches import BalancedBatches
@@ -131,12 +130,11 @@ def main() -> None:
         f"classifier of single digits: {digits.accuracy:.1%} right of {len(digits.held_out)} held-out ones", flush=True
     )
     a.out.parent.mkdir(parents=True, exist_ok=True)
-    rows = [json.loads(line) for line in a.out.read_text().splitlines()] if a.out.exists() else []
+    rows = kept(a.out)
 
     def add(key: dict[str, Any], result: dict[str, Any]) -> None:
         rows.append({**key, **result})
-        with a.out.open("a") as file:
-            file.write(json.dumps(rows[-1]) + "\n")
+        keep(a.out, rows[-1])
         print(rows[-1], flush=True)
 
     for seed in range(a.seeds):

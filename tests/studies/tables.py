@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from make_folders import FASHION, fashion
@@ -56,6 +58,16 @@ def pretrained(cache: Path) -> Callable[[Pixels], NDArray[np.float32]]:
         return found
 
     return features
+
+
+def kept(file: Path) -> list[dict[str, Any]]:
+    """What a study has finished, a line each; it goes on from there."""
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
+
+
+def keep(file: Path, row: dict[str, Any]) -> None:
+    with file.open("a", encoding="utf-8") as lines:
+        lines.write(json.dumps(row) + "\n")
 
 
 def rewrite(name: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

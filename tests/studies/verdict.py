@@ -12,7 +12,6 @@ repetition is a line of `--out`; a study that was interrupted goes on from there
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import beta
 from sklearn.datasets import load_digits
+from tables import keep, kept
 
 from synthaug.classifiers import CLASSIFIERS
 from synthaug.classifiers.steps import draws
@@ -363,21 +363,18 @@ def main() -> None:
     a = parser.parse_args()
     CLASSIFIERS._entries["study-net"] = f"{__name__}:Net"
     cases = a.cases.split(",") if a.cases else list(CASES)
-    rows = [json.loads(line) for line in a.out.read_text(encoding="utf-8").splitlines()] if a.out.exists() else []
+    rows = kept(a.out)
     done = {(row["case"], row["number"]) for row in rows}
     a.out.parent.mkdir(parents=True, exist_ok=True)
     started, made = time.monotonic(), 0
-    with a.out.open("a", encoding="utf-8") as file:
-        for number in range(a.repetitions):
-            controls: Controls = {}
-            for name in cases:
-                if (name, number) in done:
-                    continue
-                row = {"case": name, "number": number, **repetition(CASES[name], number, controls)}
-                rows.append(row)
-                file.write(json.dumps(row) + "\n")
-                file.flush()
-                made += 1
+    for number in range(a.repetitions):
+        controls: Controls = {}
+        for name in cases:
+            if (name, number) in done:
+                continue
+            rows.append({"case": name, "number": number, **repetition(CASES[name], number, controls)})
+            keep(a.out, rows[-1])
+            made += 1
     if made:
         print(f"{made} repetitions in {time.monotonic() - started:.0f} s")
     print(table(rows))
