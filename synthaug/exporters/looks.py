@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -123,7 +124,7 @@ class Wardrobe:
         self.looks = looks
         self.fit = fit
         self._counts = np.asarray([look.count for look in looks])
-        self._ends = np.cumsum(self._counts)
+        self._ends = np.cumsum(self._counts).tolist()
         self._bars: NDArray[np.int64] | None = None
         if fit == "pad":
             bars = np.asarray([_bars(look, resolution) for look in looks], np.int64)
@@ -141,7 +142,7 @@ class Wardrobe:
             if len(fitting):
                 ends = np.cumsum(self._counts[fitting])
                 return int(fitting[np.searchsorted(ends, draw % int(ends[-1]), side="right")])
-        return int(np.searchsorted(self._ends, draw % int(self._ends[-1]), side="right"))
+        return bisect_right(self._ends, draw % self._ends[-1])
 
 
 def _inner(look: Look, resolution: int) -> tuple[int, int]:

@@ -20,6 +20,7 @@ from synthaug.exporters.looks import Look, LookCount, Tables
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 METADATA = "metadata.jsonl"
+_ROWS = json.JSONEncoder(ensure_ascii=False, allow_nan=False)  # once: `json.dumps` would make one for each row
 NO_NUMBER, NO_TEXT = -1, ""
 """What does not apply to a row of `metadata.jsonl`. Not null: `datasets` takes a column's type from the first rows that
 it reads and refuses splits whose types differ, so that a split of real images alone could not be read."""
@@ -219,7 +220,7 @@ def synthetic_row(
 
 
 def dump_row(row: Mapping[str, Any]) -> str:
-    return json.dumps(row, ensure_ascii=False, allow_nan=False)
+    return _ROWS.encode(row)
 
 
 def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -32,13 +32,13 @@ class RealImage:
 
 
 def locate(root: Path, row: SplitRow) -> Path:
-    """Where a split's image is.
+    """Where a split's image is, below `root`, which is resolved.
 
     Raises:
         SynthaugError: its path leaves the data folder, or there is no such file.
     """
     path = (root / row.path).resolve()
-    if not path.is_relative_to(root.resolve()):
+    if not path.is_relative_to(root):
         raise SynthaugError(
             f"the image {row.path!r} of the run's split is outside of {str(root)!r}",
             "train again on a folder that holds its images",

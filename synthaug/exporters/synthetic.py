@@ -130,6 +130,7 @@ class SyntheticWriter:
         self._share = 1.0 if gate is None or gate.selector is None else gate.selector.keep
         self._forks = sampler.trained.device.type == "cpu" and worth_forking(total)
         self._stack = ExitStack()
+        self._unmeasured = gate_row()
 
     def __enter__(self) -> Self:
         self._stack.enter_context(quiet_decoding())
@@ -261,6 +262,8 @@ class SyntheticWriter:
             task.note(f"{label}: turned away " + ", ".join(f"{r} {n}" for r, n in output.rejected.most_common()))
 
     def _measured(self, judgement: Judgement, row: int) -> dict[str, Any]:
+        if self.gate is None:
+            return self._unmeasured
         nearest = int(judgement.nearest_real_index[row])
         values = (judgement.agreement[row], judgement.nearest_real_distance[row])
         agreement, distance = (float(value) if np.isfinite(value) else NO_NUMBER for value in values)

@@ -3,7 +3,7 @@
     .NAME.partial/
         settings.json   what is being exported; another export of the same name begins anew
         lock            held by the process that works here
-        journal.jsonl   one line for each finished piece of work, in order
+        journal.jsonl   for each finished piece of work, in order: a line that says what, then its rows of metadata
         accepted/       what the gates remember of accepted images, one file a class
         tree/           the export itself; becomes NAME
 
@@ -20,14 +20,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from synthaug.errors import SynthaugError
-from synthaug.exporters.manifest import is_export
+from synthaug.exporters.manifest import dump_row, is_export
 from synthaug.files import write_json
 
 
@@ -41,7 +41,7 @@ class Workspace:
         self.replaced = out.parent / f".{out.name}.replaced"
         self._lock = FileLock(self.path / "lock")
         self._journal: FileIO | None = None
-        self._index: dict[tuple[str, str, str], list[int]] | None = None
+        self._index: dict[tuple[str, str, str], list[tuple[int, int]]] | None = None
         self._made: list[Path] = []
 
     def open(self, settings: Mapping[str, Any]) -> Literal["new", "continued", "discarded"]:
@@ -89,14 +89,8 @@ class Workspace:
         whole = 0
         known: set[Path] = set()
         with file.open("rb") as lines:
-            for line in lines:
-                try:
-                    entry = json.loads(line) if line.endswith(b"\n") else None
-                except ValueError:
-                    entry = None
-                if entry is None or not self._files_are_whole(entry, known):
-                    break
-                whole += len(line)
+            while (entry := _next_entry(lines)) is not None and self._files_are_whole(entry, known):
+                whole = lines.tell()
                 yield entry
         with file.open("r+b") as lines:
             lines.truncate(whole)
@@ -120,25 +114,25 @@ class Workspace:
         if self._journal is None:
             self._journal = (self.path / "journal.jsonl").open("ab", buffering=0)
         self._index = None
-        self._journal.write(json.dumps(entry, ensure_ascii=False, allow_nan=False).encode() + b"\n")
+        lines = [dump_row({**entry, "rows": len(entry["rows"])}), *map(dump_row, entry["rows"]), ""]
+        self._journal.write("\n".join(lines).encode())
 
-    def entries(self, split: str, label: str, kind: str) -> Iterator[dict[str, Any]]:
-        """Finished pieces of work of one kind, one at a time."""
-        with (self.path / "journal.jsonl").open("rb") as lines:
-            for start in self._places().get((split, label, kind), ()):
-                lines.seek(start)
-                yield json.loads(lines.readline())
+    def rows(self, split: str, label: str, kind: str) -> Iterator[bytes]:
+        """The lines of metadata of finished pieces of work of one kind, those of one piece at a time."""
+        with (self.path / "journal.jsonl").open("rb") as file:
+            for start, size in self._places().get((split, label, kind), ()):
+                file.seek(start)
+                yield file.read(size)
 
-    def _places(self) -> dict[tuple[str, str, str], list[int]]:
-        """Where each entry of the journal begins."""
+    def _places(self) -> dict[tuple[str, str, str], list[tuple[int, int]]]:
+        """Where the rows of each entry of the journal begin, and how many bytes they take."""
         if self._index is None:
             self._index = {}
-            place = 0
             with (self.path / "journal.jsonl").open("rb") as lines:
-                for line in lines:
-                    entry = json.loads(line)
-                    self._index.setdefault((entry["split"], entry["label"], entry["kind"]), []).append(place)
-                    place += len(line)
+                while line := lines.readline():
+                    entry, start = json.loads(line), lines.tell()
+                    size = sum(len(lines.readline()) for _ in range(entry["rows"]))
+                    self._index.setdefault((entry["split"], entry["label"], entry["kind"]), []).append((start, size))
         return self._index
 
     def remember(self, class_index: int, rows: NDArray[np.float32]) -> None:
@@ -190,3 +184,19 @@ class Workspace:
         """Let go of the folder; the work in it stays."""
         self.close()
         self._lock.release()
+
+
+def _next_entry(journal: BinaryIO) -> dict[str, Any] | None:
+    """The entry that begins here, with its rows; None at the end, and where a process was killed while it wrote."""
+    try:
+        entry: dict[str, Any] = _parsed(journal.readline())
+        entry["rows"] = [_parsed(journal.readline()) for _ in range(entry["rows"])]
+    except (ValueError, TypeError, KeyError):
+        return None
+    return entry
+
+
+def _parsed(line: bytes) -> Any:
+    if not line.endswith(b"\n"):
+        raise ValueError(line)
+    return json.loads(line)

@@ -33,7 +33,6 @@ from synthaug.exporters.manifest import (
     SourceData,
     card,
     dump_manifest,
-    dump_row,
     gate_row,
 )
 from synthaug.exporters.names import check_class_name, file_names, synthetic_prefix
@@ -214,7 +213,7 @@ def export(
         sampler=sampler,
         config=found.config(),
         facts=facts,
-        root=Path(facts["data"]),
+        root=Path(facts["data"]).resolve(),
         split=split,
         plans=plan(counts, per_class=per_class, strategy=strategy, cap=cap, synthetic_only=synthetic_only),
         out=(Path("exports") / found.name if out is None else Path(out)).absolute(),
@@ -431,14 +430,13 @@ def _selection(job: _Job, selector: Selector | None, filled: Mapping[str, int]) 
 
 
 def _write_metadata(workspace: Workspace, splits: tuple[str, ...]) -> None:
-    """Put the rows of the journal in order: by class, real before synthetic; a line at a time, whatever the size."""
+    """Put the rows of the journal in order: by class, real before synthetic; a chunk at a time, whatever the size."""
     for name in splits:
         folder = workspace.tree / name
         if not folder.is_dir():
             continue
         labels = sorted(p.name for p in folder.iterdir() if p.is_dir())
-        with replacing(folder / METADATA) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+        with replacing(folder / METADATA) as temporary, temporary.open("wb") as file:
             for label in labels:
                 for kind in ("real", "synthetic"):
-                    for entry in workspace.entries(name, label, kind):
-                        file.writelines(dump_row(row) + "\n" for row in entry["rows"])
+                    file.writelines(workspace.rows(name, label, kind))

@@ -273,8 +273,9 @@ def _start(run: Run, out: Path, *options: str) -> subprocess.Popen[bytes]:
 
 
 def _journal(out: Path) -> int:
+    """Pieces of work in the journal, whole or not."""
     file = Workspace(out).path / "journal.jsonl"
-    return len(file.read_bytes().splitlines()) if file.exists() else 0
+    return file.read_bytes().count(b'{"kind"') if file.exists() else 0
 
 
 @pytest.mark.slow

@@ -1,0 +1,66 @@
+"""The journal of an unfinished export, cut off at any byte."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from synthaug.exporters.workspace import Workspace
+
+
+def _entry(tree: Path, chunk: int, names: list[str]) -> dict[str, Any]:
+    """A piece of work whose files are written."""
+    rows = []
+    for name in names:
+        (tree / "train/ü").mkdir(parents=True, exist_ok=True)
+        (tree / "train/ü" / name).write_text(name)
+        rows.append({"file_name": f"ü/{name}", "sha256": hashlib.sha256(name.encode()).hexdigest()})
+    return {"kind": "synthetic", "split": "train", "label": "ü", "chunk": chunk, "rows": rows}
+
+
+def _journal(out: Path) -> Path:
+    return Workspace(out).path / "journal.jsonl"
+
+
+def test_a_journal_that_ends_anywhere_is_read_as_far_as_it_is_whole(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "out")
+    workspace.open({})
+    entries, ends = [], []
+    for chunk, names in enumerate((["a\nb", "c"], [], ["d"])):
+        entries.append(_entry(workspace.tree, chunk, names))
+        workspace.record(entries[-1])
+        ends.append(_journal(workspace.out).stat().st_size)
+    workspace.release()
+    whole = _journal(workspace.out).read_bytes()
+    for cut in range(len(whole) + 1):
+        _journal(workspace.out).write_bytes(whole[:cut])
+        for entry in entries:
+            _entry(workspace.tree, entry["chunk"], [row["file_name"][2:] for row in entry["rows"]])
+        done = sum(end <= cut for end in ends)
+        assert list(workspace.journal()) == entries[:done]
+        assert _journal(workspace.out).read_bytes() == whole[: ends[done - 1] if done else 0]
+        kept = sorted(p.name for p in workspace.tree.rglob("*") if p.is_file())
+        assert kept == sorted(row["file_name"][2:] for entry in entries[:done] for row in entry["rows"])
+
+
+def test_a_file_that_is_not_as_the_journal_says_ends_it(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "out")
+    workspace.open({})
+    first, second = (_entry(workspace.tree, chunk, [name]) for chunk, name in enumerate("ab"))
+    workspace.record(first)
+    workspace.record(second)
+    (workspace.tree / "train/ü/b").write_text("half")
+    assert list(workspace.journal()) == [first]
+
+
+def test_rows_come_out_as_they_went_in(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "out")
+    workspace.open({})
+    entries = [_entry(workspace.tree, chunk, names) for chunk, names in enumerate((["a"], [], ["b", "c"]))]
+    for entry in [*entries, {**_entry(workspace.tree, 0, ["real"]), "kind": "real"}]:
+        workspace.record(entry)
+    lines = b"".join(workspace.rows("train", "ü", "synthetic")).decode().splitlines()
+    assert [json.loads(line) for line in lines] == [row for entry in entries for row in entry["rows"]]
+    assert list(workspace.rows("train", "another", "synthetic")) == []
