@@ -77,7 +77,13 @@ class ModelConfig(_Section):
     width: int = Field(48, ge=4, le=512, description="channels of the widest generator feature map's narrowest level")
     discriminator_width: int = Field(48, ge=4, le=512)
     embed_dim: int = Field(64, ge=2, le=512, description="size of the class embedding")
-    discriminator: str = Field("own", description="`own`: the family's; `projected`: on frozen ImageNet features")
+    discriminator: str = Field(
+        "own",
+        description="`own`: the family's; `projected`: on frozen ImageNet features; `unconditional`: blind to the class",
+    )
+    spectral_norm: bool = Field(
+        True, description="false takes it out of the discriminator that has it: a gradient penalty holds it instead"
+    )
     attention: Literal[0, 8, 16, 32, 64] = Field(
         0, description="side in px of the feature maps that attend to themselves, in `biggan`; 0: none"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from synthaug.errors import SynthaugError
 from synthaug.registry import Registry
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ DISCRIMINATORS: Registry[DiscriminatorBuilder] = Registry(
     {
         "own": "synthaug.models.own:keep",
         "projected": "synthaug.models.projected:replace",
+        "unconditional": "synthaug.models.unconditional:blind",
     },
 )
 
@@ -38,9 +40,14 @@ def build_family(name: str, shape: ImageShape, config: ModelConfig) -> Family:
     Raises:
         SynthaugError: a table has no such name, or the family cannot be built so.
     """
-    from synthaug.models.codes import codes_of  # imports torch, which listing the table must not
+    from synthaug.models.blocks import without_spectral_norm  # imports torch, which listing the table must not
+    from synthaug.models.codes import codes_of
 
     replace = DISCRIMINATORS.get(config.discriminator)
     family = replace(MODELS.get(name)(shape, config), shape, config)
     codes_of(config).attach(family.generator)
+    if not config.spectral_norm and not without_spectral_norm(family.discriminator):
+        raise SynthaugError(
+            f"model.spectral_norm = false, but the discriminator of {name} has none to take out", "leave it out"
+        )
     return family

@@ -8,6 +8,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import spectral_norm as _spectral_norm
 
 from synthaug.data.batches import group_of
@@ -18,6 +19,14 @@ M = TypeVar("M", bound=nn.Module)
 def spectral_norm(module: M) -> M:
     """Divide the weight by its largest singular value, by one power iteration a step (1802.05957, Alg. 1)."""
     return _spectral_norm(module)  # type: ignore[return-value]
+
+
+def without_spectral_norm(network: nn.Module) -> bool:
+    """Take it out of every layer, whose weights stay as they were normalised; False where there was none."""
+    held = [module for module in network.modules() if parametrize.is_parametrized(module, "weight")]
+    for module in held:
+        parametrize.remove_parametrizations(module, "weight")
+    return bool(held)
 
 
 def sides(resolution: int) -> list[int]:

@@ -58,6 +58,7 @@ def test_every_trainable_parameter_gets_a_finite_gradient(name: str) -> None:
         f"{network}.{label}": parameter
         for network, module in (("generator", family.generator), ("discriminator", family.discriminator))
         for label, parameter in module.named_parameters()
+        if parameter.requires_grad
     }
     # A new family is in its final form; one that grows has layers of its own for earlier stages of the training.
     for progress in torch.linspace(1, 0, 25).tolist():

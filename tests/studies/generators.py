@@ -37,17 +37,24 @@ from synthaug.runs import Run
 from synthaug.sampling.grid import grid
 
 STUDIES = Path(__file__).parent
-FAMILIES = ("mlp", "default", "biggan", "fastgan", "stylegan2", "lapgan", "progressive", "r3gan", "projected")
+FAMILIES = (
+    "mlp", "default", "biggan", "fastgan", "stylegan2", "lapgan", "progressive", "r3gan", "projected",
+    "wgan", "acgan", "infogan",
+)  # fmt: skip
 OBJECTIVES = {
     "minimax": [],
     "non-saturating": [],
     "least-squares": [],
     "hinge": [],
-    "wasserstein": ["training.discriminator_steps=3", "training.discriminator_lr=0.0002"],
+    "wasserstein": [
+        "model.spectral_norm=false", "training.discriminator_steps=5", "training.discriminator_lr=0.0001",
+        "training.generator_lr=0.0001", "training.beta2=0.9",
+    ],
+    "wasserstein, spectral norm": ["training.discriminator_steps=3", "training.discriminator_lr=0.0002"],
     "relativistic": [],
     # R1 and R2 at once on every fourth step: what the two cost otherwise is a third of the images
     "relativistic, lazy": ["training.regularizers={r1: 1.0, r2: 1.0}", "training.regularizer_interval=4"],
-}
+}  # fmt: skip
 ONE_CORE = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 FINISHED = "finished"
 FAMILIES_IMAGES = STUDIES.parents[1] / "docs/images/families"

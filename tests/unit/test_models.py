@@ -432,3 +432,36 @@ def test_what_sampling_saves_changes_no_pixel(channels: int) -> None:
         usual = generator(z, y)
     assert fast.std() > 0.1
     torch.testing.assert_close(fast, usual, rtol=0, atol=1e-5)
+
+
+# unconditional; without spectral norm
+
+
+@pytest.mark.parametrize("name", MODELS.names())
+def test_a_blind_discriminator_never_hears_of_the_class(name: str) -> None:
+    family = make(name, discriminator="unconditional")
+    family.set_condition_strength(1.0)
+    family.discriminator.eval()
+    x, z = noise(4, 3, 32, 32), noise(4, family.generator.z_dim)
+    zeros, ones = torch.zeros(4, dtype=torch.int64), torch.ones(4, dtype=torch.int64)
+    for a, b in zip(family.discriminator(x, zeros), family.discriminator(x, ones), strict=True):
+        assert torch.equal(a, b)
+    assert not torch.equal(family.generator.eval()(z, zeros), family.generator(z, ones))
+
+
+def test_without_spectral_norm_the_weights_are_as_they_are() -> None:
+    held, free = make("dcgan"), make("dcgan", spectral_norm=False)
+    y, x = torch.arange(4) % 3, noise(4, 3, 32, 32)
+    with torch.no_grad():
+        for family in (held, free):
+            family.discriminator.eval()
+            for name, parameter in family.discriminator.named_parameters():
+                if "bias" not in name:
+                    parameter.mul_(2)
+    one, other = held.discriminator(x, y)[0], free.discriminator(x, y)[0]
+    assert other.abs().mean() > 5 * one.abs().mean()  # six layers, each twice as strong; the norm divides that away
+
+
+def test_there_must_be_a_spectral_norm_to_take_out() -> None:
+    with pytest.raises(SynthaugError, match=r"spectral_norm = false.*mlp"):
+        make("mlp", spectral_norm=False)

@@ -1,0 +1,28 @@
+"""The family's discriminator, blind to the class: AC-GAN, where an auxiliary head judges the class (1610.09585 §3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from synthaug.config import ModelConfig
+from synthaug.models.family import Family, ImageShape
+
+
+@dataclass
+class Blind(Family):
+    """Only the generator hears of the class."""
+
+    def set_condition_strength(self, strength: float) -> None:
+        super().set_condition_strength(strength)
+        self.discriminator.condition_strength.zero_()
+
+
+def blind(family: Family, shape: ImageShape, config: ModelConfig) -> Family:
+    """The same networks; what the discriminator had learnt of classes by is out of the game, and stays as it is."""
+    family.discriminator.condition_strength.zero_()
+    for module in family.discriminator.modules():
+        if isinstance(module, nn.Embedding):
+            module.requires_grad_(False)
+    return Blind(family.generator, family.discriminator, family.step)
