@@ -79,7 +79,7 @@ class ModelConfig(_Section):
     embed_dim: int = Field(64, ge=2, le=512, description="size of the class embedding")
     discriminator: str = Field(
         "own",
-        description="`own`: the family's; `projected`: on frozen ImageNet features; `unconditional`: blind to the class",
+        description="`own`: the family's; `projected`: on frozen ImageNet features; `unconditional`: blind to classes",
     )
     spectral_norm: bool = Field(
         True, description="false takes it out of the discriminator that has it: a gradient penalty holds it instead"

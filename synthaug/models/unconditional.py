@@ -1,4 +1,7 @@
-"""The family's discriminator, blind to the class: AC-GAN, where an auxiliary head judges the class (1610.09585 §3)."""
+"""The family's discriminator, blind to the class, which an auxiliary head judges (AC-GAN).
+
+1610.09585, §3: the discriminator gives one probability over sources and another over class labels.
+"""
 
 from __future__ import annotations
 

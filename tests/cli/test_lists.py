@@ -25,6 +25,5 @@ def test_the_discriminators_are_listed(capsys: pytest.CaptureFixture[str]) -> No
     assert json.loads(capsys.readouterr().out)["entries"] == {
         "own": "The discriminator that the family comes with.",
         "projected": "A discriminator on frozen ImageNet features, for any generator.",
-        "unconditional": "The family's discriminator, blind to the class: AC-GAN, where an auxiliary head judges the class "
-        "(1610.09585 §3).",
+        "unconditional": "The family's discriminator, blind to the class, which an auxiliary head judges (AC-GAN).",
     }
