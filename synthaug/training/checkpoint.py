@@ -138,15 +138,18 @@ def save_counters(run: Run, name: str, counters: Counters) -> None:
 
 
 def prune(run: Run, best: str | None, keep: int) -> None:
-    """Delete all checkpoints but the first, the last, the best and `keep` evenly spaced ones between."""
-    existing = names(run)
-    between = existing[1:-1]
-    kept = {existing[0], existing[-1], best} | {
-        between[round(i * (len(between) - 1) / max(keep - 1, 1))] for i in range(min(keep, len(between)))
-    }
-    for name in existing:
-        if name not in kept:
-            shutil.rmtree(run.checkpoints / name, ignore_errors=True)
+    """Delete all checkpoints but the first, the last, the best and `keep` between, which stay about evenly spaced.
+
+    Whenever there is one too many, that one goes whose neighbours are closest to each other.
+    """
+    left = names(run)
+    while len(between := [k for k in range(1, len(left) - 1) if left[k] != best]) > keep:
+        superfluous = min(between, key=lambda k: _kimg(left[k + 1]) - _kimg(left[k - 1]))
+        shutil.rmtree(run.checkpoints / left.pop(superfluous), ignore_errors=True)
+
+
+def _kimg(name: str) -> int:
+    return int(name.removeprefix("kimg"))
 
 
 def _read_state(folder: Path) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,8 @@ from synthaug.data.batches import BalancedBatches, class_probabilities
 from synthaug.data.cache import LabelledImages
 from synthaug.models.blocks import MinibatchStd
 from synthaug.models.family import Generator
-from synthaug.training.checkpoint import Counters
+from synthaug.runs import Run
+from synthaug.training.checkpoint import Counters, names, prune
 from synthaug.training.ema import Average
 from synthaug.training.loop import _images_for, _plan, condition_strength, step_generator
 from synthaug.training.monitor import Monitor
@@ -184,3 +187,28 @@ def test_a_class_without_val_is_scored_against_train() -> None:
     assert row["pooled"]["reference"] == "train"
     assert row["per_class"]["1"]["reference"] == "train"
     assert row["score"] > 0
+
+
+def _checkpoints_kept(place: Path, every: int, count: int, keep: int, best: int) -> list[int]:
+    """kimg of the checkpoints that are left after a training that pruned after each."""
+    run = Run(place)
+    for kimg in range(0, every * count, every):
+        folder = run.checkpoints / f"kimg{kimg:06d}"
+        folder.mkdir(parents=True)
+        (folder / "state.json").write_text("{}")
+        prune(run, f"kimg{min(kimg, best):06d}", keep)
+    return [int(name.removeprefix("kimg")) for name in names(run)]
+
+
+@pytest.mark.parametrize(("keep", "best"), [(0, 0), (1, 40), (3, 0), (3, 340), (3, 380), (8, 200)])
+def test_checkpoints_are_kept_in_about_even_steps(tmp_path: Path, keep: int, best: int) -> None:
+    kept = _checkpoints_kept(tmp_path, 20, 20, keep, best)
+    assert {0, best, 380} <= set(kept)
+    between = [kimg for kimg in kept if kimg not in (0, best, 380)]
+    assert len(between) == keep
+    marks = [0, *between, 380]
+    assert max(np.diff(marks)) <= 2 * 380 / (keep + 1)
+
+
+def test_more_checkpoints_than_there_are_may_be_kept(tmp_path: Path) -> None:
+    assert len(_checkpoints_kept(tmp_path, 20, 20, 100, 0)) == 20
