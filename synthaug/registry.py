@@ -56,7 +56,8 @@ class Registry(Generic[T]):
             SynthaugError: the table has no such name; the hint lists the names.
         """
         if name not in self._entries:
-            raise SynthaugError(f"there is no {self.kind.rstrip('s')} {name!r}", suggest(name, self._entries))
+            singular = f"{self.kind[:-3]}y" if self.kind.endswith("ies") else self.kind.removesuffix("s")
+            raise SynthaugError(f"there is no {singular} {name!r}", suggest(name, self._entries))
         return name
 
     def get(self, name: str) -> T:

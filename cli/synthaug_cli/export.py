@@ -69,7 +69,7 @@ def command(
     ] = "native",
     link: Annotated[bool, typer.Option("--link", help="Hard-link real images in place of copying them.")] = False,
     with_heldout: Annotated[
-        bool, typer.Option("--with-heldout", help="Add val/ and test/, each with its own manifest.")
+        bool, typer.Option("--with-heldout", help="Add val/ and test/, each with its own metadata.jsonl.")
     ] = False,
     overwrite: Overwrite = False,
     seed: NoiseSeed = None,

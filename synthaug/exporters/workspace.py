@@ -13,8 +13,10 @@ came later is deleted, and the work goes on from there.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -115,7 +117,9 @@ class Workspace:
             self._journal = (self.path / "journal.jsonl").open("ab", buffering=0)
         self._index = None
         lines = [dump_row({**entry, "rows": len(entry["rows"])}), *map(dump_row, entry["rows"]), ""]
-        self._journal.write("\n".join(lines).encode())
+        data = "\n".join(lines).encode()
+        if self._journal.write(data) != len(data):  # unbuffered: a full disk takes what it can and raises nothing
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path / "journal.jsonl"))
 
     def rows(self, split: str, label: str, kind: str) -> Iterator[bytes]:
         """The lines of metadata of finished pieces of work of one kind, those of one piece at a time."""

@@ -48,7 +48,7 @@ def channels_at(side: int, resolution: int, width: int) -> int:
 
 
 class ConditionalBatchNorm2d(nn.Module):
-    """Batch norm whose scale and shift are read from a condition vector (1707.00683; BigGAN, 1809.11096 §3.1)."""
+    """Batch norm whose scale and shift are read from a condition vector (1707.00683; BigGAN, 1809.11096 §3)."""
 
     def __init__(self, channels: int, condition_dim: int) -> None:
         super().__init__()

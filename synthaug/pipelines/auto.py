@@ -20,6 +20,8 @@ from synthaug.progress import Progress
 MANY = 2000
 """Images a class from which augmentation needs less strength (2006.10738, table 3: gains shrink with the data)."""
 LARGEST_ON_CPU = 32
+SMALL = 48
+"""Pixels of the side up to which colour images are taken for sprites and icons, as `inspect` does."""
 Choices = dict[str, tuple[Any, str]]
 
 
@@ -42,7 +44,7 @@ def choose(facts: Facts) -> Choices:
     """Dotted key → value and the reason for it."""
     resolution, why = _resolution(facts)
     chosen: Choices = {"data.resolution": (resolution, why)}
-    for part in (_networks, _game, _augmentation, _length):
+    for part in (_networks, _game, _mirrored, _augmentation, _length):
         chosen |= part(facts, resolution)
     return chosen
 
@@ -82,6 +84,13 @@ def _game(facts: Facts, resolution: int) -> Choices:
         "training.batch_size": (32, "more steps for the same images than 64"),
         "training.balance": (1.0, "every class is drawn alike: rare ones are what the training is for"),
     }
+
+
+def _mirrored(facts: Facts, resolution: int) -> Choices:
+    if facts.channels == 1 or facts.side > SMALL:
+        return {}
+    why = "small colour images mostly show what may face either way; letters: --set training.flip=false"
+    return {"training.flip": (True, why)}
 
 
 def _augmentation(facts: Facts, resolution: int) -> Choices:

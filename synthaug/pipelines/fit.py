@@ -98,6 +98,11 @@ def fit(
     train_images = split_images(prepared, "train", cache, progress)
     val_images = split_images(prepared, "val", cache, progress)
     prepared.scanned.ahead = None  # up to 1 GiB, which training may want
+    # refuses what does not fit together, before there is a run
+    fabric = fabric_for(prepared)
+    parts = build_parts(prepared, train_images, fabric)
+    if source is not None and continued is None:
+        transfer(source, parts.family.generator, parts.family.discriminator, parts.average, prepared.scanned.classes)
     run = continued
     if run is None and prepared.config.monitor.features == "own":
         # where the net is kept; other nets may fail to load, and leave no run
@@ -110,10 +115,6 @@ def fit(
         device=device,
         progress=progress,
     )
-    fabric = fabric_for(prepared)
-    parts = build_parts(prepared, train_images, fabric)
-    if source is not None and continued is None:
-        transfer(source, parts.family.generator, parts.family.discriminator, parts.average, prepared.scanned.classes)
     z_dim = parts.family.generator.z_dim
     monitor = Monitor(
         train_images,

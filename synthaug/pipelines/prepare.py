@@ -119,6 +119,11 @@ def _check_names(config: Config) -> None:
         raise SynthaugError(
             "the model has codes that nothing gives a meaning", "add --set 'training.auxiliary={infogan: 1.0}'"
         )
+    if config.model.discriminator == "unconditional" and not config.training.auxiliary.get("acgan"):
+        raise SynthaugError(
+            "model.discriminator = 'unconditional' hears of no class, and no head judges it either",
+            "add --set 'training.auxiliary={acgan: 1.0}', or take --recipe acgan",
+        )
     if config.training.ada and not config.training.augment:
         raise SynthaugError(
             "training.ada = true has nothing to adapt: training.augment is empty",

@@ -207,6 +207,22 @@ def test_refusals(digits: Path, finished: Run, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("0*"))
 
 
+@pytest.mark.parametrize(
+    ("sets", "message"),
+    [
+        (["model.family=mlp", "model.spectral_norm=false"], "spectral_norm"),
+        (["model.family=mlp", "training.auxiliary={acgan: 1}"], "shows no features"),
+        (["model.discriminator=unconditional"], "hears of no class"),
+    ],
+)
+def test_parts_that_do_not_go_together_leave_no_run(
+    digits: Path, tmp_path: Path, sets: list[str], message: str
+) -> None:
+    with pytest.raises(SynthaugError, match=message):
+        fit(digits, tmp_path / "runs", "training.budget=1kimg", "monitor.features=own", *sets)
+    assert not list((tmp_path / "runs").glob("0*"))
+
+
 def test_a_damaged_or_foreign_checkpoint_is_refused(digits: Path, finished: Run, tmp_path: Path) -> None:
     import shutil
 

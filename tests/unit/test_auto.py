@@ -45,6 +45,12 @@ def test_many_images_get_a_milder_augmentation_and_many_classes_a_longer_trainin
     assert choose(facts(classes=30))["training.budget"][0] == "450kimg"
 
 
+def test_small_colour_images_are_mirrored() -> None:
+    assert choose(facts(channels=3))["training.flip"][0] is True
+    assert "training.flip" not in choose(facts(channels=1))
+    assert "training.flip" not in choose(facts(side=64, channels=3))
+
+
 @pytest.mark.parametrize("gpu", [False, True])
 @pytest.mark.parametrize("side", [8, 32, 64, 200])
 @pytest.mark.parametrize("each", [5, 5000])

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from synthaug.exporters.workspace import Workspace
 
@@ -64,3 +68,21 @@ def test_rows_come_out_as_they_went_in(tmp_path: Path) -> None:
     lines = b"".join(workspace.rows("train", "ü", "synthetic")).decode().splitlines()
     assert [json.loads(line) for line in lines] == [row for entry in entries for row in entry["rows"]]
     assert list(workspace.rows("train", "another", "synthetic")) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="file-size limits are POSIX")
+def test_a_journal_that_the_disk_has_no_room_for_is_an_error(tmp_path: Path) -> None:
+    code = """
+import resource, signal, sys
+from pathlib import Path
+from synthaug.exporters.workspace import Workspace
+
+workspace = Workspace(Path(sys.argv[1]) / "out")
+workspace.open({})
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
+row = {"file_name": "a/b.png", "sha256": "0" * 64}
+workspace.record({"kind": "synthetic", "split": "train", "label": "a", "rows": [row] * 30})
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True)
+    assert "OSError" in done.stderr.splitlines()[-1]
