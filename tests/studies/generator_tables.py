@@ -8,7 +8,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from matplotlib import colormaps
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 DOCS = Path(__file__).parents[2] / "docs"
 HEAD = [
@@ -24,6 +26,8 @@ HEAD = [
     "own label",
     "variety",
 ]
+COLOURS = colormaps["tab20"].colors  # more lines than the ten colours of the default cycle
+TICKS = (5, 10, 20, 50, 100, 200, 500)
 STAGES = {1: "families", 2: "objectives", 3: "peers"}
 
 
@@ -40,13 +44,14 @@ def write(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> str:
-    """One line a name and a set of images, averaged over seeds, the best KID of the judge's own net first."""
+    """One line a name and a set of images, averaged over seeds (KID: of each), the best mean own KID first."""
     if not rows:
         return "(not run yet)"
     groups = defaultdict(list)
     for row in rows:
         groups[row["data"], row["name"], row["minutes"]].append(row)
-    lines = sorted((_line(*key, of) for key, of in groups.items()), key=lambda line: (line[1], float(line[6])))
+    best = sorted(groups.items(), key=lambda g: (g[0][0], fmean(row["curve"][-1]["rare_kid_own"] for row in g[1])))
+    lines = [_line(*key, of) for key, of in best]
     return "\n".join("| " + " | ".join(line) + " |" for line in [HEAD, ["---"] * len(HEAD), *lines])
 
 
@@ -64,8 +69,8 @@ def _line(data: str, name: str, minutes: float, rows: Sequence[dict[str, Any]]) 
         f"{fmean(kimg):.0f}" if kimg else "",
         f"{fmean(row['images_per_second'] for row in rows):.0f}" if "images_per_second" in rows[0] else "",
         f"{rows[0]['generator_parameters'] / 1e6:.2f} M" if "generator_parameters" in rows[0] else "",
-        mean("rare_kid", 2),
-        mean("rare_kid_own", 3),
+        ", ".join(f"{end['rare_kid']:.2f}" for end in ends),
+        ", ".join(f"{end['rare_kid_own']:.3f}" for end in ends),
         mean("rare_coverage", 2),
         mean("rare_spread", 2),
         f"{fmean(end['rare_own_label'] for end in ends):.0%}",
@@ -77,12 +82,17 @@ def _plot(rows: Sequence[dict[str, Any]], file: Path) -> None:
     """Rare-class KID of the judge's own net against images seen, one panel a stage (of stage 3, Fashion-MNIST)."""
     figure = Figure(figsize=(12, 4), layout="constrained")
     for axes, (stage, name) in zip(figure.subplots(1, 3, sharey=True), STAGES.items(), strict=True):
+        axes.set_prop_cycle(color=COLOURS)
         for row in rows:
-            if row["stage"] == stage and row["data"] == "fashion" and row["seed"] == 0:
+            if row["stage"] == stage and row["data"] == "fashion":
                 points = [(p["kimg"], p["rare_kid_own"]) for p in row["curve"] if p["kimg"]]
                 if points:
-                    axes.plot(*zip(*points, strict=True), marker="o", markersize=3, label=row["name"])
-        axes.set(title=name, xlabel="thousands of images seen", yscale="log")
+                    label = row["name"] if row["seed"] == 0 else f"{row['name']}, seed {row['seed']}"
+                    axes.plot(*zip(*points, strict=True), marker="o", markersize=3, label=label)
+        axes.set(title=name, xlabel="thousands of images seen", xscale="log", yscale="log")
+        axes.set_xticks(TICKS, [str(tick) for tick in TICKS])
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xlim(3, 700)
         axes.grid(alpha=0.3)
         if axes.lines:
             axes.legend(fontsize=7)
