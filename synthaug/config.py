@@ -72,10 +72,15 @@ class DataConfig(_Section):
 class ModelConfig(_Section):
     """The pair of networks."""
 
-    family: str = "dcgan"
+    family: str = Field("dcgan", description="`synthaug list families`")
     z_dim: int = Field(64, ge=2, le=1024)
-    width: int = Field(48, ge=4, le=512, description="channels of the widest generator feature map's narrowest level")
-    discriminator_width: int = Field(48, ge=4, le=512)
+    width: int = Field(
+        48,
+        ge=4,
+        le=512,
+        description="channels of the finest inner feature maps; coarser ones have more: see the family",
+    )
+    discriminator_width: int = Field(48, ge=4, le=512, description="the same of the discriminator")
     embed_dim: int = Field(64, ge=2, le=512, description="size of the class embedding")
     discriminator: str = Field(
         "own",
@@ -105,7 +110,7 @@ class TrainingConfig(_Section):
 
     budget: Annotated[str, AfterValidator(_is_budget)] = "200kimg"
     batch_size: int = Field(32, ge=2, le=4096)
-    objective: str = "hinge"
+    objective: str = Field("hinge", description="`synthaug list objectives`")
     regularizers: dict[str, float] = Field(
         default_factory=dict, description="name → weight, beside the objective's own"
     )
@@ -131,7 +136,10 @@ class TrainingConfig(_Section):
         0.0, ge=0, le=1, description="share of the budget where the class condition begins to count"
     )
     fade_end: float = Field(0.0, ge=0, le=1, description="share of the budget where it counts in full")
-    augment: list[str] = Field(default_factory=lambda: ["color", "affine"])
+    augment: list[str] = Field(
+        default_factory=lambda: ["color", "affine"],
+        description="of real and generated images alike: color, translation, cutout, affine; []: none",
+    )
     ada: bool = Field(False, description="adapt the probability of each augmentation to how much is learnt by heart")
     ada_target: float = Field(0.6, gt=-1, lt=1, description="mean sign of the real logits that ADA steers towards")
     ada_interval: int = Field(4, ge=1, le=1000, description="batches between two adjustments")
@@ -139,12 +147,12 @@ class TrainingConfig(_Section):
     freeze_discriminator: int = Field(
         0, ge=0, le=100, description="lowest discriminator layers that keep the weights of `fit --from RUN`"
     )
-    flip: bool = False
+    flip: bool = Field(False, description="real images are shown mirrored half of the time")
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
     compile: Literal["auto"] | bool = Field("auto", description="`auto`: where it saves more seconds than it takes")
     rollbacks: int = Field(2, ge=0, le=20, description="returns to the last good checkpoint after a divergence")
     keep_checkpoints: int = Field(3, ge=0, description="kept between the first, the last and the best")
-    tensorboard: bool = False
+    tensorboard: bool = Field(False, description="metrics also for TensorBoard: pip install 'synthaug[tensorboard]'")
 
     @model_validator(mode="after")
     def _fade_is_an_interval(self) -> TrainingConfig:
@@ -156,9 +164,11 @@ class TrainingConfig(_Section):
 class MonitorConfig(_Section):
     """What watches the training and picks the checkpoint."""
 
-    every_kimg: float = Field(20.0, gt=0)
+    every_kimg: float = Field(
+        20.0, gt=0, description="thousands of images between two looks at samples, each with a checkpoint"
+    )
     samples_per_class: int = Field(100, ge=8, le=5000)
-    features: str = "efficientnet_lite0"
+    features: str = Field("efficientnet_lite0", description="`synthaug list features`")
     grid_columns: int = Field(10, ge=1, le=64)
 
 

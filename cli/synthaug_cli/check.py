@@ -28,7 +28,9 @@ def command(
     features: Annotated[
         str | None, typer.Option("--features", metavar="NAME|FILE", help="What judges: `synthaug list features`.")
     ] = None,
-    count: Annotated[int, typer.Option("--count", metavar="N", min=8, help="Images made per class of a run.")] = 500,
+    count: Annotated[
+        int | None, typer.Option("--count", metavar="N", min=8, help="Images made per class of a run. [default: 500]")
+    ] = None,
     checkpoint: Checkpoint = "best",
     runs: Runs = None,
     device: Device = "auto",

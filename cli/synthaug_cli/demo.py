@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from synthaug_cli import console, early, evaluate
-from synthaug_cli.options import Runs
 
 
 def command(
@@ -18,11 +17,14 @@ def command(
             "--out", metavar="DIR", help="Where the data, the export and the report go. [default: ./synthaug-demo]"
         ),
     ] = None,
-    runs: Runs = None,
+    runs: Annotated[
+        Path | None, typer.Option("--runs", metavar="DIR", help="Where the run goes. [default: runs in --out]")
+    ] = None,
 ) -> None:
     """Fit, export and evaluate on handwritten digits, two of them made rare."""
     early.new_folder(out, overwrite=True)
-    early.runs_folder(runs)
+    if runs is not None:
+        early.runs_folder(runs)
     from synthaug.pipelines.demo import demo
 
     console.result(demo(out, runs=runs, progress=console.progress()), evaluate.render)

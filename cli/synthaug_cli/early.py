@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from synthaug.errors import SynthaugError, suggest
 
 if TYPE_CHECKING:
-    from synthaug.config import Config
     from synthaug.runs import Run
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -93,22 +92,6 @@ def choice(value: str, choices: Sequence[str], option: str) -> str:
 def device(value: str) -> str:
     name, colon, number = value.partition(":")
     return value if name == "cuda" and colon and number.isdigit() else choice(value, DEVICES, "--device")
-
-
-def names(config: Config) -> None:
-    """Check the names in `config` that tables decide: family, objective, feature nets.
-
-    Raises:
-        SynthaugError: a table lacks one of them.
-    """
-    from synthaug.features import check_features
-    from synthaug.losses import OBJECTIVES
-    from synthaug.models import DISCRIMINATORS, MODELS
-
-    MODELS.check(config.model.family)
-    DISCRIMINATORS.check(config.model.discriminator)
-    OBJECTIVES.check(config.training.objective)
-    check_features(config.monitor.features)
 
 
 def label(run: Run, name: str | None) -> None:

@@ -114,8 +114,9 @@ def command(
 
         find(start, runs)
     from synthaug.config import resolve
+    from synthaug.pipelines.parts import check_names
 
-    early.names(resolve(recipe, config, sets or (), flags).config)
+    check_names(resolve(recipe, config, sets or (), flags).config)
     from synthaug.pipelines.fit import fit as train
     from synthaug.pipelines.plan_fit import plan_fit
 

@@ -89,9 +89,10 @@ def validate(file: Annotated[Path, typer.Argument(metavar="FILE", help="A recipe
     """Check a recipe: every fault of it at once."""
     from synthaug.config import resolve
     from synthaug.documents import RecipeDocument
+    from synthaug.pipelines.parts import check_parts
 
     resolved = resolve(file=file)
-    early.names(resolved.config)
+    check_parts(resolved.config)
     text = file.read_text(encoding="utf-8")
     document = RecipeDocument(name=str(file), **header(text), text=text, config=resolved.config.model_dump(mode="json"))
     console.result(document, lambda _: console.line(f"{file} is a valid recipe"))

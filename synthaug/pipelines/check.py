@@ -27,7 +27,7 @@ from synthaug.runs import Run, find
 from synthaug.sampling.generate import Sampler, load
 
 SIDES = (16, 32, 64, 128)
-MIN_COUNT = 8
+MIN_COUNT, COUNT = 8, 500
 MAX_COUNT = 100_000
 DOCUMENT = "check.json"
 
@@ -37,7 +37,7 @@ def check(
     *,
     reference: Path | None = None,
     features: str | None = None,
-    count: int = 500,
+    count: int | None = None,
     checkpoint: str | Path = "best",
     runs: Path | None = None,
     device: str = "auto",
@@ -55,7 +55,7 @@ def check(
         reference: real images to judge against. Where it holds train/ and test/, the latter is the reference and the
             former is what the generator is taken to have seen.
         features: who judges; for a run its monitor's net, else efficientnet_lite0.
-        count: images made per class of a run.
+        count: images made per class of a run (default: 500). A folder's images are all judged.
         checkpoint: which generator of the run.
         runs: where runs are.
         device: where generator and features run.
@@ -63,18 +63,24 @@ def check(
         progress: where to report.
 
     Raises:
-        SynthaugError: no such run or folder, a folder without a reference, unknown features or classes.
+        SynthaugError: no such run or folder, a folder without a reference or with a `count` or `checkpoint`, unknown
+            features or classes.
     """
     bar = progress or Silent()
-    if not MIN_COUNT <= count <= MAX_COUNT:
+    if count is not None and not MIN_COUNT <= count <= MAX_COUNT:
         raise SynthaugError(f"{count} images a class were asked for", f"give a number from {MIN_COUNT} to {MAX_COUNT}")
     resolve_device(device)
     if features is not None:
         check_features(features)
     if isinstance(target, Run) or not _is_folder_of_images(target):
         found = target if isinstance(target, Run) else find(target, runs)
-        return _check_run(found, reference, features, count, checkpoint, device, cache, bar)
+        return _check_run(found, reference, features, count or COUNT, checkpoint, device, cache, bar)
     assert target is not None
+    if count is not None or checkpoint != "best":
+        option = "--count" if count is not None else "--checkpoint"
+        raise SynthaugError(
+            f"{option} is for a run, and {str(target)!r} is a folder of images", "leave it out: all images are judged"
+        )
     return _check_folder(Path(target), reference, features, device, cache, bar)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,14 +21,12 @@ from synthaug.data.plan import check_targets
 from synthaug.data.split import Split, check_trainable, split
 from synthaug.device import has_bf16, resolve_device
 from synthaug.errors import SynthaugError
-from synthaug.features import check_features
-from synthaug.losses import AUXILIARIES, OBJECTIVES, REGULARIZERS
 from synthaug.losses.auxiliary import build_heads
-from synthaug.losses.objective import smoothed
-from synthaug.models import DISCRIMINATORS, MODELS, build_family
+from synthaug.models import build_family
 from synthaug.models.codes import codes_of
 from synthaug.models.family import ImageShape
 from synthaug.pipelines.auto import Asked, resolve_auto
+from synthaug.pipelines.parts import check_parts
 from synthaug.progress import Progress
 from synthaug.runs import Run
 from synthaug.training.loop import Parts, build
@@ -71,7 +68,7 @@ def prepare(
     progress: Progress,
 ) -> Prepared:
     config = resolved.config
-    _check_names(config)
+    check_parts(config)
     chosen = resolve_device(device)
     scanned = scan(
         Path(data),
@@ -100,41 +97,6 @@ def prepare(
         device=chosen,
         precision=_precision(config.training.precision, chosen),
     )
-
-
-def _check_names(config: Config) -> None:
-    """Refuse unknown names before anything is scanned or written."""
-    from synthaug.augment.diffaugment import DiffAugment
-
-    MODELS.check(config.model.family)
-    DISCRIMINATORS.check(config.model.discriminator)
-    OBJECTIVES.check(config.training.objective)
-    for name in config.training.regularizers:
-        REGULARIZERS.check(name)
-    for name in config.training.auxiliary:
-        AUXILIARIES.check(name)
-    objective = config.training.objective
-    smoothed(OBJECTIVES.get(objective)(), objective, config.training.label_smoothing)
-    if codes_of(config.model) and not config.training.auxiliary.get("infogan"):
-        raise SynthaugError(
-            "the model has codes that nothing gives a meaning", "add --set 'training.auxiliary={infogan: 1.0}'"
-        )
-    if config.model.discriminator == "unconditional" and not config.training.auxiliary.get("acgan"):
-        raise SynthaugError(
-            "model.discriminator = 'unconditional' hears of no class, and no head judges it either",
-            "add --set 'training.auxiliary={acgan: 1.0}', or take --recipe acgan",
-        )
-    if config.training.ada and not config.training.augment:
-        raise SynthaugError(
-            "training.ada = true has nothing to adapt: training.augment is empty",
-            "give it transforms, such as --set training.augment=[color,affine]",
-        )
-    DiffAugment(config.training.augment)
-    check_features(config.monitor.features)
-    if config.training.tensorboard and importlib.util.find_spec("tensorboard") is None:
-        raise SynthaugError(
-            "training.tensorboard = true needs the package tensorboard", "pip install 'synthaug[tensorboard]'"
-        )
 
 
 def _precision(asked: str, device: torch.device) -> str:
