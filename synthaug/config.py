@@ -289,8 +289,10 @@ def resolve(
         try:
             text = file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
+            reason = (getattr(error, "strerror", None) or "not UTF-8 text").lower()
             raise SynthaugError(
-                f"cannot read the configuration {str(file)!r}: {error}", "give --config a YAML file"
+                f"cannot read the configuration {str(file)!r}: {reason}",
+                "give a YAML file, such as `synthaug recipes cp default` writes",
             ) from error
         layers.append((str(file), leaves(parse_yaml(text, str(file)))))
     for setting in sets:

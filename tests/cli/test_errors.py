@@ -223,6 +223,8 @@ EVALUATION = [
     Case("evaluate --data good --synthetic good --target-class cat", "are test images", hint="--test DIR"),
     Case("evaluate --data good --synthetic exported --target-class cat --out good/report", "good/report' lies inside"),
     Case("check exported/train", "'exported/train'", hint="--reference"),
+    Case("check exported/train --reference good --count 9", "--count is for a run", hint="leave it out"),
+    Case("check exported/train --reference good --checkpoint last", "--checkpoint is for a run", hint="leave it out"),
     Case("check --features nothing", "'nothing'"),
     Case("check --reference missing", "'missing'"),
 ]

@@ -58,3 +58,17 @@ def test_validate_names_every_fault_at_once(synthaug: Synthaug, tmp_path: Path) 
     for fault in ("training.batch_size = 1", "training.objectiv", "model.z_dim = 'none'"):
         assert fault in done.lines("error: ")[0]
     assert 'did you mean "training.objective"' in done.lines("hint: ")[0]
+
+
+def test_validate_names_every_part_that_is_missing_or_alone(synthaug: Synthaug, tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text(
+        "model: {family: dcgen, discriminator: unconditional, continuous_codes: 2}\n"
+        "training: {objective: hinge, regularizers: {r3: 1}, auxiliary: {acgn: 1}, augment: [colour], ada: true,"
+        " label_smoothing: 0.1}\nmonitor: {features: nothing}\n"
+    )
+    done = synthaug("recipes", "validate", "bad.yaml", cwd=tmp_path)
+    assert done.status == 2
+    faults = done.lines("error: ")[0]
+    for fault in ("'dcgen'", "'r3'", "'acgn'", "'colour'", "'nothing'", "label_smoothing = 0.1", "codes", "no class"):
+        assert fault in faults
+    assert "ada" not in faults  # it has a transform to adapt, if one of a wrong name
