@@ -136,6 +136,12 @@ class TrainingConfig(_Section):
         0.0, ge=0, le=1, description="share of the budget where the class condition begins to count"
     )
     fade_end: float = Field(0.0, ge=0, le=1, description="share of the budget where it counts in full")
+    embedding_noise: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        description="noise on the class embeddings of the generator, less where a class has more images",
+    )
     augment: list[str] = Field(
         default_factory=lambda: ["color", "affine"],
         description="of real and generated images alike: color, translation, cutout, affine; []: none",

@@ -54,12 +54,12 @@ class BalancedBatches:
         of = labels.cpu()
         self._pixels = pixels
         self._labels = labels
-        self._counts = torch.bincount(of, minlength=len(probabilities))
-        self._first = self._counts.cumsum(0) - self._counts
+        self.counts = torch.bincount(of, minlength=len(probabilities))  # int64[K]
+        self._first = self.counts.cumsum(0) - self.counts
         self._by_class = of.argsort(stable=True)
-        weights = torch.where(self._counts > 0, probabilities.to(torch.float64), 0.0)
+        weights = torch.where(self.counts > 0, probabilities.to(torch.float64), 0.0)
         self._cumulative = weights.cumsum(0) / weights.sum()
-        self._last = int(self._counts.nonzero()[-1])
+        self._last = int(self.counts.nonzero()[-1])
         self._batch_size = batch_size
         self._flip = flip
 
@@ -74,10 +74,10 @@ class BalancedBatches:
         which = (torch.arange(groups) + torch.rand(groups, generator=rng, dtype=torch.float64)) / groups
         # right: a draw of exactly a boundary must not fall to a class without images, whose interval is empty
         y = torch.searchsorted(self._cumulative, which, right=True)
-        y = y.clamp_(max=int(self._counts.nonzero()[-1])).repeat_interleave(
+        y = y.clamp_(max=int(self.counts.nonzero()[-1])).repeat_interleave(
             group
         )  # where rounding leaves the sum below 1
-        within = torch.rand(self._batch_size, generator=rng, dtype=torch.float64) * self._counts[y]
+        within = torch.rand(self._batch_size, generator=rng, dtype=torch.float64) * self.counts[y]
         index = self._by_class[self._first[y] + within.long()].to(self._pixels.device)
         mirrored = torch.rand(self._batch_size, generator=rng) < 0.5
         images = self._pixels[index].float().div_(127.5).sub_(1)

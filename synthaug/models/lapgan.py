@@ -175,6 +175,7 @@ def pyramid_step(parts: Parts, step: int, seed: int) -> dict[str, Tensor]:
     generator.mark_forward_method("levels")  # so that Fabric casts for it as for `forward`
     discriminator.mark_forward_method("judge")
     rng = torch.Generator().manual_seed((seed << 32) + step)
+    parts.draw_from(rng)
     penalties = parts.penalties(step)
     report: dict[str, Tensor] = {}
     for _ in range(training.discriminator_steps):

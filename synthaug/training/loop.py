@@ -30,6 +30,7 @@ from synthaug.losses import OBJECTIVES, REGULARIZERS
 from synthaug.losses.auxiliary import Heads
 from synthaug.losses.objective import Objective, smoothed
 from synthaug.losses.regularizers import GeneratorRegularizer, Made, Regularizer, Seen
+from synthaug.models.embedding_noise import EmbeddingNoise
 from synthaug.models.family import Family
 from synthaug.progress import Progress, Task
 from synthaug.runs import Run
@@ -61,6 +62,7 @@ class Parts:
     fabric: Fabric
     regularizers: dict[str, tuple[float, Regularizer | GeneratorRegularizer]] = field(default_factory=dict)
     heads: Heads | None = None
+    embedding_noise: EmbeddingNoise | None = None
     learning: list[torch.nn.Parameter] = field(default_factory=list)  # discriminator and heads, but for frozen layers
     share: float = 0.0  # of the training that is done, 0 to 1
 
@@ -76,6 +78,11 @@ class Parts:
         if isinstance(self.augment, AdaptiveAugment):
             own["augment"] = self.augment
         return own
+
+    def draw_from(self, rng: torch.Generator) -> None:
+        """From here on, what is random inside the generator comes from `rng`."""
+        if self.embedding_noise is not None:
+            self.embedding_noise.rng = rng
 
     def penalties(self, step: int) -> list[Penalty]:
         """The regularisers that are due, each with its weight now: times its interval, and decayed by cosine."""
@@ -188,6 +195,8 @@ def build(
     learning = [p for p in judging if p.requires_grad]
     average = Average(family.generator, training.ema_kimg)
     average.generator.to(fabric.device)
+    sigma = training.embedding_noise  # not on the average, which is a copy by now
+    noise = EmbeddingNoise(family.generator, batches.counts, sigma) if sigma else None
     wrapped = []
     for module, parameters, lr in (
         (family.generator, list(family.generator.parameters()), training.generator_lr),
@@ -210,6 +219,7 @@ def build(
         fabric=fabric,
         regularizers={name: (w, REGULARIZERS.get(name)().to(fabric.device)) for name, w in weights.items() if w > 0},
         heads=heads,
+        embedding_noise=noise,
         learning=learning,
     )
 
@@ -244,6 +254,7 @@ def adversarial_step(parts: Parts, step: int, seed: int) -> dict[str, Tensor]:
     """One update of the discriminator (or several) and one of the generator; returns detached scalars."""
     training, device = parts.config.training, parts.fabric.device
     rng = step_generator(seed, "step", step)
+    parts.draw_from(rng)
     strength = condition_strength(parts.config, parts.share)
     penalties = parts.penalties(step)
     report: dict[str, Tensor] = {}

@@ -74,7 +74,7 @@ def named_parts(config: Config) -> Iterator[tuple[str, dict[str, Any]]]:
         yield f"head {name}", {"auxiliary": {k: v for k, v in training.auxiliary.items() if k != name}}
     for name in training.augment:
         yield f"augmentation {name}", {"augment": [other for other in training.augment if other != name]}
-    for key in ("flip", "ada", "label_smoothing", "target_boost"):
+    for key in ("flip", "ada", "label_smoothing", "target_boost", "embedding_noise"):
         if getattr(training, key) != getattr(neutral, key):
             yield key, {key: getattr(neutral, key)}
     if training.balance:
@@ -93,6 +93,7 @@ POSSIBLE_PARTS = [
     ("flip", {"flip": True}),
     ("label smoothing", {"objective": "least-squares", "label_smoothing": 0.1}),
     ("ada", {"ada": True, "augment": ["color"], "ada_kimg": 0.01, "ada_interval": 1, "ada_target": -0.99}),
+    ("embedding noise", {"embedding_noise": 0.75}),
     ("balance", {"balance": 0.5}),
     ("target boost", {"target_boost": 4.0}),
     ("decay", {"objective": "non-saturating", "regularizer_decay": 0.1}),
