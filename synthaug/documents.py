@@ -159,7 +159,7 @@ class ClassScores(Document):
 class Arm(Document):
     """One training regime of the classifier. Scores are on the test images; `confusion` is summed over the seeds."""
 
-    share: float = Field(description="of a target class's draws; with folds, their mean")
+    share: float = Field(description="of the draws of each class of the mix; with folds, their mean")
     shares: list[float] = Field(default_factory=list, description="of each fold; empty without folds")
     steps: int | None
     macro_f1: Interval
@@ -412,10 +412,15 @@ class EvaluateDocument(Document):
     split: dict[str, dict[str, int]] = Field(
         description="train, val, test → class → images; with folds, train and val are those of the first fold"
     )
+    mix: Literal["targets", "all"] = Field(
+        "targets", description="which classes get synthetic images in the synthetic arms"
+    )
     share_chosen_on: Literal["val", "default", "user"]
     arms: dict[str, Arm]
     verdict: VerdictDocument
-    recommended: dict[str, Recommendation] = Field(default_factory=dict, description="target class → what to export")
+    recommended: dict[str, Recommendation] = Field(
+        default_factory=dict, description="class of the mix → what to export"
+    )
     learning_curve: LearningCurve | None = None
     quality: CheckDocument = Field(description="the export's images, gated")
     generator_quality: CheckDocument | None = Field(None, description="the generator's images, ungated")

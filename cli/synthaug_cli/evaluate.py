@@ -79,13 +79,17 @@ def command(
         typer.Option(
             "--shares",
             metavar="S,S,…",
-            help="Shares of a target class's draws that may be synthetic; val chooses among them.",
+            help="Shares of a class's draws that may be synthetic; val chooses among them.",
         ),
     ] = None,
     arms: Annotated[
         str | None,
         typer.Option("--arms", metavar="A,A,…", help="Only these arms. [default: all that the classifier can do]"),
     ] = None,
+    mix: Annotated[
+        str,
+        typer.Option("--mix", metavar="targets|all", help="Which classes get synthetic images in the synthetic arms."),
+    ] = "targets",
     learning_curve: Annotated[
         bool,
         typer.Option(
@@ -149,6 +153,7 @@ def command(
         steps=steps,
         shares=tried,
         arms=chosen,
+        mix=mix,
         curve=learning_curve,
         out=out,
         gate=gate,
@@ -250,11 +255,15 @@ def render(found: EvaluateDocument) -> None:
     console.line(f"{'smallest effect this could show':<34} {verdict.smallest_detectable:.3f}")
     if verdict.real_image_equivalents:
         console.line(f"{'worth in real images':<34} {verdict.real_image_equivalents}")
-    for target, advice in found.recommended.items():
+    for target in found.targets:
+        advice = found.recommended[target]
         console.line(
             f"{'recommended for ' + target:<34} {advice.synthetic:,} synthetic images ({advice.share:.0%}) beside "
             f"{advice.real:,} real ones: {advice.reason}"
         )
+    if found.mix == "all":
+        others = sum(advice.synthetic for name, advice in found.recommended.items() if name not in found.targets)
+        console.line(f"{'and for all other classes':<34} {others:,} synthetic images")
     for target, said in verdict.per_target.items():
         quality = found.quality.per_class.get(target)
         images = f"; images: diversity {quality.collapse}, copies {quality.memorisation}" if quality else ""

@@ -1,7 +1,8 @@
 """The arms of an evaluation: what a classifier is trained on, and which comparison decides (DESIGN §6.2, §6.4).
 
 All arms take the same number of optimiser steps. The synthetic arms differ from their control in one thing: in each
-target class a share of the draws goes to synthetic images.
+class of the mix a share of the draws goes to synthetic images. The mix is the target classes, or all of them, so that
+"synthetic" says nothing about the label.
 """
 
 from __future__ import annotations
@@ -45,9 +46,11 @@ CONTRASTS: dict[str, tuple[str, str]] = {
     "synthetic+classical-classical": ("synthetic+classical", "classical"),
 }
 """The two comparisons that decide, fixed beforehand: name → (arm, its control)."""
+MIXES = {"targets": 0.25, "all": 0.5}
+"""Which classes get synthetic images in the synthetic arms → their share where nothing can choose it: what was measured
+to be harmless for the targets, and to help for all of them (docs/science/using-synthetic.md)."""
 CONTROLS = tuple(name for name, kind in ARMS.items() if not kind.synthetic and not kind.smote)
 """What synthetic images must beat before they are said to help: all of it costs nothing."""
-DEFAULT_SHARE = 0.25
 DEFAULT_SHARES = (0.1, 0.25, 0.5)
 """Where validation may choose; FIELD figures put the useful range between a tenth and a half of the draws."""
 
@@ -116,8 +119,8 @@ def training_set(
         name: of the arm.
         train: real training images.
         groups: [len(train)] numbers of what must not be divided.
-        pool: synthetic images, of the target classes only.
-        share: of each target class's draws, taken by synthetic images (0 … 1); used by the synthetic arms only.
+        pool: synthetic images of the classes of the mix.
+        share: of each of their draws, taken by synthetic images (0 … 1); used by the synthetic arms only.
         seed: which synthetic images are taken from the pool; the same for every arm of a seed.
         per_seed: how many of each class are taken at most.
     """

@@ -177,9 +177,16 @@ def _refuse_seen(test: Sequence[SplitRow], seen: Sequence[SplitRow], data: Path,
 
 
 def synthetic_folder(
-    folder: Path, real: RealImages, *, cache: Path | None, progress: Progress
+    folder: Path, real: RealImages, names: Sequence[str], *, cache: Path | None, progress: Progress
 ) -> tuple[LabelledImages, list[str]]:
-    """Synthetic images of the target classes from a folder: one folder a class, or an export of ours.
+    """Synthetic images from a folder: one folder a class, or an export of ours.
+
+    Args:
+        folder: where they stand.
+        real: the images that they are judged with.
+        names: the classes of the mix; all others are left out.
+        cache: where decoded images are kept.
+        progress: where to report.
 
     Returns:
         The images, and warnings.
@@ -210,15 +217,19 @@ def synthetic_folder(
                 "put them into a folder of that name; the targets are " + ", ".join(real.targets),
             )
     warnings = []
-    others = sorted({image.label for image in kept} - set(real.targets))
-    if others:
+    there = {image.label for image in kept}
+    if others := sorted(there - set(names)):
         warnings.append(f"synthetic images of {', '.join(others)} were not used: they are no target classes")
+    if absent := [name for name in names if name not in there]:
+        warnings.append(
+            f"{str(folder)!r} has no synthetic images of {', '.join(absent)}: these classes stay as they are"
+        )
     copies = {row.pixel_sha256 for row in real.source.split.of("train")}
     copied = sum(image.pixel_sha256 in copies for image in kept)
     if copied:
         warnings.append(f"{copied} images of {str(folder)!r} are copies of training images")
     data = real.config.data
-    rows = [image for image in kept if image.label in real.targets]
+    rows = [image for image in kept if image.label in names]
     images = load_images(
         found.root, rows, real.classes, resolution=data.resolution, channels=real.train.pixels.shape[1], fit=data.fit,
         cache=cache, progress=progress,
@@ -232,12 +243,20 @@ def fresh_seed(seed: int) -> int:
 
 
 def fresh_samples(
-    sampler: Sampler, real: RealImages, *, gate: bool, device: str, progress: Progress
+    sampler: Sampler, real: RealImages, names: Sequence[str], *, gate: bool, device: str, progress: Progress
 ) -> tuple[LabelledImages, LabelledImages, list[str]]:
-    """Images of the target classes from the run's generator: gated ones to train on, ungated ones to judge it by.
+    """Images from the run's generator: gated ones to train on, ungated ones to judge it by.
+
+    Args:
+        sampler: the generator.
+        real: its training images, and how many are wanted.
+        names: the classes of the mix.
+        gate: turn away what an export would.
+        device: where the gates run.
+        progress: where to report.
 
     Returns:
-        Gated images (five quarters of `per_seed` a class), ungated images, and warnings.
+        Gated images (five quarters of `per_seed` a class), ungated images of the target classes, and warnings.
 
     Raises:
         RunFailed: no image of a target class passes the gates.
@@ -252,10 +271,10 @@ def fresh_samples(
             real.train, real.targets, config,
             seed=real.config.seed, groups=real.train_group_names, device=device, progress=progress,
         )  # fmt: skip
-    for name in real.targets:
+    for name in names:
         samples = gated_samples(sampler, with_gate, name, count, allow_short=True, progress=progress)
         reasons = ", ".join(f"{reason} {n}" for reason, n in samples.rejected.items())
-        if not len(samples.pixels):
+        if not len(samples.pixels) and name in real.targets:
             raise RunFailed(
                 f"no generated image of class {name!r} passes the gates (rejected: {reasons})",
                 "train longer, or judge the images as they come with --no-gate",

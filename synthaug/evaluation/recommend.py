@@ -41,8 +41,9 @@ def recommend(
     shares: Sequence[float],
     seeds: int,
     chosen_on: Literal["val", "default", "user"],
+    mixed: Sequence[str] = (),
 ) -> dict[str, Recommendation]:
-    """Advise on every target class.
+    """Advise on every target class, and on the other classes where they got synthetic images too.
 
     Args:
         verdict: of the test images; a class that they say is hurt gets none.
@@ -52,8 +53,11 @@ def recommend(
         shares: that were tried.
         seeds: trials of each arm.
         chosen_on: what could choose among the shares.
+        mixed: the classes that got synthetic images. One that is no target gets the largest share of a target: what was
+            measured is synthetic images of all classes.
     """
-    found = {}
+    found: dict[str, Recommendation] = {}
+    advised: dict[str, float] = {}
     for name, label in targets.items():
         said = verdict.per_target[name]
         arm = _better_arm(verdict, name)
@@ -69,16 +73,28 @@ def recommend(
                 share, reason = shares[0], f"{tried}; on the test images it helps"
             else:
                 share, by, reason = 0.0, "test", f"{tried}; on the test images: {said}"
-        synthetic = images_for_share(counts[name], share)
-        found[name] = Recommendation(
-            real=counts[name],
-            synthetic=synthetic,
-            share=synthetic / (synthetic + counts[name]) if synthetic else 0.0,
-            arm=arm,
-            chosen_on=by,
-            reason=reason,
-        )
+        found[name] = _advice(counts[name], share, arm, by, reason)
+        advised[name] = share
+    most = max(advised, key=lambda name: advised[name])
+    for name in mixed:
+        if name not in targets:
+            like = found[most]
+            found[name] = _advice(counts[name], advised[most], like.arm, like.chosen_on, f"as {most}: {like.reason}")
     return found
+
+
+def _advice(
+    real: int, share: float, arm: str, chosen_on: Literal["val", "default", "user", "test"], reason: str
+) -> Recommendation:
+    synthetic = images_for_share(real, share)
+    return Recommendation(
+        real=real,
+        synthetic=synthetic,
+        share=synthetic / (synthetic + real) if synthetic else 0.0,
+        arm=arm,
+        chosen_on=chosen_on,
+        reason=reason,
+    )
 
 
 def _better_arm(verdict: VerdictDocument, name: str) -> str:

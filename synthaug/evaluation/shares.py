@@ -11,7 +11,7 @@ import numpy.typing as npt
 from sklearn.metrics import f1_score
 
 from synthaug.errors import SynthaugError
-from synthaug.evaluation.arms import DEFAULT_SHARE, DEFAULT_SHARES
+from synthaug.evaluation.arms import DEFAULT_SHARES, MIXES
 from synthaug.evaluation.images import RealImages
 from synthaug.evaluation.trial import Outcome, Trial
 
@@ -27,7 +27,7 @@ class Candidates:
     note: str | None = None
 
 
-def candidates(asked: Sequence[float] | None, parts: Sequence[RealImages]) -> Candidates:
+def candidates(asked: Sequence[float] | None, parts: Sequence[RealImages], mix: str = "targets") -> Candidates:
     """Which shares are tried. Without validation images of every target, in every fold, there is nothing to choose by.
 
     Raises:
@@ -49,10 +49,10 @@ def candidates(asked: Sequence[float] | None, parts: Sequence[RealImages]) -> Ca
     if asked:
         raise SynthaugError(
             f"nothing can choose among the shares {', '.join(f'{s:g}' for s in shares)}: {reason}",
-            f"give one share, such as --shares {DEFAULT_SHARE:g}",
+            f"give one share, such as --shares {MIXES[mix]:g}",
         )
     return Candidates(
-        [DEFAULT_SHARE], "default", f"the share of synthetic draws is the default {DEFAULT_SHARE:.0%}: {reason}"
+        [MIXES[mix]], "default", f"the share of synthetic draws is the default {MIXES[mix]:.0%}: {reason}"
     )
 
 

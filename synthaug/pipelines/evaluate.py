@@ -17,8 +17,8 @@ from synthaug.config import MOST_FOLDS, leaves, resolve
 from synthaug.data.cache import LabelledImages
 from synthaug.device import resolve_device
 from synthaug.documents import CheckDocument, EvaluateDocument, LearningCurve
-from synthaug.errors import RunFailed, SynthaugError
-from synthaug.evaluation.arms import CONTRASTS, choose_arms
+from synthaug.errors import RunFailed, SynthaugError, suggest
+from synthaug.evaluation.arms import CONTRASTS, MIXES, choose_arms
 from synthaug.evaluation.held_out import HeldOut
 from synthaug.evaluation.images import (
     RealImages,
@@ -66,6 +66,7 @@ def evaluate(
     steps: int = 600,
     shares: Sequence[float] | None = None,
     arms: Sequence[str] | None = None,
+    mix: str = "targets",
     curve: bool = False,
     out: Path | None = None,
     fail_under: float | None = None,
@@ -93,8 +94,9 @@ def evaluate(
         classifier: a name of `CLASSIFIERS`, or a Python file with `fit` and `predict` (see `classifiers.own`).
         seeds: classifiers an arm; seed s of one arm is paired with seed s of every other.
         steps: optimiser steps of each classifier; `logistic` has none.
-        shares: shares of a target class's draws for synthetic images; val chooses where there are several.
+        shares: shares of a class's draws for synthetic images; val chooses where there are several.
         arms: names of `ARMS`; all that the classifier can do when None.
+        mix: the synthetic arms get synthetic images of the "targets", or of "all" classes.
         curve: measure a learning curve of the real images as well, and say what the synthetic ones are worth on it.
         out: folder of `report.html`, `.md` and `.json`; `evaluation` inside the run when None.
         fail_under: least gain in the mean F1 of the target classes, of the better contrast.
@@ -113,6 +115,8 @@ def evaluate(
     started = time.monotonic()
     classifier = check_classifier(classifier)
     _check_numbers(seeds, steps, folds)
+    if mix not in MIXES:
+        raise SynthaugError(f"--mix {mix!r} is not known", suggest(mix, MIXES))
     _check_sources(run, data, synthetic, test, folds, checkpoint)
     resolve_device(device)
     names, warnings = choose_arms(arms, classifier)
@@ -132,20 +136,21 @@ def evaluate(
         real_images(source, test, every_target=folds is None, cache=cache, progress=progress) for source in sources
     ]
     held_out = HeldOut.of(reals)
-    tried = candidates(shares, reals)
+    tried = candidates(shares, reals, mix)
     warnings += small_test_warnings(held_out, whole.targets, sum(real.alike for real in reals))
     if seeds < ENOUGH_SEEDS:
         warnings.append(f"{seeds} seeds are few: an interval over them is wide, and may be wrong")
     if tried.note:
         warnings.append(tried.note)
     parts: list[Part] = []
+    mixed = whole.targets if mix == "targets" else whole.classes
     if synthetic is None:
         for real in reals:
-            part, said = _fresh(real, gate=gate, checkpoint=checkpoint, device=device, progress=progress)
+            part, said = _fresh(real, mixed, gate=gate, checkpoint=checkpoint, device=device, progress=progress)
             parts.append(part)
             warnings += said
     else:
-        pool, said = synthetic_folder(synthetic, reals[0], cache=cache, progress=progress)
+        pool, said = synthetic_folder(synthetic, reals[0], mixed, cache=cache, progress=progress)
         parts = [Part(reals[0], pool, None)]
         warnings += said
         if whole.run is None:
@@ -185,7 +190,7 @@ def evaluate(
     recommended = recommend(
         verdict, _indices(whole), whole.split.counts()["train"],
         [(part.real.val.labels, part.outcomes) for part in parts],
-        shares=tried.shares, seeds=seeds, chosen_on=tried.chosen_on,
+        shares=tried.shares, seeds=seeds, chosen_on=tried.chosen_on, mixed=mixed,
     )  # fmt: skip
     first = parts[0]
     gated_quality, generator_quality = _qualities(first, gate, device, progress)
@@ -200,6 +205,7 @@ def evaluate(
         classes=held_out.classes,
         targets=whole.targets,
         split={"train": first.real.train.counts(), "val": first.real.val.counts(), "test": held_out.counts()},
+        mix=mix,
         share_chosen_on=tried.chosen_on,
         arms={
             name: held_out.arm(predicted[name], tables[name], shares=chosen[name], steps=steps_taken) for name in names
@@ -286,12 +292,12 @@ def _outside(target: Path, inputs: Sequence[Path | None]) -> None:
 
 
 def _fresh(
-    real: RealImages, *, gate: bool, checkpoint: str | Path, device: str, progress: Progress
+    real: RealImages, names: Sequence[str], *, gate: bool, checkpoint: str | Path, device: str, progress: Progress
 ) -> tuple[Part, list[str]]:
     """Fresh images of the source's own generator, and warnings."""
     assert real.source.run is not None  # _check_sources
     sampler = load(real.source.run, checkpoint=checkpoint, seed=fresh_seed(real.config.seed), device=device)
-    pool, generator, said = fresh_samples(sampler, real, gate=gate, device=device, progress=progress)
+    pool, generator, said = fresh_samples(sampler, real, names, gate=gate, device=device, progress=progress)
     return Part(real, pool, generator, checkpoint=sampler.trained.checkpoint), said
 
 
@@ -349,9 +355,10 @@ def _qualities(part: Part, gated: bool, device: str, progress: Progress) -> tupl
             reference="test", gated=by_gate, progress=progress, real=described,
         )  # fmt: skip
 
+    pool = part.pool.subset(np.flatnonzero(np.isin(part.pool.labels, real.target_indices)))
     if part.generator is None:
-        return judged(part.pool, False), None
-    return judged(part.pool, gated), judged(part.generator, False)
+        return judged(pool, False), None
+    return judged(pool, gated), judged(part.generator, False)
 
 
 def _material(document: EvaluateDocument, part: Part) -> ReportMaterial:

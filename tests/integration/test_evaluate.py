@@ -236,6 +236,42 @@ def test_fresh_samples_of_a_run_at_the_default_share(digits: Digits, monkeypatch
     assert not found.generator_quality.gated
 
 
+def test_a_mix_of_all_classes_gives_each_its_own_images(digits: Digits, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every class has images; quality is of the targets; all of it is recommended, or none."""
+    trained = FakeTrained(digits.run, digits.spare)
+    monkeypatch.setattr(pipeline, "load", lambda run, **more: Sampler(trained, more["seed"]))  # type: ignore[arg-type]
+    grids = []
+    run_trials_as_it_is = run_trials
+
+    def seen(grid: Grid, *arguments: Any) -> Any:
+        grids.append(grid)
+        return run_trials_as_it_is(grid, *arguments)
+
+    monkeypatch.setattr(pipeline, "run_trials", seen)
+    found = digits.evaluate(seeds=2, mix="all", gate=False)
+    (grid,) = grids
+    assert set(grid.pool.labels.tolist()) == set(range(len(CLASSES)))
+    assert found.mix == "all"
+    assert found.arms["synthetic"].share == 0.5
+    assert list(found.quality.per_class) == [RARE]
+    assert set(found.recommended) == set(CLASSES)
+    assert len({advice.synthetic > 0 for advice in found.recommended.values()}) == 1
+    assert any(
+        "every class’s draws" in text
+        for text in (digits.root / "report").joinpath("report.html").read_text().split("<")
+    )
+    with pytest.raises(SynthaugError, match="'some' is not known"):
+        digits.evaluate(mix="some")
+
+
+def test_a_folder_with_some_of_the_classes_leaves_the_others_as_they_are(digits: Digits, tmp_path: Path) -> None:
+    write(tmp_path / "made" / RARE, digits.spare)
+    write(tmp_path / "made" / "3", digits.spare)
+    found = digits.evaluate(synthetic=tmp_path / "made", mix="all", seeds=2)
+    assert any("has no synthetic images of 5, 9: these classes stay as they are" in line for line in found.warnings)
+    assert not any("no target classes" in line for line in found.warnings)
+
+
 def test_val_chooses_the_share_where_every_target_has_val_images(tmp_path: Path) -> None:
     made = make_digits(tmp_path, rare=30)
     made = Digits(tmp_path, make_run(tmp_path, made.data, **{"data.min_images_for_val": 20}), made.spare)

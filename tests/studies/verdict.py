@@ -171,6 +171,11 @@ class Case:
     arms: tuple[str, ...] | None = None
     folds: int | None = None
     test: int = TEST
+    mix: str = "targets"  # or "all": every class gets synthetic images of its own
+
+    @property
+    def mixed(self) -> tuple[str, ...]:
+        return self.targets if self.mix == "targets" else DIGITS
 
 
 CASES: dict[str, Case] = {
@@ -182,6 +187,7 @@ CASES: dict[str, Case] = {
     "moved": Case("moved copies, half of the draws", copies(15, move=True), 0.5, "null"),
     "moved-25": Case("moved copies, many, a quarter of the draws", copies(100, move=True), 0.25, "null"),
     "moved-3": Case("moved copies of 3 target classes", copies(15, move=True), 0.5, "null", targets=("3", "5", "8")),
+    "moved-all": Case("moved copies of every class, half of the draws", copies(60, move=True), 0.5, "null", mix="all"),
     "moved-folds": Case("moved copies, 5 folds", copies(30, move=True), 0.5, "null", rare=30, steps=50, folds=5),
     "wrong": Case("another digit under the rare name", another_class(40), 0.9, "hurts"),
     "noise": Case("noise, 95% of the draws", noise(100), 0.95, "hurts"),
@@ -280,7 +286,7 @@ def one_test_set(
     counts = np.bincount(train.labels)
     own = {name: population.train[name][:n] for name, n in zip(DIGITS, counts, strict=True)}
     spare = {name: population.train[name][n:] for name, n in zip(DIGITS, counts, strict=True)}
-    pool = labelled((name, case.plant(own[name], spare, name, rng)) for name in case.targets)
+    pool = labelled((name, case.plant(own[name], spare, name, rng)) for name in case.mixed)
     outcomes = outcomes_of(case, number, train, pool, test, controls)
     held_out = HeldOut(test.labels, np.arange(len(test)), np.zeros(len(test), np.int64), list(DIGITS), number)
     return held_out, {
@@ -298,7 +304,7 @@ def in_folds(
     for fold in range(folds):
         train, test = images.subset(assigned != fold), images.subset(assigned == fold)
         pool = labelled(
-            (name, case.plant(train.pixels[train.labels == DIGITS.index(name)], {}, name, rng)) for name in case.targets
+            (name, case.plant(train.pixels[train.labels == DIGITS.index(name)], {}, name, rng)) for name in case.mixed
         )
         parts.append(outcomes_of(case, number, train, pool, test, controls))
     held_out = HeldOut(images.labels[order], np.arange(len(images)), assigned[order], list(DIGITS), number)

@@ -70,6 +70,16 @@ def test_what_hurts_is_not_recommended_whatever_val_says() -> None:
     assert (found.synthetic, found.chosen_on) == (0, "test")
 
 
+@pytest.mark.parametrize(("said", "common"), [("helps", 100), ("no measurable effect", 0)])
+def test_where_all_classes_got_images_the_others_get_the_share_of_the_targets(said: Verdict, common: int) -> None:
+    found = recommend(
+        verdict(said), {"rare": 1}, {"common": 100, "rare": 30}, [], shares=[0.5], seeds=3, chosen_on="user",
+        mixed=["common", "rare"],
+    )  # fmt: skip
+    assert found["common"].synthetic == common
+    assert found["common"].reason.startswith("as rare: ")
+
+
 @pytest.mark.parametrize(("chosen_on", "words"), [("default", "the default"), ("user", "given by the user")])
 def test_without_val_the_verdict_decides_and_the_reason_says_that_nothing_has_chosen(
     chosen_on: str, words: str

@@ -56,7 +56,8 @@ def _shares(document: EvaluateDocument) -> str:
     shares = sorted(
         {s for name, a in document.arms.items() if scores.is_synthetic(name) for s in a.shares or [a.share]}
     )
-    return f"{' and '.join(f'{100 * s:.0f}%' for s in shares)} of a target class’s draws, {chosen}" if shares else ""
+    whose = "a target class’s" if document.mix == "targets" else "every class’s"
+    return f"{' and '.join(f'{100 * s:.0f}%' for s in shares)} of {whose} draws, {chosen}" if shares else ""
 
 
 def counts(document: EvaluateDocument) -> tuple[list[str], list[tuple[str, list[str]]]]:

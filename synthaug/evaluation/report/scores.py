@@ -18,7 +18,7 @@ ABOUT = {
     "oversample": "real images of small classes repeated to the same counts",
     "classical": "repeated real images, each time cropped, turned or recoloured at random",
     "smote": "points interpolated between real images in feature space",
-    "synthetic": "real images and generated ones of the target classes",
+    "synthetic": "real images and generated ones",
     "synthetic+classical": "real and generated images, with the same random changes as “classical”",
 }
 
