@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from torch import Tensor
@@ -23,6 +24,10 @@ class Logistic(Objective):
         # −t log σ(r) − (1 − t) log(1 − σ(r)) is softplus(−r) + (1 − t) r, because softplus(r) = softplus(−r) + r
         on_real = F.softplus(-real) if self.real_target == 1 else F.softplus(-real) + (1 - self.real_target) * real
         return on_real.mean() + F.softplus(fake).mean()
+
+    def least_loss(self, target: float) -> float | None:
+        """The entropy of the target, which no discriminator gets below."""
+        return -(target * math.log(target) + (1 - target) * math.log(1 - target)) if target < 1 else 0.0
 
 
 class NonSaturating(Logistic):

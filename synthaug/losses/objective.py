@@ -25,6 +25,10 @@ class Objective:
     def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         raise NotImplementedError
 
+    def least_loss(self, target: float) -> float | None:
+        """`floor` where real images have this target."""
+        return self.floor
+
     def generator_loss(self, fake: Tensor, real: Tensor) -> Tensor:
         """`real` has no rows unless the objective is `paired`."""
         raise NotImplementedError
@@ -47,4 +51,5 @@ def smoothed(objective: Objective, name: str, smoothing: float) -> Objective:
                 "take one that has: minimax, non-saturating or least-squares; or leave label_smoothing at 0",
             )
         objective.real_target = 1 - smoothing
+        objective.floor = objective.least_loss(1 - smoothing)
     return objective

@@ -40,6 +40,7 @@ class Regularizer(nn.Module):
     """
 
     interval: int = 1
+    second_order: bool = False  # it differentiates a gradient of the discriminator
 
     def forward(self, seen: Seen) -> Tensor:
         """Return a scalar."""
@@ -78,6 +79,7 @@ class R1(Regularizer):
     """½ E[‖∇ₓ D(x)‖²] on real images (1801.04406, eq. 9), computed lazily (1912.04958 §4.1)."""
 
     interval = 4
+    second_order = True
 
     def forward(self, seen: Seen) -> Tensor:
         return 0.5 * _input_gradient(seen.discriminate, seen.real).square().sum(dim=(1, 2, 3)).mean()
@@ -87,6 +89,7 @@ class R2(Regularizer):
     """½ E[‖∇ₓ D(x)‖²] on generated images (1801.04406, eq. 10), as lazily as R1."""
 
     interval = 4
+    second_order = True
 
     def forward(self, seen: Seen) -> Tensor:
         return 0.5 * _input_gradient(seen.discriminate, seen.fake).square().sum(dim=(1, 2, 3)).mean()
@@ -94,6 +97,8 @@ class R2(Regularizer):
 
 class GradientPenalty(Regularizer):
     """E[(‖∇ₓ̂ D(x̂)‖ − 1)²] at random points x̂ between real and generated images (1704.00028, eq. 3)."""
+
+    second_order = True
 
     def forward(self, seen: Seen) -> Tensor:
         share = torch.rand(len(seen.real), 1, 1, 1, generator=seen.rng).to(seen.real.device)
@@ -120,7 +125,7 @@ class LeCam(Regularizer):
     """E[relu(D(x) − α_F)²] + E[relu(α_R − D(G(z)))²] with moving averages α of the logits (2104.03310, eq. 5).
 
     It pulls real and fake logits towards each other's averages, which keeps a discriminator that has memorised few
-    images from running away. Starts after `start` steps, when the averages mean something.
+    images from running away. Starts after it was called `start` times, when the averages mean something.
     """
 
     decay = 0.99

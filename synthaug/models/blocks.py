@@ -149,6 +149,11 @@ class EqualLinear(nn.Module):
         return F.linear(x, self.weight * self.scale, self.bias * self.rate)
 
 
+def convolutions(*parts: nn.Module) -> list[nn.Module]:
+    """The convolutions in `parts`, in the order in which they were registered."""
+    return [m for part in parts for m in part.modules() if isinstance(m, (nn.Conv2d, EqualConv2d))]
+
+
 class EqualConv2d(nn.Module):
     """A convolution that keeps the image's size, with equalised learning rate as in `EqualLinear`."""
 

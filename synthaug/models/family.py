@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from synthaug.config import ModelConfig
+from synthaug.models.blocks import convolutions
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Discriminator(nn.Module):
 
     def layers(self) -> list[nn.Module]:
         """The layers that can be frozen, the one next to the image first (FreezeD, 2002.10964)."""
-        return [module for module in self.modules() if isinstance(module, nn.Conv2d)]
+        return convolutions(self)
 
 
 @dataclass

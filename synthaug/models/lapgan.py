@@ -9,8 +9,8 @@ pairs apart, so that the levels learn independently of each other, in one step h
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
-from typing import TYPE_CHECKING
+from itertools import pairwise, zip_longest
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,7 @@ from synthaug.models.blocks import (
     MinibatchStd,
     ProjectionHead,
     channels_at,
+    convolutions,
     sides,
     spectral_norm,
 )
@@ -167,15 +168,16 @@ class LAPGANDiscriminator(Discriminator):
         heads = (head(pair, y, strength) for head, pair in zip(self.finer, pairs, strict=True))
         return [self.coarse(levels[0], y, strength), *heads]
 
+    def layers(self) -> list[nn.Module]:
+        """Of all levels the ones next to the image, then of all the next ones."""
+        of_each = zip_longest(*map(convolutions, [self.coarse, *self.finer]))
+        return [layer for depth in of_each for layer in depth if layer is not None]
+
 
 def pyramid_step(parts: Parts, step: int, seed: int) -> dict[str, Tensor]:
     """As `adversarial_step`, with every generated detail standing on the low-pass image of a real one."""
     training, device = parts.config.training, parts.fabric.device
-    generator, discriminator = parts.generator, parts.discriminator
-    generator.mark_forward_method("levels")  # so that Fabric casts for it as for `forward`
-    discriminator.mark_forward_method("judge")
-    rng = torch.Generator().manual_seed((seed << 32) + step)
-    parts.draw_from(rng)
+    rng = parts.begin(step, seed)
     penalties = parts.penalties(step)
     report: dict[str, Tensor] = {}
     for _ in range(training.discriminator_steps):
@@ -183,7 +185,10 @@ def pyramid_step(parts: Parts, step: int, seed: int) -> dict[str, Tensor]:
         real_levels = gaussian_pyramid(real)
         low = low_passes(real_levels)
         z = torch.randn(len(labels), parts.family.generator.z_dim, generator=rng).to(device)
-        fake_levels = generator.levels(z, labels, low)
+        with parts.fabric.autocast():  # Fabric's wrapper casts for `forward` alone
+            fake_levels = [
+                level.float() for level in cast(LAPGANGenerator, parts.family.generator).levels(z, labels, low)
+            ]
 
         shown = _augmented(parts, real_levels, low, rng)
         made = _augmented(parts, [level.detach() for level in fake_levels], low, rng)
@@ -196,7 +201,7 @@ def pyramid_step(parts: Parts, step: int, seed: int) -> dict[str, Tensor]:
     if parts.objective.paired:
         real_logits, fake_logits = _judged(parts, _augmented(parts, real_levels, low, rng), made, labels)
     else:
-        fake_logits = discriminator.judge(*made, labels)
+        fake_logits = _logits(parts, made, labels)
         real_logits = [logits[:0] for logits in fake_logits]
     all_of_it = Made(parts.family.generator, z, labels, fake_levels[-1])
     report |= parts.update_generator(all_of_it, list(zip(real_logits, fake_logits, strict=True)), penalties)
@@ -210,8 +215,13 @@ Levels = tuple[list[Tensor], list[Tensor]]
 def _judged(parts: Parts, real: Levels, fake: Levels, labels: Tensor) -> tuple[list[Tensor], list[Tensor]]:
     """Logits of real and of generated levels, from one pass."""
     levels, lows = ([torch.cat(both) for both in zip(a, b, strict=True)] for a, b in zip(real, fake, strict=True))
-    logits = parts.discriminator.judge(levels, lows, torch.cat([labels, labels]))
+    logits = _logits(parts, (levels, lows), torch.cat([labels, labels]))
     return [h[: len(labels)] for h in logits], [h[len(labels) :] for h in logits]
+
+
+def _logits(parts: Parts, shown: Levels, labels: Tensor) -> list[Tensor]:
+    with parts.fabric.autocast():
+        return [head.float() for head in cast(LAPGANDiscriminator, parts.family.discriminator).judge(*shown, labels)]
 
 
 def _augmented(

@@ -23,6 +23,7 @@ from synthaug.models.blocks import (
     MinibatchStd,
     ProjectionHead,
     channels_at,
+    convolutions,
     leaky_relu,
     pixel_norm,
     sides,
@@ -82,6 +83,10 @@ class ProgressiveGenerator(Generator):
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
         return self.synthesise(self.latents(z, y), z, y)
 
+    def conditional_parameters(self) -> list[Tensor]:
+        """What the first layer gets: the embeddings' length is normalised away."""
+        return [pixel_norm(self.embed.weight) @ (self.start.weight * self.start.scale)[:, self.z_dim :].T]
+
     def latents(self, z: Tensor, y: Tensor) -> Tensor:
         """z on the sphere of radius √z_dim."""
         return pixel_norm(z)
@@ -132,6 +137,10 @@ class ProgressiveDiscriminator(Discriminator):
 
     def set_progress(self, progress: float) -> None:
         self.stage.fill_(stage_at(progress, len(self.sides)))
+
+    def layers(self) -> list[nn.Module]:
+        """Of the full size; what looks at smaller images is not among them."""
+        return convolutions(self.from_image[-1], *reversed(self.blocks), self.conv)
 
     def forward(self, x: Tensor, y: Tensor) -> list[Tensor]:
         fading, whole = math.modf(float(self.stage))

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from synthaug.config import ModelConfig
-from synthaug.models.blocks import channels_at, sides
+from synthaug.models.blocks import channels_at, convolutions, sides
 from synthaug.models.family import Discriminator, Family, Generator, ImageShape
 
 GROUP = 16
@@ -109,6 +109,10 @@ class R3GANDiscriminator(Discriminator):
         h = (x.float() * self.basis).sum(dim=(2, 3))
         projection = (self.embed(y) * h).sum(dim=1, keepdim=True) / math.sqrt(h.shape[1])
         return [self.linear(h).float() + self.condition_strength * projection]
+
+    def layers(self) -> list[nn.Module]:
+        between = (module for pair in zip(self.transitions, self.stages[1:], strict=True) for module in pair)
+        return convolutions(self.from_image, self.stages[0], *between)
 
 
 def build(shape: ImageShape, config: ModelConfig) -> Family:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -141,6 +142,11 @@ class StyleGAN2Generator(Generator):
         """The styles w, float[B, z_dim]."""
         w: Tensor = self.mapping(z, y, self.condition_strength)
         return w
+
+    def conditional_parameters(self) -> list[Tensor]:
+        """What the mapping's first layer gets: the embeddings' length is normalised away."""
+        first = cast(EqualLinear, self.mapping.layers[0])
+        return [pixel_norm(self.mapping.embed.weight) @ (first.weight * first.scale)[:, self.z_dim :].T]
 
     def synthesise(self, latents: Tensor, z: Tensor, y: Tensor) -> Tensor:
         """The styles come from w, the noise from z."""

@@ -59,12 +59,19 @@ def _names(config: Config) -> Iterator[SynthaugError]:
 
 def _apart(config: Config) -> Iterator[SynthaugError]:
     """What is there, and does not go with what else is there."""
+    from synthaug.data.batches import GROUP
     from synthaug.losses.objective import smoothed
 
     model, training = config.model, config.training
     if training.objective in OBJECTIVES:
         objective = OBJECTIVES.get(training.objective)()
         yield from _fault(smoothed, objective, training.objective, training.label_smoothing)
+    if training.batch_size % GROUP:
+        lower = training.batch_size // GROUP * GROUP
+        yield SynthaugError(
+            f"training.batch_size = {training.batch_size} cannot be divided into groups of {GROUP} images of one class",
+            f"take {lower} or {lower + GROUP}" if lower else f"take {GROUP}",
+        )
     if (model.categorical_codes or model.continuous_codes) and not training.auxiliary.get("infogan"):
         yield SynthaugError(
             "the model has codes that nothing gives a meaning", "add --set 'training.auxiliary={infogan: 1.0}'"

@@ -28,7 +28,9 @@ CHUNK = 64
 
 
 def image_seed(seed: int, class_index: int, index: int) -> int:
-    """The 63-bit seed of one image's noise; hashed, so that neighbouring seeds, classes and indices are unrelated.
+    """The seed of one image's noise; hashed, so that neighbouring seeds, classes and indices are unrelated.
+
+    Of its 63 bits torch's CPU generator uses 32: of 100,000 images of a class one pair or so has the same noise.
 
     >>> image_seed(0, 1, 2) != image_seed(0, 2, 1)
     True

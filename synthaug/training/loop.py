@@ -79,10 +79,12 @@ class Parts:
             own["augment"] = self.augment
         return own
 
-    def draw_from(self, rng: torch.Generator) -> None:
-        """From here on, what is random inside the generator comes from `rng`."""
+    def begin(self, step: int, seed: int) -> torch.Generator:
+        """Where all randomness of a step comes from, that inside the generator too."""
+        rng = step_generator(seed, "step", step)
         if self.embedding_noise is not None:
             self.embedding_noise.rng = rng
+        return rng
 
     def penalties(self, step: int) -> list[Penalty]:
         """The regularisers that are due, each with its weight now: times its interval, and decayed by cosine."""
@@ -253,8 +255,7 @@ def step_generator(seed: int, *what: int | str) -> torch.Generator:
 def adversarial_step(parts: Parts, step: int, seed: int) -> dict[str, Tensor]:
     """One update of the discriminator (or several) and one of the generator; returns detached scalars."""
     training, device = parts.config.training, parts.fabric.device
-    rng = step_generator(seed, "step", step)
-    parts.draw_from(rng)
+    rng = parts.begin(step, seed)
     strength = condition_strength(parts.config, parts.share)
     penalties = parts.penalties(step)
     report: dict[str, Tensor] = {}
@@ -330,7 +331,8 @@ def train(
         RunFailed: it diverged before there was any checkpoint.
         Interrupted: SIGINT or SIGTERM came; the state was saved first.
     """
-    config, batch = parts.config, parts.config.training.batch_size
+    config = parts.config
+    shown = config.training.batch_size * config.training.discriminator_steps  # images a step
     seconds, kimg = parse_budget(config.training.budget)
     if counters.total is None and kimg is not None:
         _plan(counters, config, kimg * 1000)
@@ -373,9 +375,9 @@ def train(
             parts.share = share
             scalars = step(parts, counters.step, attempt_seed(config.seed, counters.attempt))
             counters.step += 1
-            counters.images += batch * config.training.discriminator_steps
-            parts.average.update(parts.family.generator, counters.images, batch)
-            task.advance(batch * config.training.discriminator_steps / 1000)
+            counters.images += shown
+            parts.average.update(parts.family.generator, counters.images, shown)
+            task.advance(shown / 1000)
             if counters.images // 500 != logged // 500 or counters.images >= until:
                 losses = {name: round(float(value), 5) for name, value in scalars.items()}
                 watch.step(losses, parts.family.generator, parts.family.discriminator)
@@ -388,9 +390,11 @@ def train(
                     on_row,
                 )
                 task.note(f"D {losses['loss_d']:.2f} G {losses['loss_g']:.2f} {monitor.latest}")
-            if stop.requested is not None:
-                if all(math.isfinite(float(value)) for value in scalars.values()):
-                    save()  # unscored: a resumed run must score where an uninterrupted one does, and nowhere else
+            # A score that is due comes first: a resumed run scores where an uninterrupted one does, and only there.
+            if stop.requested is not None and counters.images < until:
+                finite = all(math.isfinite(float(value)) for value in scalars.values())
+                if finite and checkpoint.name_for(counters.images) not in checkpoint.names(run):
+                    save()  # unscored; within 1 kimg of a scored one, which it must not replace, that is gone back to
                 run.set_status(state="interrupted")
                 raise Interrupted(
                     f"interrupted at {counters.images / 1000:.1f} kimg; the state is saved",
@@ -400,7 +404,7 @@ def train(
 
     def pace(task: Task, until: int) -> float:
         """Train until then, and return the seconds that an image took."""
-        advance(task, min(counters.images + batch * 4, until))  # the first steps pay for allocation and compilation
+        advance(task, min(counters.images + shown * 4, until))  # the first steps pay for allocation and compilation
         begun, images = time.monotonic(), counters.images
         advance(task, until)
         return (time.monotonic() - begun) / max(counters.images - images, 1)
@@ -458,7 +462,9 @@ def train(
 def compile_networks(parts: Parts, counters: Counters) -> None:
     if counters.compiled:
         parts.family.generator.compile()
-        parts.family.discriminator.compile()
+        penalties = [r for _, r in parts.regularizers.values() if isinstance(r, Regularizer)]
+        if not any(penalty.second_order for penalty in penalties):  # compiled graphs cannot be differentiated twice
+            parts.family.discriminator.compile()
 
 
 def _plan(counters: Counters, config: Config, images: float, scores: int | None = None) -> None:

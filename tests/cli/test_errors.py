@@ -92,6 +92,7 @@ CONFIGURATION = [
     Case("fit good --set monitor.features=resnet", "'resnet'", hint="efficientnet_lite0"),
     Case("fit good --set training.batch_size", "'training.batch_size'", hint="training.batch_size=32"),
     Case("fit good --set training.batchsize=32", "'training.batchsize'", hint='did you mean "training.batch_size"'),
+    Case("fit good --set training.batch_size=50", "groups of 4", hint="48 or 52"),
     Case("fit good --set training.batch_size=1", "training.batch_size = 1"),
     Case("fit good --set training=3", "training = 3"),
     Case("fit good --set training.fade_start=0.5", "fade_start (0.5)"),

@@ -369,6 +369,45 @@ def test_the_step_judges_generated_details_on_real_low_pass_images() -> None:
 # projected
 
 
+def test_the_step_draws_other_noise_for_another_seed_and_computes_in_the_runs_precision() -> None:
+    def pyramid() -> Parts:
+        return parts_for(make("lapgan", z_dim=8, width=8, discriminator_width=8))
+
+    first, same, other = (float(lapgan.pyramid_step(pyramid(), 3, seed)["real_score"]) for seed in (0, 0, 7))
+    assert first == same != other
+    parts, dtypes = pyramid(), set()
+    parts.fabric = Fabric(accelerator="cpu", devices=1, precision="bf16-mixed")
+    layer = parts.family.discriminator.layers()[0]
+    layer.register_forward_hook(lambda module, inputs, output: dtypes.add(output.dtype))
+    lapgan.pyramid_step(parts, 3, 0)
+    assert dtypes == {torch.bfloat16}
+
+
+@pytest.mark.parametrize("name", MODELS.names())
+def test_layers_to_freeze_go_from_the_image_inwards(name: str) -> None:
+    discriminator = make(name).discriminator.eval()
+    layers, met = discriminator.layers(), []
+    for k, layer in enumerate(layers):
+        layer.register_forward_hook(lambda module, inputs, output, k=k: met.append(k))
+    discriminator(noise(4, 3, 32, 32), torch.arange(4) % 3)
+    assert sorted(met) == list(range(len(layers)))  # all of them are used
+    assert layers or name == "mlp"
+    if name == "lapgan":  # levels stand beside each other, not behind
+        assert [layer.weight.shape[1] for layer in layers[:3]] == [3, 6, 6]
+    else:  # a shortcut may come before or after what it goes round
+        assert max((abs(k - place) for place, k in enumerate(met)), default=0) <= 2
+
+
+@pytest.mark.parametrize("name", ["stylegan2", "progressive"])
+def test_a_penalty_on_conditional_parameters_cannot_be_met_by_shorter_embeddings(name: str) -> None:
+    generator = make(name).generator
+    before = generator.conditional_parameters()[0].detach().clone()
+    embedding = next(m for m in generator.modules() if isinstance(m, torch.nn.Embedding))
+    with torch.no_grad():
+        embedding.weight.mul_(0.1)
+    torch.testing.assert_close(generator.conditional_parameters()[0], before, rtol=1e-4, atol=1e-5)
+
+
 def test_the_frozen_net_is_neither_trained_nor_saved_and_lets_gradients_through() -> None:
     family = make("dcgan", ImageShape(16, 1, 3), discriminator="projected")
     discriminator = family.discriminator

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ from safetensors.torch import load_file
 from synthaug.config import validate
 from synthaug.data.batches import BalancedBatches
 from synthaug.data.cache import LabelledImages
-from synthaug.errors import RunFailed
+from synthaug.errors import Interrupted, RunFailed
+from synthaug.losses import OBJECTIVES
 from synthaug.losses.auxiliary import build_heads
 from synthaug.losses.non_saturating import NonSaturating
+from synthaug.losses.objective import smoothed
 from synthaug.models import build_family
 from synthaug.models.codes import Codes
 from synthaug.models.family import ImageShape
@@ -240,6 +243,41 @@ def test_a_training_killed_behind_a_rollback_is_resumed_bit_for_bit(tmp_path: Pa
     assert strip(resumed) == strip(whole)
     state = json.loads((resumed.checkpoints / checkpoint.names(resumed)[-1] / "state.json").read_text())
     assert state["counters"]["attempt"] == 1
+
+
+@pytest.mark.parametrize("at", [31, 62, 64, 80, 124], ids=["warm-up's end", "score", "just behind", "between", "end"])
+def test_an_interruption_costs_no_score_and_no_scored_checkpoint(tmp_path: Path, at: int) -> None:
+    def stopped(parts: Parts, number: int, seed: int) -> dict[str, Any]:
+        if number == at:
+            signal.raise_signal(signal.SIGTERM)
+        return adversarial_step(parts, number, seed)
+
+    whole, _, go = start(tmp_path / "whole", adversarial_step)
+    go()
+    broken, _, go = start(tmp_path / "broken", stopped)
+    if at == 124:  # the last step: nothing is left to interrupt
+        go()
+    else:
+        with pytest.raises(Interrupted):
+            go()
+        broken, _, go = start(tmp_path / "broken", adversarial_step)
+        go()
+    scores = [[(r["kimg"], r["score"], r["best"]) for r in rows(run, "monitor")] for run in (whole, broken)]
+    assert [kimg for kimg, *_ in scores[0]] == [1.024, 2.016, 3.008, 4.0]
+    assert scores[1] == scores[0]
+    for name in checkpoint.names(whole):
+        files = [run.checkpoints / name / "generator.safetensors" for run in (whole, broken)]
+        assert files[0].read_bytes() == files[1].read_bytes(), name
+
+
+@pytest.mark.parametrize("objective", ["minimax", "least-squares"])
+def test_a_discriminator_that_cannot_win_further_has_won_with_smoothed_labels_too(objective: str) -> None:
+    made = smoothed(OBJECTIVES.get(objective)(), objective, 0.1)
+    logits = torch.linspace(-8, 8, 4001, dtype=torch.float64)
+    least = min(
+        float(made.discriminator_loss(r, torch.tensor(-99.0 if objective == "minimax" else 0.0))) for r in logits
+    )
+    assert made.floor == pytest.approx(least, abs=1e-5)
 
 
 def test_the_watch_leaves_healthy_trainings_alone(tmp_path: Path) -> None:
