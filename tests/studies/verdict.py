@@ -187,7 +187,9 @@ CASES: dict[str, Case] = {
     "moved": Case("moved copies, half of the draws", copies(15, move=True), 0.5, "null"),
     "moved-25": Case("moved copies, many, a quarter of the draws", copies(100, move=True), 0.25, "null"),
     "moved-3": Case("moved copies of 3 target classes", copies(15, move=True), 0.5, "null", targets=("3", "5", "8")),
-    "moved-all": Case("moved copies of every class, half of the draws (`--mix all`)", copies(60, move=True), 0.5, "null", mix="all"),
+    "moved-all": Case(
+        "moved copies of every class, half of the draws (`--mix all`)", copies(60, move=True), 0.5, "null", mix="all"
+    ),
     "moved-folds": Case("moved copies, 5 folds", copies(30, move=True), 0.5, "null", rare=30, steps=50, folds=5),
     "wrong": Case("another digit under the rare name", another_class(40), 0.9, "hurts"),
     "noise": Case("noise, 95% of the draws", noise(100), 0.95, "hurts"),
