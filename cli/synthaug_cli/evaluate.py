@@ -255,7 +255,7 @@ def render(found: EvaluateDocument) -> None:
     console.line(f"{'smallest effect this could show':<34} {verdict.smallest_detectable:.3f}")
     if verdict.real_image_equivalents:
         console.line(f"{'worth in real images':<34} {verdict.real_image_equivalents}")
-    for target in found.targets:
+    for target in (name for name in found.targets if name in found.recommended):
         advice = found.recommended[target]
         console.line(
             f"{'recommended for ' + target:<34} {advice.synthetic:,} synthetic images ({advice.share:.0%}) beside "

@@ -13,6 +13,7 @@ from synthaug.documents import (
     EvaluateDocument,
     Interval,
     Range,
+    Recommendation,
     TargetVerdict,
     VerdictDocument,
 )
@@ -47,6 +48,11 @@ def quality() -> CheckDocument:
     return CheckDocument(per_class={"rare [x]": rare}, features="net@0123", reference="test", gated=True)
 
 
+def advice(real: int, synthetic: int, reason: str) -> Recommendation:
+    share = synthetic / (real + synthetic)
+    return Recommendation(real=real, synthetic=synthetic, share=share, arm="synthetic", chosen_on="val", reason=reason)
+
+
 @pytest.fixture
 def evaluated(quality: CheckDocument) -> EvaluateDocument:
     contrast = Contrast(mean=0.031, low=0.011, high=0.051)
@@ -72,7 +78,12 @@ def evaluated(quality: CheckDocument) -> EvaluateDocument:
         classes=["other", "rare [x]"],
         targets=["rare [x]"],
         split={},
+        mix="all",
         share_chosen_on="default",
+        recommended={
+            "rare [x]": advice(25, 1075, "the best on val"),
+            "other": advice(300, 1300, "as the targets"),
+        },
         arms={"real": arm(0, 0.411), "classical": arm(0, 0.522), "synthetic": arm(0.25, 0.633)},
         verdict=verdict,
         quality=quality,
@@ -89,6 +100,8 @@ def test_evaluate(evaluated: EvaluateDocument, capsys: pytest.CaptureFixture[str
     assert after.split()[-6:] == ["0.411", "0.522", "0.633", "0.311", "0.422", "0.533"]
     for text in ("25%", "+0.031 (+0.011 to +0.051)", "0.020", "thinning", "few seeds", "one generator"):
         assert text in shown
+    assert "1,075 synthetic images (98%) beside 25 real ones: the best on val" in shown
+    assert "and for all other classes          1,300 synthetic images" in shown
     assert shown.splitlines()[-2:] == ["verdict: helps. The rare class gains.", "report:  out/report.html"]
 
 
