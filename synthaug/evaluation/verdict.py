@@ -11,7 +11,7 @@ wrong is measured in docs/science/verdict.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -179,7 +179,7 @@ def judge(
         sentence=(
             _untested(beating, lacking, findings)
             if overall == "no measurable effect" and beating and lacking
-            else _sentence(overall, helped, hurt, findings, together)
+            else _sentence(overall, helped, hurt, findings, together, macro)
         ),
         per_target={name: finding.verdict for name, finding in findings.items()},
         details={**{name: finding.document() for name, finding in findings.items()}, MACRO: macro.document()},
@@ -211,11 +211,28 @@ def _gains(names: list[str], findings: Mapping[str, Finding]) -> list[str]:
     return gains
 
 
+def _price(contrasts: Collection[str | None], macro: Finding) -> str:
+    """That the other classes pay for the gain, where macro-F1 of all classes falls by more than chance."""
+    losses = [e for name, e in macro.contrasts.items() if name in contrasts and e.high < 0]
+    if not losses:
+        return ""
+    worst = min(losses, key=lambda e: e.mean)
+    return f" Other classes pay for it: {MACRO} of all {worst.mean:+.3f} ({worst.low:+.3f} to {worst.high:+.3f})."
+
+
 def _sentence(
-    overall: Verdict, helped: list[str], hurt: list[str], findings: Mapping[str, Finding], together: Finding
+    overall: Verdict,
+    helped: list[str],
+    hurt: list[str],
+    findings: Mapping[str, Finding],
+    together: Finding,
+    macro: Finding,
 ) -> str:
     if overall == "helps":
-        return f"The synthetic images help the classifier: {'; '.join(_gains(helped, findings))}."
+        gains = "; ".join(_gains(helped, findings))
+        return (
+            f"The synthetic images help the classifier: {gains}.{_price({findings[n].helping for n in helped}, macro)}"
+        )
     if overall == "hurts":
         losses = [f"{name}: F1 {max(e.mean for e in findings[name].contrasts.values()):+.3f} at best" for name in hurt]
         return f"The synthetic images hurt the classifier: {'; '.join(losses)}. Use {together.best_control} instead."

@@ -44,7 +44,15 @@ def test_helps_when_one_contrast_is_above_zero_and_no_control_is_better() -> Non
     assert found.contrasts["synthetic+classical-classical"].low > 0
     assert found.best_control == "classical"
     assert "+0.100" in found.sentence
+    assert "Other classes" not in found.sentence
     assert found.caveats == [CAVEAT]
+
+
+def test_a_gain_that_other_classes_pay_for_is_said_with_its_price() -> None:
+    tables = arms(0.51, 0.65) | {"synthetic+classical": table(0.6, 0.65, 0.7, shift=4)}
+    found = verdict(tables)
+    assert found.overall == "helps"
+    assert "Other classes pay for it: macro-F1 of all -0.067" in found.sentence
 
 
 def test_beating_a_weak_control_is_not_enough() -> None:
