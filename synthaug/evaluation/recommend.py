@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import f1_score
 
-from synthaug.documents import Recommendation, VerdictDocument
+from synthaug.documents import ClassQuality, Recommendation, VerdictDocument
 from synthaug.evaluation.arms import CONTRASTS
 from synthaug.evaluation.trial import Outcome, Trial
 
@@ -42,6 +42,7 @@ def recommend(
     seeds: int,
     chosen_on: Literal["val", "default", "user"],
     mixed: Sequence[str] = (),
+    quality: Mapping[str, ClassQuality] | None = None,
 ) -> dict[str, Recommendation]:
     """Advise on every target class, and on the other classes where they got synthetic images too.
 
@@ -55,6 +56,8 @@ def recommend(
         chosen_on: what could choose among the shares.
         mixed: the classes that got synthetic images. One that is no target gets the largest share of a target: what was
             measured is synthetic images of all classes.
+        quality: class → what `check` says of the images. It changes no number, since a classifier may gain from images
+            that are alike, but who exports them is told.
     """
     found: dict[str, Recommendation] = {}
     advised: dict[str, float] = {}
@@ -80,7 +83,19 @@ def recommend(
         if name not in targets:
             like = found[most]
             found[name] = _advice(counts[name], advised[most], like.arm, like.chosen_on, f"as {most}: {like.reason}")
+    for name, images in (quality or {}).items():
+        if name in found and found[name].synthetic:
+            found[name].reason += _doubts(images)
     return found
+
+
+def _doubts(images: ClassQuality) -> str:
+    doubts = []
+    if images.collapse == "collapsed":
+        doubts.append("they have collapsed")
+    if images.memorisation in ("copying", "suspect"):
+        doubts.append("some may be copies of training images")
+    return f"; but look at the images first: {' and '.join(doubts)}" if doubts else ""
 
 
 def _advice(

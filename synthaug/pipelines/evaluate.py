@@ -187,13 +187,13 @@ def evaluate(
         verdict.real_image_equivalents = in_words(curved)
         for name, entry in curved.per_target.items():
             verdict.details[name].real_image_equivalents = entry.worth
+    first = parts[0]
+    gated_quality, generator_quality = _qualities(first, gate, device, progress)
     recommended = recommend(
         verdict, _indices(whole), whole.split.counts()["train"],
         [(part.real.val.labels, part.outcomes) for part in parts],
-        shares=tried.shares, seeds=seeds, chosen_on=tried.chosen_on, mixed=mixed,
+        shares=tried.shares, seeds=seeds, chosen_on=tried.chosen_on, mixed=mixed, quality=gated_quality.per_class,
     )  # fmt: skip
-    first = parts[0]
-    gated_quality, generator_quality = _qualities(first, gate, device, progress)
     document = EvaluateDocument(
         run=whole.run.name if whole.run is not None else None,
         data=str(whole.data),

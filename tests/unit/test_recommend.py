@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 from report_material import evaluation
 
-from synthaug.documents import Contrast, Recommendation, TargetVerdict, Verdict, VerdictDocument
+from synthaug.documents import (
+    ClassQuality,
+    Collapse,
+    Contrast,
+    Memorisation,
+    Recommendation,
+    TargetVerdict,
+    Verdict,
+    VerdictDocument,
+)
 from synthaug.errors import SynthaugError
 from synthaug.evaluation.recommend import images_for_share, recommend
 from synthaug.evaluation.trial import Outcome, Trial
@@ -39,12 +48,17 @@ def outcome(right: int) -> Outcome:
     return Outcome(rows, rows)
 
 
-def advised(said: Verdict, right: dict[tuple[str, float], list[int]], chosen_on: str = "val") -> Recommendation:
+def advised(
+    said: Verdict,
+    right: dict[tuple[str, float], list[int]],
+    chosen_on: str = "val",
+    quality: dict[str, ClassQuality] | None = None,
+) -> Recommendation:
     outcomes = {Trial(arm, share, s): outcome(n) for (arm, share), hits in right.items() for s, n in enumerate(hits)}
     shares = sorted({share for _, share in right if share})
     return recommend(
         verdict(said), {"rare": 1}, {"common": 100, "rare": 30}, [(VAL, outcomes)],
-        shares=shares, seeds=3, chosen_on=chosen_on,  # type: ignore[arg-type]
+        shares=shares, seeds=3, chosen_on=chosen_on, quality=quality,  # type: ignore[arg-type]
     )["rare"]  # fmt: skip
 
 
@@ -57,6 +71,27 @@ def test_val_chooses_the_best_share() -> None:
     )
     assert (found.real, found.synthetic, found.share, found.chosen_on) == (30, 10, 0.25, "val")
     assert "25%: +0." in found.reason
+
+
+@pytest.mark.parametrize(
+    ("collapse", "memorisation", "words"),
+    [
+        ("collapsed", "clear", "they have collapsed"),
+        ("healthy", "suspect", "some may be copies of training images"),
+        ("collapsed", "copying", "they have collapsed and some may be copies of training images"),
+        ("thinning", "clear", ""),
+    ],
+)
+def test_doubtful_images_are_recommended_with_the_doubt(
+    collapse: Collapse, memorisation: Memorisation, words: str
+) -> None:
+    images = evaluation(["common", "rare"], ["rare"]).quality.per_class["rare"]
+    quality = {"rare": images.model_copy(update={"collapse": collapse, "memorisation": memorisation})}
+    found = advised("helps", CONTROL | {("synthetic", 0.25): [16, 17, 15]}, quality=quality)
+    assert found.synthetic == 10
+    assert found.reason.endswith(f"; but look at the images first: {words}") == bool(words)
+    none = advised("hurts", CONTROL | {("synthetic", 0.25): [16, 17, 15]}, quality=quality)
+    assert "look at" not in none.reason
 
 
 def test_zero_is_among_the_choices() -> None:
