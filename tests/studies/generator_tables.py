@@ -27,7 +27,7 @@ HEAD = [
     "variety",
 ]
 COLOURS = colormaps["tab20"].colors  # more lines than the ten colours of the default cycle
-TICKS = (5, 10, 20, 50, 100, 200, 500)
+TICKS = (5, 10, 20, 50, 100, 200, 500, 1000)
 STAGES = {1: "families", 2: "objectives", 3: "peers"}
 
 
@@ -80,7 +80,7 @@ def _line(data: str, name: str, minutes: float, rows: Sequence[dict[str, Any]]) 
 
 def _plot(rows: Sequence[dict[str, Any]], file: Path) -> None:
     """Rare-class KID of the judge's own net against images seen, one panel a stage (of stage 3, Fashion-MNIST)."""
-    figure = Figure(figsize=(12, 4), layout="constrained")
+    figure = Figure(figsize=(12, 5), layout="constrained")
     for axes, (stage, name) in zip(figure.subplots(1, 3, sharey=True), STAGES.items(), strict=True):
         axes.set_prop_cycle(color=COLOURS)
         for row in rows:
@@ -92,9 +92,9 @@ def _plot(rows: Sequence[dict[str, Any]], file: Path) -> None:
         axes.set(title=name, xlabel="thousands of images seen", xscale="log", yscale="log")
         axes.set_xticks(TICKS, [str(tick) for tick in TICKS])
         axes.xaxis.set_minor_locator(NullLocator())
-        axes.set_xlim(3, 700)
+        axes.set_xlim(4, 1000)
         axes.grid(alpha=0.3)
         if axes.lines:
-            axes.legend(fontsize=7)
+            axes.legend(fontsize=7, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.15))
     figure.axes[0].set_ylabel("rare-class KID (own net)")
     figure.savefig(file, dpi=100)

@@ -86,7 +86,7 @@ def trials(a: argparse.Namespace) -> list[Trial]:
     if 1 in a.stages:
         found += [Trial(1, name, "fashion", 0, a.minutes) for name in FAMILIES]
     if 2 in a.stages:
-        found += [Trial(2, name, "fashion", 0, a.minutes) for name in OBJECTIVES]
+        found += [Trial(2, name, "fashion", seed, a.minutes) for seed in range(a.objective_seeds) for name in OBJECTIVES]
     if 3 in a.stages:
         peers = [p for p in PEERS if p == "torchgan" or getattr(a, p)]
         found += [
@@ -210,6 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--stages", type=lambda text: [int(s) for s in text.split(",")], default=[1, 2, 3])
     parser.add_argument("--minutes", type=float, default=5.0, help="a trial of stages 1 and 2")
     parser.add_argument("--long", type=float, default=15.0, help="a trial of stage 3")
+    parser.add_argument("--objective-seeds", type=int, default=1, help="of stage 2")
     parser.add_argument("--seeds", type=int, default=2, help="of stage 3")
     parser.add_argument("--best", nargs="*", default=["default"], help="recipes that go into stage 3")
     parser.add_argument("--only", nargs="*", default=[], help="trials of these names alone")
