@@ -86,7 +86,9 @@ def trials(a: argparse.Namespace) -> list[Trial]:
     if 1 in a.stages:
         found += [Trial(1, name, "fashion", 0, a.minutes) for name in FAMILIES]
     if 2 in a.stages:
-        found += [Trial(2, name, "fashion", seed, a.minutes) for seed in range(a.objective_seeds) for name in OBJECTIVES]
+        found += [
+            Trial(2, name, "fashion", seed, a.minutes) for seed in range(a.objective_seeds) for name in OBJECTIVES
+        ]
     if 3 in a.stages:
         peers = [p for p in PEERS if p == "torchgan" or getattr(a, p)]
         found += [
