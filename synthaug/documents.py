@@ -186,6 +186,7 @@ class TargetVerdict(Document):
     against_best: dict[str, Contrast] = Field(
         default_factory=dict, description="synthetic arm → its difference to the best control"
     )
+    helping: str | None = Field(None, description="the contrast whose arm beats every control, the surer one of two")
     smallest_detectable: float
     real_image_equivalents: str | None = None
     reason: str
@@ -194,7 +195,7 @@ class TargetVerdict(Document):
 class VerdictDocument(Document):
     overall: Verdict
     sentence: str = Field(description="the verdict as a person would say it")
-    per_target: dict[str, Verdict]
+    per_target: dict[str, Verdict] = Field(description="corrected for their number (Holm)")
     details: dict[str, TargetVerdict] = Field(description="target class, and `macro-F1`")
     contrasts: dict[str, Contrast] = Field(description="on the mean F1 of the target classes")
     best_control: str

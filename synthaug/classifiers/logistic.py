@@ -124,13 +124,14 @@ class Logistic:
         source = np.arange(len(pixels))  # the image each row of features comes from
         rows = self.features(pixels)
         if augment == "classical":
-            copied = copies(weights)
+            copied = copies(weights, labels, groups)
             rows = np.concatenate([rows, self.features(augmented(pixels, copied))])
             source = np.concatenate([source, copied])
             weights = weights / (1 + np.bincount(copied, minlength=len(pixels)))
         weights = weights[source]
-        weights *= len(pixels) / weights.sum()
         real = np.flatnonzero(groups >= 0)
+        # by the real images alone: with synthetic ones beside them the penalty is to be worth what it was
+        weights *= max(len(real), 1) / weights.sum()
         self._mean = rows[real].mean(axis=0)
         self._scale = rows[real].std(axis=0) + 1e-6
         rows = (rows - self._mean) / self._scale
@@ -196,15 +197,25 @@ class Logistic:
         return GRID[int(np.argmax(scores))]
 
 
-def copies(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """Indices of the images to copy, each as often as its weight exceeds the smallest one, from 1 to `MAX_COPIES`.
+def copies(
+    weights: npt.NDArray[np.float64], labels: npt.NDArray[np.int64], groups: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Indices of the images to copy: a real one as often as its weight exceeds the smallest one, 1 to `MAX_COPIES`.
 
-    >>> copies(np.array([1.0, 1.0, 3.0])).tolist()
+    Its weight is what it would be without the synthetic images of its class (groups -1), which share the class's
+    total, so that real images are augmented alike with and without them. A synthetic image is copied once.
+
+    >>> copies(np.array([1.0, 1.0, 3.0]), np.array([0, 0, 1]), np.array([0, 1, 2])).tolist()
     [0, 1, 2, 2, 2]
     """
-    used = np.flatnonzero(weights > 0)
-    times = np.clip(np.round(weights[used] / weights[used].min()), 1, MAX_COPIES).astype(np.int64)
-    repeated: npt.NDArray[np.int64] = np.repeat(used, times)
+    real = groups >= 0
+    total, own = (np.bincount(labels[of], weights[of], labels.max() + 1) for of in (weights >= 0, real))
+    times = (weights > 0).astype(np.int64)
+    used = np.flatnonzero(real & (weights > 0))
+    if len(used):
+        alone = weights[used] * (total / np.where(own > 0, own, 1.0))[labels[used]]
+        times[used] = np.clip(np.round(alone / alone.min()), 1, MAX_COPIES)
+    repeated: npt.NDArray[np.int64] = np.repeat(np.arange(len(weights)), times)
     return repeated
 
 

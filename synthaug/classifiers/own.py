@@ -90,7 +90,7 @@ class OwnClassifier:
         used, weights = drawn(labels, draw_weights, loss_weights)
         pixels, labels = pixels[used], labels[used]
         if augment == "classical":
-            copied = copies(weights)
+            copied = copies(weights, labels, np.arange(len(used)) if groups is None else groups[used])
             weights = weights / (1 + np.bincount(copied, minlength=len(pixels)))
             pixels = np.concatenate([pixels, augmented(pixels, copied)])
             labels, weights = np.concatenate([labels, labels[copied]]), np.concatenate([weights, weights[copied]])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from synthaug.data.cache import LabelledImages, load_images
 from synthaug.data.folder import Scan, scan
 from synthaug.data.split import SplitRow, look_like, near_duplicate_groups
 from synthaug.errors import RunFailed, SynthaugError, suggest
+from synthaug.evaluation.lineage import Learnt, ancestors
 from synthaug.evaluation.source import Source
 from synthaug.progress import Progress
 from synthaug.sampling.gate import build_gate, gated_samples
@@ -44,6 +45,8 @@ class RealImages:
     test_hashes: dict[str, str]
     alike: int = 0
     """Test images that look like training images, or stand in one group with some."""
+    warnings: list[str] = field(default_factory=list)
+    """What could not be made sure of."""
 
     @property
     def config(self) -> Config:
@@ -80,7 +83,8 @@ def real_images(
         progress: where to report.
 
     Raises:
-        SynthaugError: a test image is one of the training images; a target has no test images; files are gone.
+        SynthaugError: a test image is one of the training images, or of those of a run that the weights came from; a
+            target has no test images; files are gone.
     """
     data, classes, config = source.data, source.classes, source.config
     shape: dict[str, Any] = {
@@ -92,6 +96,7 @@ def real_images(
     }
     train_rows, val_rows = source.split.of("train"), source.split.of("val")
     seen = [*train_rows, *val_rows]
+    before, warnings = ancestors(source.run) if source.run is not None else ([], [])
     if test is None:
         root, rows = data, source.split.of("test")
         if not rows:
@@ -99,16 +104,17 @@ def real_images(
                 f"{source.name} kept no test images apart",
                 "give test images with --test DIR, or train a generator for each of --folds 5",
             )
-        groups = {row.group for row in seen}
+        groups = {row.group for row in seen} | {row.group for run in before if run.data == data for row in run.rows}
         alike = sum(row.group in groups for row in rows)
-        _refuse_seen(rows, seen, data, root)
+        _refuse_seen(rows, [Learnt(source.name, data, seen), *before], root)
     else:
         found, rows = _test_folder(test, source, cache, progress)
         root = found.root
-        _refuse_seen(rows, seen, data, root)
+        _refuse_seen(rows, [Learnt(source.name, data, seen), *before], root)
         known = scan(data, group_by=config.data.group_by, cache=cache, progress=progress)
+        seen_groups = {name for row in seen for name in row.group.split("+")}
         near = look_like(found, known, [row.path for row in seen])
-        alike = sum(row.path in near for row in rows)
+        alike = sum(row.path in near or _group_of(row.path, config.data.group_by) in seen_groups for row in rows)
     images = load_images(root, rows, classes, **shape)
     missing = [name for name in source.targets if not images.counts()[name]]
     if missing and every_target:
@@ -125,6 +131,7 @@ def real_images(
         test_groups=_numbers([row.group for row in rows]),
         test_hashes={row.pixel_sha256: row.path for row in rows},
         alike=alike,
+        warnings=warnings,
     )
 
 
@@ -157,23 +164,35 @@ def _groups(found: Scan, group_by: str | None) -> dict[str, str]:
             groups[found.images[member].path] = found.images[members[0]].path
     if group_by is not None:
         for path in groups:
-            if (match := re.search(group_by, path)) is not None:
-                groups[path] = f"group {match.group(1)}"
+            if (name := _group_of(path, group_by)) is not None:
+                groups[path] = f"group {name}"
     return groups
 
 
-def _refuse_seen(test: Sequence[SplitRow], seen: Sequence[SplitRow], data: Path, root: Path) -> None:
+def _group_of(path: str, group_by: str | None) -> str | None:
+    """What `group_by` finds in a path; None where there is nothing to find."""
+    match = re.search(group_by, path) if group_by is not None else None
+    return match.group(1) if match is not None else None
+
+
+def _refuse_seen(test: Sequence[SplitRow], learnt: Sequence[Learnt], root: Path) -> None:
+    """Raise where a test image, below `root`, has the pixels of one that the generator learnt from."""
     hashes = {row.pixel_sha256: row.path for row in test}
-    leaks = [(hashes[row.pixel_sha256], row) for row in seen if row.pixel_sha256 in hashes]
-    if leaks:
-        shown = ", ".join(
-            f"{str(root / path)!r} has the pixels of {str(data / row.path)!r} ({row.split})" for path, row in leaks[:3]
-        )
-        more = f", and {len(leaks) - 3} more" if len(leaks) > 3 else ""
-        raise SynthaugError(
-            f"{len(leaks)} test images were seen during the training: {shown}{more}",
-            "take them out of the test folder, or out of the training folder and fit again",
-        )
+    leaks = [(hashes[row.pixel_sha256], row, by) for by in learnt for row in by.rows if row.pixel_sha256 in hashes]
+    if not leaks:
+        return
+    shown = ", ".join(
+        f"{str(root / path)!r} has the pixels of {str(by.data / row.path)!r} ({row.split} of {by.name})"
+        for path, row, by in leaks[:3]
+    )
+    more = f", and {len(leaks) - 3} more" if len(leaks) > 3 else ""
+    raise SynthaugError(
+        f"{len({path for path, _, _ in leaks})} test images were seen during the training: {shown}{more}",
+        "take them out of the test folder, or out of the training folder and fit again"
+        if leaks[0][2] is learnt[0]
+        else "give other test images with --test DIR, or fit again with the --seed of the run that it began from, "
+        "which keeps the same images apart",
+    )
 
 
 def synthetic_folder(

@@ -68,7 +68,7 @@ def recommend(
         if said == "hurts":
             share, by, reason = 0.0, "test", "synthetic images of this class hurt the classifier on the test images"
         elif chosen_on == "val":
-            share, reason = _by_val(arm, label, validation, shares, seeds)
+            arm, share, reason = _by_val(_arms(verdict, name), label, validation, shares, seeds)
         else:
             given = "given by the user" if chosen_on == "user" else "the default"
             tried = f"{shares[0]:.0%}, {given}, was not chosen on data"
@@ -112,31 +112,54 @@ def _advice(
     )
 
 
+def _arms(verdict: VerdictDocument, name: str) -> list[str]:
+    """The synthetic arms that were compared."""
+    return [CONTRASTS[key][0] for key in verdict.details[name].contrasts]
+
+
 def _better_arm(verdict: VerdictDocument, name: str) -> str:
-    """The synthetic arm of the contrast that gains more."""
-    contrasts = verdict.details[name].contrasts
-    return CONTRASTS[max(contrasts, key=lambda key: contrasts[key].mean)][0]
+    """The synthetic arm that helps, else that of the contrast that gains more."""
+    detail = verdict.details[name]
+    key = detail.helping or max(detail.contrasts, key=lambda key: detail.contrasts[key].mean)
+    return CONTRASTS[key][0]
 
 
-def _by_val(arm: str, label: int, validation: Validation, shares: Sequence[float], seeds: int) -> tuple[float, str]:
-    """The share with the best F1 of the class on val; none unless it beats its control by a standard error."""
-    control = next(control for a, control in CONTRASTS.values() if a == arm)
+def _by_val(
+    arms: Sequence[str], label: int, validation: Validation, shares: Sequence[float], seeds: int
+) -> tuple[str, float, str]:
+    """The arm and share with the best F1 of the class on val; no share unless it beats its control by a standard error.
 
+    Without a share the arm is the one that came nearest.
+    """
     truth = np.concatenate([labels for labels, _ in validation])
 
-    def scores(name: str, share: float) -> list[float]:
+    def scores(name: str, share: float) -> npt.NDArray[np.float64]:
         predicted = [
             np.concatenate([outcomes[Trial(name, share, seed)].val.argmax(axis=1) for _, outcomes in validation])
             for seed in range(seeds)
         ]
-        return [float(f1_score(truth, p, labels=[label], average="macro", zero_division=0.0)) for p in predicted]
+        found = [f1_score(truth, p, labels=[label], average="macro", zero_division=0.0) for p in predicted]
+        return np.array(found, dtype=np.float64)
 
-    without = np.array(scores(control, 0.0))
-    gains = {share: np.array(scores(arm, share)) - without for share in shares}
-    best = max(shares, key=lambda share: (round(float(gains[share].mean()), 9), -share))
-    mean = float(gains[best].mean())
-    error = float(gains[best].std(ddof=1) / np.sqrt(seeds))
-    tried = ", ".join(f"{share:.0%}: {g.mean():+.3f}" for share, g in gains.items())
-    if mean <= error:
-        return 0.0, f"on val no share beats {control} by more than a standard error (F1 {tried})"
-    return best, f"best on val, against {control} (F1 {tried})"
+    best: tuple[tuple[float, ...], str, float, str] | None = None
+    for arm in arms:
+        control = next(control for a, control in CONTRASTS.values() if a == arm)
+        reached, without = {share: scores(arm, share) for share in shares}, scores(control, 0.0)
+        gains = {share: reached[share] - without for share in shares}
+        share = max(shares, key=lambda share: (round(float(gains[share].mean()), 9), -share))
+        mean, error = float(gains[share].mean()), float(gains[share].std(ddof=1) / np.sqrt(seeds))
+        tried = ", ".join(f"{share:.0%}: {g.mean():+.3f}" for share, g in gains.items())
+        if mean > error:
+            found = (
+                (1.0, round(float(reached[share].mean()), 9)),
+                arm,
+                share,
+                f"best on val, against {control} (F1 {tried})",
+            )
+        else:
+            said = f"on val no share beats {control} by more than a standard error (F1 {tried})"
+            found = (0.0, mean - error), arm, 0.0, said
+        if best is None or found[0] > best[0]:
+            best = found
+    assert best is not None  # no verdict without a contrast
+    return best[1:]

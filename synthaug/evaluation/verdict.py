@@ -38,7 +38,7 @@ class Finding:
     """One question (a target class, their mean, or macro-F1) and its answer.
 
     `against_best` is the difference of each contrast's arm to the best control; `p_values` are those of the claim that
-    a contrast's arm beats every control; `helping` is the contrast whose arm does, the better one of two.
+    a contrast's arm beats every control; `helping` is the contrast whose arm does, the surer one of two.
     """
 
     verdict: Verdict
@@ -61,6 +61,7 @@ class Finding:
             contrasts=contrast_documents(self.contrasts),
             best_control=self.best_control,
             against_best=contrast_documents(self.against_best),
+            helping=self.helping,
             smallest_detectable=self.smallest_detectable,
             reason=self.reason,
         )
@@ -79,7 +80,8 @@ def find(tables: Mapping[str, F1Table], classes: Sequence[int], test_groups: int
     """Answer for the mean F1 of `classes`, without correction for other questions.
 
     *helps*: one contrast's interval lies above zero, and so does its arm's interval against every other control, none
-    missing. *hurts*: the intervals of all contrasts lie below zero. Otherwise *no measurable effect*.
+    missing. *hurts*: the intervals of all contrasts lie below zero. Otherwise *no measurable effect*, also
+    where all test images are of one group, since nothing then says how others would have turned out.
 
     Args:
         tables: arm → F1; at least one contrast's arm and control among them.
@@ -97,10 +99,14 @@ def find(tables: Mapping[str, F1Table], classes: Sequence[int], test_groups: int
     contrasts = {name: by[CONTRASTS[name][1]] for name, by in against.items()}
     against_best = {CONTRASTS[name][0]: by[best] for name, by in against.items()}
     p_values = {name: max(e.p_value if e.mean > 0 else 1.0 for e in by.values()) for name, by in against.items()}
+    if test_groups < 2:
+        reason = "all test images are of one group, which says nothing about others"
+        ones = dict.fromkeys(p_values, 1.0)
+        return Finding("no measurable effect", contrasts, against_best, ones, best, means[best], None, reason)
     above = [name for name, e in contrasts.items() if e.low > 0]
     beaten = [name for name in above if all(e.low > 0 for e in against[name].values())]
     lacking = missing_controls(tables)
-    helping = max(beaten, key=lambda name: means[CONTRASTS[name][0]], default=None)
+    helping = min(beaten, key=lambda name: p_values[name], default=None)
 
     def answer(verdict: Verdict, reason: str) -> Finding:
         return Finding(verdict, contrasts, against_best, p_values, best, means[best], helping, reason)
@@ -145,10 +151,10 @@ def judge(
 ) -> VerdictDocument:
     """Answer for every target class, for macro-F1, and overall.
 
-    Overall follows the target classes under Holm's correction: *helps* when some target still does and none is hurt,
-    *hurts* the other way round. For helping, either contrast would do, so all contrasts of all targets are corrected
-    together, each with its largest p-value against a control; for hurting, all contrasts of a target must agree, so
-    its largest p-value counts.
+    A target's verdict is the one that it keeps under Holm's correction, and overall follows the targets: *helps* when
+    some target does and none is hurt, *hurts* the other way round. For helping, either contrast would do, so all
+    contrasts of all targets are corrected together, each with its largest p-value against a control; for hurting, all
+    contrasts of a target must agree, so its largest p-value counts.
 
     Args:
         tables: arm → F1 of all classes.
@@ -173,6 +179,11 @@ def judge(
         name for (name, finding), p in zip(findings.items(), largest, strict=True)
         if finding.verdict == "hurts" and p < ALPHA
     ]  # fmt: skip
+    details = {name: finding.document() for name, finding in findings.items()}
+    for name, detail in details.items():
+        if detail.verdict != "no measurable effect" and name not in (*helped, *hurt):
+            detail.verdict = "no measurable effect"
+            detail.reason += f"; but not after correction for {len(pairs)} comparisons"
     overall: Verdict = "helps" if helped and not hurt else "hurts" if hurt and not helped else "no measurable effect"
     return VerdictDocument(
         overall=overall,
@@ -181,8 +192,8 @@ def judge(
             if overall == "no measurable effect" and beating and lacking
             else _sentence(overall, helped, hurt, findings, together, macro)
         ),
-        per_target={name: finding.verdict for name, finding in findings.items()},
-        details={**{name: finding.document() for name, finding in findings.items()}, MACRO: macro.document()},
+        per_target={name: detail.verdict for name, detail in details.items()},
+        details={**details, MACRO: macro.document()},
         contrasts=contrast_documents(together.contrasts),
         best_control=together.best_control,
         against_best=contrast_documents(together.against_best),
@@ -239,9 +250,16 @@ def _sentence(
     if helped and hurt:
         return f"The synthetic images help {', '.join(helped)} and hurt {', '.join(hurt)}: no answer fits them all."
     alone = [name for name, finding in findings.items() if finding.verdict != "no measurable effect"]
-    note = (
-        f" {', '.join(alone)} alone would say otherwise, which chance explains among {len(findings)}." if alone else ""
-    )
+    note = f" {', '.join(alone)} alone would say otherwise, but not after correction." if alone else ""
+    if len(findings) > 1 and together.verdict == "helps" and together.helping is not None:
+        corrected = dict(zip(together.p_values, holm(list(together.p_values.values())), strict=True))
+        if corrected[together.helping] < ALPHA:
+            arm, control = CONTRASTS[together.helping]
+            e = together.contrasts[together.helping]
+            return (
+                f"No single one of the {len(findings)} target classes gains measurably after correction, though their "
+                f"mean F1 does: {e.mean:+.3f} ({e.low:+.3f} to {e.high:+.3f}) with {arm} instead of {control}."
+            )
     blind = (
         f"an effect below {together.smallest_detectable:.3f} could not have been seen"
         if together.smallest_detectable > 0

@@ -46,6 +46,7 @@ from synthaug.pipelines.folds import fold_sources
 from synthaug.progress import Progress, Silent
 from synthaug.runs import Run, find
 from synthaug.sampling.generate import load
+from synthaug.training.checkpoint import find_checkpoint
 
 ENOUGH_SEEDS = 5
 FOLDER = "evaluation"
@@ -138,6 +139,7 @@ def evaluate(
     held_out = HeldOut.of(reals)
     tried = candidates(shares, reals, mix)
     warnings += small_test_warnings(held_out, whole.targets, sum(real.alike for real in reals))
+    warnings += [line for real in reals for line in real.warnings]
     if seeds < ENOUGH_SEEDS:
         warnings.append(f"{seeds} seeds are few: an interval over them is wide, and may be wrong")
     if tried.note:
@@ -296,7 +298,14 @@ def _fresh(
 ) -> tuple[Part, list[str]]:
     """Fresh images of the source's own generator, and warnings."""
     assert real.source.run is not None  # _check_sources
-    sampler = load(real.source.run, checkpoint=checkpoint, seed=fresh_seed(real.config.seed), device=device)
+    run = real.source.run
+    is_folder = isinstance(checkpoint, Path) or os.sep in checkpoint  # else a name, which is always one of the run's
+    if is_folder and find_checkpoint(run, checkpoint).resolve().parent != run.checkpoints.resolve():
+        raise SynthaugError(
+            f"the checkpoint {str(checkpoint)!r} is none of the run {run.name!r}: what it learnt from cannot be known",
+            "give a checkpoint of the run, or evaluate the run that it belongs to",
+        )
+    sampler = load(run, checkpoint=checkpoint, seed=fresh_seed(real.config.seed), device=device)
     pool, generator, said = fresh_samples(sampler, real, names, gate=gate, device=device, progress=progress)
     return Part(real, pool, generator, checkpoint=sampler.trained.checkpoint), said
 

@@ -13,6 +13,7 @@ from torchvision.models import resnet18
 
 from synthaug.augment.classical import OPERATIONS, trivial_augment
 from synthaug.classifiers import CLASSIFIERS, resnet
+from synthaug.classifiers.logistic import copies
 from synthaug.classifiers.steps import draws
 from synthaug.errors import SynthaugError
 
@@ -138,6 +139,18 @@ def test_draws_pair_arrays_that_agree() -> None:
     kept = split < 8
     assert np.array_equal(plain[kept], split[kept])
     assert (plain[~kept] == 7).all()
+
+
+@pytest.mark.parametrize("share", [0.01, 0.25, 0.5])
+def test_real_images_are_augmented_as_often_with_synthetic_ones_beside_them(share: float) -> None:
+    labels = np.repeat([0, 1], [60, 12])
+    control = 1 / np.bincount(labels)[labels] / 2
+    alone = np.bincount(copies(control, labels, np.arange(72)), minlength=72)
+    assert (alone == np.repeat([1, 5], [60, 12])).all()
+    weights = np.concatenate([np.where(labels == 1, control * (1 - share), control), np.full(100, share / 200)])
+    groups = np.concatenate([np.arange(72), np.full(100, -1)])
+    beside = np.bincount(copies(weights, np.concatenate([labels, np.ones(100, np.int64)]), groups), minlength=172)
+    assert (beside == np.concatenate([alone, np.ones(100)])).all()
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -106,7 +108,7 @@ class Digits:
 
 def make_run(root: Path, data: Path, **config: Any) -> Run:
     resolved = resolve(flags={"data.resolution": 16, "gate.steps": 10} | config)
-    scanned = scan(data, cache=root / "cache")
+    scanned = scan(data, group_by=resolved.config.data.group_by, cache=root / "cache")
     parts = split(scanned, resolved.config.data, 0)
     run = run_directories.create(root / "runs", "planted")
     facts = {
@@ -332,6 +334,57 @@ def test_a_training_image_in_another_test_folder_is_refused(digits: Digits, tmp_
         digits.evaluate(test=tmp_path / "test", synthetic=digits.root / "good")
     assert str(tmp_path / "test" / RARE / "copy.png") in caught.value.message
     assert str(seen) in caught.value.message
+
+
+def begun_from(digits: Digits, before: Run) -> Run:
+    run = run_directories.create(digits.root / "runs", "tuned")
+    digits_facts = digits.run.facts() | {"started_from": {"run": str(before.path), "checkpoint": "x", "sha256": ""}}
+    Split.read(digits.run.split_file).write(run.split_file)
+    run_directories.write_config(run, resolve(flags={"data.resolution": 16}), digits_facts)
+    return run
+
+
+def test_images_that_only_the_run_before_has_seen_are_refused_as_test_images(digits: Digits, tmp_path: Path) -> None:
+    """`fit --from` a run of another seed: its training images are among this run's test images."""
+    before = run_directories.create(tmp_path / "runs", "before")
+    rows = Split.read(digits.run.split_file).rows
+    Split([dataclasses.replace(row, split="train") for row in rows]).write(before.split_file)
+    run_directories.write_config(before, resolve(flags={"data.resolution": 16}), digits.run.facts())
+    arguments: dict[str, Any] = FAST | {"cache": digits.root / "cache", "out": tmp_path / "report"}
+    with pytest.raises(SynthaugError, match="weights came from") as caught:
+        evaluate(begun_from(digits, before).path, **arguments, synthetic=digits.root / "good")
+    assert "--seed" in str(caught.value.hint)
+    Split.read(digits.run.split_file).write(before.split_file)  # the same seed: the same images are kept apart
+    run = begun_from(digits, before)
+    assert not real_images(run_source(run), None, cache=digits.root / "cache", progress=Silent()).warnings
+    before.split_file.unlink()
+    document = evaluate(run.path, **arguments, synthetic=digits.root / "good")
+    assert any("cannot be known" in line and before.name in line for line in document.warnings)
+
+
+def test_a_checkpoint_of_another_run_is_refused(digits: Digits, small_run: Digits, tmp_path: Path) -> None:
+    (other,) = [p for p in small_run.run.checkpoints.iterdir() if (p / "state.json").exists()][:1]
+    copied = tmp_path / "checkpoints" / other.name
+    shutil.copytree(other, copied)
+    with pytest.raises(SynthaugError, match="is none of the run"):
+        evaluate(small_run.run.path, **FAST, checkpoint=copied, out=tmp_path / "report")
+
+
+def test_patients_of_the_training_images_are_counted_in_another_test_folder(digits: Digits, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    for name in CLASSES:
+        source = digits.data / "train" / name
+        for number, file in enumerate(sorted(source.iterdir())):
+            place = data / name / f"p{name}{number}-a.png"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, place)
+    by = "(p[0-9]+)-"
+    run = make_run(tmp_path, data, **{"data.group_by": by, "data.test_fraction": 0.0, "data.val_fraction": 0.0})
+    write(tmp_path / "test" / RARE, digits.spare[:2])
+    (tmp_path / "test" / RARE / "000.png").rename(tmp_path / "test" / RARE / "p80-b.png")
+    (tmp_path / "test" / RARE / "001.png").rename(tmp_path / "test" / RARE / "p99999-b.png")
+    real = real_images(run_source(run), tmp_path / "test", cache=tmp_path / "cache", progress=Silent())
+    assert real.alike == 1
 
 
 def test_test_images_among_the_synthetic_ones_are_refused(digits: Digits, tmp_path: Path) -> None:

@@ -73,6 +73,29 @@ def test_val_chooses_the_best_share() -> None:
     assert "25%: +0." in found.reason
 
 
+def test_val_chooses_the_arm_and_not_the_gain_on_the_test_images() -> None:
+    judged = verdict("helps")
+    judged.details["rare"].contrasts["synthetic+classical-classical"] = Contrast(mean=0.2, low=0.1, high=0.3)
+    right = CONTROL | {
+        ("classical", 0.0): [10, 11, 9], ("synthetic", 0.25): [16, 17, 15], ("synthetic+classical", 0.25): [12, 13, 12],
+    }  # fmt: skip
+    outcomes = {Trial(arm, share, s): outcome(n) for (arm, share), hits in right.items() for s, n in enumerate(hits)}
+    found = recommend(
+        judged, {"rare": 1}, {"common": 100, "rare": 30}, [(VAL, outcomes)], shares=[0.25], seeds=3, chosen_on="val"
+    )["rare"]
+    assert (found.arm, found.share, found.chosen_on) == ("synthetic", 0.25, "val")
+
+
+def test_without_val_the_arm_that_helps_is_advised() -> None:
+    judged = verdict("helps")
+    judged.details["rare"].helping = "synthetic-oversample"
+    judged.details["rare"].contrasts["synthetic+classical-classical"] = Contrast(mean=0.2, low=-0.1, high=0.5)
+    found = recommend(
+        judged, {"rare": 1}, {"common": 100, "rare": 30}, [], shares=[0.25], seeds=3, chosen_on="default"
+    )["rare"]
+    assert (found.arm, found.synthetic) == ("synthetic", 10)
+
+
 @pytest.mark.parametrize(
     ("collapse", "memorisation", "words"),
     [

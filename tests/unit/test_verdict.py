@@ -142,9 +142,45 @@ def test_many_targets_are_corrected_together() -> None:
     assert 0.01 < p_value < 0.05
     assert alone.overall == "helps"
     together = judge(tables, names, names, np.full(10, 50), 500)
-    assert together.per_target[names[0]] == "helps"
+    assert together.per_target[names[0]] == "no measurable effect"
+    assert "but not after correction for 10 comparisons" in together.details[names[0]].reason
     assert together.overall == "no measurable effect"
-    assert "chance" in together.sentence
+    assert "class 0, class 5 alone would say otherwise, but not after correction" in together.sentence
+
+
+def test_targets_that_agree_are_not_called_chance() -> None:
+    """Each of three gains with p = 0.03, which correction takes away; their mean gains for sure."""
+    names = ["a", "b", "c"]
+    base = np.full((5, 3), 0.5)
+    wobble = 0.0355 * np.array([-1.2, -0.6, 0, 0.6, 1.2])
+    gain = 0.05 + np.stack([np.roll(wobble, shift) for shift in (0, 2, 4)], axis=1)
+    tables = {
+        "oversample": F1Table(base, np.tile(base[:1], (1000, 1))),
+        "synthetic": F1Table(base + gain, np.tile((base + gain).mean(axis=0), (1000, 1))),
+    }
+    tables |= dict.fromkeys(("real", "class-weights", "classical"), tables["oversample"])
+    found = judge(tables, names, names, np.full(3, 50), 150)
+    assert set(found.per_target.values()) == {"no measurable effect"}
+    assert found.contrasts["synthetic-oversample"].low > 0
+    assert "their mean F1 does: +0.050" in found.sentence
+
+
+def test_the_surer_arm_is_the_one_that_helps() -> None:
+    """0.60 with little luck in it, and 0.61 with much."""
+    tables = arms(0.60, 0.60) | {"synthetic+classical": table(0.8, 0.61, 0.8, wobble=8, shift=4)}
+    found = verdict(tables)
+    assert found.details["rare"].helping == "synthetic-oversample"
+    assert found.overall == "helps"
+    assert "with synthetic instead of oversample" in found.sentence
+
+
+@pytest.mark.parametrize("synthetic", [0.9, 0.1])
+def test_test_images_of_one_group_decide_nothing(synthetic: float) -> None:
+    tables = arms(synthetic, synthetic)
+    assert find(tables, [1], 2).verdict != "no measurable effect"
+    found = judge(tables, NAMES, ["rare"], np.array([50, 1, 50]), 101)
+    assert found.overall == "no measurable effect"
+    assert "one group" in found.details["rare"].reason
 
 
 def test_opposite_targets_give_no_overall_answer() -> None:

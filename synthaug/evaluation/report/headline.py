@@ -128,10 +128,12 @@ def _glance(document: EvaluateDocument, label: str) -> Glance:
 
 
 def _decisive(document: EvaluateDocument, details: TargetVerdict | None, f1: Callable[[str], float]) -> str | None:
-    """The synthetic arm that is shown: the better one of those whose contrast is above zero, else a fixed one.
+    """The synthetic arm that is shown: the one that helps, else the better one of those above zero, else a fixed one.
 
     Without the first rule a page that says "helps" could show an arm that does not.
     """
+    if details and details.helping and (pair := scores.split_contrast(details.helping, document.arms)):
+        return pair[1]
     above = []
     for name, contrast in (details.contrasts if details else {}).items():
         pair = scores.split_contrast(name, document.arms)
