@@ -20,6 +20,8 @@ from synthaug.models.blocks import (
     MinibatchStd,
     ProjectionHead,
     channels_at,
+    convolutions,
+    given_by_norms,
     sides,
     spectral_norm,
 )
@@ -109,6 +111,10 @@ class BigGANGenerator(Generator):
         self.to_image = _conv(channels[-1], shape.channels, 3)
         self.register_buffer("condition_strength", torch.ones(()))
 
+    def conditional_parameters(self) -> list[Tensor]:
+        """The scale and the shift that each class's embedding gives to each normalisation."""
+        return given_by_norms(self, self.embed)
+
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
         embedded = self.embed(y) * self.condition_strength
         first, *rest = (torch.cat([chunk, embedded], dim=1) for chunk in torch.split(z, self.chunks, dim=1))
@@ -129,6 +135,7 @@ class BigGANDiscriminator(Discriminator):
     def __init__(self, shape: ImageShape, width: int, attention: int) -> None:
         super().__init__()
         levels = sides(shape.resolution)[::-1]
+        self.sides = levels  # of what goes into each block
         channels = [channels_at(side, shape.resolution, width) for side in levels]
         self.blocks = nn.ModuleList(
             DownBlock(a if side > 4 else a + 1, b, first=k == 0, down=side > 4)
@@ -154,6 +161,15 @@ class BigGANDiscriminator(Discriminator):
                 x = self.attention[side](x)
         h = F.relu(x).float().sum(dim=(2, 3))
         return [self.head(h, y, self.condition_strength)[:, None]]
+
+    def layers(self) -> list[nn.Module]:
+        """The convolutions of each block, and of the attention behind it."""
+        side, found = 2 * int(next(iter(self.attention), 0)), []
+        for block, where in zip(self.blocks, self.sides, strict=True):
+            found += convolutions(block)
+            if where == side:
+                found += convolutions(self.attention)
+        return found
 
 
 def build(shape: ImageShape, config: ModelConfig) -> Family:

@@ -57,6 +57,11 @@ class ConditionalBatchNorm2d(nn.Module):
         nn.init.zeros_(self.affine.weight)  # start as a plain normalisation: scale 1, shift 0
         nn.init.zeros_(self.affine.bias)
 
+    def of_classes(self, embed: nn.Embedding) -> list[Tensor]:
+        """The scale and the shift that each class gives, float[K, C] each; the condition ends with its embedding."""
+        weight = self.affine.weight[:, -embed.embedding_dim :]
+        return [part.T for part in (weight @ embed.weight.T).chunk(2)]
+
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         scale, shift = self.affine(condition)[:, :, None, None].chunk(2, dim=1)
         if self.training:
@@ -147,6 +152,12 @@ class EqualLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(x, self.weight * self.scale, self.bias * self.rate)
+
+
+def given_by_norms(generator: nn.Module, embed: nn.Embedding) -> list[Tensor]:
+    """What each class gives to each conditional batch norm of a generator with the class embedding `embed`."""
+    norms = [module for module in generator.modules() if isinstance(module, ConditionalBatchNorm2d)]
+    return [part for norm in norms for part in norm.of_classes(embed)]
 
 
 def convolutions(*parts: nn.Module) -> list[nn.Module]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from synthaug.config import ModelConfig
-from synthaug.models.blocks import ConditionalBatchNorm2d, MinibatchStd, ToImage, spectral_norm
+from synthaug.models.blocks import ConditionalBatchNorm2d, MinibatchStd, ToImage, given_by_norms, spectral_norm
 from synthaug.models.family import Discriminator, Family, Generator, ImageShape
 
 
@@ -54,9 +54,7 @@ class DCGANGenerator(Generator):
 
     def conditional_parameters(self) -> list[Tensor]:
         """The scale and the shift that each class's embedding gives to each normalisation."""
-        norms = [norm for norm in self.norms if isinstance(norm, ConditionalBatchNorm2d)]
-        weights = [norm.affine.weight[:, self.z_dim :] for norm in norms]
-        return [part.T for weight in weights for part in (weight @ self.embed.weight.T).chunk(2)]
+        return given_by_norms(self, self.embed)
 
 
 class ProjectionDiscriminator(Discriminator):

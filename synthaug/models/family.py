@@ -50,7 +50,8 @@ class Generator(nn.Module):
     def conditional_parameters(self) -> list[Tensor]:
         """What each class gives to each layer that it conditions, float[K, C] a layer, differentiable.
 
-        The class embeddings, unless a family knows more.
+        The class embeddings, unless a family knows better: they may get shorter while the layers that read them get
+        stronger, so that every family of ours does.
         """
         return [module.weight for module in self.modules() if isinstance(module, nn.Embedding)]
 

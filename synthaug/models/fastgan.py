@@ -21,6 +21,7 @@ from synthaug.models.blocks import (
     MinibatchStd,
     ProjectionHead,
     channels_at,
+    given_by_norms,
     sides,
     spectral_norm,
 )
@@ -92,6 +93,10 @@ class FastGANGenerator(Generator):
         )
         self.to_image = _conv(channels[levels[-1]], shape.channels, 3)
         self.register_buffer("condition_strength", torch.ones(()))
+
+    def conditional_parameters(self) -> list[Tensor]:
+        """The scale and the shift that each class's embedding gives to each normalisation."""
+        return given_by_norms(self, self.embed)
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
         return self.synthesise(self.latents(z, y), z, y)

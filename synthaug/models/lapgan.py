@@ -24,6 +24,7 @@ from synthaug.models.blocks import (
     ProjectionHead,
     channels_at,
     convolutions,
+    given_by_norms,
     sides,
     spectral_norm,
 )
@@ -102,6 +103,10 @@ class LAPGANGenerator(Generator):
         self.coarse = CoarseGenerator(z_dim + embed_dim, 2 * width, shape.channels)
         self.refiners = nn.ModuleList(Refiner(z_dim + embed_dim, width, shape.channels) for _ in finer)
         self.register_buffer("condition_strength", torch.ones(()))
+
+    def conditional_parameters(self) -> list[Tensor]:
+        """The scale and the shift that each class's embedding gives to each normalisation."""
+        return given_by_norms(self, self.embed)
 
     def conditions(self, z: Tensor, y: Tensor) -> list[Tensor]:
         embedded = self.embed(y) * self.condition_strength

@@ -8,6 +8,8 @@ random state. For points, digits and teaching; it knows nothing of neighbouring 
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -38,6 +40,10 @@ class MLPGenerator(Generator):
         self.embed = nn.Embedding(shape.classes, embed_dim)
         self.body = _layers(z_dim + embed_dim, 8 * width, shape.channels * shape.resolution**2)
         self.register_buffer("condition_strength", torch.ones(()))
+
+    def conditional_parameters(self) -> list[Tensor]:
+        """What each class's embedding gives to the first layer."""
+        return [self.embed.weight @ cast(nn.Linear, self.body[0]).weight[:, self.z_dim :].T]
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
         x = self.body(torch.cat([z, self.embed(y) * self.condition_strength], dim=1))

@@ -80,6 +80,10 @@ class R3GANGenerator(Generator):
         self.to_image = _layer(nn.Conv2d(widths[-1], shape.channels, 1))
         self.register_buffer("condition_strength", torch.ones(()))
 
+    def conditional_parameters(self) -> list[Tensor]:
+        """What each class's embedding gives to the first layer."""
+        return [self.embed.weight @ self.start.weight[:, self.z_dim :].T]
+
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
         weights = self.start(torch.cat([z, self.embed(y) * self.condition_strength], dim=1))
         x = self.stages[0](weights[:, :, None, None] * self.basis)

@@ -44,7 +44,9 @@ def choose(facts: Facts) -> Choices:
     """Dotted key → value and the reason for it."""
     resolution, why = _resolution(facts)
     chosen: Choices = {"data.resolution": (resolution, why)}
-    for part in (_networks, _game, _mirrored, _augmentation, _length):
+    chosen |= _networks(facts, resolution)
+    chosen |= _game(str(chosen["model.family"][0]))
+    for part in (_mirrored, _augmentation, _length):
         chosen |= part(facts, resolution)
     return chosen
 
@@ -78,9 +80,10 @@ def _networks(facts: Facts, resolution: int) -> Choices:
     }
 
 
-def _game(facts: Facts, resolution: int) -> Choices:
+def _game(family: str) -> Choices:
+    why = "none is better in equal time with this family" if family == "dcgan" else "as its authors have it"
     return {
-        "training.objective": ("hinge", "the best in equal time with this family"),
+        "training.objective": ("hinge", why),
         "training.batch_size": (32, "more steps for the same images than 64"),
         "training.balance": (1.0, "every class is drawn alike: rare ones are what the training is for"),
     }
@@ -94,8 +97,9 @@ def _mirrored(facts: Facts, resolution: int) -> Choices:
 
 
 def _augmentation(facts: Facts, resolution: int) -> Choices:
-    each = sum(facts.counts.values()) / max(len(facts.counts), 1)
-    few = f"{each:.0f} images a class"
+    # the smallest class decides: it is drawn as often as the others, and learnt by heart first
+    each = min(facts.counts.values(), default=0)
+    few = f"{each} images in the smallest class"
     if each >= MANY:
         return {"training.augment": (["translation"], f"{few}: enough for a mild one")}
     policies = ["color", "affine", "cutout"] if resolution >= 64 else ["color", "affine"]

@@ -38,6 +38,12 @@ def test_the_resolution_is_that_of_the_images_as_far_as_the_device_goes(side: in
         assert "--resolution" in why  # what it costs to have more
 
 
+def test_the_smallest_class_decides_about_augmentation() -> None:
+    chosen = choose(Facts(32, 1, {**{str(k): 3000 for k in range(9)}, "rare": 25}, gpu=False))
+    assert chosen["training.augment"][0] == ["color", "affine"]
+    assert "25 images in the smallest class" in chosen["training.augment"][1]
+
+
 def test_many_images_get_a_milder_augmentation_and_many_classes_a_longer_training() -> None:
     assert choose(facts(each=MANY))["training.augment"][0] == ["translation"]
     assert "affine" in choose(facts(each=MANY - 1))["training.augment"][0]

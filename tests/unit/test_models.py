@@ -398,6 +398,39 @@ def test_layers_to_freeze_go_from_the_image_inwards(name: str) -> None:
         assert max((abs(k - place) for place, k in enumerate(met)), default=0) <= 2
 
 
+@pytest.mark.parametrize("name", sorted(set(MODELS.names()) - {"own"}))
+def test_what_a_class_gives_depends_on_the_layers_that_read_its_embedding(name: str) -> None:
+    """A penalty on the embeddings alone would be met by shorter ones, with stronger layers behind them."""
+    generator = make(name).generator
+    with torch.no_grad():
+        for module in generator.modules():
+            if isinstance(module, ConditionalBatchNorm2d):
+                module.affine.weight.normal_()  # at first it is zero
+    torch.stack([given.square().sum() for given in generator.conditional_parameters()]).sum().backward()
+    embeddings = {id(m.weight) for m in generator.modules() if isinstance(m, torch.nn.Embedding)}
+    learning = [p for p in generator.parameters() if p.grad is not None and p.grad.abs().sum() > 0]
+    assert any(id(p) in embeddings for p in learning)
+    assert any(id(p) not in embeddings for p in learning)
+    assert all(
+        len(given) == len(next(m for m in generator.modules() if isinstance(m, torch.nn.Embedding)).weight)
+        for given in generator.conditional_parameters()
+    )
+
+
+def test_freezing_goes_through_all_heads_and_meets_the_attention_in_its_place() -> None:
+    projecting = make("dcgan", ImageShape(16, 1, 3), discriminator="projected").discriminator
+    for head, layer in zip(projecting.heads, projecting.layers(), strict=False):
+        assert any(module is layer for module in head.modules())
+    discriminator = make("biggan", ImageShape(32, 3, 3), attention=16).discriminator
+    met: list[int] = []
+    layers = discriminator.layers()
+    for k, layer in enumerate(layers):
+        layer.register_forward_hook(lambda module, inputs, output, k=k: met.append(k))
+    discriminator(noise(4, 3, 32, 32), torch.arange(4) % 3)
+    assert sorted(met) == list(range(len(layers)))
+    assert max(abs(k - place) for place, k in enumerate(met)) <= 2
+
+
 @pytest.mark.parametrize("name", ["stylegan2", "progressive"])
 def test_a_penalty_on_conditional_parameters_cannot_be_met_by_shorter_embeddings(name: str) -> None:
     generator = make(name).generator
