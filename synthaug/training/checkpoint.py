@@ -50,6 +50,7 @@ class Counters:
     seconds: float = 0.0
     best_score: float | None = None
     best_checkpoint: str | None = None
+    best_strength: float = 1.0  # of the class condition, when the best checkpoint was made
     compiled: bool | None = None
     attempt: int = 0
     diverged: str | None = None
@@ -137,6 +138,18 @@ def save_counters(run: Run, name: str, counters: Counters) -> None:
     write_json(file, {**_read_state(file.parent), "counters": vars(counters)})
 
 
+def images_at(run: Run, name: str) -> int:
+    """How many images the discriminator had been shown at a checkpoint."""
+    return int(_read_state(run.checkpoints / name)["counters"]["images"])
+
+
+def discard(run: Run, after: str | None) -> None:
+    """Delete the checkpoints that are newer than `after`; None: all."""
+    for name in names(run):
+        if after is None or kimg_of(name) > kimg_of(after):
+            shutil.rmtree(run.checkpoints / name)
+
+
 def prune(run: Run, best: str | None, keep: int) -> None:
     """Delete all checkpoints but the first, the last, the best and `keep` between, which stay about evenly spaced.
 
@@ -144,11 +157,12 @@ def prune(run: Run, best: str | None, keep: int) -> None:
     """
     left = names(run)
     while len(between := [k for k in range(1, len(left) - 1) if left[k] != best]) > keep:
-        superfluous = min(between, key=lambda k: _kimg(left[k + 1]) - _kimg(left[k - 1]))
+        superfluous = min(between, key=lambda k: kimg_of(left[k + 1]) - kimg_of(left[k - 1]))
         shutil.rmtree(run.checkpoints / left.pop(superfluous), ignore_errors=True)
 
 
-def _kimg(name: str) -> int:
+def kimg_of(name: str) -> int:
+    """The kimg in a checkpoint's name."""
     return int(name.removeprefix("kimg"))
 
 

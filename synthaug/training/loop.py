@@ -351,9 +351,12 @@ def train(
         row = monitor.score(parts.average.generator)
         watch.monitor(row, counters.images, counters.total)
         value = row.pop("score")
-        row["best"] = counters.best_score is None or value <= counters.best_score
+        # while the class fades in, a generator that knows less of it may score better, and is of no use
+        strength = condition_strength(config, parts.share)
+        fading = counters.best_strength < strength
+        row["best"] = counters.best_score is None or fading or value <= counters.best_score
         if row["best"]:
-            counters.best_score, counters.best_checkpoint = value, name
+            counters.best_score, counters.best_checkpoint, counters.best_strength = value, name, strength
         monitor.save_grid(parts.average.generator, run.samples / f"{name}.png")
         _report(run, {"kind": "monitor", "kimg": counters.images / 1000, "score": value, **row}, on_row)
 
@@ -392,8 +395,7 @@ def train(
                 task.note(f"D {losses['loss_d']:.2f} G {losses['loss_g']:.2f} {monitor.latest}")
             # A score that is due comes first: a resumed run scores where an uninterrupted one does, and only there.
             if stop.requested is not None and counters.images < until:
-                finite = all(math.isfinite(float(value)) for value in scalars.values())
-                if finite and checkpoint.name_for(counters.images) not in checkpoint.names(run):
+                if watch.healthy(scalars, parts) and checkpoint.name_for(counters.images) not in checkpoint.names(run):
                     save()  # unscored; within 1 kimg of a scored one, which it must not replace, that is gone back to
                 run.set_status(state="interrupted")
                 raise Interrupted(
@@ -453,7 +455,7 @@ def train(
                 the_rest()
                 break
             except Diverged as divergence:
-                if not recovery.roll_back(str(divergence)):
+                if not recovery.roll_back(str(divergence), divergence.since):
                     break
     counters.seconds = time.monotonic() - started
     return counters

@@ -108,7 +108,7 @@ class Monitor:
         """Score the generator (in evaluation mode): `per_class`, `pooled`, and `score`, lower for the better.
 
         `spread` is how much samples vary within their class, as a share of how much real images do, averaged over the
-        classes: near zero where all samples of a class are one image.
+        classes: near zero where all samples of a class are one image. `target_spread` has it of each target class.
         """
         per_class: dict[str, dict[str, Any]] = {}
         samples: dict[str, NDArray[np.float32]] = {}
@@ -127,7 +127,7 @@ class Monitor:
             if name in self._real_spacing:
                 per_class.setdefault(name, {})["copies"] = _rounded(self._copies(name, samples[name]))
         pooled_kid = kid_unbiased(self._pooled, np.concatenate([samples[c] for c in self._pooled_classes]))
-        spreads = [_spread(samples[c]) / real for c, real in self._real_spread.items() if real > 0]
+        spreads = {c: _spread(samples[c]) / real for c, real in self._real_spread.items() if real > 0}
         targets = [per_class[t] for t in self._targets if "coverage" in per_class.get(t, {})]
         coverage = float(np.mean([t["coverage"] for t in targets])) if targets else 1.0
         copies = float(np.mean([t.get("copies", 0.0) for t in targets])) if targets else 0.0
@@ -135,7 +135,8 @@ class Monitor:
         return {
             "per_class": per_class,
             "pooled": {"kid": _rounded(pooled_kid), "reference": self._pooled_kind},
-            "spread": _rounded(float(np.mean(spreads))) if spreads else None,
+            "spread": _rounded(float(np.mean(list(spreads.values())))) if spreads else None,
+            "target_spread": {c: round(spreads[c], 5) for c in self._targets if c in spreads},
             # an unbiased KID may be negative; below a hundredth it no longer orders checkpoints
             "score": round(max(pooled_kid, 0.01) * (2 - coverage) * (1 + copies), 6),
         }

@@ -34,7 +34,15 @@ RATE = 0.5  # learning rates after a rollback, as a share of those before
 
 
 class Diverged(Exception):
-    """The training goes nowhere from here; the message says by which sign."""
+    """The training goes nowhere from here; the message says by which sign.
+
+    Args:
+        since: the kimg at which the sign was there first, where it takes a while to be sure of it.
+    """
+
+    def __init__(self, message: str, since: float | None = None) -> None:
+        super().__init__(message)
+        self.since = since
 
 
 def attempt_seed(seed: int, attempt: int) -> int:
@@ -79,19 +87,29 @@ class Watch:
             if not norm < EXPLODING:
                 raise Diverged(f"the {name}'s gradients explode (norm {norm:.3g}; {shown})")
 
+    def healthy(self, losses: Mapping[str, Any], parts: Parts) -> bool:
+        """Whether the state behind a step may be saved as one to go back to."""
+        try:
+            self.step({k: float(v) for k, v in losses.items()}, parts.family.generator, parts.family.discriminator)
+            self.interval(parts.average.generator)
+        except Diverged:
+            return False
+        return True
+
     def interval(self, averaged: nn.Module) -> None:
         """Look back at the latest rows, and at the weights that are to be scored."""
         if not all(bool(p.isfinite().all()) for p in averaged.state_dict().values() if p.is_floating_point()):
             raise Diverged("weights of the generator are not finite")
-        losses: list[float] = []
+        if self._floor is None:
+            return
+        won: list[float] = []  # the kimg of the latest rows in a row that say so
         for row in self._run.metrics():
-            if row["kind"] == "step":
-                losses.append(row["loss_d"])
-            elif row["kind"] == "rollback":
-                losses.clear()
-        last = losses[-WON_ROWS:]
-        if self._floor is not None and len(last) == WON_ROWS and max(last) < self._floor + WON:
-            raise Diverged(f"the discriminator has won: its loss stayed below {self._floor + WON:g}")
+            if row["kind"] == "step" and row["loss_d"] < self._floor + WON:
+                won.append(row["kimg"])
+            elif row["kind"] in ("step", "rollback"):
+                won.clear()
+        if len(won) >= WON_ROWS:
+            raise Diverged(f"the discriminator has won: its loss stayed below {self._floor + WON:g}", won[0])
 
     def monitor(self, row: Mapping[str, Any], images: int, total: int | None) -> None:
         """Look at a score after `images` of `total`; in the first part of a training nothing is called collapsed."""
@@ -99,11 +117,18 @@ class Watch:
         if spread is None or total is None or images <= EARLY * total:
             return
         scores = [r for r in self._run.metrics() if r["kind"] == "monitor" and r["kimg"] * 1000 > EARLY * total]
-        before = [r["spread"] for r in scores if r.get("spread") is not None]
-        best = min(max(before, default=0.0), 1.0)
-        if spread < max(LOST * best, COLLAPSED):
-            earlier = f" (before: {best:.0%})" if before else ""
-            raise Diverged(f"the generator has collapsed: its samples vary {spread:.0%} as much as real ones{earlier}")
+
+        def check(now: float, before: list[float], of: str) -> None:
+            best = min(max(before, default=0.0), 1.0)
+            if now < max(LOST * best, COLLAPSED):
+                earlier = f" (before: {best:.0%})" if before else ""
+                raise Diverged(f"the generator has collapsed: {of} vary {now:.0%} as much as real ones{earlier}")
+
+        check(spread, [r["spread"] for r in scores if r.get("spread") is not None], "its samples")
+        # the mean over many classes hardly moves where a rare one is lost, which is what the training is for
+        for name, now in row.get("target_spread", {}).items():
+            before = [r["target_spread"][name] for r in scores if name in r.get("target_spread", {})]
+            check(now, before, f"its samples of {name}")
 
 
 def gradient_norm(network: nn.Module) -> float:
@@ -136,8 +161,12 @@ class Recovery:
             }
         set_rates(parts.optimizers(), counters.attempt)
 
-    def roll_back(self, reason: str) -> bool:
+    def roll_back(self, reason: str, since: float | None = None) -> bool:
         """Go back and return whether to try again; otherwise the last good checkpoint is what the training leaves.
+
+        Args:
+            reason: what went wrong.
+            since: the kimg from which on it did; checkpoints made then are deleted. None: since the last checkpoint.
 
         Raises:
             RunFailed: no rollback is left, and there is no checkpoint to end with.
@@ -152,7 +181,8 @@ class Recovery:
                 f"training diverged at {reached / 1000:.1f} kimg: {reason}",
                 "lower the rate, such as --set training.discriminator_lr=0.0001, or use --precision 32-true",
             )
-        restored = self._restore(existing[-1]) if existing else self._restart()
+        target = self._target(existing, since, again)
+        restored = self._restore(target) if target is not None else self._restart()
         restored = replace(restored, attempt=attempt if again else attempt - 1, seconds=seconds)
         vars(counters).update(vars(restored))
         # a kill between this and the checkpoint's new counters makes the same rollback happen once more
@@ -170,11 +200,13 @@ class Recovery:
         }
         run.replace_metrics([*rows, row])
         self._on_row(row)
-        where = existing[-1] if existing else "the start"
+        checkpoint.discard(run, target)
+        run.set_status(best_checkpoint=counters.best_checkpoint, last_checkpoint=target)
+        where = target if target is not None else "the start"
         if again:
             set_rates(self._parts.optimizers(), attempt)
-            if existing:
-                checkpoint.save_counters(run, existing[-1], counters)
+            if target is not None:
+                checkpoint.save_counters(run, target, counters)
             said = f"back to {where} with other noise and {RATE**attempt:g} × the learning rates ({attempt} of {limit})"
         else:
             counters.diverged = f"at {reached / 1000:.1f} kimg, after {limit} rollbacks: {reason}"
@@ -182,6 +214,13 @@ class Recovery:
         run.log(said)
         self._progress.warn(f"training diverged at {reached / 1000:.1f} kimg ({reason}): {said}")
         return again
+
+    def _target(self, existing: list[str], since: float | None, again: bool) -> str | None:
+        """The newest good checkpoint; None for the start, where a way leads back to it."""
+        good = [k for k in existing if since is None or checkpoint.images_at(self._run, k) < since * 1000]
+        if good:
+            return good[-1]
+        return existing[0] if existing and (self._start is None or not again) else None
 
     def _modules(self) -> dict[str, nn.Module]:
         return {**self._parts.networks(), "average": self._parts.average.generator}
