@@ -203,7 +203,7 @@ def _shares(text: str) -> list[float]:
 
 def _judged_on(found: EvaluateDocument) -> str:
     if found.folds is None:
-        return "test images that nothing learnt from"
+        return "test images that no classifier learnt from"
     return f"all images, each by what learnt from other folds only ({found.folds} folds)"
 
 

@@ -155,7 +155,7 @@ def evaluate(
         pool, said = synthetic_folder(synthetic, reals[0], mixed, cache=cache, progress=progress)
         parts = [Part(reals[0], pool, None)]
         warnings += said
-        if whole.run is None:
+        if whole.run is None or not _exported_from(synthetic, whole.run):
             warnings.append("whether the generator of these images saw the test images cannot be known from here")
     warnings = list(dict.fromkeys(warnings))
     for line in warnings:
@@ -308,6 +308,15 @@ def _fresh(
     sampler = load(run, checkpoint=checkpoint, seed=fresh_seed(real.config.seed), device=device)
     pool, generator, said = fresh_samples(sampler, real, names, gate=gate, device=device, progress=progress)
     return Part(real, pool, generator, checkpoint=sampler.trained.checkpoint), said
+
+
+def _exported_from(folder: Path, run: Run) -> bool:
+    """Whether a folder says of itself that it is an export of this run."""
+    try:
+        path = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["run"]["path"]
+        return Path(path).resolve() == run.path.resolve()
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _said_synthetic(synthetic: Path | None, parts: Sequence[Part], gate: bool) -> str:

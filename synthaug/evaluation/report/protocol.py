@@ -39,7 +39,9 @@ def judged_on(document: EvaluateDocument) -> str:
     if document.folds is not None:
         every = f"{test:,} real images" if test else "every real image"
         return f"{every} in {document.folds} folds: each judged by a generator and classifiers that have not seen it"
-    return f"{test:,} test images that neither generator, gates nor classifiers have seen" if test else ""
+    # of images from a folder it is not known what made them
+    unseen = "neither generator, gates nor" if document.synthetic.startswith("fresh ") else "no"
+    return f"{test:,} test images that {unseen} classifiers have seen" if test else ""
 
 
 def _trained_on(document: EvaluateDocument) -> str:
