@@ -54,11 +54,11 @@ def trace(config: Config) -> list[dict[str, float]]:
     return rows
 
 
-def reduced(config: Config, **training: Any) -> Config:
-    """The configuration at a size for tests, with other values in its training section."""
+def reduced(config: Config, model: dict[str, Any] | None = None, **training: Any) -> Config:
+    """The configuration at a size for tests, with other values in its training section and of its model."""
     tree = config.model_dump()
     tree["data"]["resolution"] = 16
-    tree["model"] |= {"width": 8, "discriminator_width": 8, "z_dim": 24, "embed_dim": 8}
+    tree["model"] |= {"width": 8, "discriminator_width": 8, "z_dim": 24, "embed_dim": 8, **(model or {})}
     tree["training"] |= {"batch_size": 8, "compile": False, **training}
     return validate(tree)
 
@@ -74,9 +74,12 @@ def named_parts(config: Config) -> Iterator[tuple[str, dict[str, Any]]]:
         yield f"head {name}", {"auxiliary": {k: v for k, v in training.auxiliary.items() if k != name}}
     for name in training.augment:
         yield f"augmentation {name}", {"augment": [other for other in training.augment if other != name]}
-    for key in ("flip", "ada", "label_smoothing", "target_boost", "embedding_noise"):
+    for key in ("flip", "ada", "label_smoothing", "target_boost", "embedding_noise", "discriminator_steps"):
         if getattr(training, key) != getattr(neutral, key):
             yield key, {key: getattr(neutral, key)}
+    for key in ("discriminator", "spectral_norm"):
+        if getattr(config.model, key) != getattr(Config().model, key):
+            yield key, {"model": {key: getattr(Config().model, key)}}
     if training.balance:
         yield "balance", {"balance": 0.0}
 
