@@ -405,6 +405,10 @@ def test_an_export_of_ours_gives_its_synthetic_rows_only(digits: Digits, tmp_pat
     found = digits.evaluate(synthetic=tmp_path / "export", seeds=2)
     assert found.quality.per_class[RARE].n_synthetic == 6
     assert not any("copies of training images" in line for line in found.warnings)
+    assert any("cannot be known" in line for line in found.warnings)  # what made them
+    write_json(tmp_path / "export" / "manifest.json", {"run": {"path": str(digits.run.path)}})
+    found = digits.evaluate(synthetic=tmp_path / "export", seeds=2)
+    assert not any("cannot be known" in line for line in found.warnings)
 
 
 def test_another_test_folder_is_judged_on(digits: Digits, tmp_path: Path) -> None:
