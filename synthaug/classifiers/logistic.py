@@ -209,7 +209,8 @@ def copies(
     [0, 1, 2, 2, 2]
     """
     real = groups >= 0
-    total, own = (np.bincount(labels[of], weights[of], labels.max() + 1) for of in (weights >= 0, real))
+    total = np.bincount(labels, weights)
+    own = np.bincount(labels[real], weights[real], len(total))
     times = (weights > 0).astype(np.int64)
     used = np.flatnonzero(real & (weights > 0))
     if len(used):

@@ -112,9 +112,9 @@ def real_images(
         root = found.root
         _refuse_seen(rows, [Learnt(source.name, data, seen), *before], root)
         known = scan(data, group_by=config.data.group_by, cache=cache, progress=progress)
-        seen_groups = {name for row in seen for name in row.group.split("+")}
+        groups = {f"group {name}" for row in seen for name in row.group.split("+")}  # as `_groups` names them
         near = look_like(found, known, [row.path for row in seen])
-        alike = sum(row.path in near or _group_of(row.path, config.data.group_by) in seen_groups for row in rows)
+        alike = sum(row.path in near or row.group in groups for row in rows)
     images = load_images(root, rows, classes, **shape)
     missing = [name for name in source.targets if not images.counts()[name]]
     if missing and every_target:
@@ -164,15 +164,9 @@ def _groups(found: Scan, group_by: str | None) -> dict[str, str]:
             groups[found.images[member].path] = found.images[members[0]].path
     if group_by is not None:
         for path in groups:
-            if (name := _group_of(path, group_by)) is not None:
-                groups[path] = f"group {name}"
+            if (match := re.search(group_by, path)) is not None:
+                groups[path] = f"group {match.group(1)}"
     return groups
-
-
-def _group_of(path: str, group_by: str | None) -> str | None:
-    """What `group_by` finds in a path; None where there is nothing to find."""
-    match = re.search(group_by, path) if group_by is not None else None
-    return match.group(1) if match is not None else None
 
 
 def _refuse_seen(test: Sequence[SplitRow], learnt: Sequence[Learnt], root: Path) -> None:

@@ -8,7 +8,8 @@ class's images: with r real ones, r · s / (1 − s) synthetic ones make up the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -68,7 +69,8 @@ def recommend(
         if said == "hurts":
             share, by, reason = 0.0, "test", "synthetic images of this class hurt the classifier on the test images"
         elif chosen_on == "val":
-            arm, share, reason = _by_val(_arms(verdict, name), label, validation, shares, seeds)
+            chosen = _by_val(verdict.details[name].contrasts, label, validation, shares, seeds)
+            arm, share, reason = chosen.arm, chosen.share, chosen.reason
         else:
             given = "given by the user" if chosen_on == "user" else "the default"
             tried = f"{shares[0]:.0%}, {given}, was not chosen on data"
@@ -112,11 +114,6 @@ def _advice(
     )
 
 
-def _arms(verdict: VerdictDocument, name: str) -> list[str]:
-    """The synthetic arms that were compared."""
-    return [CONTRASTS[key][0] for key in verdict.details[name].contrasts]
-
-
 def _better_arm(verdict: VerdictDocument, name: str) -> str:
     """The synthetic arm that helps, else that of the contrast that gains more."""
     detail = verdict.details[name]
@@ -124,13 +121,21 @@ def _better_arm(verdict: VerdictDocument, name: str) -> str:
     return CONTRASTS[key][0]
 
 
-def _by_val(
-    arms: Sequence[str], label: int, validation: Validation, shares: Sequence[float], seeds: int
-) -> tuple[str, float, str]:
-    """The arm and share with the best F1 of the class on val; no share unless it beats its control by a standard error.
+@dataclass(frozen=True)
+class _Choice:
+    """What val says of a contrast: a share of 0 where none beats the control by a standard error."""
 
-    Without a share the arm is the one that came nearest.
-    """
+    arm: str
+    share: float
+    f1: float  # with the best share
+    margin: float  # its gain over the control, less the standard error
+    reason: str
+
+
+def _by_val(
+    contrasts: Iterable[str], label: int, validation: Validation, shares: Sequence[float], seeds: int
+) -> _Choice:
+    """The arm and the share with the best F1 of the class on val; without any share, the arm that came nearest."""
     truth = np.concatenate([labels for labels, _ in validation])
 
     def scores(name: str, share: float) -> npt.NDArray[np.float64]:
@@ -141,25 +146,17 @@ def _by_val(
         found = [f1_score(truth, p, labels=[label], average="macro", zero_division=0.0) for p in predicted]
         return np.array(found, dtype=np.float64)
 
-    best: tuple[tuple[float, ...], str, float, str] | None = None
-    for arm in arms:
-        control = next(control for a, control in CONTRASTS.values() if a == arm)
-        reached, without = {share: scores(arm, share) for share in shares}, scores(control, 0.0)
-        gains = {share: reached[share] - without for share in shares}
-        share = max(shares, key=lambda share: (round(float(gains[share].mean()), 9), -share))
-        mean, error = float(gains[share].mean()), float(gains[share].std(ddof=1) / np.sqrt(seeds))
+    def choice(arm: str, control: str) -> _Choice:
+        without = scores(control, 0.0)
+        gains = {share: scores(arm, share) - without for share in shares}
+        best = max(shares, key=lambda share: (round(float(gains[share].mean()), 9), -share))
+        mean, error = float(gains[best].mean()), float(gains[best].std(ddof=1) / np.sqrt(seeds))
+        f1 = round(float(without.mean()) + mean, 9)
         tried = ", ".join(f"{share:.0%}: {g.mean():+.3f}" for share, g in gains.items())
         if mean > error:
-            found = (
-                (1.0, round(float(reached[share].mean()), 9)),
-                arm,
-                share,
-                f"best on val, against {control} (F1 {tried})",
-            )
-        else:
-            said = f"on val no share beats {control} by more than a standard error (F1 {tried})"
-            found = (0.0, mean - error), arm, 0.0, said
-        if best is None or found[0] > best[0]:
-            best = found
-    assert best is not None  # no verdict without a contrast
-    return best[1:]
+            return _Choice(arm, best, f1, mean - error, f"best on val, against {control} (F1 {tried})")
+        said = f"on val no share beats {control} by more than a standard error (F1 {tried})"
+        return _Choice(arm, 0.0, f1, mean - error, said)
+
+    found = [choice(*CONTRASTS[name]) for name in contrasts]
+    return max(found, key=lambda c: (c.share > 0, c.f1 if c.share > 0 else c.margin))

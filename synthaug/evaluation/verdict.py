@@ -212,14 +212,14 @@ def _untested(beating: list[str], lacking: list[str], findings: Mapping[str, Fin
 
 
 def _gains(names: list[str], findings: Mapping[str, Finding]) -> list[str]:
-    gains = []
-    for name in names:
-        finding = findings[name]
-        assert finding.helping is not None
-        arm, control = CONTRASTS[finding.helping]
-        e = finding.contrasts[finding.helping]
-        gains.append(f"{name}: F1 {e.mean:+.3f} ({e.low:+.3f} to {e.high:+.3f}) with {arm} instead of {control}")
-    return gains
+    return [f"{name}: F1 {_gain(findings[name])}" for name in names]
+
+
+def _gain(finding: Finding) -> str:
+    assert finding.helping is not None
+    arm, control = CONTRASTS[finding.helping]
+    e = finding.contrasts[finding.helping]
+    return f"{e.mean:+.3f} ({e.low:+.3f} to {e.high:+.3f}) with {arm} instead of {control}"
 
 
 def _price(contrasts: Collection[str | None], macro: Finding) -> str:
@@ -254,11 +254,9 @@ def _sentence(
     if len(findings) > 1 and together.verdict == "helps" and together.helping is not None:
         corrected = dict(zip(together.p_values, holm(list(together.p_values.values())), strict=True))
         if corrected[together.helping] < ALPHA:
-            arm, control = CONTRASTS[together.helping]
-            e = together.contrasts[together.helping]
             return (
                 f"No single one of the {len(findings)} target classes gains measurably after correction, though their "
-                f"mean F1 does: {e.mean:+.3f} ({e.low:+.3f} to {e.high:+.3f}) with {arm} instead of {control}."
+                f"mean F1 does: {_gain(together)}."
             )
     blind = (
         f"an effect below {together.smallest_detectable:.3f} could not have been seen"

@@ -135,7 +135,7 @@ class BigGANDiscriminator(Discriminator):
     def __init__(self, shape: ImageShape, width: int, attention: int) -> None:
         super().__init__()
         levels = sides(shape.resolution)[::-1]
-        self.sides = levels  # of what goes into each block
+        self.outputs = [str(side // 2) for side in levels]  # the side behind each block, as `attention` names it
         channels = [channels_at(side, shape.resolution, width) for side in levels]
         self.blocks = nn.ModuleList(
             DownBlock(a if side > 4 else a + 1, b, first=k == 0, down=side > 4)
@@ -164,12 +164,12 @@ class BigGANDiscriminator(Discriminator):
 
     def layers(self) -> list[nn.Module]:
         """The convolutions of each block, and of the attention behind it."""
-        side, found = 2 * int(next(iter(self.attention), 0)), []
-        for block, where in zip(self.blocks, self.sides, strict=True):
-            found += convolutions(block)
-            if where == side:
-                found += convolutions(self.attention)
-        return found
+        parts: list[nn.Module] = []
+        for block, side in zip(self.blocks, self.outputs, strict=True):
+            parts.append(block)
+            if side in self.attention:
+                parts.append(self.attention[side])
+        return convolutions(*parts)
 
 
 def build(shape: ImageShape, config: ModelConfig) -> Family:

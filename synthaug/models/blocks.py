@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from itertools import zip_longest
 from typing import TypeVar
 
 import torch
@@ -158,6 +160,12 @@ def given_by_norms(generator: nn.Module, embed: nn.Embedding) -> list[Tensor]:
     """What each class gives to each conditional batch norm of a generator with the class embedding `embed`."""
     norms = [module for module in generator.modules() if isinstance(module, ConditionalBatchNorm2d)]
     return [part for norm in norms for part in norm.of_classes(embed)]
+
+
+def side_by_side(parts: Iterable[nn.Module]) -> list[nn.Module]:
+    """The convolutions of networks that stand beside each other: of all the first ones, then of all the next ones."""
+    of_each = zip_longest(*map(convolutions, parts))
+    return [layer for depth in of_each for layer in depth if layer is not None]
 
 
 def convolutions(*parts: nn.Module) -> list[nn.Module]:

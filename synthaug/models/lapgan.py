@@ -9,7 +9,7 @@ pairs apart, so that the levels learn independently of each other, in one step h
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise, zip_longest
+from itertools import pairwise
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -23,8 +23,8 @@ from synthaug.models.blocks import (
     MinibatchStd,
     ProjectionHead,
     channels_at,
-    convolutions,
     given_by_norms,
+    side_by_side,
     sides,
     spectral_norm,
 )
@@ -175,8 +175,7 @@ class LAPGANDiscriminator(Discriminator):
 
     def layers(self) -> list[nn.Module]:
         """Of all levels the ones next to the image, then of all the next ones."""
-        of_each = zip_longest(*map(convolutions, [self.coarse, *self.finer]))
-        return [layer for depth in of_each for layer in depth if layer is not None]
+        return side_by_side([self.coarse, *self.finer])
 
 
 def pyramid_step(parts: Parts, step: int, seed: int) -> dict[str, Tensor]:

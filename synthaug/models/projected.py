@@ -12,7 +12,6 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterator
-from itertools import zip_longest
 from typing import Any
 
 import torch
@@ -20,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from synthaug.config import ModelConfig
-from synthaug.models.blocks import MinibatchStd, ProjectionHead, convolutions, spectral_norm
+from synthaug.models.blocks import MinibatchStd, ProjectionHead, side_by_side, spectral_norm
 from synthaug.models.family import Discriminator, Family, ImageShape
 
 CLASS_MAP = 64
@@ -121,8 +120,7 @@ class ProjectedDiscriminator(Discriminator):
 
     def layers(self) -> list[nn.Module]:
         """Of all heads the ones next to the frozen features, then of all the next ones."""
-        of_each = zip_longest(*map(convolutions, self.heads))
-        return [layer for depth in of_each for layer in depth if layer is not None]
+        return side_by_side(self.heads)
 
 
 def replace(family: Family, shape: ImageShape, config: ModelConfig) -> Family:

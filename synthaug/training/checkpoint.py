@@ -146,7 +146,7 @@ def images_at(run: Run, name: str) -> int:
 def discard(run: Run, after: str | None) -> None:
     """Delete the checkpoints that are newer than `after`; None: all."""
     for name in names(run):
-        if after is None or kimg_of(name) > kimg_of(after):
+        if after is None or _kimg(name) > _kimg(after):
             shutil.rmtree(run.checkpoints / name)
 
 
@@ -157,12 +157,11 @@ def prune(run: Run, best: str | None, keep: int) -> None:
     """
     left = names(run)
     while len(between := [k for k in range(1, len(left) - 1) if left[k] != best]) > keep:
-        superfluous = min(between, key=lambda k: kimg_of(left[k + 1]) - kimg_of(left[k - 1]))
+        superfluous = min(between, key=lambda k: _kimg(left[k + 1]) - _kimg(left[k - 1]))
         shutil.rmtree(run.checkpoints / left.pop(superfluous), ignore_errors=True)
 
 
-def kimg_of(name: str) -> int:
-    """The kimg in a checkpoint's name."""
+def _kimg(name: str) -> int:
     return int(name.removeprefix("kimg"))
 
 
