@@ -260,6 +260,17 @@ def parse_yaml(text: str, where: str) -> dict[str, Any]:
     return tree
 
 
+def _recipe_layers(name: str) -> list[tuple[str, dict[str, Any]]]:
+    return _layers(parse_yaml(recipe_text(name), f"recipe {name}"), f"recipe {name}")
+
+
+def _layers(tree: Mapping[str, Any], origin: str) -> list[tuple[str, dict[str, Any]]]:
+    """Origin and dotted keys of what a YAML mapping sets, behind those of the shipped recipe that is its `base`."""
+    base = tree.get("base")
+    own = leaves({key: value for key, value in tree.items() if key != "base"})
+    return [*(_recipe_layers(str(base)) if base is not None else []), (origin, own)]
+
+
 def _nest(flat: Mapping[str, Any], into: dict[str, Any]) -> None:
     for dotted, value in flat.items():
         *parents, last = dotted.split(".")
@@ -281,6 +292,7 @@ def resolve(
 ) -> Resolved:
     """Merge recipe < file < `KEY=VALUE` settings < flags (dotted keys; None means not given).
 
+    Recipe and file may name a shipped recipe as their `base`, which comes right before them.
     The recipe `auto` stands for what was `chosen`: dotted key → value and reason. Without it, it adds nothing.
 
     Raises:
@@ -290,7 +302,7 @@ def resolve(
     if recipe == AUTO:
         layers.append((AUTO, {key: value for key, (value, _) in (chosen or {}).items()}))
     elif recipe is not None:
-        layers.append((f"recipe {recipe}", leaves(parse_yaml(recipe_text(recipe), f"recipe {recipe}"))))
+        layers += _recipe_layers(recipe)
     if file is not None:
         try:
             text = file.read_text(encoding="utf-8")
@@ -300,7 +312,7 @@ def resolve(
                 f"cannot read the configuration {str(file)!r}: {reason}",
                 "give a YAML file, such as `synthaug recipes cp default` writes",
             ) from error
-        layers.append((str(file), leaves(parse_yaml(text, str(file)))))
+        layers += _layers(parse_yaml(text, str(file)), str(file))
     for setting in sets:
         key, equals, value = setting.partition("=")
         if not equals or not key.strip():

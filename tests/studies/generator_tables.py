@@ -28,25 +28,28 @@ HEAD = [
 ]
 COLOURS = colormaps["tab20"].colors  # more lines than the ten colours of the default cycle
 TICKS = (5, 10, 20, 50, 100, 200, 500, 1000)
-STAGES = {1: "families", 2: "objectives", 3: "peers"}
+STAGES = {1: "families", 2: "objectives", 3: "peers", 4: "parts"}
+PLOTTED = (1, 2, 3)
 
 
 def write(rows: Sequence[dict[str, Any]]) -> None:
-    """Rewrite each stage's table between its markers, and the plot."""
+    """Rewrite the tables of the stages that were run between their markers, and the plot."""
     file = DOCS / "science/generators.md"
     text = file.read_text(encoding="utf-8")
+    run = {row["stage"] for row in rows}
     for stage, name in STAGES.items():
+        if stage not in run:
+            continue
         begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
         before, rest = text.split(begin, 1)
         text = f"{before}{begin}\n{_table([r for r in rows if r['stage'] == stage])}\n{end}{rest.split(end, 1)[1]}"
     file.write_text(text, encoding="utf-8")
-    _plot(rows, DOCS / "images/generators.png")
+    if run.issuperset(PLOTTED):
+        _plot(rows, DOCS / "images/generators.png")
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> str:
     """One line a name and a set of images, averaged over seeds (KID: of each), the best mean own KID first."""
-    if not rows:
-        return "(not run yet)"
     groups = defaultdict(list)
     for row in rows:
         groups[row["data"], row["name"], row["minutes"]].append(row)
@@ -81,7 +84,7 @@ def _line(data: str, name: str, minutes: float, rows: Sequence[dict[str, Any]]) 
 def _plot(rows: Sequence[dict[str, Any]], file: Path) -> None:
     """Rare-class KID of the judge's own net against images seen, one panel a stage (of stage 3, Fashion-MNIST)."""
     figure = Figure(figsize=(12, 5), layout="constrained")
-    for axes, (stage, name) in zip(figure.subplots(1, 3, sharey=True), STAGES.items(), strict=True):
+    for axes, stage in zip(figure.subplots(1, len(PLOTTED), sharey=True), PLOTTED, strict=True):
         axes.set_prop_cycle(color=COLOURS)
         for row in rows:
             if row["stage"] == stage and row["data"] == "fashion":
@@ -89,7 +92,7 @@ def _plot(rows: Sequence[dict[str, Any]], file: Path) -> None:
                 if points:
                     label = row["name"] if row["seed"] == 0 else f"{row['name']}, seed {row['seed']}"
                     axes.plot(*zip(*points, strict=True), marker="o", markersize=3, label=label)
-        axes.set(title=name, xlabel="thousands of images seen", xscale="log", yscale="log")
+        axes.set(title=STAGES[stage], xlabel="thousands of images seen", xscale="log", yscale="log")
         axes.set_xticks(TICKS, [str(tick) for tick in TICKS])
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlim(4, 1000)

@@ -3,7 +3,8 @@
     make study-generators ARGS="--jobs 2"
 
 Stage 1: each family as its recipe sets it up. Stage 2: the default recipe with each objective. Stage 3: the families
-named by --best, and the peers, longer, on both sets of images, with each seed. A trial trains through `synthaug fit`
+named by --best, and the peers, longer, on both sets of images, with each seed. Stage 4: one part each beside the
+default recipe: a loss, a penalty, a way of conditioning, an augmentation. A trial trains through `synthaug fit`
 (a peer through its wrapper), then the judge scores ungated samples. What is finished stands in --out and is not
 repeated; the table and the plot in docs/science/generators.* are made anew each time.
 
@@ -55,9 +56,15 @@ OBJECTIVES = {
     # R1 and R2 at once on every fourth step: what the two cost otherwise is a third of the images
     "relativistic, lazy": ["training.regularizers={r1: 1.0, r2: 1.0}", "training.regularizer_interval=4"],
 }  # fmt: skip
+BARE = "no augmentation"
+PARTS = (
+    "default", BARE, "minimax", "non-saturating", "least-squares", "relativistic", "label-smoothing", "consistency",
+    "lecam", "conditional-spectral", "mode-seeking", "ada", "fade-in", "embedding-noise",
+)  # fmt: skip
 ONE_CORE = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 FINISHED = "finished"
-FAMILIES_IMAGES = STUDIES.parents[1] / "docs/images/families"
+IMAGES = STUDIES.parents[1] / "docs/images"
+GRIDS = {1: "families", 4: "parts"}  # stage → folder of IMAGES
 PEERS = ("torchgan", "mimicry", "prototype")
 
 
@@ -75,6 +82,8 @@ class Trial:
 
     def settings(self) -> tuple[str, list[str]]:
         """The recipe, and what is set beside it."""
+        if self.name == BARE:
+            return "default", ["training.augment=[]"]
         if self.stage != 2:
             return self.name, []
         objective = self.name.split(",")[0]
@@ -97,6 +106,8 @@ def trials(a: argparse.Namespace) -> list[Trial]:
             for data in ("fashion", "crossfire")
             for name in (*a.best, *peers)
         ]
+    if 4 in a.stages:
+        found += [Trial(4, name, "fashion", seed, a.minutes) for seed in range(a.part_seeds) for name in PARTS]
     return [t for t in found if t.data in a.data and (not a.only or t.name in a.only)]
 
 
@@ -169,10 +180,11 @@ def scores(trial: Trial, source: Source, judge: Judge, out: Path) -> list[dict[s
             sampler = load(out / "latest", checkpoint=name)
             images = {c: sampler.sample(c, COUNT) for c in classes}
         rows.append({"kimg": _kimg(name), **judge.score(images, verdicts=last)})
-        if last and trial.stage == 1:
+        if last and trial.stage in GRIDS and trial.seed == 0:
             shown = [*source.rare, *[c for c in classes if c not in source.rare][:2]]
-            FAMILIES_IMAGES.mkdir(parents=True, exist_ok=True)
-            grid([images[c][:12] for c in shown], 12).save(FAMILIES_IMAGES / f"{trial.name}.png")
+            file = IMAGES / GRIDS[trial.stage] / f"{trial.name.replace(' ', '-')}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            grid([images[c][:12] for c in shown], 12).save(file)
     return rows
 
 
@@ -209,10 +221,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("build/generators.jsonl"))
     parser.add_argument("--work", type=Path, default=Path("build/generators"))
-    parser.add_argument("--stages", type=lambda text: [int(s) for s in text.split(",")], default=[1, 2, 3])
-    parser.add_argument("--minutes", type=float, default=5.0, help="a trial of stages 1 and 2")
+    parser.add_argument("--stages", type=lambda text: [int(s) for s in text.split(",")], default=[1, 2, 3, 4])
+    parser.add_argument("--minutes", type=float, default=5.0, help="a trial of stages 1, 2 and 4")
     parser.add_argument("--long", type=float, default=15.0, help="a trial of stage 3")
     parser.add_argument("--objective-seeds", type=int, default=1, help="of stage 2")
+    parser.add_argument("--part-seeds", type=int, default=1, help="of stage 4")
     parser.add_argument("--seeds", type=int, default=2, help="of stage 3")
     parser.add_argument("--best", nargs="*", default=["default"], help="recipes that go into stage 3")
     parser.add_argument("--only", nargs="*", default=[], help="trials of these names alone")
