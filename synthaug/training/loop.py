@@ -39,7 +39,7 @@ from synthaug.training.checkpoint import Counters
 from synthaug.training.compilation import pays
 from synthaug.training.ema import Average
 from synthaug.training.monitor import Monitor
-from synthaug.training.stability import Diverged, Recovery, Watch, attempt_seed
+from synthaug.training.stability import ROW, Diverged, Recovery, Watch, attempt_seed
 
 Penalty = tuple[str, float, Regularizer | GeneratorRegularizer]  # name, weight now, what computes it
 WARM_UP_IMAGES = 1024  # after these the first checkpoint is written and a time budget becomes a number of images
@@ -339,7 +339,7 @@ def train(
     if counters.compiled is None and config.training.compile != "auto":
         counters.compiled = config.training.compile
     compile_networks(parts, counters)
-    watch = Watch(run, parts.objective.floor)
+    watch = Watch(run, parts.objective.floor, shown)
     recovery = Recovery(run, parts, counters, progress, on_row)
     step = parts.family.step or adversarial_step
     started = time.monotonic() - counters.seconds
@@ -347,7 +347,7 @@ def train(
 
     def score() -> None:
         name = checkpoint.name_for(counters.images)
-        watch.interval(parts.average.generator)
+        watch.averaged(parts.average.generator)
         row = monitor.score(parts.average.generator)
         watch.monitor(row, counters.images, counters.total)
         value = row.pop("score")
@@ -381,17 +381,15 @@ def train(
             counters.images += shown
             parts.average.update(parts.family.generator, counters.images, shown)
             task.advance(shown / 1000)
-            if counters.images // 500 != logged // 500 or counters.images >= until:
+            if counters.images // ROW != logged // ROW or counters.images >= until:
                 losses = {name: round(float(value), 5) for name, value in scalars.items()}
                 watch.step(losses, parts.family.generator, parts.family.discriminator)
                 now = time.monotonic()
                 rate = (counters.images - logged) / max(now - clock, 1e-9)
                 clock, logged = now, counters.images
-                _report(
-                    run,
-                    {"kind": "step", "kimg": counters.images / 1000, **losses, "images_per_second": round(rate, 1)},
-                    on_row,
-                )
+                row = {"kind": "step", "kimg": counters.images / 1000, **losses, "images_per_second": round(rate, 1)}
+                _report(run, row, on_row)
+                watch.discriminator(row, counters.interval)
                 task.note(f"D {losses['loss_d']:.2f} G {losses['loss_g']:.2f} {monitor.latest}")
             # A score that is due comes first: a resumed run scores where an uninterrupted one does, and only there.
             if stop.requested is not None and counters.images < until:
@@ -457,6 +455,7 @@ def train(
             except Diverged as divergence:
                 if not recovery.roll_back(str(divergence), divergence.since):
                     break
+                watch = Watch(run, parts.objective.floor, shown)
     counters.seconds = time.monotonic() - started
     return counters
 

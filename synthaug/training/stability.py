@@ -1,7 +1,7 @@
 """Divergence: how it is noticed, and the way back to the last good checkpoint with other noise and a lower rate.
 
-Noticed are, at each row of `metrics.jsonl` (every 500 images), losses and gradients that are not finite or explode; and
-at each score, averaged weights that are not finite, a discriminator that has won, and a generator that has collapsed.
+Noticed are, at each row of `metrics.jsonl` (every 500 images), losses and gradients that are not finite or explode, and
+a discriminator that has won; at each score, averaged weights that are not finite, and a generator that has collapsed.
 What is judged stands in the checkpoint and in `metrics.jsonl`: a resumed training judges as one that went through.
 """
 
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from synthaug.training.loop import Parts
 
 EXPLODING = 1e6  # norm of a network's gradient; Adam's steps do not grow with it, so that only an absurd one is a sign
-WON, WON_ROWS = 1e-3, 10  # a discriminator's loss this close to its floor for 5 kimg teaches the generator nothing
+WON = 1e-3  # a discriminator's loss this close to its floor teaches the generator nothing,
+WON_IMAGES = 5000  # … if it stays there for so many images, or for a monitor's interval where that is shorter
+ROW = 500  # images between two rows of metrics.jsonl, where a step shows no more than that
 LOST = 0.25  # variety of the samples as a share of what the generator has shown before
 COLLAPSED = 0.05  # … or as a share of what real images have
 EARLY = 0.2  # share of the training in which samples may be noise, which varies much, or one blob, which does not
@@ -72,10 +74,17 @@ class Watch:
     Args:
         run: whose `metrics.jsonl` holds what the training showed before.
         floor: the objective's `floor`.
+        shown: images a step.
     """
 
-    def __init__(self, run: Run, floor: float | None) -> None:
-        self._run, self._floor = run, floor
+    def __init__(self, run: Run, floor: float | None, shown: int) -> None:
+        self._run, self._floor, self._row = run, floor, max(ROW, shown)
+        self._won: list[float] = []  # the kimg of the latest rows in a row in which the discriminator wins
+        for row in run.metrics():
+            if row["kind"] == "step":
+                self._wins(row)
+            elif row["kind"] == "rollback":
+                self._won.clear()
 
     def step(self, losses: Mapping[str, float], generator: nn.Module, discriminator: nn.Module) -> None:
         """Look at one step's scalars and at the gradients that it left behind."""
@@ -91,25 +100,29 @@ class Watch:
         """Whether the state behind a step may be saved as one to go back to."""
         try:
             self.step({k: float(v) for k, v in losses.items()}, parts.family.generator, parts.family.discriminator)
-            self.interval(parts.average.generator)
+            self.averaged(parts.average.generator)
         except Diverged:
             return False
         return True
 
-    def interval(self, averaged: nn.Module) -> None:
-        """Look back at the latest rows, and at the weights that are to be scored."""
-        if not all(bool(p.isfinite().all()) for p in averaged.state_dict().values() if p.is_floating_point()):
+    def discriminator(self, row: Mapping[str, Any], interval: int | None) -> None:
+        """Look at the row of a step, and back at those before it, where the images between two scores are known."""
+        self._wins(row)
+        if interval is not None and len(self._won) >= max(2, min(WON_IMAGES, interval) // self._row):
+            raise Diverged(
+                f"the discriminator has won: its loss stays at its floor ({row['loss_d']:.3g})", self._won[0]
+            )
+
+    def _wins(self, row: Mapping[str, Any]) -> None:
+        if self._floor is not None and row["loss_d"] < self._floor + WON:
+            self._won.append(row["kimg"])
+        else:
+            self._won.clear()
+
+    def averaged(self, generator: nn.Module) -> None:
+        """Look at the weights that are to be scored."""
+        if not all(bool(p.isfinite().all()) for p in generator.state_dict().values() if p.is_floating_point()):
             raise Diverged("weights of the generator are not finite")
-        if self._floor is None:
-            return
-        won: list[float] = []  # the kimg of the latest rows in a row that say so
-        for row in self._run.metrics():
-            if row["kind"] == "step" and row["loss_d"] < self._floor + WON:
-                won.append(row["kimg"])
-            elif row["kind"] in ("step", "rollback"):
-                won.clear()
-        if len(won) >= WON_ROWS:
-            raise Diverged(f"the discriminator has won: its loss stayed below {self._floor + WON:g}", won[0])
 
     def monitor(self, row: Mapping[str, Any], images: int, total: int | None) -> None:
         """Look at a score after `images` of `total`; in the first part of a training nothing is called collapsed."""
