@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from synthaug.config import Config, leaves, recipe_names, recipe_text, resolve
-from synthaug.losses import OBJECTIVES
-from synthaug.models import MODELS
+from synthaug.errors import SynthaugError
+from synthaug.pipelines.parts import check_parts
 from synthaug_cli.recipes import every_key, header
 
 Synthaug = Callable[..., Any]
@@ -24,9 +24,7 @@ def test_recipe_says_what_it_is_for_and_is_valid(name: str) -> None:
     said = header(recipe_text(name))
     assert set(said) == {"purpose", "cost", "run"}
     assert all(said.values())
-    config = resolve(name).config
-    assert config.model.family in MODELS
-    assert config.training.objective in OBJECTIVES
+    check_parts(resolve(name).config)
 
 
 def test_ls_names_every_recipe(synthaug: Synthaug, tmp_path: Path) -> None:
@@ -72,3 +70,23 @@ def test_validate_names_every_part_that_is_missing_or_alone(synthaug: Synthaug, 
     for fault in ("'dcgen'", "'r3'", "'acgn'", "'colour'", "'nothing'", "label_smoothing = 0.1", "codes", "no class"):
         assert fault in faults
     assert "ada" not in faults  # it has a transform to adapt, if one of a wrong name
+
+
+def test_a_recipe_takes_from_its_base_what_it_does_not_set(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("base: wgan\ntraining: {batch_size: 16}\n")
+    resolved = resolve("acgan", file, ["training.beta2=0.8"])
+    training = resolved.config.training
+    assert (training.batch_size, training.objective, training.augment) == (16, "wasserstein", ["color", "affine"])
+    assert [resolved.origins[f"training.{key}"] for key in ("batch_size", "objective", "augment", "beta2")] == [
+        str(file), "recipe wgan", "recipe default", "--set",
+    ]  # fmt: skip
+    assert training.auxiliary == {"acgan": 1.0}  # the recipe is still below the file
+
+
+@pytest.mark.parametrize("base", ["wgam", "auto", "[wgan]", "3"])
+def test_a_base_that_is_no_recipe_is_refused(base: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"base: {base}\n")
+    with pytest.raises(SynthaugError, match=r"recipe"):
+        resolve(file=file)

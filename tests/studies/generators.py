@@ -24,7 +24,7 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +57,14 @@ OBJECTIVES = {
     "relativistic, lazy": ["training.regularizers={r1: 1.0, r2: 1.0}", "training.regularizer_interval=4"],
 }  # fmt: skip
 BARE = "no augmentation"
+FROM, EARLIER = "finetune", "fashion-common"  # the recipe that goes on from a run on the common classes alone
 PARTS = (
     "default", BARE, "minimax", "non-saturating", "least-squares", "relativistic", "label-smoothing", "consistency",
-    "lecam", "conditional-spectral", "mode-seeking", "ada", "fade-in", "embedding-noise",
+    "lecam", "conditional-spectral", "mode-seeking", "ada", "diffaugment", "fade-in", "embedding-noise",
+    "finetune",
 )  # fmt: skip
+RARE = ("Shirt", "Pullover", "Ankle-boot")
+COMMON = ("T-shirt-top", "Trouser", "Dress", "Coat", "Sandal", "Sneaker", "Bag")
 ONE_CORE = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 FINISHED = "finished"
 IMAGES = STUDIES.parents[1] / "docs/images"
@@ -113,9 +117,9 @@ def trials(a: argparse.Namespace) -> list[Trial]:
 
 def folders(work: Path) -> dict[str, Source]:
     """The images of both sets, made once: three rare classes of 25 beside 300, and armour of 12 beside 90."""
-    rare = ("Shirt", "Pullover", "Ankle-boot")
     wanted = {
-        "fashion": ["fashion", *(f"--rare={c}=25" for c in rare), "--head=300", "--test=500"],
+        "fashion": ["fashion", *(f"--rare={c}=25" for c in RARE), "--head=300", "--test=500"],
+        EARLIER: ["fashion", f"--classes={','.join(COMMON)}", "--head=300", "--test=500"],
         "fashion-oracle": ["fashion", "--head=3000", "--test=500", "--seed=7"],
         "crossfire": ["crossfire", "--rare=armour=12", "--head=90", "--test=100"],
         "crossfire-oracle": ["crossfire", "--natural"],
@@ -125,7 +129,8 @@ def folders(work: Path) -> dict[str, Source]:
             make = [sys.executable, str(STUDIES / "make_folders.py"), source, str(work / name), *arguments]
             subprocess.run(make, check=True, stdout=subprocess.DEVNULL)
     return {
-        "fashion": Source(work / "fashion", work / "fashion-oracle/train", rare, 1, "none"),
+        EARLIER: Source(work / EARLIER, work / "fashion-oracle/train", COMMON, 1, "none"),
+        "fashion": Source(work / "fashion", work / "fashion-oracle/train", RARE, 1, "none"),
         "crossfire": Source(work / "crossfire", work / "crossfire-oracle", ("armour",), 3, "classical"),
     }
 
@@ -147,6 +152,8 @@ def train(trial: Trial, source: Source, out: Path, a: argparse.Namespace) -> Non
         command += [f"--target-class={c}" for c in source.rare]
         command += ["--recipe", recipe, f"--budget={trial.minutes:g}min", f"--seed={trial.seed}", f"--runs={out}"]
         command += [f"--set={s}" for s in sets]
+        if trial.name == FROM:
+            command += ["--from", str(out.with_name(f"{out.name}-earlier") / "latest")]
     environment = dict(ONE_CORE)
     if trial.name == "mimicry":
         environment["PYTHONPATH"] = os.pathsep.join([str(a.mimicry), environment.get("PYTHONPATH", "")])
@@ -246,6 +253,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if (out / FINISHED).exists():
             return
         shutil.rmtree(out, ignore_errors=True)
+        if trial.name == FROM:
+            earlier = out.with_name(f"{out.name}-earlier")
+            shutil.rmtree(earlier, ignore_errors=True)
+            train(replace(trial, name="default"), sources[EARLIER], earlier, a)
         train(trial, sources[trial.data], out, a)
         print(f"{trial.key}: trained in {time.monotonic() - begun:.0f} s", flush=True)
 
