@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from synthaug.augment.ada import AdaptiveAugment
 from synthaug.augment.diffaugment import POLICIES
 from synthaug.config import Config, recipe_names, resolve, validate
 from synthaug.data.batches import BalancedBatches, class_probabilities
@@ -17,7 +18,7 @@ from synthaug.losses.regularizers import LeCam
 from synthaug.models import build_family
 from synthaug.models.codes import codes_of
 from synthaug.models.family import ImageShape
-from synthaug.training.loop import adversarial_step, build
+from synthaug.training.loop import adversarial_step, build, condition_strength
 
 COUNTS = [30, 12, 4]
 
@@ -43,7 +44,10 @@ def trace(config: Config) -> list[dict[str, float]]:
     for _, regularizer in parts.regularizers.values():
         if isinstance(regularizer, LeCam):
             regularizer.steps.fill_(LeCam.start)
-    parts.share = 0.5
+    if isinstance(parts.augment, AdaptiveAugment):
+        parts.augment.p.fill_(0.5)
+    parts.share = 0.25
+    family.set_condition_strength(condition_strength(config, parts.share))
     rows = []
     for step in range(3):
         scalars = (family.step or adversarial_step)(parts, step, config.seed)
@@ -74,7 +78,17 @@ def named_parts(config: Config) -> Iterator[tuple[str, dict[str, Any]]]:
         yield f"head {name}", {"auxiliary": {k: v for k, v in training.auxiliary.items() if k != name}}
     for name in training.augment:
         yield f"augmentation {name}", {"augment": [other for other in training.augment if other != name]}
-    for key in ("flip", "ada", "label_smoothing", "target_boost", "embedding_noise", "discriminator_steps"):
+    if training.fade_end:
+        yield "fade-in", {"fade_start": 0.0, "fade_end": 0.0}
+    for key in (
+        "flip",
+        "ada",
+        "label_smoothing",
+        "target_boost",
+        "embedding_noise",
+        "discriminator_steps",
+        "freeze_discriminator",
+    ):
         if getattr(training, key) != getattr(neutral, key):
             yield key, {key: getattr(neutral, key)}
     for key in ("discriminator", "spectral_norm"):
@@ -96,6 +110,7 @@ POSSIBLE_PARTS = [
     ("flip", {"flip": True}),
     ("label smoothing", {"objective": "least-squares", "label_smoothing": 0.1}),
     ("ada", {"ada": True, "augment": ["color"], "ada_kimg": 0.01, "ada_interval": 1, "ada_target": -0.99}),
+    ("fade-in", {"fade_start": 0.1, "fade_end": 0.4}),
     ("embedding noise", {"embedding_noise": 0.75}),
     ("balance", {"balance": 0.5}),
     ("target boost", {"target_boost": 4.0}),
