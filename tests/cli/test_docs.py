@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 
+from synthaug.augment.diffaugment import POLICIES
+from synthaug.config import Config, recipe_names, resolve
+from synthaug.losses import AUXILIARIES, OBJECTIVES, REGULARIZERS
+from synthaug.models import DISCRIMINATORS, MODELS
 from synthaug_cli.app import app
 from synthaug_cli.options import _EVERYWHERE
 
 DOCS = Path(__file__).parents[2] / "docs"
 COMMAND = typer.main.get_command(app)
+PARTS = sorted([*(DOCS / "families").glob("*.md"), *(DOCS / "parts").glob("*.md")])
 PAGES = sorted([DOCS.parent / "README.md", *DOCS.rglob("*.md")])
 
 
@@ -67,3 +72,48 @@ def test_every_command_in_the_documentation_parses(command: str) -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
+
+
+def entries() -> Iterator[tuple[str, str, Callable[[Config], bool]]]:
+    """Every name that a training can be made of, and whether a configuration has it."""
+    for name in MODELS.names():
+        yield "family", name, lambda c, name=name: c.model.family == name
+    for name in DISCRIMINATORS.names():
+        yield "discriminator", name, lambda c, name=name: c.model.discriminator == name
+    for name in OBJECTIVES.names():
+        yield "objective", name, lambda c, name=name: c.training.objective == name
+    for name in REGULARIZERS.names():
+        yield "regularizer", name, lambda c, name=name: name in {
+            **OBJECTIVES.get(c.training.objective).regularizers, **c.training.regularizers,
+        }  # fmt: skip
+    for name in AUXILIARIES.names():
+        yield "head", name, lambda c, name=name: name in c.training.auxiliary
+    for name in POLICIES:
+        yield "augmentation", name, lambda c, name=name: name in c.training.augment
+    for key in ("ada", "label_smoothing", "fade_end", "embedding_noise", "freeze_discriminator"):
+        yield "key", key, lambda c, key=key: bool(getattr(c.training, key))
+
+
+@pytest.mark.parametrize(("name", "has"), [pytest.param(*e[1:], id=f"{e[0]}-{e[1]}") for e in entries()])
+def test_every_part_has_a_recipe_and_a_page_that_names_it(name: str, has: Callable[[Config], bool]) -> None:
+    recipes = [recipe for recipe in recipe_names() if has(resolve(recipe).config)]
+    pages = [text for text in map(Path.read_text, PARTS) if any(f"--recipe {recipe} " in text for recipe in recipes)]
+    assert any(name in page for page in pages)
+
+
+@pytest.mark.parametrize("page", PARTS, ids=lambda p: p.stem)
+def test_the_page_of_a_part_says_all_that_one_asks(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for said in (
+        "**Idea.**",
+        "**When to use ",
+        "**What it is bad at.**|**What they are bad at.**",
+        "**What (it|they) made.",
+    ):
+        assert re.search(said.replace("**", r"\*\*"), text), said
+    assert re.search(r"\]\(https://arxiv.org/abs/", text)
+    if page.stem != "class-conditioning":  # its four ways are shown by the pages of families
+        assert "| setting |" in text
+        assert "![" in text
+        assert re.search(r"\d+ kimg at \d+ images/s", text)
+    assert "TODO" not in text

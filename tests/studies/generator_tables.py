@@ -44,8 +44,53 @@ def write(rows: Sequence[dict[str, Any]]) -> None:
         before, rest = text.split(begin, 1)
         text = f"{before}{begin}\n{_table([r for r in rows if r['stage'] == stage])}\n{end}{rest.split(end, 1)[1]}"
     file.write_text(text, encoding="utf-8")
+    _pages([row for row in rows if row["stage"] == 4])
     if run.issuperset(PLOTTED):
         _plot(rows, DOCS / "images/generators.png")
+
+
+def _pages(rows: Sequence[dict[str, Any]]) -> None:
+    """Rewrite the figures on the page of each part, beside those of the default in the same stage."""
+    groups = defaultdict(list)
+    for row in rows:
+        groups[row["name"]].append(row)
+    for name, of in groups.items():
+        file = DOCS / "parts" / f"{'hinge' if name == 'default' else name}.md"
+        if not file.exists():
+            continue
+        begin, end = "<!-- figures -->", "<!-- end of figures -->"
+        before, rest = file.read_text(encoding="utf-8").split(begin, 1)
+        said = _figures(of, groups["default"] if name != "default" else [])
+        file.write_text(f"{before}{begin}\n{said}\n{end}{rest.split(end, 1)[1]}", encoding="utf-8")
+
+
+def _figures(rows: Sequence[dict[str, Any]], default: Sequence[dict[str, Any]]) -> str:
+    """In words, with those of `default` in brackets."""
+
+    def value(of: Sequence[dict[str, Any]], figure: str) -> float:
+        return fmean(row["curve"][-1][figure] for row in of)
+
+    def both(label: str, figure: str, form: str) -> str:
+        return f"{label} {value(rows, figure):{form}}" + (f" ({value(default, figure):{form}})" if default else "")
+
+    verdicts = Counter(c["collapse"] for r in rows for c in r["curve"][-1]["classes"].values() if "collapse" in c)
+    seeds = f", {len(rows)} seeds" if len(rows) > 1 else ""
+    rate = fmean(row["images_per_second"] for row in rows)
+    told = [
+        both("rare-class KID", "rare_kid", ".2f"),
+        both("own KID", "rare_kid_own", ".3f"),
+        both("coverage", "rare_coverage", ".2f"),
+        both("spread", "rare_spread", ".2f"),
+        both("own label", "rare_own_label", ".0%"),
+    ]
+    return (
+        f"{rows[0]['minutes']:g} minutes on one core{seeds}, {value(rows, 'kimg'):.0f} kimg at {rate:.0f} images/s"
+        + (" (in brackets: the default beside it)" if default else "")
+        + ":\n"
+        + ", ".join(told)
+        + f"; `check` says {', '.join(f'{n} {v}' for v, n in verdicts.most_common())}.\n"
+        "`make study-generators`, [compared](../science/generators.md)."
+    )
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> str:
