@@ -198,6 +198,9 @@ class Config(_Section):
     seed: int = Field(0, ge=0, lt=2**31)
 
 
+SECTIONS = frozenset(name for name, value in Config() if isinstance(value, _Section))
+
+
 @dataclass(frozen=True)
 class Resolved:
     """A configuration and where each value came from ("default", "recipe x", a file, "--set", a flag)."""
@@ -267,8 +270,11 @@ def _recipe_layers(name: str) -> list[tuple[str, dict[str, Any]]]:
 def _layers(tree: Mapping[str, Any], origin: str) -> list[tuple[str, dict[str, Any]]]:
     """Origin and dotted keys of what a YAML mapping sets, behind those of the shipped recipe that is its `base`."""
     base = tree.get("base")
-    own = leaves({key: value for key, value in tree.items() if key != "base"})
-    return [*(_recipe_layers(str(base)) if base is not None else []), (origin, own)]
+    if base is not None and base not in recipe_names():
+        raise SynthaugError(f"base = {base!r} ({origin}) is no shipped recipe", suggest(str(base), recipe_names()))
+    # a section of which nothing is set would otherwise take the place of what lies below
+    own = {k: v for k, v in tree.items() if k != "base" and not (k in SECTIONS and not v)}
+    return [*(_recipe_layers(base) if base is not None else []), (origin, leaves(own))]
 
 
 def _nest(flat: Mapping[str, Any], into: dict[str, Any]) -> None:
@@ -292,7 +298,8 @@ def resolve(
 ) -> Resolved:
     """Merge recipe < file < `KEY=VALUE` settings < flags (dotted keys; None means not given).
 
-    Recipe and file may name a shipped recipe as their `base`, which comes right before them.
+    Recipe and file may name a shipped recipe as their `base`, which comes right before them; a section that is empty
+    sets nothing.
     The recipe `auto` stands for what was `chosen`: dotted key → value and reason. Without it, it adds nothing.
 
     Raises:
@@ -343,7 +350,7 @@ def validate(tree: Mapping[str, Any], origins: Mapping[str, str] | None = None) 
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
-        known = [*Config.model_fields, *leaves(Config().model_dump())]
+        known = ["base", *Config.model_fields, *leaves(Config().model_dump())]
         faults, hints = [], []
         for fault in error.errors():
             key = ".".join(str(part) for part in fault["loc"])

@@ -51,7 +51,7 @@ def show(
     if name is None:
         from synthaug.config import Config
 
-        text = f"# base: NAME  # a shipped recipe from which all comes that is not set here\n\n{every_key(Config())}"
+        text = every_key(Config())
         document = RecipeDocument(name="every key", text=text, config=Config().model_dump(mode="json"))
     else:
         document = _describe(name)

@@ -36,7 +36,7 @@ from synthaug.training import checkpoint
 from synthaug.training.checkpoint import Counters
 from synthaug.training.loop import Parts, train
 from synthaug.training.monitor import Monitor
-from synthaug.training.transfer import Source, transfer
+from synthaug.training.transfer import Source, noted_source, transfer
 
 
 def fit(
@@ -101,7 +101,10 @@ def fit(
     # refuses what does not fit together, before there is a run
     fabric = fabric_for(prepared)
     parts = build_parts(prepared, train_images, fabric)
-    if source is not None and continued is None:
+    untrained = continued is None or not checkpoint.names(continued)  # it may have been killed before the first
+    if continued is not None and untrained and source is None:
+        source = noted_source(continued)
+    if source is not None and untrained:
         transfer(source, parts.family.generator, parts.family.discriminator, parts.average, prepared.scanned.classes)
     run = continued
     if run is None and prepared.config.monitor.features == "own":
@@ -226,6 +229,7 @@ def _restore(run: Run, parts: Parts) -> Counters:
     """Load the last checkpoint and drop metrics that a crash left behind it."""
     existing = checkpoint.names(run)
     if not existing:
+        run.replace_metrics([])
         return Counters()
     counters = checkpoint.restore(run, existing[-1], parts.networks(), parts.average.generator, parts.optimizers())
     rows = [row for row in run.metrics() if row.get("kimg", 0.0) <= counters.images / 1000]

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 EXPLODING = 1e6  # norm of a network's gradient; Adam's steps do not grow with it, so that only an absurd one is a sign
 WON = 1e-3  # a discriminator's loss this close to its floor teaches the generator nothing,
 WON_IMAGES = 5000  # … if it stays there for so many images, or for a monitor's interval where that is shorter
-ROW = 500  # images between two rows of metrics.jsonl, where a step shows no more than that
+SETTLED = 2000  # images before which it may: it learns faster than the generator, which then catches up
+ROW = 500  # images between two rows of metrics.jsonl, or less: where scores are due there is one more
 LOST = 0.25  # variety of the samples as a share of what the generator has shown before
 COLLAPSED = 0.05  # … or as a share of what real images have
 EARLY = 0.2  # share of the training in which samples may be noise, which varies much, or one blob, which does not
@@ -78,7 +79,8 @@ class Watch:
     """
 
     def __init__(self, run: Run, floor: float | None, shown: int) -> None:
-        self._run, self._floor, self._row = run, floor, max(ROW, shown)
+        self._run, self._floor = run, floor
+        self._slack = max(ROW, shown) + shown  # images that a fault may be older than the first row that shows it
         self._won: list[float] = []  # the kimg of the latest rows in a row in which the discriminator wins
         for row in run.metrics():
             if row["kind"] == "step":
@@ -108,13 +110,16 @@ class Watch:
     def discriminator(self, row: Mapping[str, Any], interval: int | None) -> None:
         """Look at the row of a step, and back at those before it, where the images between two scores are known."""
         self._wins(row)
-        if interval is not None and len(self._won) >= max(2, min(WON_IMAGES, interval) // self._row):
+        if interval is None or len(self._won) < 2:
+            return
+        if (row["kimg"] - self._won[0]) * 1000 >= min(WON_IMAGES, interval) - self._slack:
             raise Diverged(
                 f"the discriminator has won: its loss stays at its floor ({row['loss_d']:.3g})", self._won[0]
             )
 
     def _wins(self, row: Mapping[str, Any]) -> None:
-        if self._floor is not None and row["loss_d"] < self._floor + WON:
+        lost = self._floor is None or row["loss_d"] >= self._floor + WON
+        if not lost and row["kimg"] * 1000 >= SETTLED:
             self._won.append(row["kimg"])
         else:
             self._won.clear()

@@ -7,7 +7,8 @@ begin with a fresh one. Optimisers, schedules and counters begin anew.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -57,6 +58,30 @@ def open_source(run: Run, config: Config, shape: ImageShape) -> Source:
             f"train with its settings: {settings}",
         )
     return Source(run, checkpoint.find_checkpoint(run, "best").name, list(facts["classes"]))
+
+
+def noted_source(run: Run) -> Source | None:
+    """What `run` began with, by its own notes; None: with random weights.
+
+    Raises:
+        SynthaugError: that is gone, or no longer what it was.
+    """
+    noted = run.facts().get("started_from")
+    if noted is None:
+        return None
+    earlier = Run(Path(noted["run"]))
+    source = Source(earlier, noted["checkpoint"], [])
+    try:
+        same = source.facts()["sha256"] == noted["sha256"]
+    except OSError:
+        same = False
+    if not same:
+        raise SynthaugError(
+            f"the run {run.name!r} has no checkpoint yet, and what it began with is gone: "
+            f"{noted['checkpoint']} of {noted['run']!r}",
+            "start another with --from RUN, without --resume",
+        )
+    return replace(source, classes=list(earlier.facts()["classes"]))
 
 
 def transfer(

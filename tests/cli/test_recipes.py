@@ -84,9 +84,25 @@ def test_a_recipe_takes_from_its_base_what_it_does_not_set(tmp_path: Path) -> No
     assert training.auxiliary == {"acgan": 1.0}  # the recipe is still below the file
 
 
-@pytest.mark.parametrize("base", ["wgam", "auto", "[wgan]", "3"])
+@pytest.mark.parametrize("base", ["wgam", "auto", "[wgan]", "3", "false"])
 def test_a_base_that_is_no_recipe_is_refused(base: str, tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text(f"base: {base}\n")
-    with pytest.raises(SynthaugError, match=r"recipe"):
+    with pytest.raises(SynthaugError, match=r"^base = .* is no shipped recipe$") as raised:
         resolve(file=file)
+    assert str(file) in raised.value.message
+    assert "wgan" in raised.value.hint
+    assert "auto" not in raised.value.hint
+
+
+def test_a_misspelt_base_is_known(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("bsae: wgan\n")
+    with pytest.raises(SynthaugError, match="unknown key 'bsae'") as raised:
+        resolve(file=tmp_path / "mine.yaml")
+    assert raised.value.hint == 'did you mean "base"?'
+
+
+@pytest.mark.parametrize("section", ["training: {}", "training:", "model: {}"])
+def test_a_section_of_which_nothing_is_set_sets_nothing(section: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(f"base: wgan\n{section}\n")
+    assert resolve(file=tmp_path / "mine.yaml").config == resolve("wgan").config

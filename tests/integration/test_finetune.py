@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,12 @@ from synthaug.errors import SynthaugError
 from synthaug.models import build_family
 from synthaug.models.family import ImageShape, to_uint8
 from synthaug.pipelines.traverse import traverse
-from synthaug.runs import Run
+from synthaug.runs import Run, all_runs
 from synthaug.sampling.generate import noise
 from synthaug.training import checkpoint
 from synthaug.training.checkpoint import TrainedGenerator
 from synthaug.training.ema import Average
-from synthaug.training.transfer import open_source, transfer
+from synthaug.training.transfer import noted_source, open_source, transfer
 
 SMALL = (
     "data.resolution=16",
@@ -107,6 +108,36 @@ def test_frozen_layers_stay_and_the_others_learn(first: Run, tuned: Run) -> None
     assert tuned.facts()["started_from"]["run"] == str(first.path.resolve())
     assert first.name in (tuned.path / "log.txt").read_text()
     assert tuned.facts()["classes"] == ["1", "2", "3", "4"]
+
+
+def test_one_that_is_killed_before_its_first_checkpoint_begins_with_the_same_weights(
+    place: Path, first: Run, tuned: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("synthaug.pipelines.fit.train", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fit(place, "second", "training.freeze_discriminator=2", start=first.name, name="killed")
+    (broken,) = [run for run in all_runs(place / "runs") if run.name.endswith("killed")]
+    assert checkpoint.names(broken) == []
+    synthaug.fit(place / "second", target_class=None, resume=broken.path, runs=place / "runs", cache=place / "cache")
+    ours, theirs = weights(broken), weights(tuned)
+    assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+
+
+def test_what_a_run_began_with_must_still_be_there(first: Run, tuned: Run, tmp_path: Path) -> None:
+    assert noted_source(first) is None
+    copy = Run(tmp_path / "copy")
+    shutil.copytree(tuned.path, copy.path)
+    found = noted_source(copy)
+    assert found is not None
+    assert (found.run.path, found.classes) == (first.path.resolve(), ["0", "1", "2"])
+    noted = found.facts()["sha256"]
+    copy.config_file.write_text(copy.config_file.read_text().replace(noted, "0" * 64))
+    with pytest.raises(SynthaugError, match="what it began with is gone"):
+        noted_source(copy)
 
 
 def test_what_cannot_be_taken_over_is_named_with_all_its_differences(place: Path, first: Run) -> None:

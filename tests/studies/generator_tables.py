@@ -53,14 +53,14 @@ def _pages(rows: Sequence[dict[str, Any]]) -> None:
     """Rewrite the figures on the page of each part, beside those of the default in the same stage."""
     groups = defaultdict(list)
     for row in rows:
-        groups[row["name"]].append(row)
-    for name, of in groups.items():
+        groups[row["name"], row["minutes"]].append(row)
+    for (name, minutes), of in list(groups.items()):  # of two lengths the later one stays
         file = DOCS / "parts" / f"{'hinge' if name == 'default' else name}.md"
         if not file.exists():
             continue
         begin, end = "<!-- figures -->", "<!-- end of figures -->"
         before, rest = file.read_text(encoding="utf-8").split(begin, 1)
-        said = _figures(of, groups["default"] if name != "default" else [])
+        said = _figures(of, groups["default", minutes] if name != "default" else [])
         file.write_text(f"{before}{begin}\n{said}\n{end}{rest.split(end, 1)[1]}", encoding="utf-8")
 
 

@@ -349,20 +349,37 @@ def test_the_watch_leaves_healthy_trainings_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("interval", "shown", "rows"), [(1000, 32, 2), (3000, 32, 6), (20_000, 32, 10), (20_000, 2560, 2), (1000, 4096, 2)]
+    ("interval", "shown", "rows"),
+    [
+        (1000, 32, [4.5, 4.501, 5.0]),  # the second row is there because a score is due
+        (3000, 32, [4.5, 4.501, 5.0, 5.5, 6.0, 6.5, 7.0]),
+        (20_000, 32, [4.5, 4.501, 5.0, 5.5, 6.0, 6.5, 7.0, 7.5, 8.0, 8.5, 9.0]),
+        (20_000, 4096, [8.1, 12.2]),
+    ],
 )
 def test_a_discriminator_has_won_when_it_wins_for_5_kimg_or_an_interval(
-    tmp_path: Path, interval: int, shown: int, rows: int
+    tmp_path: Path, interval: int, shown: int, rows: list[float]
 ) -> None:
     run = Run(tmp_path)
     watch = Watch(run, NonSaturating.floor, shown)
-    found = [{"kind": "step", "kimg": float(k), "loss_d": 0.0 if k else 0.7} for k in range(rows + 1)]
-    for row in found[:-1]:
+    healthy, *won = [{"kind": "step", "kimg": k, "loss_d": 0.0 if k > 4 else 0.7} for k in (4.0, *rows)]
+    for row in (healthy, *won[:-1]):
         watch.discriminator(row, interval)
         run.append_metrics(row)
     for judge in (watch, Watch(run, NonSaturating.floor, shown)):  # as one that is resumed there
         with pytest.raises(Diverged, match="won") as raised:
-            judge.discriminator(found[-1], interval)
-        assert raised.value.since == 1.0
+            judge.discriminator(won[-1], interval)
+        assert raised.value.since == rows[0]
     run.append_metrics({"kind": "rollback", "kimg": 0.5})
-    Watch(run, NonSaturating.floor, shown).discriminator(found[-1], interval)  # what was before it is forgotten
+    Watch(run, NonSaturating.floor, shown).discriminator(won[-1], interval)  # what was before it is forgotten
+
+
+def test_a_discriminator_may_be_ahead_in_the_first_images(tmp_path: Path) -> None:
+    """Hinge without augmentation on Fashion-MNIST: the generator caught up, and all was well at 100 kimg."""
+    run = Run(tmp_path)
+    watch = Watch(run, NonSaturating.floor, 32)
+    for kimg, loss in ((0.128, 3.0), (0.512, 0.0), (1.024, 0.0), (1.216, 0.0), (1.504, 0.0), (2.016, 0.67), (2.5, 0.0)):
+        row = {"kind": "step", "kimg": kimg, "loss_d": loss}
+        watch.discriminator(row, 1000)
+        run.append_metrics(row)
+    Watch(run, NonSaturating.floor, 32).discriminator({"kimg": 2.6, "loss_d": 0.0}, 1000)  # nor is a resumed one fooled
