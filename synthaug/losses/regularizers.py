@@ -76,7 +76,7 @@ def _input_gradient(judge: Callable[[Tensor], Logits], x: Tensor) -> Tensor:
 
 
 class R1(Regularizer):
-    """½ E[‖∇ₓ D(x)‖²] on real images (1801.04406, eq. 9), computed lazily (1912.04958 §4.1)."""
+    """½ E[‖∇ₓ D(x)‖²] on real images (1801.04406, eq. 9), computed lazily (1912.04958 §3.1)."""
 
     interval = 4
     second_order = True
