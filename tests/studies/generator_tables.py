@@ -85,7 +85,7 @@ def _figures(rows: Sequence[dict[str, Any]], default: Sequence[dict[str, Any]]) 
     ]
     return (
         f"{rows[0]['minutes']:g} minutes on one core{seeds}, {value(rows, 'kimg'):.0f} kimg at {rate:.0f} images/s"
-        + (" (in brackets: the default beside it)" if default else "")
+        + (f" (in brackets: the default beside it, {value(default, 'kimg'):.0f} kimg)" if default else "")
         + ":\n"
         + ", ".join(told)
         + f"; `check` says {', '.join(f'{n} {v}' for v, n in verdicts.most_common())}.\n"
