@@ -11,6 +11,7 @@ from typing import Any
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
+from tables import between, written
 
 DOCS = Path(__file__).parents[2] / "docs"
 HEAD = [
@@ -34,16 +35,9 @@ PLOTTED = (1, 2, 3)
 
 def write(rows: Sequence[dict[str, Any]]) -> None:
     """Rewrite the tables of the stages that were run between their markers, and the plot."""
-    file = DOCS / "science/generators.md"
-    text = file.read_text(encoding="utf-8")
     run = {row["stage"] for row in rows}
-    for stage, name in STAGES.items():
-        if stage not in run:
-            continue
-        begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
-        before, rest = text.split(begin, 1)
-        text = f"{before}{begin}\n{_table([r for r in rows if r['stage'] == stage])}\n{end}{rest.split(end, 1)[1]}"
-    file.write_text(text, encoding="utf-8")
+    for stage in sorted(run):
+        between(DOCS / "science/generators.md", STAGES[stage], _table([r for r in rows if r["stage"] == stage]))
     _pages([row for row in rows if row["stage"] == 4])
     if run.issuperset(PLOTTED):
         _plot(rows, DOCS / "images/generators.png")
@@ -56,12 +50,15 @@ def _pages(rows: Sequence[dict[str, Any]]) -> None:
         groups[row["name"], row["minutes"]].append(row)
     for (name, minutes), of in list(groups.items()):  # of two lengths the later one stays
         file = DOCS / "parts" / f"{'hinge' if name == 'default' else name}.md"
-        if not file.exists():
-            continue
-        begin, end = "<!-- figures -->", "<!-- end of figures -->"
-        before, rest = file.read_text(encoding="utf-8").split(begin, 1)
-        said = _figures(of, groups["default", minutes] if name != "default" else [])
-        file.write_text(f"{before}{begin}\n{said}\n{end}{rest.split(end, 1)[1]}", encoding="utf-8")
+        if file.exists():
+            between(file, "figures", _figures(of, groups["default", minutes] if name != "default" else []))
+
+
+def _verdicts(rows: Sequence[dict[str, Any]]) -> str:
+    """What `check` says of the rare classes, and of how many."""
+    ends = [row["curve"][-1] for row in rows]
+    found = Counter(c["collapse"] for end in ends for c in end["classes"].values() if "collapse" in c)
+    return ", ".join(f"{count} {verdict}" for verdict, count in found.most_common())
 
 
 def _figures(rows: Sequence[dict[str, Any]], default: Sequence[dict[str, Any]]) -> str:
@@ -73,7 +70,6 @@ def _figures(rows: Sequence[dict[str, Any]], default: Sequence[dict[str, Any]]) 
     def both(label: str, figure: str, form: str) -> str:
         return f"{label} {value(rows, figure):{form}}" + (f" ({value(default, figure):{form}})" if default else "")
 
-    verdicts = Counter(c["collapse"] for r in rows for c in r["curve"][-1]["classes"].values() if "collapse" in c)
     seeds = f", {len(rows)} seeds" if len(rows) > 1 else ""
     rate = fmean(row["images_per_second"] for row in rows)
     told = [
@@ -88,7 +84,7 @@ def _figures(rows: Sequence[dict[str, Any]], default: Sequence[dict[str, Any]]) 
         + (f" (in brackets: the default beside it, {value(default, 'kimg'):.0f} kimg)" if default else "")
         + ":\n"
         + ", ".join(told)
-        + f"; `check` says {', '.join(f'{n} {v}' for v, n in verdicts.most_common())}.\n"
+        + f"; `check` says {_verdicts(rows)}.\n"
         "`make study-generators`, [compared](../science/generators.md)."
     )
 
@@ -99,13 +95,11 @@ def _table(rows: Sequence[dict[str, Any]]) -> str:
     for row in rows:
         groups[row["data"], row["name"], row["minutes"]].append(row)
     best = sorted(groups.items(), key=lambda g: (g[0][0], fmean(row["curve"][-1]["rare_kid_own"] for row in g[1])))
-    lines = [_line(*key, of) for key, of in best]
-    return "\n".join("| " + " | ".join(line) + " |" for line in [HEAD, ["---"] * len(HEAD), *lines])
+    return written(HEAD, [_line(*key, of) for key, of in best])
 
 
 def _line(data: str, name: str, minutes: float, rows: Sequence[dict[str, Any]]) -> list[str]:
     ends = [row["curve"][-1] for row in rows]
-    verdicts = Counter(c["collapse"] for end in ends for c in end["classes"].values() if "collapse" in c)
 
     def mean(figure: str, places: int) -> str:
         return f"{fmean(end[figure] for end in ends):.{places}f}"
@@ -122,7 +116,7 @@ def _line(data: str, name: str, minutes: float, rows: Sequence[dict[str, Any]]) 
         mean("rare_coverage", 2),
         mean("rare_spread", 2),
         f"{fmean(end['rare_own_label'] for end in ends):.0%}",
-        ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common()),
+        _verdicts(rows),
     ]
 
 

@@ -72,11 +72,18 @@ def keep(file: Path, row: dict[str, Any]) -> None:
 
 def rewrite(name: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Put a table between the two markers of docs/science/NAME.md."""
-    file = DOCS / f"{name}.md"
-    begin, end = "<!-- table -->", "<!-- end of table -->"
-    lines = [head, ["---"] * len(head), *rows]
-    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    text = file.read_text(encoding="utf-8")
-    before, rest = text.split(begin, 1)
-    file.write_text(f"{before}{begin}\n{table}\n{end}{rest.split(end, 1)[1]}", encoding="utf-8")
+    table = written(head, rows)
+    between(DOCS / f"{name}.md", "table", table)
     print(table)
+
+
+def written(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    return "\n".join("| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *rows])
+
+
+def between(file: Path, name: str, text: str) -> None:
+    """Put `text` between the markers of this name on a page."""
+    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    before, rest = file.read_text(encoding="utf-8").split(begin, 1)
+    file.write_text(f"{before}{begin}\n{text}\n{end}{rest.split(end, 1)[1]}", encoding="utf-8")

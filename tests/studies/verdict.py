@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import beta
 from sklearn.datasets import load_digits
-from tables import keep, kept
+from tables import between, keep, kept
 
 from synthaug.classifiers import CLASSIFIERS
 from synthaug.classifiers.steps import draws
@@ -39,7 +39,6 @@ DIGITS = ("1", "3", "5", "8", "9")
 SEEDS = 5
 COMMON = 60  # training images of a class that is not rare
 TEST = 80  # test images of each class
-BEGIN, END = "<!-- results: written by tests/studies/verdict.py -->", "<!-- end of results -->"
 Pixels = npt.NDArray[np.uint8]
 
 
@@ -353,13 +352,6 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def write(file: Path, text: str) -> None:
-    """Put `text` between the markers of a page."""
-    page = file.read_text(encoding="utf-8")
-    before, rest = page.split(BEGIN)
-    file.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.split(END)[1]}", encoding="utf-8")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
@@ -387,7 +379,7 @@ def main() -> None:
         print(f"{made} repetitions in {time.monotonic() - started:.0f} s")
     print(table(rows))
     if a.write:
-        write(a.write, table(rows))
+        between(a.write, "results", f"\n{table(rows)}\n")
 
 
 if __name__ == "__main__":
