@@ -28,7 +28,7 @@ METRICS: Registry[Callable[..., Any]] = Registry(
         "c_t": "synthaug.metrics.memorisation:c_t",
         "memorisation": "synthaug.metrics.memorisation:memorisation",
         "detect_auc": "synthaug.metrics.detectability:detect_auc",
-        "agreement": "synthaug.metrics.agreement:class_judge",
+        "agreement": "synthaug.metrics.class_judge:class_judge",
         "ms_ssim_ratio": "synthaug.metrics.ms_ssim:ms_ssim_ratio",
         "gan_train": "synthaug.metrics.usefulness:usefulness",
         "gan_test": "synthaug.metrics.usefulness:usefulness",

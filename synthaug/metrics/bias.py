@@ -18,7 +18,7 @@ from scipy.stats import t as student
 
 from synthaug.documents import BiasRow, Range
 from synthaug.metrics.diversity import Clustering
-from synthaug.metrics.matched import Stratum
+from synthaug.metrics.matched_comparison import Stratum
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]

@@ -35,6 +35,13 @@ MISSED_THINNING = 0.25
 """Share of the real class's clusters without a sample. Samples that are merely off the mark in one direction miss
 clusters too, so this alone never says collapsed."""
 
+_WORDS = {
+    "vendi": "the samples hold {share:.0%} as many different images as real ones do (Vendi score)",
+    "pairwise": "samples are {share:.0%} as far apart as real images are",
+    "coverage": "{value:.0%} of the real images have a sample near them (real against real {floor:.0%})",
+    "agreement": "{value:.0%} of the samples look like {label!r} (of real images {floor:.0%}){instead}",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -81,40 +88,18 @@ def judge(evidence: Evidence) -> tuple[Collapse, list[str]]:
     grave: list[str] = []
     mild: list[str] = []
 
-    def weigh(name: str, value: float | None, floor: Range | None, words: str) -> None:
+    for name, words in _WORDS.items():
+        value, floor = getattr(evidence, name), getattr(evidence, f"{name}_floor")
         if value is None or floor is None or floor.mean <= 0 or value >= floor.low:
-            return
+            continue
         quotient = value / floor.mean
-        sentence = words.format(value=value, floor=floor.mean, share=quotient)
+        sentence = words.format(
+            value=value, floor=floor.mean, share=quotient, label=evidence.label, instead=_instead(evidence)
+        )
         if quotient < COLLAPSED[name]:
             grave.append(sentence)
         elif quotient < thinning(name, evidence.n):
             mild.append(sentence)
-
-    weigh(
-        "vendi",
-        evidence.vendi,
-        evidence.vendi_floor,
-        "the samples hold {share:.0%} as many different images as real ones do (Vendi score)",
-    )
-    weigh(
-        "pairwise",
-        evidence.pairwise,
-        evidence.pairwise_floor,
-        "samples are {share:.0%} as far apart as real images are",
-    )
-    weigh(
-        "coverage",
-        evidence.coverage,
-        evidence.coverage_floor,
-        "{value:.0%} of the real images have a sample near them (real against real {floor:.0%})",
-    )
-    weigh(
-        "agreement",
-        evidence.agreement,
-        evidence.agreement_floor,
-        f"{{value:.0%}} of the samples look like {evidence.label!r} (of real images {{floor:.0%}}){_instead(evidence)}",
-    )
     if evidence.duplicates is not None and evidence.duplicates - evidence.duplicate_floor > DUPLICATES_THINNING:
         sentence = f"{evidence.duplicates:.0%} of the samples have a near-duplicate among {evidence.n} of them"
         (grave if _few_modes(evidence) else mild).append(sentence)

@@ -17,7 +17,7 @@ from scipy.stats import binomtest, fisher_exact, rankdata
 from synthaug.documents import Memorisation, Range
 from synthaug.errors import SynthaugError
 from synthaug.metrics.distances import nearest
-from synthaug.metrics.matched import proportion_range
+from synthaug.metrics.matched_comparison import proportion_range
 from synthaug.metrics.spread import Indices, half_sample_range
 
 Array = NDArray[Any]
@@ -35,8 +35,8 @@ most 0.2% of unseen real images came this near; up to 5% of them were near copie
 
 
 SURE_PIXELS, SAME_PIXELS = 0.7, 0.1
-"""Of pixel distances ÷ limits (`aligned.Aligned.closest`): below the first no doubt is left, below the second an image
-is the training image itself, flipped or moved at most."""
+"""Pixel distances ÷ limits (`CopyFinder.closest`). Below the first, an image is a copy without doubt. Below the second,
+it is the training image itself, at most flipped or moved."""
 CHANCE = 0.003
 """Share of new images that pixels may call copies where the held-out ones show none: docs/science/copying.md."""
 
@@ -178,7 +178,7 @@ def memorisation(
         train: features [t, d] of the class's training images.
         held_out: features [m, d] of real images that the generator has not seen; None when there are none.
         mirrored: features [t, d] of the training images flipped left to right.
-        pixels: for synthetic [n] and held-out images [m], what `Aligned.closest` of the training images gives.
+        pixels: for synthetic [n] and held-out images [m], what `CopyFinder.closest` of the training images gives.
         rng: draws half-samples.
     """
     if len(train) < MIN_TRAIN or len(synthetic) < MIN_HELD_OUT:

@@ -18,13 +18,13 @@ from synthaug.data.cache import LabelledImages
 from synthaug.documents import BiasRow, CheckDocument, ClassQuality, CopyPair, QualityScores, Range
 from synthaug.errors import SynthaugError, suggest
 from synthaug.features.base import FeatureNet, Pixels
-from synthaug.features.kept import describe
+from synthaug.features.feature_cache import describe
 from synthaug.metrics import collapse
 from synthaug.metrics.bias import Sides, bias, looks
 from synthaug.metrics.detectability import MIN_IMAGES as MIN_DETECT
 from synthaug.metrics.detectability import detect_auc
 from synthaug.metrics.diversity import Clustering, clusters_of, missed_floor, missed_of
-from synthaug.metrics.matched import (
+from synthaug.metrics.matched_comparison import (
     MIN_KID,
     Diversity,
     Fidelity,
@@ -365,9 +365,9 @@ def _nearness(
     name: str, pixels: Pixels | None, real: RealFeatures
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """How near to being copies, by their pixels, synthetic and held-out images are; None where that is unknown."""
-    if pixels is None or name not in real.aligned or pixels.shape[1:] != real.aligned[name].images.shape[1:]:
+    if pixels is None or name not in real.copy_finders or pixels.shape[1:] != real.copy_finders[name].images.shape[1:]:
         return None
-    return real.aligned[name].closest(pixels)[0], real.held_out_nearness.get(name, np.empty(0))
+    return real.copy_finders[name].closest(pixels)[0], real.held_out_nearness.get(name, np.empty(0))
 
 
 def _agreement(

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from synthaug.data.cache import LabelledImages
 from synthaug.features.base import FeatureNet, Pixels
-from synthaug.features.kept import describe
-from synthaug.metrics.agreement import MAX_PER_CLASS, ClassJudge, class_judge
-from synthaug.metrics.aligned import Aligned
+from synthaug.features.feature_cache import describe
 from synthaug.metrics.bias import looks
+from synthaug.metrics.class_judge import MAX_PER_CLASS, ClassJudge, class_judge
 from synthaug.metrics.ms_ssim import MAX_IMAGES as MAX_PICTURES
+from synthaug.metrics.pixel_copies import CopyFinder
 from synthaug.metrics.threads import one_thread
 from synthaug.progress import Progress, Silent
 
@@ -44,10 +44,10 @@ class RealFeatures:
     train_looks: dict[str, Looks] = field(default_factory=dict)
     pictures: dict[str, Pixels] = field(default_factory=dict)
     """Some real images of each class that will be judged."""
-    aligned: dict[str, Aligned] = field(default_factory=dict)
+    copy_finders: dict[str, CopyFinder] = field(default_factory=dict)
     """The training images of each class that will be judged, to find copies by their pixels."""
     held_out_nearness: dict[str, NDArray[np.float64]] = field(default_factory=dict)
-    """What `aligned` gives for the held-out images, in their order."""
+    """What `copy_finders` give for the held-out images, in their order."""
 
 
 def describe_real(
@@ -95,7 +95,7 @@ def describe_real(
     names = list(dict.fromkeys([*reference.classes, *trained_on.classes]))
     fitted = features.name == "own"
     with one_thread():
-        aligned = {name: Aligned(x) for name in sorted(wanted) if len(x := _pixels_of(trained_on, name))}
+        finders = {name: CopyFinder(x) for name in sorted(wanted) if len(x := _pixels_of(trained_on, name))}
         return RealFeatures(
             classes=names,
             reference=of_reference,
@@ -110,9 +110,9 @@ def describe_real(
             reference_looks=_looks(reference, wanted),
             train_looks=_looks(trained_on, wanted),
             pictures=_pictures(reference, trained_on, wanted, held_out, stream(seed, 0)),
-            aligned=aligned,
+            copy_finders=finders,
             held_out_nearness={
-                name: images.closest(_pixels_of(reference, name))[0] for name, images in aligned.items() if held_out
+                name: images.closest(_pixels_of(reference, name))[0] for name, images in finders.items() if held_out
             },
         )
 

@@ -21,7 +21,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from synthaug.documents import Range
-from synthaug.metrics.matched import mean_of_proportions, proportion_range
+from synthaug.metrics.matched_comparison import mean_of_proportions, proportion_range
 
 Array = NDArray[Any]
 MIN_IMAGES = 5

@@ -1,10 +1,10 @@
 """The second and third gate: copies of training images, and images that the output already has.
 
-Two tests find copies, because each is blind where the other sees. `metrics.aligned` compares pixels over flips, moves
-of two pixels and changes of brightness; the classifiers' features notice what changes pixels and not the look. For
-features, "near" is measured on the class's own real images: the median distance of an image to its nearest neighbour
-is the unit. docs/science/copying.md says what is found, by kind of copy and class size, and how many new real images
-are turned away; tests/unit/test_gate.py plants copies.
+Two tests find copies, because each is blind where the other sees. `metrics.pixel_copies` compares pixels over flips,
+moves of two pixels and changes of brightness; the classifiers' features notice what changes pixels and not the look.
+For features, "near" is measured on the class's own real images: the unit is the median distance of an image to its
+nearest neighbour. docs/science/copying.md says what is found, by kind of copy and class size, and how many new real
+images are turned away; tests/unit/test_gate.py plants copies.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from synthaug.data.cache import LabelledImages
 from synthaug.features.base import FeatureNet
-from synthaug.metrics.aligned import Aligned
 from synthaug.metrics.distances import nearest, squared_distances
+from synthaug.metrics.pixel_copies import CopyFinder
 
 Floats = NDArray[np.floating[Any]]
 
@@ -76,7 +76,7 @@ class Reference:
 
     indices: NDArray[np.int64]  # [m], into the training images; row m + i of the features mirrors row i
     features: Floats  # [2m, d]
-    aligned: Aligned
+    copies: CopyFinder
     limits: Limits
 
 
@@ -162,7 +162,7 @@ class Neighbourhood:
             limit(feature_unit, *DUPLICATE_FEATURES),
             limit(pixel_unit, *DUPLICATE_PIXELS),
         )
-        return Reference(indices, features, Aligned(real, typical), limits)
+        return Reference(indices, features, CopyFinder(real, typical), limits)
 
     def _from_all_classes(self) -> tuple[Floats, Floats, float]:
         if self._borrowed is None:
@@ -170,7 +170,7 @@ class Neighbourhood:
             real = np.asarray(self.train.pixels[np.sort(rows)])
             both = np.concatenate([real, mirrored(real)])
             units = _nearest_others(self.net(both)), _nearest_others(low_pass(both))
-            self._borrowed = (*units, Aligned(real).typical)
+            self._borrowed = (*units, CopyFinder(real).typical)
         return self._borrowed
 
     def project(self, features: Floats, pixels: Floats) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -172,7 +172,7 @@ class Gate:
         result.nearest_real_distance[left] = distance
         result.nearest_real_index[left] = index
         if self.copies:
-            near = (distance < reference.limits.copy_features) | (reference.aligned.copied(pixels[left]) >= 0)
+            near = (distance < reference.limits.copy_features) | (reference.copies.copied(pixels[left]) >= 0)
             for row in left[near | self.neighbourhood.exact(pixels[left])]:
                 result.reasons[row] = COPY
         return Accepted(*self.neighbourhood.project(features, coarse))
@@ -260,7 +260,7 @@ class Gate:
             reference = self.neighbourhood.reference(class_index)
             limits = reference.limits
             if self.copies:
-                found |= {"copy_features": limits.copy_features, "copy_levels": reference.aligned.limit}
+                found |= {"copy_features": limits.copy_features, "copy_levels": reference.copies.limit}
             if self.duplicates:
                 found |= {"duplicate_features": limits.duplicate_features, "duplicate_pixels": limits.duplicate_pixels}
         return {name: round(value, 6) for name, value in found.items()}

@@ -20,7 +20,7 @@ from sklearn.cluster import KMeans
 from tables import digit_classes, fashion_classes, grey_levels, pretrained, rewrite
 
 from synthaug.features.base import FeatureNet
-from synthaug.metrics.agreement import class_judge
+from synthaug.metrics.class_judge import class_judge
 from synthaug.metrics.quality import class_quality
 from synthaug.metrics.real import RealFeatures
 

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from scipy.stats import beta
 from tables import digit_classes, fashion_classes, grey_levels, rewrite
 
-from synthaug.metrics.aligned import Aligned, recompressed
 from synthaug.metrics.memorisation import memorisation
+from synthaug.metrics.pixel_copies import CopyFinder, recompressed
 
 Pixels = NDArray[np.uint8]
 SHARES = (0.01, 0.1, 0.5)
@@ -94,14 +94,14 @@ def main() -> None:
                     train, held_out, new = x[:size], x[size : size + held], x[size + held :][:500]
                     n = len(new)
                     samples.add(n)
-                    aligned = Aligned(train)
-                    of_new, of_held_out = aligned.closest(new)[0], aligned.closest(held_out)[0]
+                    finder = CopyFinder(train)
+                    of_new, of_held_out = finder.closest(new)[0], finder.closest(held_out)[0]
                     gate["new"].append(of_new < 1)
                     judge = partial(verdict, train=train, held_out=held_out, of_held_out=of_held_out, seed=seed)
                     verdicts["new", 0].append(judge(new, of_new))
                     for kind in KINDS if seed < a.planted else ():
                         planted = copies_of(kind, train[rng.integers(0, size, n // 2)], rng)
-                        of_planted = aligned.closest(planted)[0]
+                        of_planted = finder.closest(planted)[0]
                         gate[kind].append(of_planted < 1)
                         for share in SHARES:
                             k = max(1, round(share * n)) if share < 0.5 else n // 2

@@ -14,7 +14,7 @@ from PIL import Image, ImageFilter
 from synthaug.config import GateConfig
 from synthaug.data.cache import LabelledImages
 from synthaug.errors import RunFailed, SynthaugError
-from synthaug.metrics.aligned import recompressed
+from synthaug.metrics.pixel_copies import recompressed
 from synthaug.sampling.agreement import (
     FOLDS,
     QUANTILE,

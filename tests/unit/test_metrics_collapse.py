@@ -161,3 +161,9 @@ def test_too_few_images_are_said_to_be_too_few() -> None:
 def test_reasons_name_the_class_that_was_taken_instead() -> None:
     lost = Evidence("cat", 20, agreement=0.1, agreement_floor=floor(0.95), taken_for=("dog", 0.85))
     assert "85% look like 'dog'" in judge(lost)[1][0]
+
+
+def test_braces_in_a_class_name_stand_in_the_reason() -> None:
+    floor = Range(mean=0.95, low=0.9, high=1.0)
+    lost = Evidence("{x}", 20, agreement=0.1, agreement_floor=floor, taken_for=("{}", 0.85))
+    assert judge(lost)[1] == ["10% of the samples look like '{x}' (of real images 95%); 85% look like '{}'"]

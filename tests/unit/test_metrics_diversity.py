@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 from sklearn.metrics import pairwise_distances
 
 from synthaug.errors import SynthaugError
-from synthaug.metrics.agreement import class_judge
+from synthaug.metrics.class_judge import class_judge
 from synthaug.metrics.detectability import detect_auc
 from synthaug.metrics.distances import squared_distances
 from synthaug.metrics.diversity import (

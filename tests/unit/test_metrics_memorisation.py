@@ -10,7 +10,6 @@ from scipy.stats import mannwhitneyu
 from sklearn.datasets import load_digits
 
 from synthaug.errors import SynthaugError
-from synthaug.metrics.aligned import Aligned, recompressed
 from synthaug.metrics.memorisation import (
     C_T_FLOOR,
     authenticity,
@@ -20,6 +19,7 @@ from synthaug.metrics.memorisation import (
     memorisation,
     nearest_training_images,
 )
+from synthaug.metrics.pixel_copies import CopyFinder, recompressed
 
 Floats = NDArray[np.float64]
 DIGITS = load_digits()
@@ -173,12 +173,12 @@ def test_a_data_set_full_of_near_duplicates_does_not_accuse_the_generator() -> N
 def test_five_copies_among_five_hundred_are_told_by_their_pixels(change: str) -> None:
     images = pixels(650, 1, seed=5, resolution=32)
     train, held_out, samples = images[:100], images[100:150], images[150:].copy()
-    aligned = Aligned(train)
+    finder = CopyFinder(train)
     spoilt = {"exact": train[:5], "moved": np.roll(train[:5], 1, axis=2), "recompressed": recompressed(train[:5])}
 
     def judge(synthetic: NDArray[np.uint8], apart: NDArray[np.uint8] | None) -> str:
         x, known = (part.reshape(len(part), -1) / 255 for part in (synthetic, train))
-        near = (aligned.closest(synthetic)[0], aligned.closest(held_out)[0])
+        near = (finder.closest(synthetic)[0], finder.closest(held_out)[0])
         held = None if apart is None else apart.reshape(len(apart), -1) / 255
         return memorisation(x, known, held, pixels=near, rng=rng()).verdict
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
-from synthaug.features.kept import describe
+from synthaug.features.feature_cache import describe
 from synthaug.metrics import distances
 from synthaug.metrics.bias import Sides, bias, holm
 from synthaug.metrics.fidelity import prdc

@@ -16,7 +16,7 @@ from synthaug.data.cache import LabelledImages
 from synthaug.documents import CheckDocument, ClassQuality
 from synthaug.errors import SynthaugError
 from synthaug.metrics import METRICS
-from synthaug.metrics.matched import Stratum, compare_fidelity, proportion_range
+from synthaug.metrics.matched_comparison import Stratum, compare_fidelity, proportion_range
 from synthaug.metrics.memorisation import C_T_FLOOR
 from synthaug.metrics.quality import quality
 from synthaug.metrics.real import Reference, describe_real

@@ -10,7 +10,7 @@ from export_material import pixels
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
-from synthaug.metrics.aligned import LEAST, Aligned, Geometry, recompressed
+from synthaug.metrics.pixel_copies import LEAST, CopyFinder, Geometry, recompressed
 
 Pixels = NDArray[np.uint8]
 
@@ -49,14 +49,14 @@ def test_copies_of_digits_are_found_and_named(train: int, fault: str) -> None:
     plant = {**PLANTS, "recompressed": recompressed}[fault]
     for digit in (0, 1, 8):
         real = digits(digit)[:train]
-        found = Aligned(real).copied(plant(real))
+        found = CopyFinder(real).copied(plant(real))
         least = 0.7 if fault == "recompressed" else 0.95  # the whole image is one block of JPEG
         assert (found == np.arange(train)).mean() >= least
 
 
 @pytest.mark.parametrize("train", [5, 25, 100])
 def test_new_digits_are_no_copies(train: int) -> None:
-    taken = [Aligned(digits(k)[:train]).copied(digits(k)[train:]) >= 0 for k in range(10)]
+    taken = [CopyFinder(digits(k)[:train]).copied(digits(k)[train:]) >= 0 for k in range(10)]
     assert np.concatenate(taken).mean() <= 0.01
     assert max(found.mean() for found in taken) <= 0.02
 
@@ -64,15 +64,15 @@ def test_new_digits_are_no_copies(train: int) -> None:
 @pytest.mark.parametrize("side", [16, 24, 32, 48, 64])
 def test_colours_and_sizes(side: int) -> None:
     images = pixels(60, 1, seed=1, resolution=side)
-    aligned = Aligned(images[:30])
+    finder = CopyFinder(images[:30])
     for plant in (moved(images[:30], 2, -1), recompressed(moved(images[:30], 0, 1)), noisy(images[:30], 4)):
-        assert (aligned.copied(plant) == np.arange(30)).mean() >= 0.9
-    assert (aligned.copied(images[30:]) >= 0).sum() <= 1
+        assert (finder.copied(plant) == np.arange(30)).mean() >= 0.9
+    assert (finder.copied(images[30:]) >= 0).sum() <= 1
 
 
 def test_a_move_too_far_is_none() -> None:
     images = digits(8, 16)[:40]
-    assert (Aligned(images).copied(moved(moved(images, 2, 2), 2, 2)) >= 0).mean() < 0.3
+    assert (CopyFinder(images).copied(moved(moved(images, 2, 2), 2, 2)) >= 0).mean() < 0.3
 
 
 def test_versions_are_windows_of_the_image_and_of_its_mirror_image() -> None:
@@ -87,26 +87,24 @@ def test_versions_are_windows_of_the_image_and_of_its_mirror_image() -> None:
 
 def test_the_bound_is_below_the_distance() -> None:
     images = pixels(40, 0, seed=3, resolution=32)
-    aligned = Aligned(images[:20])
-    inside = aligned._inside(images[20:])
+    finder = CopyFinder(images[:20])
+    inside = finder._inside(images[20:])
     rows, columns = np.divmod(np.arange(20 * 20), 20)
-    exact = aligned._distances(inside, rows, columns).reshape(20, 20)
-    assert (np.sqrt(np.maximum(aligned._bounds(inside), 0)) <= exact + 0.05).all()
+    exact = finder._distances(inside, rows, columns).reshape(20, 20)
+    assert (np.sqrt(np.maximum(finder._bounds(inside), 0)) <= exact + 0.05).all()
 
 
 def test_a_distance_is_a_root_mean_square_in_grey_levels() -> None:
     flat = np.full((1, 3, 32, 32), 100, np.uint8)
-    aligned = Aligned(flat)
-    grey = aligned._distances(
-        aligned._inside(np.full((1, 3, 32, 32), 130, np.uint8)), np.zeros(1, int), np.zeros(1, int)
-    )
+    finder = CopyFinder(flat)
+    grey = finder._distances(finder._inside(np.full((1, 3, 32, 32), 130, np.uint8)), np.zeros(1, int), np.zeros(1, int))
     assert grey[0] == pytest.approx(130 - 100 * 1.2, abs=0.01)  # a fifth brighter is allowed
-    assert aligned.limits.tolist() == [LEAST]
-    assert aligned.copied(flat).tolist() == [0]
+    assert finder.limits.tolist() == [LEAST]
+    assert finder.copied(flat).tolist() == [0]
 
 
 def test_few_images_borrow_what_is_typical() -> None:
     images = digits(3)
-    lone = Aligned(images[:2], typical=Aligned(images).typical)
+    lone = CopyFinder(images[:2], typical=CopyFinder(images).typical)
     assert (lone.copied(recompressed(moved(images[:2], 1, 0))) == [0, 1]).all()
     assert (lone.copied(images[2:]) >= 0).mean() <= 0.02

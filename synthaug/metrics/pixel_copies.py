@@ -120,7 +120,7 @@ def recompressed(pixels: Pixels, quality: int = QUALITY) -> Pixels:
     return out
 
 
-class Aligned:
+class CopyFinder:
     """The training images of a class, to find copies of them among other images.
 
     `spacing` [m]: distance of each to the nearest other one (inf where there is none). `limits` [m]: distance below
