@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -15,6 +15,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from synthaug.errors import SynthaugError, suggest
 
 Fit = Literal["pad", "crop", "stretch"]
+Resolution = Literal[16, 32, 64, 128]
+RESOLUTIONS: tuple[int, ...] = get_args(Resolution)
 MOST_FOLDS = 20
 _BUDGET = re.compile(r"(?P<amount>\d+(?:\.\d+)?)\s*(?P<unit>s|min|h|kimg)")
 _NAMED_WEIGHTS = ("training.regularizers", "training.auxiliary")  # mappings that are one value
@@ -48,7 +50,7 @@ def parse_budget(text: str) -> tuple[float | None, float | None]:
 class DataConfig(_Section):
     """How images become square uint8 arrays, and how they are split."""
 
-    resolution: Literal[16, 32, 64, 128] = 32
+    resolution: Resolution = 32
     channels: Literal["auto", 1, 3] = "auto"
     fit: Fit = "pad"
     group_by: str | None = Field(None, description="regular expression; its first group in a path is the group's name")

@@ -114,7 +114,7 @@ def command(
 
         find(start, runs)
     from synthaug.config import resolve
-    from synthaug.pipelines.parts import check_names
+    from synthaug.pipelines.config_checks import check_names
 
     check_names(resolve(recipe, config, sets or (), flags).config)
     from synthaug.pipelines.fit import fit as train

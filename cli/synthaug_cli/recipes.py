@@ -89,10 +89,10 @@ def validate(file: Annotated[Path, typer.Argument(metavar="FILE", help="A recipe
     """Check a recipe: every fault of it at once."""
     from synthaug.config import resolve
     from synthaug.documents import RecipeDocument
-    from synthaug.pipelines.parts import check_parts
+    from synthaug.pipelines.config_checks import check_config
 
     resolved = resolve(file=file)
-    check_parts(resolved.config)
+    check_config(resolved.config)
     text = file.read_text(encoding="utf-8")
     document = RecipeDocument(name=str(file), **header(text), text=text, config=resolved.config.model_dump(mode="json"))
     console.result(document, lambda _: console.line(f"{file} is a valid recipe"))

@@ -1,127 +1,127 @@
-"""`--recipe auto`: a configuration from the images and the device, each choice with its reason in one line.
+"""`--recipe auto`: a configuration chosen from the images and the device, with a reason for each choice.
 
-What is chosen at 32 px on a CPU is what did best in docs/science/generators.md. Larger images and GPUs could not be
-tried there; those choices follow the papers, and their reasons say so.
+At 32 px on a CPU it chooses what did best in docs/science/generators.md. Larger images and GPUs were not measured
+there: those choices follow the papers, and the reasons say so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from synthaug.config import AUTO, Resolved, resolve
-from synthaug.data.folder import Scan, scan
+from synthaug.config import AUTO, RESOLUTIONS, Resolved, resolve
+from synthaug.data.folder import ImageRecord, Scan, scan
 from synthaug.device import resolve_device
 from synthaug.progress import Progress
 
 MANY = 2000
-"""Images a class from which augmentation needs less strength (2006.10738, table 3: gains shrink with the data)."""
+"""Images a class from which mild augmentation is enough (2006.10738, table 3: gains shrink with more data)."""
 LARGEST_ON_CPU = 32
 SMALL = 48
-"""Pixels of the side up to which colour images are taken for sprites and icons, as `inspect` does."""
+"""Images with a typical side up to this many pixels count as sprites or icons, larger ones as photographs."""
 Choices = dict[str, tuple[Any, str]]
 
 
-@dataclass(frozen=True)
-class Facts:
-    """What the choices depend on."""
+def typical_side(images: Iterable[ImageRecord]) -> float:
+    """The median of the images' shorter sides, in pixels. `auto` and `inspect` tell small images from large by it."""
+    return median(min(image.width, image.height) for image in images)
 
-    side: float  # median shorter side of the images, px
+
+@dataclass(frozen=True)
+class DataSummary:
+    """The properties of images and device that the choices depend on."""
+
+    side: float  # `typical_side`
     channels: int
     counts: Mapping[str, int]  # class → images
     gpu: bool
 
     @classmethod
-    def of(cls, scanned: Scan, device: str) -> Facts:
-        sides = [min(image.width, image.height) for image in scanned.images]
-        return cls(median(sides), scanned.channels, scanned.counts, resolve_device(device).type != "cpu")
+    def of(cls, scanned: Scan, device: str) -> DataSummary:
+        gpu = resolve_device(device).type != "cpu"
+        return cls(typical_side(scanned.images), scanned.channels, scanned.counts, gpu)
 
 
-def choose(facts: Facts) -> Choices:
+def choose(data: DataSummary) -> Choices:
     """Dotted key → value and the reason for it."""
-    resolution, why = _resolution(facts)
+    resolution, why = _resolution(data)
     chosen: Choices = {"data.resolution": (resolution, why)}
-    chosen |= _networks(facts, resolution)
+    chosen |= _networks(data, resolution)
     chosen |= _game(str(chosen["model.family"][0]))
-    for part in (_mirrored, _augmentation, _length):
-        chosen |= part(facts, resolution)
+    chosen |= _mirrored(data)
+    chosen |= _augmentation(data, resolution)
+    chosen |= _length(data)
     return chosen
 
 
-def _resolution(facts: Facts) -> tuple[int, str]:
-    images = f"images are {facts.side:g} px wide or high (median of the shorter side)"
-    fits = max((side for side in (16, 32, 64, 128) if side <= facts.side * 1.25), default=16)
-    if facts.gpu or fits <= LARGEST_ON_CPU:
+def _resolution(data: DataSummary) -> tuple[int, str]:
+    images = f"images are {data.side:g} px (median of the shorter side)"
+    fits = max((side for side in RESOLUTIONS if side <= data.side * 1.25), default=16)
+    if data.gpu or fits <= LARGEST_ON_CPU:
         return fits, images
-    return (
-        LARGEST_ON_CPU,
-        f"{images}, but a CPU takes minutes for 32 px and hours for 64: --resolution 64 if you have them",
-    )
+    return LARGEST_ON_CPU, f"{images}, but a CPU needs hours above 32 px; if you have them: --resolution 64"
 
 
-def _networks(facts: Facts, resolution: int) -> Choices:
-    if facts.gpu and resolution >= 64:
+def _networks(data: DataSummary, resolution: int) -> Choices:
+    if data.gpu and resolution >= 64:
         return {
-            "model.family": ("fastgan", f"{resolution} px on a GPU: made for few images with detail (2101.04775)"),
-            "model.z_dim": (256, "as its authors have it"),
-            "model.width": (64, "a GPU has room for twice the CPU's"),
+            "model.family": ("fastgan", f"{resolution} px on a GPU: made for few, detailed images (2101.04775)"),
+            "model.z_dim": (256, "as in the paper"),
+            "model.width": (64, "a GPU can afford more than a CPU"),
             "model.discriminator_width": (64, "as wide as the generator"),
-            "training.discriminator_lr": (0.0002, "as its authors have it: both networks alike"),
+            "training.discriminator_lr": (0.0002, "as in the paper: the same rate for both networks"),
         }
-    width = 64 if facts.gpu else 48
-    speed = "a GPU has room for more" if facts.gpu else "twice as wide costs four times as much; for longer trainings"
+    width = 64 if data.gpu else 48
+    speed = "a GPU can afford more" if data.gpu else "twice the width costs four times the time"
     return {
-        "model.family": ("dcgan", f"the best in equal time at {min(resolution, 32)} px, and the fastest"),
+        "model.family": ("dcgan", f"the best family in equal time at {min(resolution, 32)} px, and a fast one"),
         "model.width": (width, speed),
         "model.discriminator_width": (width, "as wide as the generator"),
     }
 
 
 def _game(family: str) -> Choices:
-    why = "none is better in equal time with this family" if family == "dcgan" else "as its authors have it"
+    why = "no other loss was better in equal time" if family == "dcgan" else "as in the paper"
     return {
         "training.objective": ("hinge", why),
-        "training.batch_size": (32, "more steps for the same images than 64"),
-        "training.balance": (1.0, "every class is drawn alike: rare ones are what the training is for"),
+        "training.batch_size": (32, "twice as many updates for the same images as with 64"),
+        "training.balance": (1.0, "every class is drawn equally often, because the rare ones matter most"),
     }
 
 
-def _mirrored(facts: Facts, resolution: int) -> Choices:
-    if facts.channels == 1 or facts.side > SMALL:
+def _mirrored(data: DataSummary) -> Choices:
+    if data.channels == 1 or data.side > SMALL:
         return {}
-    why = "small colour images mostly show what may face either way; letters: --set training.flip=false"
+    why = "most small colour images may be mirrored; for letters: --set training.flip=false"
     return {"training.flip": (True, why)}
 
 
-def _augmentation(facts: Facts, resolution: int) -> Choices:
-    # the smallest class decides: it is drawn as often as the others, and learnt by heart first
-    each = min(facts.counts.values(), default=0)
+def _augmentation(data: DataSummary, resolution: int) -> Choices:
+    # the smallest class decides: it is drawn as often as the others, so it is memorised first
+    each = min(data.counts.values(), default=0)
     few = f"{each} images in the smallest class"
     if each >= MANY:
-        return {"training.augment": (["translation"], f"{few}: enough for a mild one")}
+        return {"training.augment": (["translation"], f"{few}: mild augmentation is enough")}
     policies = ["color", "affine", "cutout"] if resolution >= 64 else ["color", "affine"]
-    leaks = "" if resolution >= 64 else "; cutout would leak into samples this small"
-    return {"training.augment": (policies, f"{few}: without it they are learnt by heart{leaks}")}
+    leaks = "" if resolution >= 64 else "; at this size cutout leaves boxes in the samples"
+    return {"training.augment": (policies, f"{few}: without augmentation they are memorised{leaks}")}
 
 
-def _length(facts: Facts, resolution: int) -> Choices:
-    kimg = min(max(200, 15 * len(facts.counts)), 600) * (3 if facts.gpu else 1)
-    where = ", three times as long on a GPU" if facts.gpu else ""
+def _length(data: DataSummary) -> Choices:
+    kimg = min(max(200, 15 * len(data.counts)), 600) * (3 if data.gpu else 1)
+    where = ", three times as long on a GPU" if data.gpu else ""
     return {
-        "training.budget": (
-            f"{kimg}kimg",
-            f"15 kimg a class, by rule of thumb, 200 to 600 in all{where}",
-        ),
-        "training.ema_kimg": (10 if facts.gpu else 5, "a fortieth of the shortest training"),
+        "training.budget": (f"{kimg}kimg", f"15 kimg a class as a rule of thumb, 200 to 600 kimg in all{where}"),
+        "training.ema_kimg": (10 if data.gpu else 5, "1/40 of the shortest training"),
     }
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What was given for a training: where the images are, the layers of a configuration, and where to compute."""
+    """What a user gave for a training: the data folder, the layers of a configuration, and the device."""
 
     data: Path
     recipe: str | None
@@ -134,7 +134,7 @@ class Asked:
 
 
 def resolve_auto(asked: Asked, progress: Progress) -> Resolved:
-    """The configuration that `--recipe auto` means for these images; what else was given comes before it.
+    """The configuration of `--recipe auto` for these images. Settings that the user gave take precedence.
 
     Raises:
         SynthaugError: as `scan` and `resolve` do.
@@ -143,7 +143,7 @@ def resolve_auto(asked: Asked, progress: Progress) -> Resolved:
     scanned = scan(
         asked.data, group_by=given.config.data.group_by, strict=asked.strict, cache=asked.cache, progress=progress
     )
-    chosen = choose(Facts.of(scanned, asked.device))
+    chosen = choose(DataSummary.of(scanned, asked.device))
     resolved = resolve(AUTO, asked.config_file, asked.sets, asked.flags, chosen)
     for key, (value, why) in chosen.items():
         if resolved.origins[key] == AUTO:

@@ -1,4 +1,4 @@
-"""What is in a folder of images, what is rare, what is broken, and which command to run next."""
+"""`synthaug inspect`: what a folder of images contains, which classes are rare, and which command to run next."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ import shlex
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import median
 
 from synthaug.data.folder import ImageRecord, Scan, scan
 from synthaug.data.plan import rare_classes
 from synthaug.data.split import near_duplicate_groups
 from synthaug.documents import ClassCount, InspectDocument
+from synthaug.pipelines.auto import SMALL, typical_side
 from synthaug.progress import Progress, Silent
 
-SPRITE_SIZE = 48
-"""Pixels of the longer side up to which images count as small."""
 BALANCED = 1.5
 """Imbalance ratio below which no class is called rare."""
 
@@ -32,8 +30,8 @@ def inspect(
 
     Args:
         data: the folder.
-        group_by: regular expression whose first group names what belongs together.
-        strict: make an unreadable file an error.
+        group_by: regular expression; paths with equal first groups belong together.
+        strict: whether an unreadable file is an error.
         cache: where scans are remembered.
         progress: where to report.
 
@@ -75,8 +73,8 @@ def inspect(
 
 
 def propose_recipe(images: Sequence[ImageRecord], channels: int) -> str:
-    """A recipe by the typical size and by colour."""
-    if median(max(image.width, image.height) for image in images) > SPRITE_SIZE:
+    """The recipe for images of this typical size and colour."""
+    if typical_side(images) > SMALL:
         return "photos-64"
     return "sprites-colour" if channels == 3 else "default"
 
@@ -103,7 +101,7 @@ def _equal(images: Sequence[ImageRecord]) -> list[list[str]]:
 
 
 def _training_counts(found: Scan) -> dict[str, int]:
-    """Class → images that may be trained on: a test folder of equal classes must not hide what is rare."""
+    """Class → training images. A test folder with equal classes must not hide which classes are rare."""
     held_out = ("val", "test")
     counts = Counter(image.label for image in found.images if image.split not in held_out)
     return dict(sorted(counts.items())) if counts else found.counts

@@ -26,7 +26,7 @@ from synthaug.models import build_family
 from synthaug.models.codes import codes_of
 from synthaug.models.family import ImageShape
 from synthaug.pipelines.auto import Asked, resolve_auto
-from synthaug.pipelines.parts import check_parts
+from synthaug.pipelines.config_checks import check_config
 from synthaug.progress import Progress
 from synthaug.runs import Run
 from synthaug.training.loop import Parts, build
@@ -68,7 +68,7 @@ def prepare(
     progress: Progress,
 ) -> Prepared:
     config = resolved.config
-    check_parts(config)
+    check_config(config)
     chosen = resolve_device(device)
     scanned = scan(
         Path(data),

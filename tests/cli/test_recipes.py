@@ -12,7 +12,7 @@ import yaml
 
 from synthaug.config import Config, leaves, recipe_names, recipe_text, resolve
 from synthaug.errors import SynthaugError
-from synthaug.pipelines.parts import check_parts
+from synthaug.pipelines.config_checks import check_config
 from synthaug_cli.recipes import every_key, header
 
 Synthaug = Callable[..., Any]
@@ -24,7 +24,7 @@ def test_recipe_says_what_it_is_for_and_is_valid(name: str) -> None:
     said = header(recipe_text(name))
     assert set(said) == {"purpose", "cost", "run"}
     assert all(said.values())
-    check_parts(resolve(name).config)
+    check_config(resolve(name).config)
 
 
 def test_ls_names_every_recipe(synthaug: Synthaug, tmp_path: Path) -> None:
@@ -67,7 +67,16 @@ def test_validate_names_every_part_that_is_missing_or_alone(synthaug: Synthaug, 
     done = synthaug("recipes", "validate", "bad.yaml", cwd=tmp_path)
     assert done.status == 2
     faults = done.lines("error: ")[0]
-    for fault in ("'dcgen'", "'r3'", "'acgn'", "'colour'", "'nothing'", "label_smoothing = 0.1", "codes", "no class"):
+    for fault in (
+        "'dcgen'",
+        "'r3'",
+        "'acgn'",
+        "'colour'",
+        "'nothing'",
+        "label_smoothing = 0.1",
+        "codes",
+        "ignores labels",
+    ):
         assert fault in faults
     assert "ada" not in faults  # it has a transform to adapt, if one of a wrong name
 

@@ -1,4 +1,4 @@
-"""`--recipe auto`: what it picks for which images, and that what is given comes before it."""
+"""`--recipe auto`: its choices for different images, and that settings of the user take precedence."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import pytest
 from PIL import Image
 
 from synthaug.config import AUTO, resolve, validate
+from synthaug.data.folder import scan
 from synthaug.errors import SynthaugError
-from synthaug.pipelines.auto import MANY, Asked, Facts, choose, resolve_auto
+from synthaug.pipelines.auto import MANY, Asked, DataSummary, choose, resolve_auto
+from synthaug.pipelines.inspect import propose_recipe
 from synthaug.progress import Silent
 
 
-def facts(side: float = 28, channels: int = 1, each: int = 100, classes: int = 10, gpu: bool = False) -> Facts:
-    return Facts(side, channels, {str(k): each for k in range(classes)}, gpu)
+def summary(side: float = 28, channels: int = 1, each: int = 100, classes: int = 10, gpu: bool = False) -> DataSummary:
+    return DataSummary(side, channels, {str(k): each for k in range(classes)}, gpu)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +33,7 @@ def facts(side: float = 28, channels: int = 1, each: int = 100, classes: int = 1
     ],
 )
 def test_the_resolution_is_that_of_the_images_as_far_as_the_device_goes(side: int, gpu: bool, resolution: int) -> None:
-    value, why = choose(facts(side, gpu=gpu))["data.resolution"]
+    value, why = choose(summary(side, gpu=gpu))["data.resolution"]
     assert value == resolution
     assert f"{side} px" in why
     if side > resolution * 1.5 and not gpu:
@@ -39,33 +41,48 @@ def test_the_resolution_is_that_of_the_images_as_far_as_the_device_goes(side: in
 
 
 def test_the_smallest_class_decides_about_augmentation() -> None:
-    chosen = choose(Facts(32, 1, {**{str(k): 3000 for k in range(9)}, "rare": 25}, gpu=False))
+    chosen = choose(DataSummary(32, 1, {**{str(k): 3000 for k in range(9)}, "rare": 25}, gpu=False))
     assert chosen["training.augment"][0] == ["color", "affine"]
     assert "25 images in the smallest class" in chosen["training.augment"][1]
 
 
 def test_many_images_get_a_milder_augmentation_and_many_classes_a_longer_training() -> None:
-    assert choose(facts(each=MANY))["training.augment"][0] == ["translation"]
-    assert "affine" in choose(facts(each=MANY - 1))["training.augment"][0]
-    assert choose(facts(classes=10))["training.budget"][0] == "200kimg"
-    assert choose(facts(classes=30))["training.budget"][0] == "450kimg"
+    assert choose(summary(each=MANY))["training.augment"][0] == ["translation"]
+    assert "affine" in choose(summary(each=MANY - 1))["training.augment"][0]
+    assert choose(summary(classes=10))["training.budget"][0] == "200kimg"
+    assert choose(summary(classes=30))["training.budget"][0] == "450kimg"
 
 
 def test_small_colour_images_are_mirrored() -> None:
-    assert choose(facts(channels=3))["training.flip"][0] is True
-    assert "training.flip" not in choose(facts(channels=1))
-    assert "training.flip" not in choose(facts(side=64, channels=3))
+    assert choose(summary(channels=3))["training.flip"][0] is True
+    assert "training.flip" not in choose(summary(channels=1))
+    assert "training.flip" not in choose(summary(side=64, channels=3))
 
 
 @pytest.mark.parametrize("gpu", [False, True])
 @pytest.mark.parametrize("side", [8, 32, 64, 200])
 @pytest.mark.parametrize("each", [5, 5000])
 def test_every_choice_is_a_valid_configuration_with_a_reason(side: int, each: int, gpu: bool) -> None:
-    chosen = choose(facts(side, each=each, gpu=gpu))
+    chosen = choose(summary(side, each=each, gpu=gpu))
     resolved = resolve(AUTO, chosen=chosen)
     assert all(resolved.origins[key] == AUTO for key in chosen)
     assert all(why and "\n" not in why for _, why in chosen.values())
     validate(resolved.config.model_dump())
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "small"), [(48, 48, True), (49, 49, False), (30, 60, True), (60, 30, True), (60, 90, False)]
+)
+def test_auto_and_inspect_agree_on_which_images_are_small(tmp_path: Path, width: int, height: int, small: bool) -> None:
+    for label in ("a", "b"):
+        (tmp_path / "data" / label).mkdir(parents=True)
+        for k in range(3):
+            pixels = np.random.default_rng(k).integers(0, 256, (height, width, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "data" / label / f"{k}.png")
+    found = scan(tmp_path / "data", cache=tmp_path / "cache")
+    chosen = choose(DataSummary.of(found, "cpu"))
+    assert ("training.flip" in chosen) == small
+    assert propose_recipe(found.images, found.channels) == ("sprites-colour" if small else "photos-64")
 
 
 class Told(Silent):

@@ -1,4 +1,4 @@
-"""Do the parts that a configuration names exist, and do they go together? Every fault at once."""
+"""Checks of a configuration beyond its values: do the names in it exist, and do its settings go together?"""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from synthaug.models import DISCRIMINATORS, MODELS
 
 
 def check_names(config: Config) -> None:
-    """Check what tables decide, without importing torch: family, discriminator, objective, penalties, heads, features.
+    """Check that the tables hold every name in `config`. Does not import torch.
 
     Raises:
-        SynthaugError: a table lacks one of them.
+        SynthaugError: every unknown name, in one message.
     """
-    _raise(_names(config))
+    _raise(_unknown_names(config))
 
 
-def check_parts(config: Config) -> None:
-    """Check names, transforms, and what one setting asks of another.
+def check_config(config: Config) -> None:
+    """Check names, augmentations, and which settings go together.
 
     Raises:
-        SynthaugError: something is missing, or makes no sense beside the rest.
+        SynthaugError: every fault, in one message.
     """
     from synthaug.augment.diffaugment import DiffAugment
 
-    _raise(chain(_names(config), _fault(DiffAugment, config.training.augment), _apart(config)))
+    _raise(chain(_unknown_names(config), _fault(DiffAugment, config.training.augment), _incompatible(config)))
 
 
 def _raise(found: Iterator[SynthaugError]) -> None:
@@ -46,7 +46,7 @@ def _fault(check: Callable[..., object], *arguments: object) -> Iterator[Synthau
         yield fault
 
 
-def _names(config: Config) -> Iterator[SynthaugError]:
+def _unknown_names(config: Config) -> Iterator[SynthaugError]:
     yield from _fault(MODELS.check, config.model.family)
     yield from _fault(DISCRIMINATORS.check, config.model.discriminator)
     yield from _fault(OBJECTIVES.check, config.training.objective)
@@ -57,8 +57,8 @@ def _names(config: Config) -> Iterator[SynthaugError]:
     yield from _fault(check_features, config.monitor.features)
 
 
-def _apart(config: Config) -> Iterator[SynthaugError]:
-    """What is there, and does not go with what else is there."""
+def _incompatible(config: Config) -> Iterator[SynthaugError]:
+    """Incompatible settings."""
     from synthaug.data.batches import GROUP
     from synthaug.losses.objective import smoothed
 
@@ -74,15 +74,16 @@ def _apart(config: Config) -> Iterator[SynthaugError]:
         )
     if (model.categorical_codes or model.continuous_codes) and not training.auxiliary.get("infogan"):
         yield SynthaugError(
-            "the model has codes that nothing gives a meaning", "add --set 'training.auxiliary={infogan: 1.0}'"
+            "the model has InfoGAN codes without the infogan loss", "add --set 'training.auxiliary={infogan: 1.0}'"
         )
     if training.auxiliary.get("infogan") and not (model.categorical_codes or model.continuous_codes):
         yield SynthaugError(
-            "the head 'infogan' has no codes to read", "add --set model.continuous_codes=2, or take --recipe infogan"
+            "training.auxiliary has the infogan loss, but the model has no InfoGAN codes",
+            "add --set model.continuous_codes=2, or take --recipe infogan",
         )
     if model.discriminator == "unconditional" and not training.auxiliary.get("acgan"):
         yield SynthaugError(
-            "model.discriminator = 'unconditional' hears of no class, and no head judges it either",
+            "model.discriminator = 'unconditional' ignores labels, and no auxiliary classifier is set",
             "add --set 'training.auxiliary={acgan: 1.0}', or take --recipe acgan",
         )
     if training.ada and not training.augment:
