@@ -1,4 +1,4 @@
-"""Run directories: allocation without races, `latest`, status and metrics."""
+"""Run directories: what a run was made from, allocation without races, `latest`, status and metrics."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 from filelock import FileLock
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from synthaug.config import Config, Resolved, parse_yaml, validate
 from synthaug.errors import SynthaugError, suggest
@@ -25,6 +26,36 @@ _NUMBERED = re.compile(r"(\d{5})-.+")
 def default_root() -> Path:
     """`$SYNTHAUG_RUNS`, or `./runs`."""
     return Path(os.environ.get("SYNTHAUG_RUNS") or "runs")
+
+
+class StartedFrom(BaseModel):
+    """The checkpoint that a fine-tuned run began with (`fit --from`); `sha256` is of its generator's weights."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run: Path
+    checkpoint: str
+    sha256: str
+
+
+class RunFacts(BaseModel):
+    """What a run was made from. `config.yaml` holds it beside the configuration.
+
+    `data` is the data folder, `fingerprint` that of its images, `targets` the classes that images are wanted of.
+    Fields with a default may be missing in the files of old runs.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    format_version: int = FORMAT_VERSION
+    tool_version: str = "unknown"
+    data: Path
+    fingerprint: str
+    classes: list[str]
+    targets: list[str]
+    channels: int
+    precision: str = "32-true"
+    started_from: StartedFrom | None = None
 
 
 @dataclass(frozen=True)
@@ -58,14 +89,47 @@ class Run:
         return self.path / "checkpoints"
 
     def config(self) -> Config:
-        """The resolved configuration of this run."""
-        tree = parse_yaml(self.config_file.read_text(encoding="utf-8"), str(self.config_file))
-        return validate(tree.get("config", {}))
+        """The resolved configuration of this run.
 
-    def facts(self) -> dict[str, Any]:
-        """What `config.yaml` holds beside the configuration: data folder, classes, targets, channels, fingerprint."""
-        tree = parse_yaml(self.config_file.read_text(encoding="utf-8"), str(self.config_file))
-        return {key: value for key, value in tree.items() if key not in ("config", "origins")}
+        Raises:
+            SynthaugError: `config.yaml` is damaged.
+        """
+        tree = self._config_tree().get("config", {})
+        if not isinstance(tree, dict):
+            raise self._damaged(f"config.yaml: config = {tree!r} is not a mapping")
+        return validate(tree)
+
+    def facts(self) -> RunFacts:
+        """What this run was made from.
+
+        Raises:
+            SynthaugError: `config.yaml` is damaged.
+        """
+        try:
+            return RunFacts.model_validate(self._config_tree())
+        except ValidationError as error:
+            faults = [
+                f"{'.'.join(map(str, fault['loc']))} "
+                + ("is missing" if fault["type"] == "missing" else f"= {fault['input']!r}: {fault['msg'].lower()}")
+                for fault in error.errors()
+            ]
+            raise self._damaged(f"config.yaml: {'; '.join(faults)}") from error
+
+    def _config_tree(self) -> dict[str, Any]:
+        try:
+            return parse_yaml(self.config_file.read_text(encoding="utf-8"), "config.yaml")
+        except SynthaugError as error:
+            raise self._damaged(error.message) from error
+        except UnicodeDecodeError as error:
+            raise self._damaged("config.yaml is not UTF-8 text") from error
+        except OSError as error:
+            raise self._damaged(f"config.yaml cannot be read: {error.strerror}") from error
+
+    def _damaged(self, reason: str) -> SynthaugError:
+        return SynthaugError(
+            f"the run {str(self.path)!r} is damaged: {reason}",
+            "restore the file from a copy, or train again: synthaug fit DATA",
+        )
 
     def status(self) -> dict[str, Any]:
         """The contents of `status.json` (`state`: running, finished, interrupted, failed; `kimg`, …)."""
@@ -109,11 +173,10 @@ class Run:
         return rows
 
 
-def write_config(run: Run, resolved: Resolved, facts: Mapping[str, Any]) -> None:
-    """Write `config.yaml`: format version, facts about the data, the configuration, each value's origin."""
+def write_config(run: Run, resolved: Resolved, facts: RunFacts) -> None:
+    """Write `config.yaml`: the facts, the configuration, and where each of its values comes from."""
     document = {
-        "format_version": FORMAT_VERSION,
-        **facts,
+        **facts.model_dump(mode="json", exclude_none=True),
         "config": resolved.config.model_dump(mode="json"),
         "origins": dict(resolved.origins),
     }

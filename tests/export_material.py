@@ -26,7 +26,7 @@ from synthaug.data.split import split
 from synthaug.models import build_family
 from synthaug.models.codes import Codes
 from synthaug.models.family import Discriminator, ImageShape
-from synthaug.runs import Run, create, point_latest, write_config
+from synthaug.runs import Run, RunFacts, create, point_latest, write_config
 from synthaug.training import checkpoint
 from synthaug.training.checkpoint import Counters, TrainedGenerator
 
@@ -127,15 +127,9 @@ def make_run(data: Path, runs: Path, **flags: Any) -> Run:
     run = create(runs, "test")
     split(scanned, config.data, config.seed).write(run.split_file)
     targets = [min(scanned.counts, key=lambda label: scanned.counts[label])]
-    facts = {
-        "tool_version": "0.1.0",
-        "data": str(data),
-        "fingerprint": scanned.fingerprint,
-        "classes": scanned.classes,
-        "targets": targets,
-        "channels": scanned.channels,
-        "precision": "32-true",
-    }
+    facts = RunFacts(
+        data=data, fingerprint=scanned.fingerprint, classes=scanned.classes, targets=targets, channels=scanned.channels
+    )
     write_config(run, resolved, facts)
     shape = ImageShape(config.data.resolution, scanned.channels, len(scanned.classes))
     torch.manual_seed(0)
@@ -159,10 +153,10 @@ class Painters:
         mode = self.mode
         return TrainedGenerator(
             run=run,
-            network=Painter(int(facts["channels"]), config.data.resolution, mode),  # type: ignore[arg-type]
-            classes=list(facts["classes"]),
-            targets=list(facts["targets"]),
-            channels=int(facts["channels"]),
+            network=Painter(facts.channels, config.data.resolution, mode),  # type: ignore[arg-type]
+            classes=facts.classes,
+            targets=facts.targets,
+            channels=facts.channels,
             resolution=config.data.resolution,
             z_dim=Z_DIM,
             seed=config.seed,

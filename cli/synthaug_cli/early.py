@@ -100,7 +100,7 @@ def label(run: Run, name: str | None) -> None:
     Raises:
         SynthaugError: it does not.
     """
-    if name is not None and name not in (classes := run.facts().get("classes", [])):
+    if name is not None and name not in (classes := run.facts().classes):
         raise SynthaugError(f"the run {run.name!r} has no class {name!r}", suggest(name, classes))
 
 

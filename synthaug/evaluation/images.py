@@ -7,18 +7,19 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from synthaug.config import Config
-from synthaug.data.cache import LabelledImages, load_images
+from synthaug.data.cache import LabelledImages
 from synthaug.data.folder import Scan, scan
+from synthaug.data.roles import real_test_images, scan_readable, scan_synthetic, synthetic_images
+from synthaug.data.run_data import RunData
 from synthaug.data.split import SplitRow, look_like, near_duplicate_groups
 from synthaug.errors import RunFailed, SynthaugError, suggest
 from synthaug.evaluation.lineage import Learnt, ancestors
-from synthaug.evaluation.source import Source
 from synthaug.progress import Progress
 from synthaug.sampling.gate import build_gate, gated_samples
 from synthaug.sampling.generate import Sampler
@@ -33,9 +34,9 @@ PER_SEED = (100, 500)
 
 @dataclass
 class RealImages:
-    """What a source knows and what judges it; `*_groups` number what belongs together."""
+    """The images to train on and to test with; `*_groups` number what belongs together."""
 
-    source: Source
+    data: RunData
     train: LabelledImages
     train_groups: npt.NDArray[np.int64]
     train_group_names: list[str]
@@ -50,11 +51,11 @@ class RealImages:
 
     @property
     def config(self) -> Config:
-        return self.source.config
+        return self.data.config
 
     @property
     def targets(self) -> list[str]:
-        return self.source.targets
+        return self.data.targets
 
     @property
     def classes(self) -> list[str]:
@@ -62,7 +63,7 @@ class RealImages:
 
     @property
     def target_indices(self) -> list[int]:
-        return [self.classes.index(name) for name in self.targets]
+        return list(self.data.target_indices.values())
 
     @property
     def per_seed(self) -> int:
@@ -71,12 +72,12 @@ class RealImages:
 
 
 def real_images(
-    source: Source, test: Path | None, *, every_target: bool = True, cache: Path | None, progress: Progress
+    data: RunData, test: Path | None, *, every_target: bool = True, cache: Path | None, progress: Progress
 ) -> RealImages:
-    """Load a source's split, and its test images or those of another folder.
+    """Load train and val, and the test images or those of another folder.
 
     Args:
-        source: what to load.
+        data: what to load.
         test: a folder of other test images.
         every_target: each target class must have test images; a fold may lack some.
         cache: where decoded images are kept.
@@ -86,47 +87,41 @@ def real_images(
         SynthaugError: a test image is one of the training images, or of those of a run that the weights came from; a
             target has no test images; files are gone.
     """
-    data, classes, config = source.data, source.classes, source.config
-    shape: dict[str, Any] = {
-        "resolution": config.data.resolution,
-        "channels": source.channels,
-        "fit": config.data.fit,
-        "cache": cache,
-        "progress": progress,
-    }
-    train_rows, val_rows = source.split.of("train"), source.split.of("val")
-    seen = [*train_rows, *val_rows]
-    before, warnings = ancestors(source.run) if source.run is not None else ([], [])
+    train_rows = data.split.of("train")
+    seen = [*train_rows, *data.split.of("val")]
+    before, warnings = ancestors(data.run) if data.run is not None else ([], [])
     if test is None:
-        root, rows = data, source.split.of("test")
+        root, rows = data.folder, data.split.of("test")
         if not rows:
             raise SynthaugError(
-                f"{source.name} kept no test images apart",
+                f"{data.name} kept no test images apart",
                 "give test images with --test DIR, or train a generator for each of --folds 5",
             )
-        groups = {row.group for row in seen} | {row.group for run in before if run.data == data for row in run.rows}
+        groups = {row.group for row in seen} | {
+            row.group for run in before if run.data == data.folder for row in run.rows
+        }
         alike = sum(row.group in groups for row in rows)
-        _refuse_seen(rows, [Learnt(source.name, data, seen), *before], root)
+        _refuse_seen(rows, [Learnt(data.name, data.folder, seen), *before], root)
     else:
-        found, rows = _test_folder(test, source, cache, progress)
+        found, rows = _test_folder(test, data, cache, progress)
         root = found.root
-        _refuse_seen(rows, [Learnt(source.name, data, seen), *before], root)
-        known = scan(data, group_by=config.data.group_by, cache=cache, progress=progress)
+        _refuse_seen(rows, [Learnt(data.name, data.folder, seen), *before], root)
+        scanned = scan(data.folder, group_by=data.config.data.group_by, cache=cache, progress=progress)
         groups = {f"group {name}" for row in seen for name in row.group.split("+")}  # as `_groups` names them
-        near = look_like(found, known, [row.path for row in seen])
+        near = look_like(found, scanned, [row.path for row in seen])
         alike = sum(row.path in near or row.group in groups for row in rows)
-    images = load_images(root, rows, classes, **shape)
-    missing = [name for name in source.targets if not images.counts()[name]]
+    images = data.load(root, rows, cache, progress)
+    missing = [name for name in data.targets if not images.counts()[name]]
     if missing and every_target:
         raise SynthaugError(
             f"there are no test images of the target class {missing[0]!r}", "give test images of it with --test DIR"
         )
     return RealImages(
-        source=source,
-        train=load_images(data, train_rows, classes, **shape),
+        data=data,
+        train=data.images("train", cache, progress),
         train_groups=_numbers([row.group for row in train_rows]),
         train_group_names=[row.group for row in train_rows],
-        val=load_images(data, val_rows, classes, **shape),
+        val=data.images("val", cache, progress),
         test=images,
         test_groups=_numbers([row.group for row in rows]),
         test_hashes={row.pixel_sha256: row.path for row in rows},
@@ -139,20 +134,18 @@ def _numbers(names: Sequence[str]) -> npt.NDArray[np.int64]:
     return np.unique(np.asarray(names, dtype=str), return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 
-def _test_folder(test: Path, source: Source, cache: Path | None, progress: Progress) -> tuple[Scan, list[SplitRow]]:
-    found = scan(test, cache=cache, progress=progress)
-    kept = [image for image in found.images if image.synthetic is not True and image.split in (None, "test")]
+def _test_folder(test: Path, data: RunData, cache: Path | None, progress: Progress) -> tuple[Scan, list[SplitRow]]:
+    found = scan_readable(test, cache=cache, progress=progress)
+    kept = real_test_images(found)
     if not kept:
         raise SynthaugError(f"{str(test)!r} holds no real test image", "give a folder with one folder a class")
     for image in kept:
-        if image.label not in source.classes:
+        if image.label not in data.classes:
             raise SynthaugError(
-                f"the test folder {str(test)!r} holds the class {image.label!r}, which {source.name} does not know",
-                suggest(image.label, source.classes),
+                f"the test folder {str(test)!r} holds the class {image.label!r}, which {data.name} does not know",
+                suggest(image.label, data.classes),
             )
-    if found.unreadable:
-        progress.warn(f"{len(found.unreadable)} files in {str(test)!r} cannot be read and are left out")
-    groups = _groups(found, source.config.data.group_by)
+    groups = _groups(found, data.config.data.group_by)
     return found, [SplitRow(i.path, i.pixel_sha256, i.label, groups[i.path], "test") for i in kept]
 
 
@@ -207,13 +200,12 @@ def synthetic_folder(
     Raises:
         SynthaugError: a class is unknown, a target class has no image, or a test image is among them.
     """
-    place = folder / "train" if (folder / "train" / "metadata.jsonl").is_file() else folder
-    found = scan(place, cache=cache, progress=progress)
-    kept = [image for image in found.images if image.synthetic is not False]
+    found = scan_synthetic(folder, cache=cache, progress=progress)
+    kept = synthetic_images(found)
     for image in kept:
         if image.label not in real.classes:
             raise SynthaugError(
-                f"{str(folder)!r} holds the class {image.label!r}, which {real.source.name} does not know",
+                f"{str(folder)!r} holds the class {image.label!r}, which {real.data.name} does not know",
                 suggest(image.label, real.classes),
             )
     leaks = [image for image in kept if image.pixel_sha256 in real.test_hashes]
@@ -237,17 +229,12 @@ def synthetic_folder(
         warnings.append(
             f"{str(folder)!r} has no synthetic images of {', '.join(absent)}: these classes stay as they are"
         )
-    copies = {row.pixel_sha256 for row in real.source.split.of("train")}
+    copies = {row.pixel_sha256 for row in real.data.split.of("train")}
     copied = sum(image.pixel_sha256 in copies for image in kept)
     if copied:
         warnings.append(f"{copied} images of {str(folder)!r} are copies of training images")
-    data = real.config.data
     rows = [image for image in kept if image.label in names]
-    images = load_images(
-        found.root, rows, real.classes, resolution=data.resolution, channels=real.train.pixels.shape[1], fit=data.fit,
-        cache=cache, progress=progress,
-    )  # fmt: skip
-    return images, warnings
+    return real.data.load(found.root, rows, cache, progress), warnings
 
 
 def fresh_seed(seed: int) -> int:

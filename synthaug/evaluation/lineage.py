@@ -25,15 +25,15 @@ def ancestors(run: Run) -> tuple[list[Learnt], list[str]]:
     found: list[Learnt] = []
     passed = {run.path.resolve()}
     here = run
-    while start := here.facts().get("started_from"):
-        before = Run(Path(start["run"]))
+    while start := here.facts().started_from:
+        before = Run(start.run)
         if before.path in passed:  # a folder that took an ancestor's place
             break
         passed.add(before.path)
         try:
             split = Split.read(before.split_file)
-            data = Path(before.facts()["data"])
-        except (OSError, KeyError, SynthaugError):
+            data = before.facts().data
+        except SynthaugError:
             return found, [
                 f"the run {here.name!r} began from the weights of {str(before.path)!r}, which is gone or cannot be "
                 "read: whether the generator saw the test images cannot be known"

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from synthaug.config import Fit
 from synthaug.data import store
 from synthaug.data.cache import LabelledImages, load_images
-from synthaug.data.folder import ImageRecord, Scan, scan
-from synthaug.data.split import Split, SplitRow
+from synthaug.data.folder import ImageRecord
+from synthaug.data.roles import held_out_images, is_export, marked_real, scan_readable, scan_synthetic, synthetic_images
+from synthaug.data.run_data import RunData
 from synthaug.device import resolve_device
 from synthaug.documents import CheckDocument
 from synthaug.errors import SynthaugError, suggest
@@ -88,23 +87,6 @@ def _is_folder_of_images(target: str | Path | None) -> bool:
     return target is not None and Path(target).is_dir() and not (Path(target) / "config.yaml").exists()
 
 
-@dataclass(frozen=True)
-class _Shape:
-    """How images become arrays, the same for all that are compared."""
-
-    resolution: int
-    channels: int
-    fit: Fit
-    cache: Path | None
-    progress: Progress
-
-    def load(self, root: Path, rows: Iterable[ImageRecord | SplitRow], classes: list[str]) -> LabelledImages:
-        return load_images(
-            root, list(rows), classes, resolution=self.resolution, channels=self.channels, fit=self.fit,
-            cache=self.cache, progress=self.progress,
-        )  # fmt: skip
-
-
 def _check_run(
     run: Run,
     reference: Path | None,
@@ -115,24 +97,16 @@ def _check_run(
     cache: Path | None,
     progress: Progress,
 ) -> CheckDocument:
-    config, facts = run.config(), run.facts()
-    data, classes = Path(facts["data"]), [str(name) for name in facts["classes"]]
-    if not data.is_dir():
-        raise SynthaugError(
-            f"the data folder {str(data)!r} of run {run.name!r} is gone", "put it back where it was during the fit"
-        )
+    data = RunData.open(run)
+    config = data.config
     sampler = load(run, checkpoint=checkpoint, seed=_seed(config.seed), device=device)
-    split = Split.read(run.split_file)
-    shape = _Shape(config.data.resolution, int(facts["channels"]), config.data.fit, cache, progress)
-    train = shape.load(data, split.of("train"), classes)
+    train = data.images("train", cache, progress)
     kind: Reference
     if reference is not None:
-        kind, real = "folder", _unseen(reference, split, classes, shape)
+        kind, real = "folder", _unseen(reference, data, cache, progress)
     else:
-        kind, rows = next(
-            ((name, rows) for name in ("test", "val") if (rows := split.of(name))), ("train", split.of("train"))
-        )
-        real = train if kind == "train" else shape.load(data, rows, classes)
+        kind = "test" if data.split.of("test") else "val" if data.split.of("val") else "train"
+        real = train if kind == "train" else data.images(kind, cache, progress)
     if kind == "train":
         progress.warn(
             "the run kept no held-out images: it is judged against its training images, which flatters copies"
@@ -171,11 +145,11 @@ def _seed(seed: int) -> int:
     return int.from_bytes(hashlib.blake2b(f"check {seed}".encode(), digest_size=4).digest(), "big") >> 1
 
 
-def _unseen(reference: Path, split: Split, classes: list[str], shape: _Shape) -> LabelledImages:
+def _unseen(reference: Path, data: RunData, cache: Path | None, progress: Progress) -> LabelledImages:
     """The reference images that the run has not been trained on or chosen by."""
-    found = _scan(reference, shape)
-    held_out = [image for image in _held_out(found) if image.label in classes]
-    seen = {row.pixel_sha256 for name in ("train", "val") for row in split.of(name)}
+    found = scan_readable(reference, cache=cache, progress=progress)
+    held_out = [image for image in held_out_images(found) if image.label in data.classes]
+    seen = {row.pixel_sha256 for side in ("train", "val") for row in data.split.of(side)}
     kept = [image for image in held_out if image.pixel_sha256 not in seen]
     if not kept:
         many = f"none of the {len(held_out)} images" if held_out else "no image of the run's classes"
@@ -183,8 +157,8 @@ def _unseen(reference: Path, split: Split, classes: list[str], shape: _Shape) ->
             f"{str(reference)!r} holds {many} that the run has not seen", "give real images that were kept apart"
         )
     if len(kept) < len(held_out):
-        shape.progress.warn(f"{len(held_out) - len(kept)} reference images were seen in training and are left out")
-    return shape.load(found.root, kept, classes)
+        progress.warn(f"{len(held_out) - len(kept)} reference images were seen in training and are left out")
+    return data.load(found.root, kept, cache, progress)
 
 
 def _check_folder(
@@ -197,17 +171,16 @@ def _check_folder(
         )
     if reference.resolve() == folder.resolve():
         raise SynthaugError(f"{str(folder)!r} cannot be judged by itself", "give real images with --reference DIR")
-    unread = _Shape(0, 0, "pad", cache, progress)
-    place = folder / "train" if (folder / "train" / "metadata.jsonl").is_file() else folder  # an export of ours
-    candidates, real = _scan(place, unread), _scan(reference, unread)
-    synthetic = [image for image in candidates.images if image.synthetic is not False]
+    candidates = scan_synthetic(folder, cache=cache, progress=progress)
+    real = scan_readable(reference, cache=cache, progress=progress)
+    synthetic = synthetic_images(candidates)
     if not synthetic:
         raise SynthaugError(f"{str(folder)!r} holds no synthetic image", "check which folder was meant")
-    held_out = _held_out(real)
+    held_out = held_out_images(real)
     trained_on = [image for image in real.images if image.split == "train" and image not in held_out]
     root = real.root
     if not trained_on:
-        trained_on, root = [image for image in candidates.images if image.synthetic is False], candidates.root
+        trained_on, root = marked_real(candidates), candidates.root
     classes = sorted({image.label for image in [*real.images, *trained_on]})
     for label in sorted({image.label for image in synthetic}):
         if label not in classes:
@@ -223,30 +196,17 @@ def _check_folder(
     if len(unseen) < len(held_out):
         progress.warn(f"{len(held_out) - len(unseen)} reference images are training images and are left out")
     everything = [*synthetic, *unseen, *trained_on]
-    shape = _Shape(_side(synthetic), 3 if any(image.coloured for image in everything) else 1, "pad", cache, progress)
-    train = shape.load(root, trained_on, classes) if trained_on else None
+    loaded = partial(
+        load_images, classes=classes, resolution=_side(synthetic), fit="pad", cache=cache, progress=progress,
+        channels=3 if any(image.coloured for image in everything) else 1,
+    )  # fmt: skip
+    train = loaded(root, trained_on) if trained_on else None
     net = features_for(features or "efficientnet_lite0", train, device=device, progress=progress)
     kind: Reference = "test" if real.layout == "splits" and any(i.split == "test" for i in unseen) else "folder"
     return quality(
-        shape.load(real.root, unseen, classes), train, shape.load(candidates.root, synthetic, classes), net,
-        reference=kind, gated=place != folder, progress=progress, keep=store.cache_root(cache),
+        loaded(real.root, unseen), train, loaded(candidates.root, synthetic), net,
+        reference=kind, gated=is_export(folder), progress=progress, keep=store.cache_root(cache),
     )  # fmt: skip
-
-
-def _scan(folder: Path, shape: _Shape) -> Scan:
-    found = scan(folder, cache=shape.cache, progress=shape.progress)
-    if found.unreadable:
-        shape.progress.warn(f"{len(found.unreadable)} files in {str(folder)!r} cannot be read and are left out")
-    return found
-
-
-def _held_out(found: Scan) -> list[ImageRecord]:
-    """Real images that a generator should not have seen: test/ if there is one, else val/, else all."""
-    real = [image for image in found.images if image.synthetic is not True]
-    for name in ("test", "val"):
-        if part := [image for image in real if image.split == name]:
-            return part
-    return real
 
 
 def _side(images: list[ImageRecord]) -> int:

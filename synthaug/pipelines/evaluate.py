@@ -15,6 +15,7 @@ import numpy as np
 from synthaug.classifiers import check_classifier, takes_steps
 from synthaug.config import MOST_FOLDS, leaves, resolve
 from synthaug.data.cache import LabelledImages
+from synthaug.data.run_data import RunData
 from synthaug.device import resolve_device
 from synthaug.documents import CheckDocument, EvaluateDocument, LearningCurve
 from synthaug.errors import RunFailed, SynthaugError, suggest
@@ -34,7 +35,6 @@ from synthaug.evaluation.part import Part, predictions, shares_of, trials_of
 from synthaug.evaluation.recommend import recommend
 from synthaug.evaluation.report import ReportMaterial, write_report
 from synthaug.evaluation.shares import candidates
-from synthaug.evaluation.source import Source, folder_source, run_source
 from synthaug.evaluation.statistics import F1Table
 from synthaug.evaluation.trial import Trial, run_trials
 from synthaug.evaluation.verdict import judge
@@ -42,7 +42,7 @@ from synthaug.features import features_for
 from synthaug.metrics.quality import quality
 from synthaug.metrics.real import describe_real
 from synthaug.pipelines.folds import FOLDER as FOLDS
-from synthaug.pipelines.folds import fold_sources
+from synthaug.pipelines.folds import fold_data
 from synthaug.progress import Progress, Silent
 from synthaug.runs import Run, find
 from synthaug.sampling.generate import load
@@ -122,20 +122,18 @@ def evaluate(
     resolve_device(device)
     names, warnings = choose_arms(arms, classifier)
     whole = (
-        run_source(run if isinstance(run, Run) else find(run, runs))
+        RunData.open(run if isinstance(run, Run) else find(run, runs))
         if data is None
-        else folder_source(data, target_class, resolve(flags=flags).config, cache=cache, progress=progress)
+        else RunData.of_folder(data, target_class, resolve(flags=flags).config, cache=cache, progress=progress)
     )
     kept = Path(FOLDER) if whole.run is None else whole.run.path / FOLDER
     target = _out(kept if out is None else Path(out))
-    _outside(target, [whole.data, test, synthetic])
-    sources = [whole]
+    _outside(target, [whole.folder, test, synthetic])
+    datas = [whole]
     if folds is not None:
         assert whole.run is not None  # _check_sources
-        sources = fold_sources(whole.run, folds, device=device, cache=cache, progress=progress)
-    reals = [
-        real_images(source, test, every_target=folds is None, cache=cache, progress=progress) for source in sources
-    ]
+        datas = fold_data(whole.run, folds, device=device, cache=cache, progress=progress)
+    reals = [real_images(each, test, every_target=folds is None, cache=cache, progress=progress) for each in datas]
     held_out = HeldOut.of(reals)
     tried = candidates(shares, reals, mix)
     warnings += small_test_warnings(held_out, whole.targets, sum(real.alike for real in reals))
@@ -169,7 +167,7 @@ def evaluate(
         if folds is not None:
             progress.say(f"fold {number} of {folds}: classifiers")
         grid = part.grid(classifier, steps, device)
-        run_of_part = part.real.source.run
+        run_of_part = part.real.data.run
         place = run_of_part.path / FOLDER if run_of_part is not None else target
         part.outcomes = run_trials(grid, trials, progress, jobs, KeptTrials(place, grid))
         part.choose(names, tried, seeds)
@@ -192,16 +190,16 @@ def evaluate(
     first = parts[0]
     gated_quality, generator_quality = _qualities(first, gate, device, progress)
     recommended = recommend(
-        verdict, _indices(whole), whole.split.counts()["train"],
+        verdict, whole.target_indices, whole.split.counts()["train"],
         [(part.real.val.labels, part.outcomes) for part in parts],
         shares=tried.shares, seeds=seeds, chosen_on=tried.chosen_on, mixed=mixed, quality=gated_quality.per_class,
     )  # fmt: skip
     document = EvaluateDocument(
         run=whole.run.name if whole.run is not None else None,
-        data=str(whole.data),
+        data=str(whole.folder),
         synthetic=_said_synthetic(synthetic, parts, gate),
         folds=folds,
-        fold_runs=[f"{FOLDS}/{s.run.name}" for s in sources if s.run is not None] if folds is not None else [],
+        fold_runs=[f"{FOLDS}/{each.run.name}" for each in datas if each.run is not None] if folds is not None else [],
         classifier=classifier,
         seeds=seeds,
         classes=held_out.classes,
@@ -297,8 +295,8 @@ def _fresh(
     real: RealImages, names: Sequence[str], *, gate: bool, checkpoint: str | Path, device: str, progress: Progress
 ) -> tuple[Part, list[str]]:
     """Fresh images of the source's own generator, and warnings."""
-    assert real.source.run is not None  # _check_sources
-    run = real.source.run
+    assert real.data.run is not None  # _check_sources
+    run = real.data.run
     is_folder = isinstance(checkpoint, Path) or os.sep in checkpoint  # else a name, which is always one of the run's
     if is_folder and find_checkpoint(run, checkpoint).resolve().parent != run.checkpoints.resolve():
         raise SynthaugError(
@@ -324,7 +322,7 @@ def _said_synthetic(synthetic: Path | None, parts: Sequence[Part], gate: bool) -
     if synthetic is not None:
         return str(synthetic)
     kind = "gated" if gate else "ungated"
-    made = [(part.real.source.run.name, part.checkpoint) for part in parts if part.real.source.run is not None]
+    made = [(part.real.data.run.name, part.checkpoint) for part in parts if part.real.data.run is not None]
     if len(made) == 1:
         return f"fresh {kind} samples of {made[0][0]}, checkpoint {made[0][1]}"
     return f"fresh {kind} samples of {len(made)} generators: " + ", ".join(f"{n}, checkpoint {c}" for n, c in made)
@@ -335,21 +333,16 @@ def _learning_curve(
 ) -> LearningCurve:
     _, arm, control = names
     by_share = {share: held_out.table(predictions(parts, control, seeds, real=share)) for share in SHARES}
-    source = parts[0].real.source
+    source = parts[0].real.data
     return learning_curve(
         by_share | {1.0: tables[control]},
         tables[arm],
         names,
-        _indices(source),
+        source.target_indices,
         parts[0].real.train.counts(),
         held_out.groups_of_classes(),
         seed=source.config.seed,
     )
-
-
-def _indices(source: Source) -> dict[str, int]:
-    """Target class → its index."""
-    return {name: source.classes.index(name) for name in source.targets}
 
 
 def _say_shares(chosen: Mapping[str, Sequence[float]], progress: Progress) -> None:
@@ -362,7 +355,7 @@ def _qualities(part: Part, gated: bool, device: str, progress: Progress) -> tupl
     real = part.real
     features = features_for(
         real.config.monitor.features, real.train,
-        folder=real.source.run.path if real.source.run is not None else None, seed=real.config.seed, device=device,
+        folder=real.data.run.path if real.data.run is not None else None, seed=real.config.seed, device=device,
         progress=progress,
     )  # fmt: skip
     described = describe_real(real.test, real.train, features, kind="test", classes=real.targets, progress=progress)
@@ -392,7 +385,7 @@ def _material(document: EvaluateDocument, part: Part) -> ReportMaterial:
         pairs.append(
             (pool.pixels[synthetic_rows[pair.synthetic]], np.ascontiguousarray(nearest), pair.label, pair.distance)
         )
-    run = real.source.run
+    run = real.data.run
     environment = {}
     if run is not None:
         with suppress(OSError, ValueError):

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import synthaug
-from synthaug.config import Config
-from synthaug.data.cache import LabelledImages, load_images
+from synthaug.data.cache import LabelledImages
 from synthaug.data.layout import SplitName
 from synthaug.data.plan import ClassPlan, plan
-from synthaug.data.split import Split, SplitRow
+from synthaug.data.run_data import RunData
+from synthaug.data.split import SplitRow
 from synthaug.documents import ExportDocument, ExportedClass
 from synthaug.errors import SynthaugError, suggest
 from synthaug.exporters import FORMATS, real
@@ -58,10 +58,7 @@ class _Job:
     """One export: what was asked, and what is known before the first image is made."""
 
     sampler: Sampler
-    config: Config
-    facts: Mapping[str, Any]
-    root: Path
-    split: Split
+    data: RunData
     plans: dict[str, ClassPlan]
     out: Path
     synthetic_only: bool
@@ -87,20 +84,20 @@ class _Job:
         return self.sampler.trained.run
 
     @property
+    def root(self) -> Path:
+        return self.data.folder.resolve()
+
+    @property
     def gate_of_real(self) -> dict[str, Any]:
         """What the metadata's `gate` holds of a real image: one type a column, whatever the synthetic rows have."""
         return gate_row(discriminator_score=None if self.critic is None else NO_NUMBER)
 
     def images(self, side: SplitName) -> LabelledImages:
         """The real images of a split as the generator's training saw them."""
-        trained, data = self.sampler.trained, self.config.data
-        return load_images(
-            self.root, self.split.of(side), trained.classes, resolution=trained.resolution, channels=trained.channels,
-            fit=data.fit, cache=self.cache, progress=self.progress,
-        )  # fmt: skip
+        return self.data.images(side, self.cache, self.progress)
 
     def rows(self, side: SplitName, label: str) -> list[SplitRow]:
-        return [row for row in self.split.of(side) if row.label == label]
+        return [row for row in self.data.split.of(side) if row.label == label]
 
     def count_real(self, entry: Mapping[str, Any]) -> None:
         """Take from a journal entry what the synthetic images of the class need to know."""
@@ -116,7 +113,7 @@ class _Job:
         return {
             "tool_version": synthaug.__version__,
             "run": str(self.run.path),
-            "fingerprint": self.facts["fingerprint"],
+            "fingerprint": self.data.fingerprint,
             "split": hashlib.sha256(self.run.split_file.read_bytes()).hexdigest(),
             "checkpoint": self.sampler.trained.sha256,
             "seed": self.sampler.seed,
@@ -124,7 +121,7 @@ class _Job:
             "plans": {label: [p.keep, p.generate] for label, p in self.plans.items()},
             "synthetic_only": self.synthetic_only,
             "format": self.format,
-            "gate": self.config.gate.model_dump() if self.gated else None,
+            "gate": self.data.config.gate.model_dump() if self.gated else None,
             "truncation": self.sampler.psi,
             "selection": [self.select, self.keep, self.critic.sha256] if self.critic is not None else None,
             "size": self.size,
@@ -203,18 +200,16 @@ def export(
     found = run if isinstance(run, Run) else find(run, runs)
     sampler = load(found, checkpoint=checkpoint, seed=seed, truncation=truncation, device=device)
     critic = Critic(load_discriminator(found, checkpoint, device)) if select is not None else None
-    facts, split = found.facts(), Split.read(found.split_file)
+    data = RunData.open(found)
     for label in sampler.classes:
         check_class_name(label)
-    counts = {label: split.counts()["train"].get(label, 0) for label in sampler.classes}
+    train = data.split.counts()["train"]
+    counts = {label: train.get(label, 0) for label in sampler.classes}
     if recommended:
         per_class = recommended_totals(found, counts, progress)
     job = _Job(
         sampler=sampler,
-        config=found.config(),
-        facts=facts,
-        root=Path(facts["data"]).resolve(),
-        split=split,
+        data=data,
         plans=plan(counts, per_class=per_class, strategy=strategy, cap=cap, synthetic_only=synthetic_only),
         out=(Path("exports") / found.name if out is None else Path(out)).absolute(),
         synthetic_only=synthetic_only,
@@ -231,10 +226,6 @@ def export(
         progress=progress,
         critic=critic,
     )
-    if not job.root.is_dir():
-        raise SynthaugError(
-            f"the run's data folder {str(job.root)!r} is gone", "put it back, or train again: synthaug fit DATA"
-        )
     check_out(job.out, data=job.root, run=found.path, overwrite=overwrite)
     check_space(job.out, _space(job))
     with working(job.out, job.settings(), progress) as workspace:
@@ -267,9 +258,9 @@ def _fill(job: _Job, workspace: Workspace) -> ExportDocument:
             workspace,
             job.sampler,
             gate,
-            job.config.data.fit,
+            job.data.config.data.fit,
             job.tables,
-            [row.path for row in job.split.of("train")],
+            [row.path for row in job.data.split.of("train")],
             job.looks,
             sum(wanted.values()) - done,
         ) as writer:
@@ -291,7 +282,7 @@ def _space(job: _Job) -> int:
         needed += round(wanted.generate * (synthetic + ROW_BYTES))
         needed += round(wanted.keep * (ROW_BYTES + (0 if job.link else mean)))
     for name in job.heldout:
-        sizes = [on_disk(real.locate(job.root, row).stat().st_size) for row in job.split.of(name)]
+        sizes = [on_disk(real.locate(job.root, row).stat().st_size) for row in job.data.split.of(name)]
         needed += len(sizes) * ROW_BYTES + (0 if job.link else sum(sizes))
     return needed
 
@@ -341,8 +332,8 @@ def _place_class(
 def _gate(job: _Job, workspace: Workspace, outputs: Mapping[str, Output]) -> Gate:
     if job.gated:
         gate = build_gate(
-            job.images("train"), job.sampler.trained.targets, job.config.gate,
-            seed=job.config.seed, groups=[row.group for row in job.split.of("train")], device=job.device,
+            job.images("train"), job.sampler.trained.targets, job.data.config.gate,
+            seed=job.data.config.seed, groups=[row.group for row in job.data.split.of("train")], device=job.device,
             cache=job.cache, progress=job.progress,
         )  # fmt: skip
     else:
@@ -379,7 +370,7 @@ def _finish(
     _write_metadata(workspace, ("train", *job.heldout))
     trained = job.sampler.trained
     filled = {label: job.sampler.class_index(label) for label, p in job.plans.items() if p.generate} if gate else {}
-    heldout = {name: {k: n for k, n in job.split.counts()[name].items() if n} for name in job.heldout}
+    heldout = {name: {k: n for k, n in job.data.split.counts()[name].items() if n} for name in job.heldout}
     manifest = Manifest(
         export=ExportDocument(out=".", per_class=per_class, manifest=MANIFEST, images_per_second=None),
         format=job.format,
@@ -394,7 +385,7 @@ def _finish(
             checkpoint_sha256=trained.sha256,
             kimg=trained.kimg,
         ),
-        data=SourceData(name=job.root.name, fingerprint=str(job.facts["fingerprint"])),
+        data=SourceData(name=job.root.name, fingerprint=job.data.fingerprint),
         classes=list(trained.classes),
         targets=list(trained.targets),
         heldout=heldout,
@@ -404,7 +395,7 @@ def _finish(
         truncation=job.sampler.psi,
         selection=_selection(job, gate.selector if gate else None, filled),
         device=str(trained.device),
-        config=job.config.model_dump(mode="json"),
+        config=job.data.config.model_dump(mode="json"),
         looks={label: job.looks[label] for label, p in job.plans.items() if p.generate},
         quantisation=dict(sorted(job.tables.items())),
         warnings=list(job.warnings),

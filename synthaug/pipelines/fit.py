@@ -31,7 +31,7 @@ from synthaug.pipelines.prepare import (
     split_images,
 )
 from synthaug.progress import Progress, Silent
-from synthaug.runs import Run
+from synthaug.runs import Run, RunFacts
 from synthaug.training import checkpoint
 from synthaug.training.checkpoint import Counters
 from synthaug.training.loop import Parts, train
@@ -93,7 +93,7 @@ def fit(
                 f"the run {str(continued.path)!r} is finished",
                 "start another without --resume, or with a larger --budget",
             )
-        prepared.precision = continued.facts()["precision"]
+        prepared.precision = continued.facts().precision
 
     train_images = split_images(prepared, "train", cache, progress)
     val_images = split_images(prepared, "val", cache, progress)
@@ -159,24 +159,25 @@ def fit(
 
 
 def _latest_equal(root: Path, prepared: Prepared, source: Source | None) -> Run | None:
-    start = source.facts() if source is not None else None
+    start = source.note() if source is not None else None
     for run in reversed(run_directories.all_runs(root)):
         try:
             unfinished = run.status().get("state") != "finished"
-            same = run.config() == prepared.config and run.facts()["targets"] == prepared.targets
-            same = same and run.facts().get("started_from") == start
-        except (SynthaugError, KeyError):
+            facts = run.facts()
+            same = run.config() == prepared.config and facts.targets == prepared.targets
+        except SynthaugError:
             continue  # a folder that a crash left before its first status
-        if unfinished and same and run.facts()["fingerprint"] == prepared.scanned.fingerprint:
+        same = same and facts.started_from == start and facts.fingerprint == prepared.scanned.fingerprint
+        if unfinished and same:
             return run
     return None
 
 
 def _check_same_data(run: Run, prepared: Prepared) -> None:
-    if run.facts()["fingerprint"] != prepared.scanned.fingerprint:
+    if run.facts().fingerprint != prepared.scanned.fingerprint:
         raise SynthaugError(
             f"the images in {str(prepared.scanned.root)!r} are not those that {run.name!r} was trained on",
-            f"it was trained on {run.facts()['data']}; start a new run without --resume",
+            f"it was trained on {run.facts().data}; start a new run without --resume",
         )
 
 
@@ -186,16 +187,16 @@ def _create(root: Path, prepared: Prepared, name: str | None, source: Source | N
     run = run_directories.create(
         root, name or f"{config.model.family}-{targets}-{config.data.resolution}px-seed{config.seed}"
     )
-    facts = {
-        "tool_version": synthaug.__version__,
-        "data": str(prepared.scanned.root.resolve()),
-        "fingerprint": prepared.scanned.fingerprint,
-        "classes": prepared.scanned.classes,
-        "targets": prepared.targets,
-        "channels": prepared.channels,
-        "precision": prepared.precision,
-        **({"started_from": source.facts()} if source is not None else {}),
-    }
+    facts = RunFacts(
+        tool_version=synthaug.__version__,
+        data=prepared.scanned.root.resolve(),
+        fingerprint=prepared.scanned.fingerprint,
+        classes=prepared.scanned.classes,
+        targets=prepared.targets,
+        channels=prepared.channels,
+        precision=prepared.precision,
+        started_from=source.note() if source is not None else None,
+    )
     prepared.split.write(run.split_file)
     write_json(run.path / "environment.json", _environment(prepared))
     run.set_status(state="running", kimg=0.0)

@@ -11,9 +11,9 @@ from pathlib import Path
 from synthaug import runs as run_directories
 from synthaug.config import Config, leaves
 from synthaug.data.folder import scan
+from synthaug.data.run_data import RunData
 from synthaug.data.split import check_trainable, split
 from synthaug.errors import Interrupted, RunFailed, SynthaugError
-from synthaug.evaluation.source import Source, run_source
 from synthaug.pipelines.fit import fit
 from synthaug.progress import Progress
 from synthaug.runs import Run
@@ -22,8 +22,8 @@ FOLDER = "folds"
 """Inside the run: the runs of its folds."""
 
 
-def fold_sources(run: Run, folds: int, *, device: str, cache: Path | None, progress: Progress) -> list[Source]:
-    """Train what is not trained yet; each image of the run's data is a test image of one of these sources.
+def fold_data(run: Run, folds: int, *, device: str, cache: Path | None, progress: Progress) -> list[RunData]:
+    """Train what is not trained yet; each image of the run's data is a test image of one of the folds.
 
     Args:
         run: whose configuration, targets and data are used; its own generator is not.
@@ -37,19 +37,18 @@ def fold_sources(run: Run, folds: int, *, device: str, cache: Path | None, progr
         RunFailed: a fold's training diverged.
         Interrupted: the same evaluation goes on from there.
     """
-    whole = run_source(run)
-    facts = run.facts()
-    if facts.get("started_from"):
+    whole = RunData.open(run)
+    if (start := run.facts().started_from) is not None:
         raise SynthaugError(
-            f"run {run.name!r} began from the weights of {facts['started_from'].get('run')!r}, which may have seen the "
+            f"run {run.name!r} began from the weights of {str(start.run)!r}, which may have seen the "
             "images that a fold keeps apart",
             "train a run without --from, or evaluate without --folds",
         )
     configs = [_config(whole.config, folds, fold) for fold in range(folds)]
-    scanned = scan(whole.data, group_by=whole.config.data.group_by, cache=cache, progress=progress)
-    if scanned.fingerprint != facts["fingerprint"]:
+    scanned = scan(whole.folder, group_by=whole.config.data.group_by, cache=cache, progress=progress)
+    if scanned.fingerprint != whole.fingerprint:
         raise SynthaugError(
-            f"the images in {str(whole.data)!r} are not those that {run.name!r} was trained on",
+            f"the images in {str(whole.folder)!r} are not those that {run.name!r} was trained on",
             "put them back, or train a new run on what is there now",
         )
     for config in configs:  # all of them, before hours go into the first
@@ -64,7 +63,7 @@ def fold_sources(run: Run, folds: int, *, device: str, cache: Path | None, progr
             progress.say(f"fold {number} of {folds}: its generator is trained on the other folds' images")
             try:
                 made = fit(
-                    whole.data, target_class=whole.targets, flags=leaves(config.model_dump(mode="json")),
+                    whole.folder, target_class=whole.targets, flags=leaves(config.model_dump(mode="json")),
                     name=f"fold{number}of{folds}", runs=root, resume="auto", device=device, cache=cache,
                     progress=progress,
                 )  # fmt: skip
@@ -77,7 +76,7 @@ def fold_sources(run: Run, folds: int, *, device: str, cache: Path | None, progr
             except RunFailed as failed:
                 raise RunFailed(f"fold {number} of {folds}: {failed.message}", failed.hint) from failed
             fold = Run(Path(made.run))
-        found.append(run_source(fold))
+        found.append(RunData.open(fold))
     return found
 
 
@@ -94,9 +93,9 @@ def _finished(root: Path, config: Config, targets: list[str], fingerprint: str) 
             if (
                 run.status().get("state") == "finished"
                 and run.config() == config
-                and (facts["targets"], facts["fingerprint"]) == (targets, fingerprint)
+                and (facts.targets, facts.fingerprint) == (targets, fingerprint)
             ):
                 return run
-        except (SynthaugError, KeyError):
+        except SynthaugError:
             continue  # a folder that a crash left before its first status
     return None

@@ -204,7 +204,7 @@ def settings(
     if continued is not None:
         stored = continued.config()
         resolved = Resolved(stored, dict.fromkeys(leaves(stored.model_dump()), "resumed run"))
-        return resolved, list(continued.facts()["targets"])
+        return resolved, continued.facts().targets
     if asked.recipe == AUTO:
         return resolve_auto(asked, progress), target_class
     return resolve(asked.recipe, asked.config_file, asked.sets, asked.flags), target_class

@@ -241,9 +241,9 @@ def load_generator(run: Run, which: str | Path = "best", device: str = "auto") -
     return TrainedGenerator(
         run=run,
         network=_for_use(network, target),
-        classes=list(facts["classes"]),
-        targets=list(facts["targets"]),
-        channels=int(facts["channels"]),
+        classes=facts.classes,
+        targets=facts.targets,
+        channels=facts.channels,
         resolution=config.data.resolution,
         z_dim=network.z_dim,
         seed=config.seed,
@@ -277,7 +277,7 @@ def _family_of(run: Run, folder: Path) -> Family:
             f"than its run ({config.model.family})",
             "give the checkpoint's own run, whose config.yaml has the right model section",
         )
-    shape = ImageShape(config.data.resolution, int(facts["channels"]), len(facts["classes"]))
+    shape = ImageShape(config.data.resolution, facts.channels, len(facts.classes))
     return build_family(config.model.family, shape, config.model)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -17,7 +16,7 @@ from synthaug.config import Config
 from synthaug.errors import SynthaugError
 from synthaug.files import sha256
 from synthaug.models.family import ImageShape
-from synthaug.runs import Run
+from synthaug.runs import Run, StartedFrom
 from synthaug.training import checkpoint
 from synthaug.training.ema import Average
 
@@ -30,10 +29,10 @@ class Source:
     checkpoint: str
     classes: list[str]
 
-    def facts(self) -> dict[str, Any]:
-        """What a run notes of where it came from."""
+    def note(self) -> StartedFrom:
+        """What a run that starts here notes of it."""
         file = self.run.checkpoints / self.checkpoint / "generator.safetensors"
-        return {"run": str(self.run.path.resolve()), "checkpoint": self.checkpoint, "sha256": sha256(file)}
+        return StartedFrom(run=self.run.path.resolve(), checkpoint=self.checkpoint, sha256=sha256(file))
 
 
 def open_source(run: Run, config: Config, shape: ImageShape) -> Source:
@@ -45,7 +44,7 @@ def open_source(run: Run, config: Config, shape: ImageShape) -> Source:
     theirs, facts = run.config(), run.facts()
     differences: dict[str, tuple[Any, Any]] = {
         "data.resolution": (theirs.data.resolution, shape.resolution),
-        "data.channels": (facts["channels"], shape.channels),
+        "data.channels": (facts.channels, shape.channels),
     }
     old, new = theirs.model.model_dump(), config.model.model_dump()
     differences |= {f"model.{key}": (old[key], new[key]) for key in new}
@@ -57,7 +56,7 @@ def open_source(run: Run, config: Config, shape: ImageShape) -> Source:
             f"cannot start from the run {run.name!r}: {listed}",
             f"train with its settings: {settings}",
         )
-    return Source(run, checkpoint.find_checkpoint(run, "best").name, list(facts["classes"]))
+    return Source(run, checkpoint.find_checkpoint(run, "best").name, facts.classes)
 
 
 def noted_source(run: Run) -> Source | None:
@@ -66,22 +65,22 @@ def noted_source(run: Run) -> Source | None:
     Raises:
         SynthaugError: that is gone, or no longer what it was.
     """
-    noted = run.facts().get("started_from")
+    noted = run.facts().started_from
     if noted is None:
         return None
-    earlier = Run(Path(noted["run"]))
-    source = Source(earlier, noted["checkpoint"], [])
+    earlier = Run(noted.run)
+    source = Source(earlier, noted.checkpoint, [])
     try:
-        same = source.facts()["sha256"] == noted["sha256"]
+        same = source.note().sha256 == noted.sha256
     except OSError:
         same = False
     if not same:
         raise SynthaugError(
             f"the run {run.name!r} has no checkpoint yet, and what it began with is gone: "
-            f"{noted['checkpoint']} of {noted['run']!r}",
+            f"{noted.checkpoint} of {str(noted.run)!r}",
             "start another with --from RUN, without --resume",
         )
-    return replace(source, classes=list(earlier.facts()["classes"]))
+    return replace(source, classes=earlier.facts().classes)
 
 
 def transfer(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from synthaug.config import resolve
-from synthaug.runs import Run, create, point_latest, write_config
+from synthaug.runs import Run, RunFacts, create, point_latest, write_config
 
 Synthaug = Callable[..., Any]
 Listing = Callable[[Path], dict[str, tuple[int, int]]]
@@ -19,6 +19,7 @@ Listing = Callable[[Path], dict[str, tuple[int, int]]]
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     """Four runs: two finished, one that came to no checkpoint, one that is being trained."""
+    facts = RunFacts(data=Path("data"), fingerprint="x", classes=["a", "b"], targets=["a"], channels=1)
     for name, state, checkpoints in (
         ("old", "finished", 2),
         ("stillborn", "failed", 0),
@@ -26,7 +27,7 @@ def place(tmp_path: Path) -> Path:
         ("new", "finished", 1),
     ):
         run = create(tmp_path / "runs", name)
-        write_config(run, resolve(), {"data": "data", "classes": ["a", "b"], "targets": ["a"]})
+        write_config(run, resolve(), facts)
         run.set_status(state=state, kimg=1.0)
         for number in range(checkpoints):
             (run.checkpoints / f"kimg{number:06d}").mkdir(parents=True)

@@ -20,7 +20,7 @@ from synthaug.documents import CheckDocument
 from synthaug.errors import SynthaugError
 from synthaug.pipelines import check as pipeline
 from synthaug.progress import Silent
-from synthaug.runs import Run, create, write_config
+from synthaug.runs import Run, RunFacts, create, write_config
 
 DIGITS = load_digits()
 CLASSES = ["one", "three"]
@@ -89,7 +89,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         for i in found.images
     ]
     made = create(tmp_path / "runs", "digits")
-    facts = {"data": str(data), "classes": CLASSES, "targets": ["three"], "channels": 1, "fingerprint": "x"}
+    facts = RunFacts(data=data, classes=CLASSES, targets=["three"], channels=1, fingerprint="x")
     write_config(made, resolve(flags={"data.resolution": 16}), facts)
     Split(rows).write(made.split_file)
     monkeypatch.setattr(pipeline, "load", lambda *_, **__: RealImages(100))

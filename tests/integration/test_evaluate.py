@@ -29,11 +29,11 @@ from synthaug.classifiers.steps import draws
 from synthaug.config import DataConfig, resolve
 from synthaug.data.cache import LabelledImages
 from synthaug.data.folder import scan
+from synthaug.data.run_data import RunData
 from synthaug.data.split import Split, split
 from synthaug.documents import EvaluateDocument
 from synthaug.errors import Interrupted, RunFailed, SynthaugError
 from synthaug.evaluation.images import real_images
-from synthaug.evaluation.source import run_source
 from synthaug.evaluation.trial import Grid, Trial, run_trials
 from synthaug.files import write_json
 from synthaug.pipelines import evaluate as pipeline
@@ -42,7 +42,7 @@ from synthaug.pipelines.evaluate import evaluate
 from synthaug.pipelines.export import export
 from synthaug.pipelines.fit import fit
 from synthaug.progress import Silent
-from synthaug.runs import Run
+from synthaug.runs import Run, RunFacts, StartedFrom
 from synthaug.sampling.generate import Sampler
 
 CLASSES = ["3", "5", "8", "9"]
@@ -111,10 +111,7 @@ def make_run(root: Path, data: Path, **config: Any) -> Run:
     scanned = scan(data, group_by=resolved.config.data.group_by, cache=root / "cache")
     parts = split(scanned, resolved.config.data, 0)
     run = run_directories.create(root / "runs", "planted")
-    facts = {
-        "data": str(data), "fingerprint": scanned.fingerprint, "classes": scanned.classes, "targets": [RARE],
-        "channels": 1, "tool_version": "0",
-    }  # fmt: skip
+    facts = RunFacts(data=data, fingerprint=scanned.fingerprint, classes=scanned.classes, targets=[RARE], channels=1)
     parts.write(run.split_file)
     run.set_status(state="finished", kimg=0.0)
     run_directories.write_config(run, resolved, facts)
@@ -338,7 +335,8 @@ def test_a_training_image_in_another_test_folder_is_refused(digits: Digits, tmp_
 
 def begun_from(digits: Digits, before: Run) -> Run:
     run = run_directories.create(digits.root / "runs", "tuned")
-    digits_facts = digits.run.facts() | {"started_from": {"run": str(before.path), "checkpoint": "x", "sha256": ""}}
+    start = StartedFrom(run=before.path, checkpoint="x", sha256="")
+    digits_facts = digits.run.facts().model_copy(update={"started_from": start})
     Split.read(digits.run.split_file).write(run.split_file)
     run_directories.write_config(run, resolve(flags={"data.resolution": 16}), digits_facts)
     return run
@@ -356,7 +354,7 @@ def test_images_that_only_the_run_before_has_seen_are_refused_as_test_images(dig
     assert "--seed" in str(caught.value.hint)
     Split.read(digits.run.split_file).write(before.split_file)  # the same seed: the same images are kept apart
     run = begun_from(digits, before)
-    assert not real_images(run_source(run), None, cache=digits.root / "cache", progress=Silent()).warnings
+    assert not real_images(RunData.open(run), None, cache=digits.root / "cache", progress=Silent()).warnings
     before.split_file.unlink()
     document = evaluate(run.path, **arguments, synthetic=digits.root / "good")
     assert any("cannot be known" in line and before.name in line for line in document.warnings)
@@ -383,7 +381,7 @@ def test_patients_of_the_training_images_are_counted_in_another_test_folder(digi
     write(tmp_path / "test" / RARE, digits.spare[:2])
     (tmp_path / "test" / RARE / "000.png").rename(tmp_path / "test" / RARE / "p80-b.png")
     (tmp_path / "test" / RARE / "001.png").rename(tmp_path / "test" / RARE / "p99999-b.png")
-    real = real_images(run_source(run), tmp_path / "test", cache=tmp_path / "cache", progress=Silent())
+    real = real_images(RunData.open(run), tmp_path / "test", cache=tmp_path / "cache", progress=Silent())
     assert real.alike == 1
 
 
@@ -653,5 +651,5 @@ def test_test_images_that_look_like_training_images_are_counted(digits: Digits, 
     others = [np.asarray(Image.fromarray(rng.integers(0, 250, (6, 6)).astype(np.uint8)).resize(
         (48, 48), Image.Resampling.BICUBIC)) for _ in range(5)]  # fmt: skip
     write(tmp_path / "test" / RARE, np.stack([smooth + 1, *others]))
-    real = real_images(run_source(run), tmp_path / "test", cache=tmp_path / "cache", progress=Silent())
+    real = real_images(RunData.open(run), tmp_path / "test", cache=tmp_path / "cache", progress=Silent())
     assert real.alike == 1

@@ -91,7 +91,7 @@ def test_every_class_ends_with_its_total(gated: Path, run: Run) -> None:
 
 
 def test_each_row_is_true(gated: Path, run: Run) -> None:
-    data = Path(run.facts()["data"])
+    data = run.facts().data
     for side in ("train", "val", "test"):
         for row in metadata(gated, side):
             path = gated / side / row["file_name"]
@@ -150,7 +150,7 @@ def test_hugging_face_reads_it(gated: Path, tmp_path: Path, monkeypatch: pytest.
 
 def test_the_manifest_and_the_card(gated: Path, run: Run) -> None:
     manifest = read_manifest(gated / "manifest.json")
-    assert manifest.data.fingerprint == run.facts()["fingerprint"]
+    assert manifest.data.fingerprint == run.facts().fingerprint
     assert manifest.config == run.config().model_dump(mode="json")
     assert manifest.gates is not None
     assert set(manifest.gates.limits) == set(CLASSES)
@@ -174,7 +174,7 @@ def test_a_smaller_export_is_the_beginning_of_a_larger_one(gated: Path, run: Run
 
 
 def test_the_data_folder_is_untouched(run: Run, tmp_path: Path) -> None:
-    data = Path(run.facts()["data"])
+    data = run.facts().data
     before = {p: (p.stat().st_mtime_ns, p.stat().st_nlink) for p in data.rglob("*")}
     export(run, out=tmp_path / "out", per_class=45, gate=False, device="cpu")
     assert {p: (p.stat().st_mtime_ns, p.stat().st_nlink) for p in data.rglob("*")} == before
@@ -238,7 +238,7 @@ def test_synthetic_files_look_like_the_real_ones_of_their_class(tmp_path: Path, 
 def test_links(run: Run, tmp_path: Path) -> None:
     export(run, out=tmp_path / "out", per_class=45, gate=False, link=True, device="cpu")
     row = next(row for row in metadata(tmp_path / "out") if not row["synthetic"])
-    source = Path(run.facts()["data"]) / row["origin_path"]
+    source = run.facts().data / row["origin_path"]
     assert (tmp_path / "out/train" / row["file_name"]).samefile(source)
     shutil.rmtree(tmp_path / "out")
     assert source.stat().st_nlink == 1
@@ -458,7 +458,7 @@ def test_too_little_space_is_noticed_before_the_work(run: Run, tmp_path: Path, m
 
 @pytest.mark.parametrize("inside", ["", "sub", "sub/deep"])
 def test_nothing_is_written_into_the_data_folder(run: Run, inside: str) -> None:
-    data = Path(run.facts()["data"])
+    data = run.facts().data
     before = contents(data)
     with pytest.raises(SynthaugError, match="inside the data folder"):
         export(run, out=data / inside, per_class=45, gate=False, overwrite=True, device="cpu")

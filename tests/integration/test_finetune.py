@@ -105,9 +105,11 @@ def test_frozen_layers_stay_and_the_others_learn(first: Run, tuned: Run) -> None
     body = sorted(k for k in before if k.startswith("discriminator.body") and k.endswith("original"))
     assert [torch.equal(before[k], after[k]) for k in body] == [True, True, *[False] * (len(body) - 2)]
     assert not torch.equal(before["generator.start.weight"], after["generator.start.weight"])
-    assert tuned.facts()["started_from"]["run"] == str(first.path.resolve())
+    noted = tuned.facts().started_from
+    assert noted is not None
+    assert noted.run == first.path.resolve()
     assert first.name in (tuned.path / "log.txt").read_text()
-    assert tuned.facts()["classes"] == ["1", "2", "3", "4"]
+    assert tuned.facts().classes == ["1", "2", "3", "4"]
 
 
 def test_one_that_is_killed_before_its_first_checkpoint_begins_with_the_same_weights(
@@ -134,8 +136,8 @@ def test_what_a_run_began_with_must_still_be_there(first: Run, tuned: Run, tmp_p
     found = noted_source(copy)
     assert found is not None
     assert (found.run.path, found.classes) == (first.path.resolve(), ["0", "1", "2"])
-    noted = found.facts()["sha256"]
-    copy.config_file.write_text(copy.config_file.read_text().replace(noted, "0" * 64))
+    noted = found.note().sha256
+    copy.config_file.write_text(copy.config_file.read_text().replace(noted, "f" * 64))
     with pytest.raises(SynthaugError, match="what it began with is gone"):
         noted_source(copy)
 

@@ -87,9 +87,9 @@ def test_the_run_directory_holds_what_the_design_promises(digits: Path, finished
     assert (finished.path.parent / "latest").resolve() == finished.path.resolve()
     assert finished.status()["state"] == "finished"
     facts = finished.facts()
-    assert facts["classes"] == ["0", "1", "2"]
-    assert facts["targets"] == ["2"]
-    assert facts["channels"] == 1
+    assert facts.classes == ["0", "1", "2"]
+    assert facts.targets == ["2"]
+    assert facts.channels == 1
     rows = finished.metrics()
     assert {row["kind"] for row in rows} == {"step", "monitor"}
     monitors = [row for row in rows if row["kind"] == "monitor"]

@@ -200,7 +200,7 @@ def gather(run: Path) -> tuple[Material, Gate]:
     trained = sampler.trained
     config, rows = trained.run.config(), Split.read(trained.run.split_file).of("train")
     real = load_images(
-        Path(trained.run.facts()["data"]), rows, trained.classes,
+        trained.run.facts().data, rows, trained.classes,
         resolution=trained.resolution, channels=trained.channels, fit=config.data.fit,
     )  # fmt: skip
     gate = build_gate(real, trained.targets, config.gate, seed=config.seed, groups=[row.group for row in rows])

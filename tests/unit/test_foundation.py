@@ -60,9 +60,10 @@ def test_config_round_trips_through_a_run(tmp_path: Path) -> None:
     run = runs.create(tmp_path, "a run with spaces/and ../dots")
     assert run.path.parent == tmp_path
     resolved = resolve("default", sets=["training.regularizers={lecam: 0.1}"])
-    runs.write_config(run, resolved, {"classes": ["ä b", "c"], "channels": 1})
+    facts = runs.RunFacts(data=tmp_path / "data", fingerprint="x", classes=["ä b", "c"], targets=["c"], channels=1)
+    runs.write_config(run, resolved, facts)
     assert run.config() == resolved.config
-    assert run.facts()["classes"] == ["ä b", "c"]
+    assert run.facts() == facts
     run.set_status(state="running")
     run.set_status(kimg=1.0)
     assert run.status()["state"] == "running"
@@ -71,6 +72,32 @@ def test_config_round_trips_through_a_run(tmp_path: Path) -> None:
     assert runs.find("0", tmp_path).name == run.name
     with pytest.raises(SynthaugError, match="no run 'x'"):
         runs.find("x", tmp_path)
+
+
+DAMAGED = {
+    "not a mapping": (b"- a\n- b\n", "not a mapping"),
+    "not YAML": (b"data: [", "not valid YAML"),
+    "not UTF-8": (b"data: \xff\n", "not UTF-8"),
+    "missing keys": (b"data: d\nfingerprint: x\nclasses: [a]\n", "targets is missing; channels is missing"),
+    "wrong types": (b"data: d\nfingerprint: x\nclasses: 3\ntargets: []\nchannels: 1\n", "classes = 3"),
+}
+
+
+@pytest.mark.parametrize(("content", "said"), DAMAGED.values(), ids=DAMAGED.keys())
+def test_a_damaged_config_is_one_error(content: bytes, said: str, tmp_path: Path) -> None:
+    run = runs.Run(tmp_path)
+    run.config_file.write_bytes(content)
+    with pytest.raises(SynthaugError, match="is damaged") as caught:
+        run.facts()
+    assert said in caught.value.message
+
+
+def test_facts_of_an_old_run(tmp_path: Path) -> None:
+    run = runs.Run(tmp_path)
+    run.config_file.write_text("data: /d\nfingerprint: x\nclasses: [a, b]\ntargets: [a]\nchannels: 3\nconfig: {}\n")
+    facts = run.facts()
+    assert (facts.data, facts.channels, facts.started_from) == (Path("/d"), 3, None)
+    assert run.config() == Config()
 
 
 def test_two_processes_never_get_one_number(tmp_path: Path) -> None:

@@ -1,0 +1,123 @@
+"""The real images of a run, or of a folder without one: where they are, how they are divided, how they are loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from synthaug.config import Config
+from synthaug.data.cache import LabelledFile, LabelledImages, load_images
+from synthaug.data.folder import scan
+from synthaug.data.layout import SplitName
+from synthaug.data.plan import check_targets
+from synthaug.data.split import Split, check_trainable, split
+from synthaug.errors import SynthaugError
+from synthaug.progress import Progress
+from synthaug.runs import Run
+
+
+@dataclass(frozen=True)
+class RunData:
+    """A data folder, divided into train, val and test.
+
+    `targets` are the classes that images are wanted of, `fingerprint` is that of the images (see `Scan.fingerprint`).
+    `run` is None for a folder that no generator of ours was trained on.
+    """
+
+    folder: Path
+    config: Config
+    classes: list[str]
+    targets: list[str]
+    channels: int
+    fingerprint: str
+    split: Split
+    run: Run | None = None
+
+    @classmethod
+    def open(cls, run: Run) -> RunData:
+        """The images that a run was trained on.
+
+        Raises:
+            SynthaugError: the data folder is gone, or the run is damaged.
+        """
+        facts = run.facts()
+        if not facts.data.is_dir():
+            raise SynthaugError(
+                f"the data folder {str(facts.data)!r} of the run {run.name!r} is gone",
+                "put it back where it was during the training, or train again: synthaug fit DATA",
+            )
+        return cls(
+            folder=facts.data,
+            config=run.config(),
+            classes=facts.classes,
+            targets=facts.targets,
+            channels=facts.channels,
+            fingerprint=facts.fingerprint,
+            split=Split.read(run.split_file),
+            run=run,
+        )
+
+    @classmethod
+    def of_folder(
+        cls, folder: Path, target_class: str | Sequence[str], config: Config, *, cache: Path | None, progress: Progress
+    ) -> RunData:
+        """The images of a folder, divided as `fit` would divide them with this configuration.
+
+        Raises:
+            SynthaugError: bad images, too few of them, or no such class.
+        """
+        found = scan(folder, group_by=config.data.group_by, cache=cache, progress=progress)
+        divided = split(found, config.data, config.seed)
+        check_trainable(found, divided)
+        targets = check_targets(target_class, divided.counts()["train"])
+        if not targets:
+            raise SynthaugError(
+                f"no class of {str(folder)!r} is rare, and no target class was given", "name one with --target-class"
+            )
+        for line in divided.warnings:
+            progress.warn(line)
+        return cls(
+            folder=found.root.resolve(),
+            config=config,
+            classes=found.classes,
+            targets=targets,
+            channels=found.channels if config.data.channels == "auto" else config.data.channels,
+            fingerprint=found.fingerprint,
+            split=divided,
+        )
+
+    @property
+    def name(self) -> str:
+        return f"the run {self.run.name!r}" if self.run is not None else f"the folder {str(self.folder)!r}"
+
+    @property
+    def target_indices(self) -> dict[str, int]:
+        """Target class → its index."""
+        return {name: self.classes.index(name) for name in self.targets}
+
+    def images(self, side: SplitName, cache: Path | None, progress: Progress) -> LabelledImages:
+        """The images of one side of the split, as the generator is trained on them.
+
+        Raises:
+            SynthaugError: see `load_images`.
+        """
+        return self.load(self.folder, self.split.of(side), cache, progress)
+
+    def load(self, root: Path, rows: Sequence[LabelledFile], cache: Path | None, progress: Progress) -> LabelledImages:
+        """Images of another folder, below `root`, with the same classes, size and channels as those of this one.
+
+        Raises:
+            SynthaugError: see `load_images`.
+        """
+        data = self.config.data
+        return load_images(
+            root,
+            rows,
+            self.classes,
+            resolution=data.resolution,
+            channels=self.channels,
+            fit=data.fit,
+            cache=cache,
+            progress=progress,
+        )
