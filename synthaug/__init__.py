@@ -10,7 +10,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from synthaug.version import __version__
+
 __all__ = ["SynthaugError", "__version__", "check", "evaluate", "export", "fit", "inspect", "load"]
 
 if TYPE_CHECKING:

@@ -11,6 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+_BLOCK = 1 << 20
+_ROWS = 512
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -46,11 +49,27 @@ def write_json(path: Path, document: Any) -> None:
 
 def sha256(path: Path) -> str:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _sha256(file)
+        if hasattr(hashlib, "file_digest"):  # from Python 3.11 on
+            return str(hashlib.file_digest(file, "sha256").hexdigest())
+        found = hashlib.sha256()
+        while block := file.read(_BLOCK):
+            found.update(block)
+        return found.hexdigest()
 
 
-def _sha256(file: Any) -> str:
-    digest = hashlib.sha256()
-    while block := file.read(1 << 20):
-        digest.update(block)
-    return digest.hexdigest()
+def digest(*parts: Any) -> str:
+    """SHA-256 of everything that decides a result, as the key of a cache.
+
+    Bytes and text (UTF-8) count as they are, arrays by type, shape and values, anything else as JSON.
+    """
+    found = hashlib.sha256()
+    for part in parts:
+        if hasattr(part, "__array_interface__"):
+            found.update(f"{part.dtype} {part.shape}".encode())
+            for rows in (part[i : i + _ROWS] for i in range(0, len(part), _ROWS)):  # a copy, if one is needed, is small
+                found.update(rows.tobytes())
+        elif isinstance(part, bytes):
+            found.update(part)
+        else:
+            found.update((part if isinstance(part, str) else json.dumps(part)).encode())
+    return found.hexdigest()

@@ -6,7 +6,6 @@ by cross-validation on the real training images. SMOTE [arXiv:1106.1813] interpo
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import warnings
 from typing import Any, ClassVar
@@ -25,6 +24,8 @@ from synthaug.classifiers.base import Augment, check_training_input
 from synthaug.errors import SynthaugError
 from synthaug.features import load_features
 from synthaug.features.base import FeatureNet
+from synthaug.files import digest
+from synthaug.seeds import copy_generator
 
 FEATURES = "efficientnet_lite0"
 GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -32,7 +33,6 @@ GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 FOLDS = 3
 MAX_COPIES = 6
 """Augmented copies of one image: as many as oversampling would repeat it, up to this."""
-_AUGMENT_SEED = 0xA6
 Floats = npt.NDArray[np.float32]
 
 
@@ -41,10 +41,10 @@ class RememberedFeatures:
 
     def __init__(self, net: FeatureNet) -> None:
         self.net = net
-        self._rows: dict[bytes, Floats] = {}
+        self._rows: dict[str, Floats] = {}
 
     def __call__(self, pixels: npt.NDArray[np.uint8]) -> Floats:
-        keys = [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in pixels]
+        keys = [digest(image) for image in pixels]
         missing = {key: index for index, key in enumerate(keys) if key not in self._rows}
         if missing:
             found = self.net(np.ascontiguousarray(pixels[list(missing.values())]))
@@ -229,8 +229,7 @@ def augmented(pixels: npt.NDArray[np.uint8], indices: npt.NDArray[np.int64]) -> 
     times: dict[int, int] = {}
     for row, index in enumerate(indices.tolist()):
         times[index] = times.get(index, 0) + 1
-        digest = hashlib.blake2b(pixels[index].tobytes() + bytes([times[index], _AUGMENT_SEED]), digest_size=8).digest()
-        generator = torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)
+        generator = copy_generator(pixels[index], times[index])
         image = trivial_augment(torch.from_numpy(np.array(pixels[index : index + 1])), generator)
         made[row] = image[0].round().clamp(0, 255).to(torch.uint8).numpy()
     return made

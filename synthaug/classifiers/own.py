@@ -10,7 +10,6 @@ run when it was named on the command line or in a call: no run directory or data
 
 from __future__ import annotations
 
-import hashlib
 import sys
 import traceback
 from collections.abc import Callable
@@ -26,6 +25,7 @@ from typing_extensions import Self
 from synthaug.classifiers.base import Augment, check_training_input
 from synthaug.classifiers.logistic import augmented, copies, drawn
 from synthaug.errors import SynthaugError
+from synthaug.files import digest
 
 FACTORY = "Classifier"
 HINT = (
@@ -51,7 +51,7 @@ def check_file(file: str | Path) -> Path:
 
 
 def file_sha256(file: Path) -> str:
-    return hashlib.sha256(_source(file)).hexdigest()
+    return digest(_source(file))
 
 
 class OwnClassifier:

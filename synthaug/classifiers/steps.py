@@ -21,6 +21,7 @@ from synthaug.augment.classical import trivial_augment
 from synthaug.classifiers.base import Augment, check_training_input
 from synthaug.device import has_bf16, resolve_device
 from synthaug.errors import SynthaugError
+from synthaug.seeds import CLASSIFIER_DRAWS, augmentation_generator, stream
 
 BATCH_SIZE = 64
 LEARNING_RATE = 3e-3
@@ -38,7 +39,7 @@ def draws(weights: npt.NDArray[np.floating[Any]], steps: int, batch_size: int, s
     >>> np.bincount(draws(np.array([1.0, 3.0]), steps=2, batch_size=4, seed=0).ravel()).tolist()
     [2, 6]
     """
-    rng = np.random.default_rng([seed, 0x0D])
+    rng = stream(seed, CLASSIFIER_DRAWS)
     total = steps * batch_size
     points = (rng.permutation(total) + rng.random(total)) / total
     cumulative = np.cumsum(weights, dtype=np.float64)
@@ -125,7 +126,7 @@ def train(
     class_weights = (
         None if loss_weights is None else torch.tensor(np.asarray(loss_weights), dtype=torch.float32, device=where)
     )
-    noise = torch.Generator().manual_seed(seed ^ 0x5EED)
+    noise = augmentation_generator(seed)
 
     decayed = [p for p in network.parameters() if p.ndim > 1]
     plain = [p for p in network.parameters() if p.ndim <= 1]

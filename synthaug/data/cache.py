@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,7 +28,7 @@ from synthaug.data.decode import (
 from synthaug.data.folder import scan
 from synthaug.data.parallel import in_chunks
 from synthaug.errors import SynthaugError, suggest
-from synthaug.files import replacing
+from synthaug.files import digest, replacing
 from synthaug.progress import Progress, Silent
 
 _LOCK_SECONDS = 3600
@@ -154,7 +152,7 @@ class _Work:
     @property
     def key(self) -> str:
         what = [DECODE_VERSION, self.resolution, self.channels, self.fit, [row.pixel_sha256 for row in self.rows]]
-        return hashlib.sha256(json.dumps(what).encode()).hexdigest()
+        return digest(what)
 
     def into(self, array: NDArray[np.uint8]) -> None:
         """Fill `array` [N, C, H, W], whose memory processes share."""

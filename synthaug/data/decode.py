@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
-import hashlib
 import io
 import logging
 import os
@@ -26,6 +25,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from synthaug.config import Fit
 from synthaug.errors import SynthaugError
+from synthaug.files import digest
 
 DECODE_VERSION = 1  # part of every cache key: raise it when the same file would give other pixels
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "PPM")  # no format that runs a program
@@ -209,9 +209,7 @@ def hash_and_colour(image: Image.Image) -> tuple[str, bool]:
     pixels = image.tobytes()
     if mode == "RGB" and (red := pixels[::3]) == pixels[1::3] == pixels[2::3]:
         mode, pixels = "L", red
-    digest = hashlib.sha256(f"{mode} {image.width}x{image.height}\n".encode())
-    digest.update(pixels)
-    return digest.hexdigest(), mode != "L"
+    return digest(f"{mode} {image.width}x{image.height}\n", pixels), mode != "L"
 
 
 def on_white(image: Image.Image) -> Image.Image:

@@ -7,7 +7,6 @@ only lists the folder.
 from __future__ import annotations
 
 import gc
-import hashlib
 import json
 import re
 from collections import Counter
@@ -29,6 +28,7 @@ from synthaug.data.metadata import COLUMN_HINT, by_tables
 from synthaug.data.reading import Facts, read_all
 from synthaug.documents import Unreadable
 from synthaug.errors import SynthaugError
+from synthaug.files import digest
 from synthaug.progress import Progress, Silent
 
 __all__ = ["ImageRecord", "Scan", "open_image", "pixel_sha256", "resize", "scan"]
@@ -94,7 +94,7 @@ class Scan:
     def fingerprint(self) -> str:
         """SHA-256 over path, class, split and pixels of every readable image."""
         rows = sorted((i.path, i.label, i.split or "", i.pixel_sha256) for i in self.images)
-        return hashlib.sha256(json.dumps(rows, ensure_ascii=False).encode()).hexdigest()
+        return digest(json.dumps(rows, ensure_ascii=False))
 
 
 @contextmanager

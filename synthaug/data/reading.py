@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from synthaug.data.decode import DECODE_VERSION, UnreadableImage, decode, hash_a
 from synthaug.data.duplicates import THUMBNAIL_BYTES, make_thumbnails, reduced
 from synthaug.data.layout import Entry
 from synthaug.data.parallel import in_chunks
-from synthaug.files import write_text
+from synthaug.files import digest, write_text
 from synthaug.progress import Progress
 
 _SCAN_VERSION = 2
@@ -40,7 +39,7 @@ def read_all(
     root: Path, entries: Sequence[Entry], place: Path, progress: Progress, geometry: Geometry | None = None
 ) -> tuple[dict[str, Facts], dict[str, str], Ahead | None]:
     """Path → facts, path → reason for what cannot be read, and images of a `geometry` that were decoded on the way."""
-    file = place / f"{hashlib.sha256(str(root).encode()).hexdigest()}.json"
+    file = place / f"{digest(str(root))}.json"
     known = _recall(file)
     facts: dict[str, Facts] = {}
     for entry in entries:

@@ -24,6 +24,7 @@ from synthaug.data.folds import fold_of
 from synthaug.data.layout import SplitName
 from synthaug.errors import SynthaugError
 from synthaug.files import write_text
+from synthaug.seeds import SPLIT, stream
 
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 MIN_TRAIN = 2
@@ -172,7 +173,7 @@ def split(scan: Scan, config: DataConfig, seed: int) -> Split:
         }
     movable = [group for group in groups if not any(k in fixed for k in group)]
     moved: dict[int, SplitName] = {}
-    rng = np.random.default_rng([seed, 0x5E11])
+    rng = stream(seed, SPLIT)
     remaining = movable
     for name in ("test", "val"):
         if name in given:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from synthaug.config import Fit
 from synthaug.data.decode import decode, pixel_sha256
 from synthaug.exporters.looks import Look, Tables, dress, encode
+from synthaug.files import digest
 
 _EXACT = ("PNG", "BMP")
 """Formats that give grey and colour pixels back as they were, so that the file need not be decoded again."""
@@ -38,4 +38,4 @@ def write_synthetic(path: Path, pixels: NDArray[np.uint8], look: Look, fit: Fit,
     path.write_bytes(data)
     exact = look.format in _EXACT and image.mode in ("L", "RGB")
     upright = image if exact else decode(path)[0]
-    return Written(*upright.size, hashlib.sha256(data).hexdigest(), pixel_sha256(upright))
+    return Written(*upright.size, digest(data), pixel_sha256(upright))

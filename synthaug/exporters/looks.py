@@ -8,7 +8,6 @@ result by the fit's own path gives the generator's image back, up to resampling.
 
 from __future__ import annotations
 
-import hashlib
 import io
 from bisect import bisect_right
 from collections import Counter
@@ -23,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from synthaug.config import Fit
 from synthaug.data.decode import MAX_PIXELS
 from synthaug.exporters.provenance import save_marked
+from synthaug.files import digest
 
 Tables = dict[str, list[list[int]]]  # key → JPEG quantisation tables
 
@@ -79,7 +79,7 @@ def read_look(data: bytes, suffix: str, tables: Tables) -> Look:
         if kind == "JPEG":
             quantisation = [list(table) for _, table in sorted(getattr(image, "quantization", {}).items())]
             if quantisation:
-                key = hashlib.sha256(repr(quantisation).encode()).hexdigest()[:12]
+                key = digest(repr(quantisation))[:12]
                 tables[key] = quantisation
                 details["tables"] = key
             subsampling = JpegImagePlugin.get_sampling(image)

@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-import synthaug
 from synthaug.documents import Document, ExportDocument
 from synthaug.errors import SynthaugError
 from synthaug.exporters.looks import Look, LookCount, Tables
+from synthaug.version import __version__
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
@@ -66,7 +66,7 @@ class Manifest(Document):
 
     format_version: Literal[1] = 1
     tool: Literal["synthaug"] = "synthaug"
-    tool_version: str = synthaug.__version__
+    tool_version: str = __version__
     export: ExportDocument
     format: str
     size: Literal["native", "model"]

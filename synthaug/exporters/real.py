@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +15,9 @@ from synthaug.data.split import SplitRow
 from synthaug.errors import SynthaugError
 from synthaug.exporters.looks import Look, Tables, read_look
 from synthaug.exporters.manifest import real_row
+from synthaug.files import digest
 from synthaug.progress import Task
+from synthaug.seeds import subset_order
 
 _BATCH = 256
 
@@ -67,7 +68,7 @@ def read(root: Path, rows: Sequence[SplitRow], tables: Tables, task: Task, threa
                 f"the image {str(path)!r} has other pixels than when the run was trained",
                 "restore the file, or train again: synthaug fit DATA",
             )
-        return RealImage(row, path, read_look(data, path.suffix, tables), hashlib.sha256(data).hexdigest())
+        return RealImage(row, path, read_look(data, path.suffix, tables), digest(data))
 
     with quiet_decoding(), ThreadPoolExecutor(threads) as pool:
         for start in range(0, len(rows), _BATCH):  # in batches: a failure stops soon, and memory stays flat
@@ -80,7 +81,7 @@ def chosen(images: Sequence[RealImage], keep: int, seed: int) -> list[RealImage]
     """All images, or with a cap the same random ones each time, in the order of their paths."""
     if keep >= len(images):
         return list(images)
-    drawn = sorted(images, key=lambda image: hashlib.sha256(f"{seed} {image.row.path}".encode()).digest())[:keep]
+    drawn = sorted(images, key=lambda image: subset_order(seed, image.row.path))[:keep]
     return sorted(drawn, key=lambda image: image.row.path)
 
 

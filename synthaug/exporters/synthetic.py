@@ -40,7 +40,8 @@ from synthaug.sampling.gate import (
     max_candidates,
     shortfall,
 )
-from synthaug.sampling.generate import CHUNK, Sampler, image_seed
+from synthaug.sampling.generate import CHUNK, Sampler
+from synthaug.seeds import look_draw
 
 _SLICE = 16  # images that a worker encodes at once
 
@@ -94,11 +95,6 @@ def _half_of_the_cores() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def look_draw(seed: int, class_index: int, index: int) -> int:
-    """The random number by which an image chooses its look; unrelated to its noise."""
-    return image_seed(seed, class_index, index) // 7
 
 
 class SyntheticWriter:

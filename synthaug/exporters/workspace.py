@@ -14,7 +14,6 @@ came later is deleted, and the work goes on from there.
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import shutil
@@ -30,7 +29,7 @@ from numpy.typing import NDArray
 
 from synthaug.errors import SynthaugError
 from synthaug.exporters.manifest import dump_row, is_export
-from synthaug.files import write_json
+from synthaug.files import sha256, write_json
 
 
 class Workspace:
@@ -104,7 +103,7 @@ class Workspace:
         for row in entry.get("rows", ()):
             path = self.tree / entry["split"] / row["file_name"]
             try:
-                if hashlib.sha256(path.read_bytes()).hexdigest() != row["sha256"]:
+                if sha256(path) != row["sha256"]:
                     return False
             except OSError:
                 return False

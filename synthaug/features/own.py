@@ -25,6 +25,7 @@ from synthaug.errors import SynthaugError
 from synthaug.features.base import TorchFeatureNet, hash_weights
 from synthaug.files import replacing
 from synthaug.progress import Progress, Silent
+from synthaug.seeds import SELF_TRAINED_FEATURES, stream
 
 if TYPE_CHECKING:
     from synthaug.data.cache import LabelledImages
@@ -89,7 +90,7 @@ def train_own(
     target = resolve_device(device)
     channels = int(images.pixels.shape[1])
     net = initialised(OwnNet, channels, len(images.classes), torch.Generator().manual_seed(seed)).to(target).train()
-    rng = np.random.default_rng([seed, 0x0F])
+    rng = stream(seed, SELF_TRAINED_FEATURES)
     where = [np.flatnonzero(images.labels == label) for label in present]
     optimiser = torch.optim.AdamW(net.parameters(), lr=2e-3, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=steps)

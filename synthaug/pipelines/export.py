@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Mapping
@@ -11,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
 
-import synthaug
 from synthaug.data.cache import LabelledImages
 from synthaug.data.layout import SplitName
 from synthaug.data.plan import ClassPlan, plan
@@ -38,7 +36,7 @@ from synthaug.exporters.manifest import (
 from synthaug.exporters.names import check_class_name, file_names, synthetic_prefix
 from synthaug.exporters.synthetic import Output, SyntheticWriter
 from synthaug.exporters.workspace import Workspace
-from synthaug.files import replacing, write_json, write_text
+from synthaug.files import replacing, sha256, write_json, write_text
 from synthaug.pipelines.recommended import recommended_totals
 from synthaug.progress import Progress, Silent
 from synthaug.runs import Run, find
@@ -48,6 +46,7 @@ from synthaug.sampling.generate import Sampler, load
 from synthaug.sampling.options import check_selection
 from synthaug.sampling.selection import Rejection, Selector, build_selector
 from synthaug.training.checkpoint import load_discriminator
+from synthaug.version import __version__
 
 _NOT_LINKED = "some real images could not be linked, and were copied"
 _THREADS = min(8, os.cpu_count() or 1)
@@ -111,10 +110,10 @@ class _Job:
     def settings(self) -> dict[str, Any]:
         """All that decides what the export's bytes are: equal settings may go on from each other's work."""
         return {
-            "tool_version": synthaug.__version__,
+            "tool_version": __version__,
             "run": str(self.run.path),
             "fingerprint": self.data.fingerprint,
-            "split": hashlib.sha256(self.run.split_file.read_bytes()).hexdigest(),
+            "split": sha256(self.run.split_file),
             "checkpoint": self.sampler.trained.sha256,
             "seed": self.sampler.seed,
             "device": str(self.sampler.trained.device),
