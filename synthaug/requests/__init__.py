@@ -1,0 +1,27 @@
+"""What a command asks: one model a command, shared by the command line and the Python functions.
+
+A field has the name and the default of its flag, and its description is the flag's help text. Whatever can be checked
+without reading data is checked here, and raised as a `SynthaugError`.
+"""
+
+from __future__ import annotations
+
+from synthaug.requests.base import Flag, Request, documented, flag
+from synthaug.requests.evaluate import CheckRequest, EvaluateRequest
+from synthaug.requests.export import ExportRequest, RegenerateRequest, SamplesRequest, TraverseRequest
+from synthaug.requests.fit import FitRequest, InspectRequest
+
+__all__ = [
+    "CheckRequest",
+    "EvaluateRequest",
+    "ExportRequest",
+    "FitRequest",
+    "Flag",
+    "InspectRequest",
+    "RegenerateRequest",
+    "Request",
+    "SamplesRequest",
+    "TraverseRequest",
+    "documented",
+    "flag",
+]

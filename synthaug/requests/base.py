@@ -1,0 +1,125 @@
+"""What all requests have in common: how a field is written, and faults in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from inspect import cleandoc
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
+
+from synthaug.errors import SynthaugError, suggest
+
+F = TypeVar("F", bound=Callable[..., Any])
+R = TypeVar("R", bound="Request")
+
+
+@dataclass(frozen=True)
+class Flag:
+    """How the command line shows a field: as an option that takes `metavar`, or as a positional `argument`.
+
+    An option with `many` can be given several times.
+    """
+
+    metavar: str = ""
+    argument: bool = False
+    many: bool = False
+
+
+def flag(field: FieldInfo) -> Flag:
+    """How the command line shows a field of a request."""
+    return next((item for item in field.metadata if isinstance(item, Flag)), Flag())
+
+
+class Request(BaseModel):
+    """The options of one command.
+
+    Raises:
+        SynthaugError: an option is unknown, missing or out of range, or two of them contradict each other.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def __init__(self, **options: Any) -> None:
+        try:
+            super().__init__(**options)
+        except ValidationError as error:
+            raise _in_plain_words(type(self), error) from None
+        self._check()
+
+    def _check(self) -> None:
+        """Raise a `SynthaugError` where options contradict each other."""
+
+    @classmethod
+    def option(cls, name: str) -> str:
+        """How a person writes a field: `--per-class`, `RUN`."""
+        shown = flag(cls.model_fields[name])
+        return shown.metavar if shown.argument else f"--{name.rstrip('_').replace('_', '-')}"
+
+    @classmethod
+    def of(cls: type[R], arguments: Mapping[str, Any]) -> R:
+        """Build the request from a function's arguments, `progress` left out; defaults count as not given."""
+        fields = cls.model_fields
+        return cls(**{k: v for k, v in arguments.items() if k != "progress" and _differs(v, fields[k].default)})
+
+    def _given(self, name: str) -> bool:
+        return _differs(getattr(self, name), type(self).model_fields[name].default)
+
+    def _exclusive(self, name: str, *others: str) -> None:
+        for other in others:
+            if self._given(name) and self._given(other):
+                raise SynthaugError(
+                    f"{self.option(name)} and {self.option(other)} contradict each other", "leave one of them out"
+                )
+
+
+def _differs(value: Any, default: Any) -> bool:
+    return type(value) is not type(default) or value != default
+
+
+def documented(request: type[Request]) -> Callable[[F], F]:
+    """Add an `Args` section to a function's docstring: the descriptions of the request's fields."""
+
+    def add(function: F) -> F:
+        summary, blank, rest = cleandoc(function.__doc__ or "").partition("\n\nRaises:")
+        lines = [f"    {name}: {field.description}" for name, field in request.model_fields.items()]
+        lines.append("    progress: where to report.")
+        function.__doc__ = "\n".join([f"{summary}\n\nArgs:", *lines]) + blank + rest
+        return function
+
+    return add
+
+
+def _in_plain_words(request: type[Request], error: ValidationError) -> SynthaugError:
+    """The first fault that pydantic found, as an error with a hint."""
+    fault = error.errors()[0]
+    name, value, kind = str(fault["loc"][0]), fault["input"], fault["type"]
+    if kind == "extra_forbidden":
+        return SynthaugError(f"{request.__name__} has no option {name!r}", suggest(name, request.model_fields))
+    option, field = request.option(name), request.model_fields[name]
+    see = f"`synthaug {request.__name__.removesuffix('Request').lower()} --help` lists what it takes"
+    if kind == "missing":
+        return SynthaugError(f"{option} is missing", see)
+    said = f"{option} {str(value)!r}" if isinstance(value, (str, Path)) else f"{option} {value}"
+    if kind == "literal_error":
+        choices = next(get_args(a) for a in (field.annotation, *get_args(field.annotation)) if get_origin(a) is Literal)
+        return SynthaugError(f"{said} is not known", suggest(str(value), choices))
+    if kind.startswith("int"):
+        return SynthaugError(f"{said} is not a whole number", f"give a whole number{_limits(field, fault)}")
+    if kind.startswith("float"):
+        return SynthaugError(f"{said} is not a number", f"give a number{_limits(field, fault)}")
+    if kind.startswith(("greater_than", "less_than", "finite_number")):
+        return SynthaugError(f"{option} {value} is out of range", f"give a number{_limits(field, fault)}")
+    wrong = str(fault["msg"])
+    return SynthaugError(f"{said}: {wrong[:1].lower()}{wrong[1:]}", see)
+
+
+def _limits(field: FieldInfo, fault: Mapping[str, Any]) -> str:
+    found = {name: getattr(m, name) for m in field.metadata for name in ("ge", "le") if hasattr(m, name)}
+    found = found or fault.get("ctx", {})
+    if "ge" in found and "le" in found:
+        return f" from {found['ge']} to {found['le']}"
+    return f" of at least {found['ge']}" if "ge" in found else ""

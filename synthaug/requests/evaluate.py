@@ -1,0 +1,182 @@
+"""What the commands ask that judge images: evaluate, check."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from synthaug.config import MOST_FOLDS
+from synthaug.errors import SynthaugError
+from synthaug.requests.base import Flag, Request
+from synthaug.requests.options import (
+    Cache,
+    Checkpoint,
+    Device,
+    GroupBy,
+    Reference,
+    Resolution,
+    RunName,
+    Runs,
+    TargetClass,
+)
+
+
+def _parts(value: Any) -> Any:
+    """The items of a list that is written with commas."""
+    return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
+
+
+def _shares(value: Any) -> Any:
+    hint = "write it like --shares 0.1,0.25,0.5"
+    if value is None:
+        return None
+    try:
+        shares = [float(item) for item in _parts(value)]
+    except (TypeError, ValueError):
+        raise SynthaugError(f"--shares {value!r} is not a list of numbers", hint) from None
+    for share in shares:
+        if not 0 < share < 1:
+            raise SynthaugError(f"--shares {value!r}: {share:g} is not between 0 and 1", hint)
+    return shares
+
+
+def _classifier(name: str) -> str:
+    from synthaug.classifiers import CLASSIFIERS, is_file
+
+    return name if is_file(name) else CLASSIFIERS.check(name)
+
+
+class EvaluateRequest(Request):
+    """Do the synthetic images help?"""
+
+    run: RunName = None
+    test: Annotated[Path | None, Flag("DIR")] = Field(
+        None, description="Test images of your own. [default: those that `fit` kept apart]"
+    )
+    synthetic: Annotated[Path | None, Flag("DIR")] = Field(
+        None, description="Judge the synthetic images in this folder, whoever made them."
+    )
+    data: Annotated[Path | None, Flag("DATA")] = Field(
+        None, description="With --synthetic and without a run: the real images, which are split as `fit` splits them."
+    )
+    target_class: TargetClass = Field(
+        "auto", description="With --data: a class of the synthetic images. [default: auto, the rare classes]"
+    )
+    resolution: Resolution = Field(None, description="With --data: side of the images, in pixels.")
+    group_by: GroupBy = None
+    folds: Annotated[int | None, Flag("K")] = Field(
+        None,
+        ge=2,
+        le=MOST_FOLDS,
+        description="For few images: train a generator for each of K folds, and test on all images.",
+    )
+    classifier: Annotated[str, AfterValidator(_classifier), Flag("NAME|FILE.py")] = Field(
+        "cnn", description="The classifier to train: `synthaug list classifiers`, or a file of your own."
+    )
+    seeds: Annotated[int, Flag("N")] = Field(
+        5, ge=2, description="Classifiers per arm; a verdict to rely on needs at least 5."
+    )
+    steps: Annotated[int, Flag("N")] = Field(
+        600, ge=1, description="Optimiser steps of every classifier, the same in all arms."
+    )
+    shares: Annotated[tuple[float, ...] | None, BeforeValidator(_shares), Flag("S,S,…")] = Field(
+        None, description="Shares of synthetic images in a class's batches; val chooses among them."
+    )
+    arms: Annotated[tuple[str, ...] | None, BeforeValidator(_parts), Flag("A,A,…")] = Field(
+        None, description="Only these arms. [default: all that the classifier can do]"
+    )
+    mix: Annotated[Literal["targets", "all"], Flag("targets|all")] = Field(
+        "targets", description="Which classes get synthetic images in the synthetic arms."
+    )
+    learning_curve: bool = Field(
+        False, description="Also train with fewer real images: how many real images is the gain worth?"
+    )
+    out: Annotated[Path | None, Flag("DIR")] = Field(
+        None, description="The folder of the report. [default: inside the run]"
+    )
+    fail_under: Annotated[float | None, Flag("X")] = Field(
+        None, description="Exit with 1 if the better comparison gains less than X in mean F1 of the target classes."
+    )
+    gate: bool = Field(True, description="Judge images that pass the gate, as export writes them.")
+    checkpoint: Checkpoint = "best"
+    runs: Runs = None
+    device: Device = "auto"
+    cache: Cache = None
+    jobs: Annotated[int | None, Flag("N")] = Field(
+        None, ge=1, description="Processes that train classifiers. [default: one per core]"
+    )
+
+    def flags(self) -> dict[str, Any]:
+        """The configuration keys that were given for `data`, dotted."""
+        keys = {"data.resolution": self.resolution, "data.group_by": self.group_by}
+        return {key: value for key, value in keys.items() if value is not None}
+
+    def _check(self) -> None:
+        self._check_data()
+        if self.synthetic is not None:
+            beside = f"--synthetic {str(self.synthetic)!r}, whose images are judged as they are"
+            self._refuse({"checkpoint": "--checkpoint", "gate": "--gate or --no-gate"}, beside)
+        if self.folds is None:
+            return
+        for name in ("data", "synthetic", "test"):
+            if (value := getattr(self, name)) is not None:
+                raise SynthaugError(
+                    f"--folds {self.folds} trains a generator for each fold of the run's images, but "
+                    f"{self.option(name)} {str(value)!r} was given too",
+                    "leave one of them out",
+                )
+        if str(self.checkpoint) not in ("best", "last"):
+            raise SynthaugError(
+                f"--folds {self.folds} has a generator for each fold, but one checkpoint {str(self.checkpoint)!r} was "
+                "given",
+                "give --checkpoint best or last",
+            )
+
+    def _check_data(self) -> None:
+        if self.data is None:
+            for name in ("target_class", "resolution", "group_by"):
+                if name in self.model_fields_set and getattr(self, name) is not None:
+                    raise SynthaugError(
+                        f"{self.option(name)} was given without --data",
+                        "a run has its own; give --data DATA, or leave it out",
+                    )
+            return
+        given = f"--data {str(self.data)!r}"
+        if self.run is not None:
+            raise SynthaugError(f"{given} and the run {self.run!r} are both given", "leave one of them out")
+        if self.synthetic is None:
+            raise SynthaugError(
+                f"{given} without a run has no synthetic images to judge",
+                "give their folder with --synthetic DIR, or train a generator: synthaug fit DATA",
+            )
+        self._refuse({"runs": "--runs"}, f"{given}, which needs no run")
+
+    def _refuse(self, options: Mapping[str, str], beside: str) -> None:
+        """Refuse options that would have no effect; `options`: field → how it is written."""
+        for name, option in options.items():
+            if name in self.model_fields_set:
+                raise SynthaugError(f"{option} was given with {beside}", "leave it out")
+
+
+class CheckRequest(Request):
+    """How good are synthetic images?"""
+
+    target: Annotated[Reference, Flag("RUN|DIR", argument=True)] = Field(
+        None, description="A run, or a folder of synthetic images, one folder per class. [default: the latest run]"
+    )
+    reference: Annotated[Path | None, Flag("DIR")] = Field(
+        None, description="Real images to compare with; needed with a folder of synthetic images."
+    )
+    features: Annotated[str | None, Flag("NAME|FILE")] = Field(
+        None, description="The network that compares images: `synthaug list features`."
+    )
+    count: Annotated[int | None, Flag("N")] = Field(
+        None, ge=8, le=100_000, description="Images to generate per class of a run. [default: 500]"
+    )
+    checkpoint: Checkpoint = "best"
+    runs: Runs = None
+    device: Device = "auto"
+    cache: Cache = None

@@ -1,0 +1,200 @@
+"""What the commands ask that make images: export, samples, traverse, regenerate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from synthaug.errors import SynthaugError
+from synthaug.requests.base import Flag, Request
+from synthaug.requests.options import (
+    Cache,
+    Checkpoint,
+    Device,
+    Many,
+    NoiseSeed,
+    Overwrite,
+    RunName,
+    Runs,
+    Truncation,
+)
+from synthaug.sampling.options import KEEP, LEAST
+
+
+def _totals(value: Any) -> Any:
+    """Read the texts `5000`, or `rare=5000` and more of its kind, as a total or as class → total."""
+    if value is None or isinstance(value, (int, Mapping)):
+        totals = value if isinstance(value, Mapping) else {"": value}
+        for name, count in totals.items():
+            if count is not None:
+                _total(count, f"{name}={count}" if name else str(count))
+        return value
+    texts = [value] if isinstance(value, str) else list(value)
+    found: dict[str, int] = {}
+    for text in texts:
+        name, equals, number = str(text).rpartition("=")
+        if not equals and len(texts) > 1:
+            raise SynthaugError(
+                f"--per-class {text!r} was given with other totals",
+                "give one number for all classes, or NAME=N for each",
+            )
+        found[name] = _total(number, text)
+    return found.get("", found or None)
+
+
+def _total(number: Any, text: str) -> int:
+    if isinstance(number, bool) or not str(number).strip().lstrip("+-").isdecimal():
+        raise SynthaugError(
+            f"--per-class {text!r} is not a number of images",
+            "write it like --per-class 5000 or --per-class rare=5000",
+        )
+    if int(number) < 1:
+        raise SynthaugError(
+            f"--per-class {text!r}: a class needs at least one image",
+            "give the total that each class should have, such as 5000",
+        )
+    return int(number)
+
+
+def _format(name: str) -> str:
+    from synthaug.exporters import FORMATS
+
+    return FORMATS.check(name)
+
+
+def _picture(path: Path | None) -> Path | None:
+    if path is not None and path.suffix.lower() != ".png":
+        raise SynthaugError(f"--out {str(path)!r} is not the name of a picture", "give a name that ends in .png")
+    return path
+
+
+class ExportRequest(Request):
+    """Write a dataset of real and synthetic images."""
+
+    run: RunName = None
+    per_class: Annotated[int | dict[str, int] | None, BeforeValidator(_totals), Flag("N|NAME=N", many=True)] = Field(
+        None, description="Total images of every class, or of one. [default: as many as the largest class has]"
+    )
+    recommended: bool = Field(False, description="Add as many synthetic images to each class as `evaluate` recommends.")
+    out: Annotated[Path | None, Flag("DIR")] = Field(
+        None, description="The folder of the dataset. [default: ./exports/RUN]"
+    )
+    synthetic_only: bool = Field(False, description="Write synthetic images only, N of each class.")
+    cap: bool = Field(False, description="Drop real images of classes that have more than N.")
+    strategy: Annotated[
+        Literal["all", "not majority", "not minority", "minority", "auto"],
+        Flag("all|not majority|not minority|minority|auto"),
+    ] = Field("all", description="Which classes to fill up.")
+    format: Annotated[str, AfterValidator(_format), Flag("NAME")] = Field(
+        "folder", description="How it is written: `synthaug list formats`."
+    )
+    gate: bool = Field(True, description="Reject copies, duplicates and images of another class.")
+    truncation: Truncation = 1.0
+    select: Annotated[Literal["drs", "top-k"] | None, Flag("drs|top-k")] = Field(
+        None, description="Keep the images that the discriminator takes for real."
+    )
+    keep: Annotated[float | None, Flag("SHARE")] = Field(
+        None, ge=LEAST, le=1, description=f"Share of the images that --select keeps. [default: {KEEP}]"
+    )
+    allow_short: bool = Field(False, description="Go on if a class cannot be filled; the manifest says so.")
+    size: Annotated[Literal["native", "model"], Flag("native|model")] = Field(
+        "native", description="Synthetic images in the sizes of the real ones, or as generated."
+    )
+    link: bool = Field(False, description="Hard-link real images instead of copying them.")
+    with_heldout: bool = Field(False, description="Add val/ and test/, each with its own metadata.jsonl.")
+    overwrite: Overwrite = False
+    seed: NoiseSeed = None
+    checkpoint: Checkpoint = "best"
+    runs: Runs = None
+    device: Device = "auto"
+    cache: Cache = None
+
+    def share_kept(self) -> float:
+        """The share of the candidates that `select` keeps; 1 without it."""
+        return 1.0 if self.select is None else KEEP if self.keep is None else self.keep
+
+    def _check(self) -> None:
+        self._exclusive("synthetic_only", "cap", "link")
+        self._exclusive("recommended", "per_class", "synthetic_only", "cap", "strategy")
+        if self.keep is not None and self.select is None:
+            raise SynthaugError(f"--keep {self.keep:g} needs --select", "add --select drs or --select top-k")
+        if isinstance(self.per_class, dict) and self.strategy not in ("all", "auto"):
+            raise SynthaugError(
+                f"--strategy {self.strategy!r} and totals of single classes contradict each other",
+                "give one number with a strategy, or leave the strategy out",
+            )
+
+
+class SamplesRequest(Request):
+    """Generate a few images."""
+
+    run: RunName = None
+    class_: Annotated[str | None, Flag("NAME")] = Field(
+        None, description="The class to make images of. [default: all target classes]"
+    )
+    count: Annotated[int, Flag("N")] = Field(16, ge=1, le=100_000, description="Images per class.")
+    out: Annotated[Path | None, Flag("DIR")] = Field(None, description="Where they go. [default: ./samples/RUN]")
+    truncation: Truncation = 1.0
+    overwrite: Overwrite = False
+    seed: NoiseSeed = None
+    checkpoint: Checkpoint = "best"
+    runs: Runs = None
+    device: Device = "auto"
+
+
+class TraverseRequest(Request):
+    """Draw a walk through the generator's inputs."""
+
+    run: RunName = None
+    along: Annotated[Literal["codes", "noise", "classes"], Flag("codes|noise|classes")] = Field(
+        "codes", description="What changes along a row."
+    )
+    code: Annotated[int | None, Flag("K")] = Field(
+        None, description="Which code, counted from 0, categorical codes first. [default: all]"
+    )
+    class_: Annotated[str | None, Flag("NAME")] = Field(
+        None, description="The class to draw, or to start at. [default: the first target class]"
+    )
+    to: Annotated[str | None, Flag("NAME")] = Field(
+        None, description="The class to end at. [default: the largest other class]"
+    )
+    rows: Annotated[int, Flag("N")] = Field(6, ge=1, le=100, description="Rows, each with noise of its own.")
+    steps: Annotated[int, Flag("N")] = Field(
+        9, ge=2, le=100, description="Columns: values of a continuous code, or steps of the walk."
+    )
+    out: Annotated[Path | None, AfterValidator(_picture), Flag("FILE")] = Field(
+        None, description="The picture. [default: traverse-RUN.png]"
+    )
+    overwrite: Overwrite = False
+    seed: NoiseSeed = None
+    checkpoint: Checkpoint = "best"
+    runs: Runs = None
+    device: Device = "auto"
+
+    def _check(self) -> None:
+        if self.code is not None and self.along != "codes":
+            raise SynthaugError(
+                f"--code {self.code} and --along {self.along} contradict each other", "leave one of them out"
+            )
+        if self.to is not None and self.along != "classes":
+            raise SynthaugError(
+                f"--to {self.to!r} needs a walk along classes, not along {self.along}", "add --along classes"
+            )
+
+
+class RegenerateRequest(Request):
+    """Make synthetic images of an export again."""
+
+    manifest: Annotated[Path, Flag("MANIFEST", argument=True)] = Field(
+        description="An export's folder, its manifest.json, or its train/metadata.jsonl."
+    )
+    row: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Many, Flag("N", many=True)] = Field(
+        (), description="Only this row of train/metadata.jsonl, counted from 0. [default: all]"
+    )
+    verify: bool = Field(False, description="Fail if an image differs; always so without --out.")
+    out: Annotated[Path | None, Flag("DIR")] = Field(None, description="Where the images go.")
+    runs: Runs = None
+    device: Device = "auto"

@@ -1,0 +1,108 @@
+"""What the commands ask that read a folder of images: inspect, fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from synthaug.errors import SynthaugError
+from synthaug.requests.base import Flag, Request
+from synthaug.requests.options import (
+    Cache,
+    Data,
+    Device,
+    GroupBy,
+    Many,
+    Reference,
+    Resolution,
+    Runs,
+    Strict,
+    TargetClass,
+)
+
+
+class InspectRequest(Request):
+    """What is in a folder of images?"""
+
+    data: Data = Field(description="Folder of images: one folder per class, or train/ and test/, or metadata.jsonl.")
+    group_by: GroupBy = None
+    strict: Strict = False
+    cache: Cache = None
+
+
+class FitRequest(Request):
+    """Train a generator."""
+
+    data: Data = Field(description="Folder of images, as `synthaug inspect` reads it.")
+    target_class: TargetClass = Field(
+        "auto", description="A class to make images of. [default: auto, the rare classes]"
+    )
+    budget: Annotated[str | None, Flag("10min|90s|200kimg")] = Field(None, description="How long to train.")
+    recipe: Annotated[str | None, Flag("NAME")] = Field(
+        None, description="A recipe of `synthaug recipes ls`, or auto: chosen by the images."
+    )
+    family: Annotated[str | None, Flag("NAME")] = Field(None, description="Architecture: `synthaug list families`.")
+    objective: Annotated[str | None, Flag("NAME")] = Field(None, description="Loss: `synthaug list objectives`.")
+    config: Annotated[Path | None, Flag("FILE")] = Field(None, description="A recipe of your own.")
+    set: Annotated[tuple[str, ...] | dict[str, Any], Many, Flag("KEY=VALUE", many=True)] = Field(
+        (), description="Any key of a recipe, such as training.batch_size=32."
+    )
+    resolution: Resolution = Field(None, description="Side of the generated images, in pixels.")
+    fit: Annotated[str | None, Flag("pad|crop|stretch")] = Field(
+        None, description="How images that are not square are made square."
+    )
+    group_by: GroupBy = None
+    seed: Annotated[int | None, Flag("N")] = Field(None, description="Seed of the split and the training. [default: 0]")
+    device: Device = "auto"
+    precision: Annotated[str | None, Flag("auto|32-true|bf16-mixed")] = Field(
+        None, description="Number format of the training."
+    )
+    name: Annotated[str | None, Flag("NAME")] = Field(None, description="The run's name, after its number.")
+    resume: Annotated[Reference, Flag("PATH|auto")] = Field(
+        None,
+        description="Continue a run. auto: continue the latest unfinished run of equal configuration, or start one.",
+    )
+    from_: Annotated[Reference, Flag("RUN")] = Field(
+        None, description="Start from the weights of an earlier run, which may have other classes."
+    )
+    strict: Strict = False
+    runs: Runs = None
+    cache: Cache = None
+
+    def flags(self) -> dict[str, Any]:
+        """The configuration keys that were given, dotted: those of a mapping `set`, then those of single options."""
+        keys = {
+            "training.budget": self.budget,
+            "model.family": self.family,
+            "training.objective": self.objective,
+            "data.resolution": self.resolution,
+            "data.fit": self.fit,
+            "data.group_by": self.group_by,
+            "seed": self.seed,
+            "training.precision": self.precision,
+        }
+        given = self.set if isinstance(self.set, dict) else {}
+        return {**given, **{key: value for key, value in keys.items() if value is not None}}
+
+    def settings(self) -> tuple[str, ...]:
+        """The `KEY=VALUE` texts of `set`."""
+        return () if isinstance(self.set, dict) else self.set
+
+    def continues(self) -> bool:
+        """Whether `resume` names a run, whose own configuration then counts."""
+        return self.resume not in (None, "auto")
+
+    def _check(self) -> None:
+        if not self.continues():
+            return
+        self._exclusive("resume", "name", "from_")
+        fields = ("budget", "recipe", "family", "objective", "config", "resolution", "fit", "group_by", "seed")
+        given = [self.option(name) for name in (*fields, "precision") if self._given(name)]
+        given += [f"--set {key}" for key in self.set]
+        if given:
+            raise SynthaugError(
+                f"--resume {self.resume} goes on with the run's own configuration, but {', '.join(given)} was given",
+                "leave the other settings out, or start a new run without --resume",
+            )

@@ -1,0 +1,82 @@
+"""Options that several commands share; their descriptions are the help texts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from synthaug.errors import SynthaugError, suggest
+from synthaug.requests.base import Flag
+from synthaug.sampling.options import check_truncation
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def _device(name: str) -> str:
+    kind, colon, number = name.partition(":")
+    if name not in DEVICES and not (kind == "cuda" and colon and number.isdecimal()):
+        raise SynthaugError(f"--device {name!r} is not known", suggest(name, DEVICES))
+    return name
+
+
+def _reference(value: Any) -> Any:
+    """A run's path, name or number; a `Run` and the document of `fit` stand for their folder."""
+    from synthaug.documents import FitDocument
+    from synthaug.runs import Run
+
+    if isinstance(value, FitDocument):
+        return value.run
+    if isinstance(value, Run):
+        return str(value.path)
+    return str(value) if isinstance(value, (Path, int)) else value
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, (str, int)) else value
+
+
+Many = BeforeValidator(_listed)
+"""A list in which a single item may be given as it is."""
+Reference = Annotated[str | None, BeforeValidator(_reference)]
+RunName = Annotated[
+    Reference,
+    Field(description="A run's path, name or number. [default: the latest run]"),
+    Flag("RUN", argument=True),
+]
+Data = Annotated[Path, Flag("DATA", argument=True)]
+TargetClass = Annotated[str | tuple[str, ...], Flag("NAME", many=True)]
+Resolution = Annotated[int | None, Flag("16|32|64|128")]
+GroupBy = Annotated[
+    str | None,
+    Field(
+        description="A regular expression, such as 'patient(\\d+)'. Images whose paths give the same first group stay "
+        "in one split."
+    ),
+    Flag("REGEX"),
+]
+Strict = Annotated[bool, Field(description="Stop if a single file cannot be read.")]
+Runs = Annotated[
+    Path | None, Field(description="The folder of runs. [default: $SYNTHAUG_RUNS, or ./runs]"), Flag("DIR")
+]
+Cache = Annotated[
+    Path | None, Field(description="The folder for decoded images. [default: ~/.cache/synthaug]"), Flag("DIR")
+]
+Device = Annotated[
+    str, AfterValidator(_device), Field(description="Where to compute; cuda:1 is the second GPU."),
+    Flag("auto|cpu|cuda|mps"),
+]  # fmt: skip
+Checkpoint = Annotated[str | Path, Field(description="Which checkpoint of the run to use."), Flag("best|last|PATH")]
+NoiseSeed = Annotated[
+    int | None,
+    Field(description="Seed of the noise. [default: the run's seed]", ge=0, le=2**31 - 1),
+    Flag("N"),
+]
+Truncation = Annotated[
+    float,
+    AfterValidator(check_truncation),
+    Field(description="Below 1, images are more typical of their class and less varied."),
+    Flag("PSI"),
+]
+Overwrite = Annotated[bool, Field(description="Replace what an earlier call wrote to --out.")]
