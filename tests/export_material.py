@@ -28,7 +28,8 @@ from synthaug.models.codes import Codes
 from synthaug.models.family import Discriminator, ImageShape
 from synthaug.runs import Run, RunFacts, create, point_latest, write_config
 from synthaug.training import checkpoint
-from synthaug.training.checkpoint import Counters, TrainedGenerator
+from synthaug.training.checkpoint import TrainedGenerator
+from synthaug.training.state import Counters
 
 CLASSES = ["disc", "ring ünd", "stripes"]
 Z_DIM = 16

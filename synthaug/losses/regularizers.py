@@ -1,4 +1,4 @@
-"""Penalties: R1, R2, gradient penalty, consistency and LeCam on the discriminator; a spectral one on the generator."""
+"""Penalties on the discriminator (R1, R2, gradient penalty, consistency, LeCam) and on the generator."""
 
 from __future__ import annotations
 
@@ -17,39 +17,39 @@ Logits = list[Tensor]
 
 
 @dataclass(frozen=True)
-class Seen:
-    """One discriminator step, as its penalties see it.
+class DiscriminatorBatch:
+    """What the discriminator's penalties see of one step.
 
-    `discriminate` and `judge` map x float[B, C, H, W] to logits under the step's labels, repeated where x has a
-    multiple of B rows. The first augments x as the step does, the second takes it as it is.
+    `discriminate` maps x float[B, C, H, W] to logits under the step's labels, which are repeated where x has a multiple
+    of B rows. `discriminate_augmented` augments x first, as the step does.
     """
 
     discriminate: Callable[[Tensor], Logits]
-    judge: Callable[[Tensor], Logits]
+    discriminate_augmented: Callable[[Tensor], Logits]
     real: Tensor  # before augmentation, float[B, C, H, W]
     fake: Tensor  # likewise, detached
     real_logits: Logits
     fake_logits: Logits
-    rng: torch.Generator  # the step's: a penalty that draws draws from it
+    rng: torch.Generator  # the step's; penalties take their random numbers from it
 
 
 class Regularizer(nn.Module):
-    """A penalty that is added to the discriminator's loss every `interval` steps, times weight × interval.
+    """A penalty on the discriminator: every `interval` steps its loss gets weight × interval × penalty.
 
-    State that a penalty carries from step to step is a buffer, so that it is saved with the checkpoint.
+    State that lasts longer than a step is a buffer, so that checkpoints hold it.
     """
 
     interval: int = 1
-    second_order: bool = False  # it differentiates a gradient of the discriminator
+    second_order: bool = False  # whether it differentiates a gradient of the discriminator
 
-    def forward(self, seen: Seen) -> Tensor:
+    def forward(self, batch: DiscriminatorBatch) -> Tensor:
         """Return a scalar."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
-class Made:
-    """One generator step, as its penalties see it."""
+class GeneratorBatch:
+    """What the generator's penalties see of one step."""
 
     generator: Generator
     z: Tensor  # float[B, z_dim]
@@ -58,19 +58,19 @@ class Made:
 
 
 class GeneratorRegularizer(nn.Module):
-    """A penalty that is added to the generator's loss every `interval` steps, times weight × interval."""
+    """A penalty on the generator: every `interval` steps its loss gets weight × interval × penalty."""
 
     interval: int = 1
 
-    def forward(self, made: Made) -> Tensor:
+    def forward(self, batch: GeneratorBatch) -> Tensor:
         """Return a scalar."""
         raise NotImplementedError
 
 
-def _input_gradient(judge: Callable[[Tensor], Logits], x: Tensor) -> Tensor:
+def _input_gradient(discriminate: Callable[[Tensor], Logits], x: Tensor) -> Tensor:
     """∇ₓ of the sum of all logits, float32 of x's shape, differentiable once more."""
     x = x.detach().requires_grad_(True)
-    score = torch.stack([logits.sum() for logits in judge(x)]).sum()
+    score = torch.stack([logits.sum() for logits in discriminate(x)]).sum()
     (gradient,) = torch.autograd.grad(score, x, create_graph=True)
     return gradient.float()
 
@@ -81,8 +81,8 @@ class R1(Regularizer):
     interval = 4
     second_order = True
 
-    def forward(self, seen: Seen) -> Tensor:
-        return 0.5 * _input_gradient(seen.discriminate, seen.real).square().sum(dim=(1, 2, 3)).mean()
+    def forward(self, batch: DiscriminatorBatch) -> Tensor:
+        return 0.5 * _input_gradient(batch.discriminate_augmented, batch.real).square().sum(dim=(1, 2, 3)).mean()
 
 
 class R2(Regularizer):
@@ -91,8 +91,8 @@ class R2(Regularizer):
     interval = 4
     second_order = True
 
-    def forward(self, seen: Seen) -> Tensor:
-        return 0.5 * _input_gradient(seen.discriminate, seen.fake).square().sum(dim=(1, 2, 3)).mean()
+    def forward(self, batch: DiscriminatorBatch) -> Tensor:
+        return 0.5 * _input_gradient(batch.discriminate_augmented, batch.fake).square().sum(dim=(1, 2, 3)).mean()
 
 
 class GradientPenalty(Regularizer):
@@ -100,9 +100,9 @@ class GradientPenalty(Regularizer):
 
     second_order = True
 
-    def forward(self, seen: Seen) -> Tensor:
-        share = torch.rand(len(seen.real), 1, 1, 1, generator=seen.rng).to(seen.real.device)
-        gradient = _input_gradient(seen.discriminate, torch.lerp(seen.real, seen.fake, share))
+    def forward(self, batch: DiscriminatorBatch) -> Tensor:
+        share = torch.rand(len(batch.real), 1, 1, 1, generator=batch.rng).to(batch.real.device)
+        gradient = _input_gradient(batch.discriminate_augmented, torch.lerp(batch.real, batch.fake, share))
         # the small number keeps the root's own derivative finite where the gradient vanishes
         norm = (gradient.square().sum(dim=(1, 2, 3)) + 1e-12).sqrt()
         return (norm - 1).square().mean()
@@ -114,9 +114,9 @@ class Consistency(Regularizer):
     The paper's T also mirrors; here it does not, because a mirrored letter is another class.
     """
 
-    def forward(self, seen: Seen) -> Tensor:
+    def forward(self, batch: DiscriminatorBatch) -> Tensor:
         # one pass for both: under spectral norm they must meet the same weights
-        logits = seen.judge(torch.cat([seen.real, translation(seen.real, seen.rng)]))
+        logits = batch.discriminate(torch.cat([batch.real, translation(batch.real, batch.rng)]))
         pairs = [head.chunk(2) for head in logits]
         return torch.stack([(before - after).square().mean() for before, after in pairs]).mean()
 
@@ -141,9 +141,9 @@ class LeCam(Regularizer):
     average_fake: Tensor
     steps: Tensor
 
-    def forward(self, seen: Seen) -> Tensor:
+    def forward(self, batch: DiscriminatorBatch) -> Tensor:
         real_all, fake_all = (
-            torch.cat([x.float().flatten() for x in logits]) for logits in (seen.real_logits, seen.fake_logits)
+            torch.cat([x.float().flatten() for x in logits]) for logits in (batch.real_logits, batch.fake_logits)
         )
         with torch.no_grad():
             decay = self.decay if self.steps > 0 else 0.0
@@ -166,8 +166,8 @@ class ConditionalSpectral(GeneratorRegularizer):
 
     interval = 4
 
-    def forward(self, made: Made) -> Tensor:
-        return torch.stack([self._spectral(p.float()) for p in made.generator.conditional_parameters()]).mean()
+    def forward(self, batch: GeneratorBatch) -> Tensor:
+        return torch.stack([self._spectral(p.float()) for p in batch.generator.conditional_parameters()]).mean()
 
     def _spectral(self, vectors: Tensor) -> Tensor:
         """vectors: float[K, C], a row a class."""
@@ -184,10 +184,10 @@ class ModeSeeking(GeneratorRegularizer):
     conditional generators collapse.
     """
 
-    def forward(self, made: Made) -> Tensor:
-        first = torch.nonzero(made.labels[1:] == made.labels[:-1]).squeeze(1)
+    def forward(self, batch: GeneratorBatch) -> Tensor:
+        first = torch.nonzero(batch.labels[1:] == batch.labels[:-1]).squeeze(1)
         if len(first) == 0:
-            return made.fake.new_zeros(())
-        images = (made.fake[first] - made.fake[first + 1]).float().abs().mean()
-        noise = (made.z[first] - made.z[first + 1]).abs().mean()
+            return batch.fake.new_zeros(())
+        images = (batch.fake[first] - batch.fake[first + 1]).float().abs().mean()
+        noise = (batch.z[first] - batch.z[first + 1]).abs().mean()
         return noise / (images + 1e-5)

@@ -178,7 +178,7 @@ def build(shape: ImageShape, config: ModelConfig) -> Family:
             f"model.attention = {config.attention} does not fit images of {shape.resolution} px",
             f"give 0 or one of {', '.join(str(side) for side in sides(shape.resolution // 2)[1:])}",
         )
-    return Family(
+    return Family.pair(
         generator=BigGANGenerator(shape, config.z_dim, config.width, config.embed_dim, config.attention),
         discriminator=BigGANDiscriminator(shape, config.discriminator_width, config.attention),
     )

@@ -88,7 +88,7 @@ class ProjectionDiscriminator(Discriminator):
 
 
 def build(shape: ImageShape, config: ModelConfig) -> Family:
-    return Family(
+    return Family.pair(
         generator=DCGANGenerator(shape, config.z_dim, config.width, config.embed_dim),
         discriminator=ProjectionDiscriminator(shape, config.discriminator_width),
     )

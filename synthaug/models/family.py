@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol, cast
 
 import numpy as np
 import torch
@@ -81,15 +80,34 @@ class Discriminator(nn.Module):
 
 @dataclass
 class Family:
-    """A generator and a discriminator that belong together.
+    """Networks that are trained together, and how.
 
-    `step` replaces the usual adversarial step of `synthaug.training.loop` where a family needs another one
-    (pyramids, growing networks); None is the usual step.
+    `players` names the networks that each optimiser trains. `exported` is the network that is averaged and sampled.
+    `step` is an entry of `synthaug.training.steps.STEPS`: the game that they play.
     """
 
-    generator: Generator
-    discriminator: Discriminator
-    step: Callable[..., dict[str, Any]] | None = None
+    networks: dict[str, nn.Module]
+    players: dict[str, tuple[str, ...]]
+    exported: str
+    step: str
+
+    @classmethod
+    def pair(cls, generator: Generator, discriminator: Discriminator, step: str = "adversarial") -> Family:
+        """A generator against a discriminator, each with its own optimiser."""
+        networks: dict[str, nn.Module] = {"generator": generator, "discriminator": discriminator}
+        return cls(networks, {name: (name,) for name in networks}, "generator", step)
+
+    @property
+    def generator(self) -> Generator:
+        return cast(Generator, self.networks["generator"])
+
+    @property
+    def discriminator(self) -> Discriminator:
+        return cast(Discriminator, self.networks["discriminator"])
+
+    @property
+    def exported_network(self) -> Generator:
+        return cast(Generator, self.networks[self.exported])
 
     def set_condition_strength(self, strength: float) -> None:
         """Fade the class condition in: 0 trains unconditionally, 1 conditions in full (2201.06578)."""

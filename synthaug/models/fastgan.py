@@ -172,7 +172,7 @@ class FastGANDiscriminator(Discriminator):
 
 
 def build(shape: ImageShape, config: ModelConfig) -> Family:
-    return Family(
+    return Family.pair(
         generator=FastGANGenerator(shape, config.z_dim, config.width, config.embed_dim),
         discriminator=FastGANDiscriminator(shape, config.discriminator_width),
     )

@@ -10,14 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from synthaug.config import ModelConfig
-from synthaug.losses.regularizers import Made
 from synthaug.models.blocks import (
     ConditionalBatchNorm2d,
     MinibatchStd,
@@ -29,9 +27,6 @@ from synthaug.models.blocks import (
     spectral_norm,
 )
 from synthaug.models.family import Discriminator, Family, Generator, ImageShape
-
-if TYPE_CHECKING:
-    from synthaug.training.loop import Parts
 
 COARSEST = 8
 PLANES = 4  # feature maps that bring noise and class to a refining generator; the paper has one of each
@@ -178,72 +173,9 @@ class LAPGANDiscriminator(Discriminator):
         return side_by_side([self.coarse, *self.finer])
 
 
-def pyramid_step(parts: Parts, step: int, seed: int) -> dict[str, Tensor]:
-    """As `adversarial_step`, with every generated detail standing on the low-pass image of a real one."""
-    training, device = parts.config.training, parts.fabric.device
-    rng = parts.begin(step, seed)
-    penalties = parts.penalties(step)
-    report: dict[str, Tensor] = {}
-    for _ in range(training.discriminator_steps):
-        real, labels = parts.batches.draw(rng)
-        real_levels = gaussian_pyramid(real)
-        low = low_passes(real_levels)
-        z = torch.randn(len(labels), parts.family.generator.z_dim, generator=rng).to(device)
-        with parts.fabric.autocast():  # Fabric's wrapper casts for `forward` alone
-            fake_levels = [
-                level.float() for level in cast(LAPGANGenerator, parts.family.generator).levels(z, labels, low)
-            ]
-
-        shown = _augmented(parts, real_levels, low, rng)
-        made = _augmented(parts, [level.detach() for level in fake_levels], low, rng)
-        real_logits, fake_logits = _judged(parts, shown, made, labels)
-        seen = parts.seen(real, fake_levels[-1], labels, real_logits, fake_logits, rng)
-        report |= parts.update_discriminator(seen, penalties)
-
-    parts.let_discriminator_learn(False)
-    made = _augmented(parts, fake_levels, low, rng)
-    if parts.objective.paired:
-        real_logits, fake_logits = _judged(parts, _augmented(parts, real_levels, low, rng), made, labels)
-    else:
-        fake_logits = _logits(parts, made, labels)
-        real_logits = [logits[:0] for logits in fake_logits]
-    all_of_it = Made(parts.family.generator, z, labels, fake_levels[-1])
-    report |= parts.update_generator(all_of_it, list(zip(real_logits, fake_logits, strict=True)), penalties)
-    parts.let_discriminator_learn(True)
-    return report
-
-
-Levels = tuple[list[Tensor], list[Tensor]]
-
-
-def _judged(parts: Parts, real: Levels, fake: Levels, labels: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-    """Logits of real and of generated levels, from one pass."""
-    levels, lows = ([torch.cat(both) for both in zip(a, b, strict=True)] for a, b in zip(real, fake, strict=True))
-    logits = _logits(parts, (levels, lows), torch.cat([labels, labels]))
-    return [h[: len(labels)] for h in logits], [h[len(labels) :] for h in logits]
-
-
-def _logits(parts: Parts, shown: Levels, labels: Tensor) -> list[Tensor]:
-    with parts.fabric.autocast():
-        return [head.float() for head in cast(LAPGANDiscriminator, parts.family.discriminator).judge(*shown, labels)]
-
-
-def _augmented(
-    parts: Parts, levels: Sequence[Tensor], low: Sequence[Tensor], rng: torch.Generator
-) -> tuple[list[Tensor], list[Tensor]]:
-    """Augment each image and its low-pass image alike: only their difference is the detail."""
-    images, lows = [parts.augment(levels[0], rng)], []
-    for fine, coarse in zip(levels[1:], low, strict=True):
-        state = rng.get_state()
-        images.append(parts.augment(fine, rng))
-        rng.set_state(state)
-        lows.append(parts.augment(coarse, rng))
-    return images, lows
-
-
 def build(shape: ImageShape, config: ModelConfig) -> Family:
-    return Family(
+    return Family.pair(
         generator=LAPGANGenerator(shape, config.z_dim, config.width, config.embed_dim),
         discriminator=LAPGANDiscriminator(shape, config.discriminator_width),
-        step=pyramid_step,
+        step="pyramid",
     )

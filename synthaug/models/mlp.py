@@ -64,7 +64,7 @@ class MLPDiscriminator(Discriminator):
 
 
 def build(shape: ImageShape, config: ModelConfig) -> Family:
-    return Family(
+    return Family.pair(
         generator=MLPGenerator(shape, config.z_dim, config.width, config.embed_dim),
         discriminator=MLPDiscriminator(shape, config.discriminator_width, config.embed_dim),
     )

@@ -159,7 +159,7 @@ class ProgressiveDiscriminator(Discriminator):
 
 
 def build(shape: ImageShape, config: ModelConfig) -> Family:
-    return Family(
+    return Family.pair(
         generator=ProgressiveGenerator(shape, config.z_dim, config.width, config.embed_dim),
         discriminator=ProgressiveDiscriminator(shape, config.discriminator_width),
     )

@@ -125,4 +125,4 @@ class ProjectedDiscriminator(Discriminator):
 
 def replace(family: Family, shape: ImageShape, config: ModelConfig) -> Family:
     """The family's generator against this discriminator, by the usual step (a pyramid is then trained end to end)."""
-    return Family(family.generator, ProjectedDiscriminator(shape, config.discriminator_width))
+    return Family.pair(family.generator, ProjectedDiscriminator(shape, config.discriminator_width))

@@ -120,7 +120,7 @@ class R3GANDiscriminator(Discriminator):
 
 
 def build(shape: ImageShape, config: ModelConfig) -> Family:
-    return Family(
+    return Family.pair(
         generator=R3GANGenerator(shape, config.z_dim, config.width, config.embed_dim),
         discriminator=R3GANDiscriminator(shape, config.discriminator_width),
     )

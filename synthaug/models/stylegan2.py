@@ -195,7 +195,7 @@ class StyleGAN2Discriminator(Discriminator):
 
 
 def build(shape: ImageShape, config: ModelConfig) -> Family:
-    return Family(
+    return Family.pair(
         generator=StyleGAN2Generator(shape, config.z_dim, config.width, config.embed_dim),
         discriminator=StyleGAN2Discriminator(shape, config.discriminator_width),
     )

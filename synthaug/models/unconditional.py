@@ -28,4 +28,4 @@ def blind(family: Family, shape: ImageShape, config: ModelConfig) -> Family:
     for module in family.discriminator.modules():
         if isinstance(module, nn.Embedding):
             module.requires_grad_(False)
-    return Blind(family.generator, family.discriminator, family.step)
+    return Blind(family.networks, family.players, family.exported, family.step)

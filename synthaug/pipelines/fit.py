@@ -22,21 +22,22 @@ from synthaug.files import write_json
 from synthaug.pipelines.auto import Asked
 from synthaug.pipelines.prepare import (
     Prepared,
-    build_parts,
     fabric_for,
+    game_for,
     named_run,
     prepare,
     settings,
-    source_of,
     split_images,
+    starting_point,
 )
 from synthaug.progress import Progress, Silent
 from synthaug.runs import Run, RunFacts
 from synthaug.training import checkpoint
-from synthaug.training.checkpoint import Counters
-from synthaug.training.loop import Parts, train
+from synthaug.training.game import Game
+from synthaug.training.loop import train
 from synthaug.training.monitor import Monitor
-from synthaug.training.transfer import Source, noted_source, transfer
+from synthaug.training.state import Counters
+from synthaug.training.transfer import StartingPoint, noted_starting_point, transfer
 
 
 def fit(
@@ -81,7 +82,7 @@ def fit(
     asked = Asked(Path(data), recipe, config_file, sets, flags, device, strict, cache)
     resolved, target_class = settings(continued, asked, target_class, progress)
     prepared = prepare(data, target_class, resolved, device, strict, cache, progress)
-    source = source_of(start, root, prepared, continued)
+    source = starting_point(start, root, prepared, continued)
     if resume == "auto":
         continued = _latest_equal(root, prepared, source)
         if continued is None:
@@ -100,12 +101,12 @@ def fit(
     prepared.scanned.ahead = None  # up to 1 GiB, which training may want
     # refuses what does not fit together, before there is a run
     fabric = fabric_for(prepared)
-    parts = build_parts(prepared, train_images, fabric)
+    game = game_for(prepared, train_images, fabric)
     untrained = continued is None or not checkpoint.names(continued)  # it may have been killed before the first
     if continued is not None and untrained and source is None:
-        source = noted_source(continued)
+        source = noted_starting_point(continued)
     if source is not None and untrained:
-        transfer(source, parts.family.generator, parts.family.discriminator, parts.average, prepared.scanned.classes)
+        transfer(source, game.family.networks, game.state.average.network, prepared.scanned.classes)
     run = continued
     if run is None and prepared.config.monitor.features == "own":
         # where the net is kept; other nets may fail to load, and leave no run
@@ -118,7 +119,7 @@ def fit(
         device=device,
         progress=progress,
     )
-    z_dim = parts.family.generator.z_dim
+    z_dim = game.family.generator.z_dim
     monitor = Monitor(
         train_images,
         val_images,
@@ -131,7 +132,9 @@ def fit(
     )
 
     run = run if run is not None else _create(root, prepared, name, source)
-    counters = _restore(run, parts) if continued is not None else Counters()
+    if continued is not None:
+        _restore(run, game)
+    counters = game.state.counters
     run_directories.point_latest(run)
     run.set_status(state="running")
     if source is not None:
@@ -141,7 +144,7 @@ def fit(
     _say_what_is_held_out(prepared, progress)
     try:
         with _tensorboard(run, prepared.config) as on_row:
-            counters = train(run, parts, counters, monitor, prepared.architecture, progress, on_row)
+            train(run, game, monitor, progress, on_row)
     except Interrupted:
         raise
     except BaseException as error:
@@ -158,7 +161,7 @@ def fit(
     return _document(run, prepared, counters)
 
 
-def _latest_equal(root: Path, prepared: Prepared, source: Source | None) -> Run | None:
+def _latest_equal(root: Path, prepared: Prepared, source: StartingPoint | None) -> Run | None:
     start = source.note() if source is not None else None
     for run in reversed(run_directories.all_runs(root)):
         try:
@@ -181,7 +184,7 @@ def _check_same_data(run: Run, prepared: Prepared) -> None:
         )
 
 
-def _create(root: Path, prepared: Prepared, name: str | None, source: Source | None) -> Run:
+def _create(root: Path, prepared: Prepared, name: str | None, source: StartingPoint | None) -> Run:
     config = prepared.config
     targets = "-".join(prepared.targets[:3]) or "all"
     run = run_directories.create(
@@ -226,16 +229,13 @@ def _environment(prepared: Prepared) -> dict[str, Any]:
     }
 
 
-def _restore(run: Run, parts: Parts) -> Counters:
-    """Load the last checkpoint and drop metrics that a crash left behind it."""
+def _restore(run: Run, game: Game) -> None:
+    """Load the last checkpoint, and drop the rows of metrics.jsonl that a crash left behind it."""
     existing = checkpoint.names(run)
-    if not existing:
-        run.replace_metrics([])
-        return Counters()
-    counters = checkpoint.restore(run, existing[-1], parts.networks(), parts.average.generator, parts.optimizers())
-    rows = [row for row in run.metrics() if row.get("kimg", 0.0) <= counters.images / 1000]
-    run.replace_metrics(rows)
-    return counters
+    if existing:
+        checkpoint.restore(run, existing[-1], game.state)
+    reached = game.state.counters.images / 1000
+    run.replace_metrics([row for row in run.metrics() if existing and row.get("kimg", 0.0) <= reached])
 
 
 def _described(prepared: Prepared) -> str:

@@ -15,16 +15,18 @@ from synthaug.data.cache import LabelledImages
 from synthaug.documents import FitPlan
 from synthaug.pipelines.auto import Asked
 from synthaug.pipelines.prepare import (
-    build_parts,
     draws,
     fabric_for,
+    game_for,
     named_run,
     prepare,
     settings,
-    source_of,
+    starting_point,
 )
 from synthaug.progress import Progress, Silent
-from synthaug.training.loop import Parts, adversarial_step
+from synthaug.training.game import Game
+from synthaug.training.schedule import images_per_step
+from synthaug.training.steps import STEPS
 
 
 def plan_fit(
@@ -54,7 +56,7 @@ def plan_fit(
     asked = Asked(Path(data), recipe, config_file, sets, flags, device, strict, cache)
     resolved, target_class = settings(continued, asked, target_class, progress)
     prepared = prepare(data, target_class, resolved, device, strict, cache, progress)
-    source_of(start, root, prepared, continued)
+    starting_point(start, root, prepared, continued)
     config, shape = prepared.config, prepared.shape
     rows = prepared.split.of("train")
     labels = [prepared.scanned.classes.index(row.label) for row in rows]
@@ -66,12 +68,12 @@ def plan_fit(
         prepared.scanned.classes,
         [row.path for row in rows],
     )
-    parts = build_parts(prepared, placeholders, fabric_for(prepared))
-    per_image = _seconds_per_image(parts)
+    game = game_for(prepared, placeholders, fabric_for(prepared))
+    per_image = _seconds_per_image(game)
     seconds, kimg = parse_budget(config.training.budget)
     parameters = {
-        "generator": sum(p.numel() for p in parts.family.generator.parameters()),
-        "discriminator": sum(p.numel() for p in parts.family.discriminator.parameters()),
+        "generator": sum(p.numel() for p in game.family.generator.parameters()),
+        "discriminator": sum(p.numel() for p in game.family.discriminator.parameters()),
     }
     # a checkpoint holds both networks, two moments of each parameter, and the averaged generator
     per_checkpoint = 4 * (3 * sum(parameters.values()) + parameters["generator"])
@@ -97,12 +99,11 @@ def plan_fit(
     )
 
 
-def _seconds_per_image(parts: Parts, steps: int = 5) -> float:
-    take = parts.family.step or adversarial_step
+def _seconds_per_image(game: Game, steps: int = 5) -> float:
+    take, seed = STEPS.get(game.family.step), game.config.seed
     for step in range(2):
-        take(parts, step, parts.config.seed)
+        take(game, step, seed)
     started = time.monotonic()
     for step in range(steps):
-        float(take(parts, step, parts.config.seed)["loss_g"])
-    training = parts.config.training
-    return (time.monotonic() - started) / (steps * training.batch_size * training.discriminator_steps)
+        float(take(game, step, seed)["loss_g"])  # waits for the device
+    return (time.monotonic() - started) / (steps * images_per_step(game.config))

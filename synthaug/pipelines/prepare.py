@@ -29,8 +29,8 @@ from synthaug.pipelines.auto import Asked, resolve_auto
 from synthaug.pipelines.config_checks import check_config
 from synthaug.progress import Progress
 from synthaug.runs import Run
-from synthaug.training.loop import Parts, build
-from synthaug.training.transfer import Source, open_source
+from synthaug.training.game import Game, build_game
+from synthaug.training.transfer import StartingPoint, open_starting_point
 
 
 @dataclass
@@ -128,7 +128,7 @@ def split_images(prepared: Prepared, name: Any, cache: Path | None, progress: Pr
     )
 
 
-def build_parts(prepared: Prepared, images: LabelledImages, fabric: Fabric) -> Parts:
+def game_for(prepared: Prepared, images: LabelledImages, fabric: Fabric) -> Game:
     config = prepared.config
     # Initial weights come from the global generator, which is put back: a library must not reseed its user.
     with torch.random.fork_rng(devices=[]):
@@ -142,7 +142,7 @@ def build_parts(prepared: Prepared, images: LabelledImages, fabric: Fabric) -> P
         config.training.batch_size,
         config.training.flip,
     )
-    return build(config, family, batches, fabric, heads)
+    return build_game(config, family, batches, fabric, heads, prepared.architecture)
 
 
 def draws(prepared: Prepared, images: LabelledImages) -> torch.Tensor:
@@ -176,7 +176,9 @@ def named_run(
     return run_directories.find(resume, root)
 
 
-def source_of(start: str | Path | None, root: Path, prepared: Prepared, continued: Run | None = None) -> Source | None:
+def starting_point(
+    start: str | Path | None, root: Path, prepared: Prepared, continued: Run | None = None
+) -> StartingPoint | None:
     """The run that `--from` names; None without one.
 
     Raises:
@@ -194,7 +196,7 @@ def source_of(start: str | Path | None, root: Path, prepared: Prepared, continue
         raise SynthaugError(
             f"--from {start} begins a new training, but --resume goes on with one", "leave one of them out"
         )
-    return open_source(run_directories.find(start, root), prepared.config, prepared.shape)
+    return open_starting_point(run_directories.find(start, root), prepared.config, prepared.shape)
 
 
 def settings(

@@ -1,11 +1,9 @@
 """Checkpoints: safetensors and JSON, never pickle, written to a temporary folder and renamed.
 
-    checkpoints/kimg000100/
-        generator.safetensors   the averaged generator: all that sampling needs
-        training.safetensors    both networks, both optimisers and the regularisers, to go on exactly
-        state.json              counters, the best score so far, and what the networks look like
-
-Randomness needs no place in it: step k draws from a generator seeded by (run seed, k).
+checkpoints/kimg000100/
+    generator.safetensors   the averaged generator: all that sampling needs
+    training.safetensors    all networks, optimisers and regularisers, to go on exactly
+    state.json              counters, the best score so far, and how the networks were built
 """
 
 from __future__ import annotations
@@ -30,30 +28,10 @@ from synthaug.models import build_family
 from synthaug.models.codes import Codes, codes_of
 from synthaug.models.family import Discriminator, Family, Generator, ImageShape
 from synthaug.runs import Run
+from synthaug.training.state import Counters, TrainingState
 
 _NAME = re.compile(r"kimg\d{6}")
 N = TypeVar("N", bound=nn.Module)
-
-
-@dataclass
-class Counters:
-    """Where a training stands. `total` and `interval` are images; None until a time budget is measured.
-
-    `compiled` is None until it is decided; compiled kernels round differently, so that a resumed run keeps to it.
-    `attempt` counts the rollbacks so far: noise and rates depend on it.
-    """
-
-    step: int = 0
-    images: int = 0
-    total: int | None = None
-    interval: int | None = None
-    seconds: float = 0.0
-    best_score: float | None = None
-    best_checkpoint: str | None = None
-    best_strength: float = 1.0  # of the class condition, when the best checkpoint was made
-    compiled: bool | None = None
-    attempt: int = 0
-    diverged: str | None = None
 
 
 def name_for(images: int) -> str:
@@ -67,21 +45,51 @@ def names(run: Run) -> list[str]:
     return sorted(p.name for p in run.checkpoints.iterdir() if _NAME.fullmatch(p.name) and (p / "state.json").exists())
 
 
-def _flatten_optimizer(prefix: str, optimizer: Any) -> dict[str, Tensor]:
-    state = optimizer.state_dict()["state"]
-    return {f"{prefix}.{i}.{key}": value for i, entry in state.items() for key, value in entry.items()}
+def save(run: Run, state: TrainingState) -> str:
+    """Write one checkpoint and return its name."""
+    name = name_for(state.counters.images)
+    folder, temporary = run.checkpoints / name, run.checkpoints / f".{name}.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    tensors = {f"{prefix}.{k}": v for prefix, module in state.networks.items() for k, v in module.state_dict().items()}
+    for prefix, player in state.players.items():
+        entries = player.optimizer.state_dict()["state"].items()
+        tensors |= {f"{prefix}_optimizer.{i}.{key}": value for i, entry in entries for key, value in entry.items()}
+    save_file(_contiguous(state.average.network.state_dict()), temporary / "generator.safetensors")
+    save_file(_contiguous(tensors), temporary / "training.safetensors")
+    document = {"counters": vars(state.counters), "architecture": dict(state.architecture)}
+    write_json(temporary / "state.json", document)
+    if folder.exists():
+        shutil.rmtree(folder)
+    temporary.rename(folder)
+    return name
 
 
-def _restore_optimizer(prefix: str, optimizer: Any, tensors: Mapping[str, Tensor]) -> None:
+def restore(run: Run, name: str, state: TrainingState) -> None:
+    """Load a checkpoint into the networks, optimisers, average and counters of `state`.
+
+    Raises:
+        SynthaugError: it is damaged, or of another architecture.
+    """
+    folder = run.checkpoints / name
+    tensors = load_tensors(folder / "training.safetensors")
+    for prefix, module in state.networks.items():
+        load_into(module, with_prefix(tensors, f"{prefix}."), folder)
+    for prefix, player in state.players.items():
+        _restore_optimizer(player.optimizer, with_prefix(tensors, f"{prefix}_optimizer."))
+    load_into(state.average.network, load_tensors(folder / "generator.safetensors"), folder)
+    vars(state.counters).update(vars(Counters(**_read_state(folder)["counters"])))
+
+
+def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
-        if name.startswith(f"{prefix}."):
-            index, key = name.removeprefix(f"{prefix}.").split(".", 1)
-            # Fused Adam walks raw memory: the moments must have their parameter's strides (channels_last).
-            like = parameters[int(index)]
-            laid_out = torch.empty_like(like).copy_(tensor) if tensor.shape == like.shape and tensor.ndim else tensor
-            state.setdefault(int(index), {})[key] = laid_out
+        index, key = name.split(".", 1)
+        # Fused Adam walks raw memory: the moments must have their parameter's strides (channels_last).
+        like = parameters[int(index)]
+        laid_out = torch.empty_like(like).copy_(tensor) if tensor.shape == like.shape and tensor.ndim else tensor
+        state.setdefault(int(index), {})[key] = laid_out
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
@@ -90,50 +98,8 @@ def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
 
 
-def save(
-    run: Run,
-    counters: Counters,
-    networks: Mapping[str, nn.Module],
-    averaged: Generator,
-    optimizers: Mapping[str, Any],
-    architecture: Mapping[str, Any],
-) -> str:
-    """Write one checkpoint and return its name."""
-    name = name_for(counters.images)
-    folder, temporary = run.checkpoints / name, run.checkpoints / f".{name}.tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    training: dict[str, Tensor] = {}
-    for prefix, module in networks.items():
-        training.update({f"{prefix}.{k}": v for k, v in module.state_dict().items()})
-    for prefix, optimizer in optimizers.items():
-        training.update(_flatten_optimizer(prefix, optimizer))
-    save_file(_contiguous(averaged.state_dict()), temporary / "generator.safetensors")
-    save_file(_contiguous(training), temporary / "training.safetensors")
-    write_json(temporary / "state.json", {"counters": vars(counters), "architecture": dict(architecture)})
-    if folder.exists():
-        shutil.rmtree(folder)
-    temporary.rename(folder)
-    return name
-
-
-def restore(
-    run: Run, name: str, networks: Mapping[str, nn.Module], averaged: Generator, optimizers: Mapping[str, Any]
-) -> Counters:
-    """Load a checkpoint into freshly built parts and return its counters."""
-    folder = run.checkpoints / name
-    tensors = load_tensors(folder / "training.safetensors")
-    for prefix, module in networks.items():
-        own = {k.removeprefix(f"{prefix}."): v for k, v in tensors.items() if k.startswith(f"{prefix}.")}
-        _load_into(module, own, folder)
-    for prefix, optimizer in optimizers.items():
-        _restore_optimizer(prefix, optimizer, tensors)
-    _load_into(averaged, load_tensors(folder / "generator.safetensors"), folder)
-    return Counters(**_read_state(folder)["counters"])
-
-
 def save_counters(run: Run, name: str, counters: Counters) -> None:
-    """Put other counters into a checkpoint: a rollback is not forgotten when the process dies behind it."""
+    """Put other counters into a checkpoint, so that a rollback is remembered after a kill."""
     file = run.checkpoints / name / "state.json"
     write_json(file, {**_read_state(file.parent), "counters": vars(counters)})
 
@@ -175,6 +141,11 @@ def _read_state(folder: Path) -> dict[str, Any]:
         ) from error
 
 
+def with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with `prefix`, under the rest of their names."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
 def load_tensors(file: Path, prefix: str = "") -> dict[str, Tensor]:
     """The tensors of a file in a checkpoint: those whose names begin with `prefix`, under the rest of their names.
 
@@ -192,7 +163,7 @@ def load_tensors(file: Path, prefix: str = "") -> dict[str, Tensor]:
         ) from error
 
 
-def _load_into(module: nn.Module, tensors: Mapping[str, Tensor], folder: Path) -> None:
+def load_into(module: nn.Module, tensors: Mapping[str, Tensor], folder: Path) -> None:
     try:
         module.load_state_dict(dict(tensors))
     except RuntimeError as error:
@@ -236,7 +207,7 @@ def load_generator(run: Run, which: str | Path = "best", device: str = "auto") -
     folder = find_checkpoint(run, which)
     config, facts = run.config(), run.facts()
     network = _family_of(run, folder).generator
-    _load_into(network, load_tensors(folder / "generator.safetensors"), folder)
+    load_into(network, load_tensors(folder / "generator.safetensors"), folder)
     target = resolve_device(device)
     return TrainedGenerator(
         run=run,
@@ -263,7 +234,7 @@ def load_discriminator(run: Run, which: str | Path = "best", device: str = "auto
     """
     folder = find_checkpoint(run, which)
     network = _family_of(run, folder).discriminator
-    _load_into(network, load_tensors(folder / "training.safetensors", "discriminator."), folder)
+    load_into(network, load_tensors(folder / "training.safetensors", "discriminator."), folder)
     return _for_use(network, resolve_device(device))
 
 

@@ -1,7 +1,7 @@
 """Fine-tuning: a training that starts from the weights of an earlier run with other classes (`fit --from RUN`).
 
-Everything that does not belong to a class is taken over. A class of the same name takes its embedding along; the others
-begin with a fresh one. Optimisers, schedules and counters begin anew.
+All weights are loaded but the class embeddings. A class of the same name keeps its embedding, others get a fresh one.
+Optimisers, schedules and counters begin anew.
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ from synthaug.files import sha256
 from synthaug.models.family import ImageShape
 from synthaug.runs import Run, StartedFrom
 from synthaug.training import checkpoint
-from synthaug.training.ema import Average
 
 
 @dataclass(frozen=True)
-class Source:
+class StartingPoint:
     """A checkpoint to start from."""
 
     run: Run
@@ -30,16 +29,16 @@ class Source:
     classes: list[str]
 
     def note(self) -> StartedFrom:
-        """What a run that starts here notes of it."""
+        """What the new run stores of it."""
         file = self.run.checkpoints / self.checkpoint / "generator.safetensors"
         return StartedFrom(run=self.run.path.resolve(), checkpoint=self.checkpoint, sha256=sha256(file))
 
 
-def open_source(run: Run, config: Config, shape: ImageShape) -> Source:
-    """The best checkpoint of `run`, if networks of `config` for images of `shape` can take its weights.
+def open_starting_point(run: Run, config: Config, shape: ImageShape) -> StartingPoint:
+    """The best checkpoint of `run`, if its weights fit networks of `config` for images of `shape`.
 
     Raises:
-        SynthaugError: every difference that stands in the way, in one message; or there is no checkpoint.
+        SynthaugError: they do not fit (all differences in one message), or there is no checkpoint.
     """
     theirs, facts = run.config(), run.facts()
     differences: dict[str, tuple[Any, Any]] = {
@@ -56,77 +55,79 @@ def open_source(run: Run, config: Config, shape: ImageShape) -> Source:
             f"cannot start from the run {run.name!r}: {listed}",
             f"train with its settings: {settings}",
         )
-    return Source(run, checkpoint.find_checkpoint(run, "best").name, facts.classes)
+    return StartingPoint(run, checkpoint.find_checkpoint(run, "best").name, facts.classes)
 
 
-def noted_source(run: Run) -> Source | None:
-    """What `run` began with, by its own notes; None: with random weights.
+def noted_starting_point(run: Run) -> StartingPoint | None:
+    """What `run` started from by its own notes; None: from random weights.
 
     Raises:
-        SynthaugError: that is gone, or no longer what it was.
+        SynthaugError: that checkpoint is gone, or has changed.
     """
     noted = run.facts().started_from
     if noted is None:
         return None
     earlier = Run(noted.run)
-    source = Source(earlier, noted.checkpoint, [])
+    start = StartingPoint(earlier, noted.checkpoint, [])
     try:
-        same = source.note().sha256 == noted.sha256
+        same = start.note().sha256 == noted.sha256
     except OSError:
         same = False
     if not same:
         raise SynthaugError(
-            f"the run {run.name!r} has no checkpoint yet, and what it began with is gone: "
+            f"the run {run.name!r} has no checkpoint yet, and the weights that it started from are gone: "
             f"{noted.checkpoint} of {str(noted.run)!r}",
             "start another with --from RUN, without --resume",
         )
-    return replace(source, classes=earlier.facts().classes)
+    return replace(start, classes=earlier.facts().classes)
 
 
 def transfer(
-    source: Source, generator: nn.Module, discriminator: nn.Module, average: Average, classes: Sequence[str]
+    start: StartingPoint, networks: Mapping[str, nn.Module], averaged: nn.Module, classes: Sequence[str]
 ) -> None:
-    """Put the weights of `source` into freshly built networks for `classes`.
+    """Put the weights of a checkpoint into freshly built networks for `classes`, and into the averaged one.
 
     Raises:
-        SynthaugError: some weight has another shape, other than by the number of classes in an embedding.
+        SynthaugError: a weight has another shape, and not only because of the number of classes in an embedding.
     """
-    folder = source.run.checkpoints / source.checkpoint
+    folder = start.run.checkpoints / start.checkpoint
     training = checkpoint.load_tensors(folder / "training.safetensors")
-    rows = [(classes.index(name), source.classes.index(name)) for name in classes if name in source.classes]
-    for prefix, network in (("generator", generator), ("discriminator", discriminator)):
-        own = {k.removeprefix(f"{prefix}."): v for k, v in training.items() if k.startswith(f"{prefix}.")}
-        _take_over(network, own, rows, source)
-    _take_over(average.generator, checkpoint.load_tensors(folder / "generator.safetensors"), rows, source)
+    rows = [(classes.index(name), start.classes.index(name)) for name in classes if name in start.classes]
+    for name, network in networks.items():
+        _load_shared(network, checkpoint.with_prefix(training, f"{name}."), rows, start)
+    _load_shared(averaged, checkpoint.load_tensors(folder / "generator.safetensors"), rows, start)
 
 
-def _take_over(network: nn.Module, theirs: Mapping[str, Tensor], rows: list[tuple[int, int]], source: Source) -> None:
-    own = network.state_dict()
-    if missing := sorted(own.keys() ^ theirs.keys()):
+def _load_shared(
+    network: nn.Module, stored: Mapping[str, Tensor], rows: list[tuple[int, int]], start: StartingPoint
+) -> None:
+    """Load all that does not belong to a class, and of embeddings the `rows` (new, old) of classes known to both."""
+    fresh = network.state_dict()
+    if different := sorted(fresh.keys() ^ stored.keys()):
         raise SynthaugError(
-            f"cannot start from the run {source.run.name!r}: its networks are built otherwise ({missing[0]})",
+            f"cannot start from the run {start.run.name!r}: its networks have other layers ({different[0]})",
             "start from a run of the same family that this version of synthaug trained",
         )
     of_classes = _class_tensors(network)
-    taken = {}
-    for name, mine in own.items():
+    loaded = {}
+    for name, tensor in fresh.items():
         if name in of_classes:
-            taken[name] = mine.clone()
+            loaded[name] = tensor.clone()
             for new, old in rows:
-                taken[name][new] = theirs[name][old]
-        elif mine.shape == theirs[name].shape:
-            taken[name] = theirs[name]
+                loaded[name][new] = stored[name][old]
+        elif tensor.shape == stored[name].shape:
+            loaded[name] = stored[name]
         else:
             raise SynthaugError(
-                f"cannot start from the run {source.run.name!r}: {name} is {list(theirs[name].shape)} there and "
-                f"{list(mine.shape)} here",
-                "this family keeps its classes elsewhere than in embeddings: give data with as many classes",
+                f"cannot start from the run {start.run.name!r}: {name} is {list(stored[name].shape)} there and "
+                f"{list(tensor.shape)} here",
+                "this family has weights of classes outside of embeddings: give data with as many classes",
             )
-    network.load_state_dict(taken)
+    network.load_state_dict(loaded)
 
 
 def _class_tensors(network: nn.Module) -> set[str]:
-    """Names of the tensors with a row a class: embeddings, and what spectral norm keeps for each of their rows."""
+    """Names of the tensors with one row a class: embeddings, and the vectors of spectral norm with a row for each."""
     names = set()
     for name, module in network.named_modules():
         if isinstance(module, nn.Embedding):

@@ -15,9 +15,9 @@ from material import write_images
 from torch.profiler import ProfilerActivity, profile, record_function, schedule
 
 from synthaug.config import resolve
-from synthaug.pipelines.prepare import build_parts, fabric_for, prepare, split_images
+from synthaug.pipelines.prepare import fabric_for, game_for, prepare, split_images
 from synthaug.progress import Silent
-from synthaug.training.loop import adversarial_step
+from synthaug.training.steps.adversarial import adversarial_step
 
 WARM_UP, STEPS = 6, 10
 
@@ -34,19 +34,19 @@ def main() -> None:
         data = write_images(Path(scratch) / "data", count=1000, side=a.resolution)
         prepared = prepare(data, ["class0"], resolved, "auto", False, Path(scratch) / "cache", Silent())
         images = split_images(prepared, "train", Path(scratch) / "cache", Silent())
-        parts = build_parts(prepared, images, fabric_for(prepared))
+        game = game_for(prepared, images, fabric_for(prepared))
     batch = resolved.config.training.batch_size
     activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if torch.cuda.is_available() else [])
     plan = schedule(wait=0, warmup=WARM_UP, active=STEPS)
     with profile(activities=activities, schedule=plan, record_shapes=True) as profiler:
         for step in range(WARM_UP + STEPS):
             with record_function("draw, generate, discriminate, update"):
-                adversarial_step(parts, step, seed=0)
-                parts.average.update(parts.family.generator, (step + 1) * batch, batch)
+                adversarial_step(game, step, seed=0)
+                game.state.average.update(game.family.generator, (step + 1) * batch, batch)
             profiler.step()
     begun = time.perf_counter()
     for step in range(STEPS):
-        adversarial_step(parts, step, seed=0)
+        adversarial_step(game, step, seed=0)
     seconds = (time.perf_counter() - begun) / STEPS
     profiler.export_chrome_trace(str(a.out / "trace.json"))
     by = "self_cuda_time_total" if torch.cuda.is_available() else "self_cpu_time_total"

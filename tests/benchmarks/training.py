@@ -20,7 +20,8 @@ from synthaug.config import Config, ModelConfig, TrainingConfig
 from synthaug.data.batches import BalancedBatches, class_probabilities
 from synthaug.data.cache import load_folder
 from synthaug.models.family import Discriminator, Family, Generator
-from synthaug.training.loop import Parts, adversarial_step, build
+from synthaug.training.game import Game, build_game
+from synthaug.training.steps.adversarial import adversarial_step
 
 BATCH = 64
 STEPS = 24
@@ -95,7 +96,7 @@ def endless(folder: Path) -> Iterator[Tensor]:
             yield images
 
 
-def our_parts(folder: Path, generator: nn.Module, z_dim: int, discriminator: nn.Module, cache: Path) -> Parts:
+def our_game(folder: Path, generator: nn.Module, z_dim: int, discriminator: nn.Module, cache: Path) -> Game:
     images = load_folder(folder, None, resolution=32, channels=3, fit="pad", cache=cache)
     probabilities = class_probabilities([1] * len(images.classes), balance=1.0)
     batches = BalancedBatches(
@@ -104,18 +105,18 @@ def our_parts(folder: Path, generator: nn.Module, z_dim: int, discriminator: nn.
     training = TrainingConfig(
         batch_size=BATCH, objective="non-saturating", regularizers={"r1": 0.0}, augment=[], beta1=0.5, beta2=0.999
     )
-    family = Family(_OurGenerator(generator, z_dim), _OurDiscriminator(discriminator))
+    family = Family.pair(_OurGenerator(generator, z_dim), _OurDiscriminator(discriminator))
     cuda = torch.cuda.is_available()
     fabric = Fabric(accelerator="cuda" if cuda else "cpu", devices=1, precision="bf16-mixed")
     family.generator.train()
     family.discriminator.train()
-    return build(Config(training=training, model=ModelConfig(z_dim=z_dim)), family, batches, fabric)
+    return build_game(Config(training=training, model=ModelConfig(z_dim=z_dim)), family, batches, fabric)
 
 
-def our_steps(parts: Parts, steps: int = STEPS) -> None:
+def our_steps(game: Game, steps: int = STEPS) -> None:
     for step in range(steps):
-        adversarial_step(parts, step, seed=0)
-        parts.average.update(parts.family.generator, (step + 1) * BATCH, BATCH)
+        adversarial_step(game, step, seed=0)
+        game.state.average.update(game.family.generator, (step + 1) * BATCH, BATCH)
 
 
 def example_loop(folder: Path, steps: int = STEPS):  # type: ignore[no-untyped-def]
@@ -176,15 +177,15 @@ def torchgan_loop(folder: Path, scratch: Path, steps: int = STEPS):  # type: ign
     return run
 
 
-def compiled(parts: Parts, eager: Parts) -> str:
+def compiled(game: Game, eager: Game) -> str:
     """What `training.compile` costs and gives; `synthaug.training.compilation` holds the figures for `auto`."""
-    parts.family.generator.compile()
-    parts.family.discriminator.compile()
+    game.family.generator.compile()
+    game.family.discriminator.compile()
     try:
-        first = seconds(lambda: our_steps(parts, 2))
+        first = seconds(lambda: our_steps(game, 2))
     except Exception as error:  # no C++ compiler, for one
         return f"torch.compile does not work here: {str(error).splitlines()[0]}"
-    pairs = [(seconds(lambda: our_steps(parts)), seconds(lambda: our_steps(eager))) for _ in range(3)]
+    pairs = [(seconds(lambda: our_steps(game)), seconds(lambda: our_steps(eager))) for _ in range(3)]
     return f"torch.compile takes {first:.0f} s, then {statistics.median(b / a for a, b in pairs):.2f} × the speed"
 
 
@@ -199,7 +200,7 @@ def rows(scratch: Path) -> Iterator[Row]:
     from material import write_images
 
     folder, cache = write_images(scratch / "training", count=4000), scratch / "cache"
-    example = our_parts(folder, ExampleGenerator(), 100, ExampleDiscriminator(), cache)
+    example = our_game(folder, ExampleGenerator(), 100, ExampleDiscriminator(), cache)
     with FlopCounterMode(display=False) as counter:
         adversarial_step(example, 0, seed=0)
     flops = counter.get_total_flops()
@@ -220,12 +221,12 @@ def rows(scratch: Path) -> Iterator[Row]:
         f"{flops / per_step / 1e9 / peak:.0%} of the {readable(peak)} GFLOP/s of a 2048³ bf16 matrix product here"
     )
     row.notes.append(f"drawing a batch takes {reading / per_step:.1%} of a step (to be under 2%)")
-    row.notes.append(compiled(our_parts(folder, ExampleGenerator(), 100, ExampleDiscriminator(), cache), example))
+    row.notes.append(compiled(our_game(folder, ExampleGenerator(), 100, ExampleDiscriminator(), cache), example))
     yield row
 
     from torchgan.models import DCGANDiscriminator, DCGANGenerator
 
-    foreign = our_parts(folder, _Flat(DCGANGenerator(out_size=32)), 100, DCGANDiscriminator(in_size=32), cache)
+    foreign = our_game(folder, _Flat(DCGANGenerator(out_size=32)), 100, DCGANDiscriminator(in_size=32), cache)
     yield compare(
         f"training, torchgan's DCGAN, batch {BATCH}",
         "torchgan's Trainer, same modules",

@@ -113,31 +113,31 @@ def test_the_class_condition_can_be_faded_out(name: str) -> None:
         assert torch.equal(a, b)
 
 
-def parts_for(family: Family, config: Config, precision: str, channels: int = 3):  # type: ignore[no-untyped-def]
+def game_for(family: Family, config: Config, precision: str, channels: int = 3):  # type: ignore[no-untyped-def]
     from lightning_fabric import Fabric
 
-    from synthaug.training.loop import build
+    from synthaug.training.game import build_game
 
     rng = torch.Generator().manual_seed(3)
     pixels = torch.randint(256, (24, channels, 32, 32), generator=rng).to(torch.uint8)
     batches = BalancedBatches(pixels, torch.arange(24) % 3, torch.full((3,), 1 / 3, dtype=torch.float64), 8, False)
-    return build(config, family, batches, Fabric(accelerator="cpu", devices=1, precision=precision))
+    return build_game(config, family, batches, Fabric(accelerator="cpu", devices=1, precision=precision))
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 @pytest.mark.parametrize("objective", OBJECTIVES.names())
 @pytest.mark.parametrize("name", NAMES)
 def test_one_step_moves_both_networks_and_is_deterministic(name: str, objective: str, precision: str) -> None:
-    from synthaug.training.loop import adversarial_step
+    from synthaug.training.steps import STEPS
 
     config = validate({"model": SMALL.model_dump(), "training": {"batch_size": 8, "objective": objective}})
     results = []
     for _ in range(2):
         family = make(name)
         before = copy.deepcopy([family.generator.state_dict(), family.discriminator.state_dict()])
-        parts = parts_for(family, config, precision)
-        step = family.step or adversarial_step
-        scalars = [step(parts, k, config.seed) for k in range(2)]
+        game = game_for(family, config, precision)
+        step = STEPS.get(family.step)
+        scalars = [step(game, k, config.seed) for k in range(2)]
         assert all(value.isfinite() for row in scalars for value in row.values())
         for old, network in zip(before, (family.generator, family.discriminator), strict=True):
             # biases cancel in a loss of differences, and octaves that are not grown yet have no gradient

@@ -18,13 +18,13 @@ from synthaug.losses.regularizers import (
     R2,
     ConditionalSpectral,
     Consistency,
+    DiscriminatorBatch,
+    GeneratorBatch,
     GeneratorRegularizer,
     GradientPenalty,
     LeCam,
-    Made,
     ModeSeeking,
     Regularizer,
-    Seen,
 )
 from synthaug.models.family import Generator
 
@@ -112,8 +112,8 @@ def test_label_smoothing_lowers_the_target_of_real_images_or_is_refused(name: st
     assert best == pytest.approx(0.9 if name == "least-squares" else math.log(9), abs=0.01)
 
 
-def seen(judge: Callable[[Tensor], list[Tensor]], real: Tensor, fake: Tensor) -> Seen:
-    return Seen(judge, judge, real, fake, judge(real), judge(fake), torch.Generator().manual_seed(5))
+def seen(judge: Callable[[Tensor], list[Tensor]], real: Tensor, fake: Tensor) -> DiscriminatorBatch:
+    return DiscriminatorBatch(judge, judge, real, fake, judge(real), judge(fake), torch.Generator().manual_seed(5))
 
 
 def linear(weight: Tensor) -> Callable[[Tensor], list[Tensor]]:
@@ -153,7 +153,9 @@ def test_the_gradient_penalty_wants_slope_one_between_real_and_generated_images(
         points.append(x.detach())
         return linear(weight)(x)
 
-    GradientPenalty()(Seen(judge, judge, torch.zeros(5, 1, 1, 1), torch.ones(5, 1, 1, 1), [], [], torch.Generator()))
+    GradientPenalty()(
+        DiscriminatorBatch(judge, judge, torch.zeros(5, 1, 1, 1), torch.ones(5, 1, 1, 1), [], [], torch.Generator())
+    )
     assert len(points[0].unique()) == 5  # a point of its own for each pair
     assert 0 <= points[0].min() < points[0].max() <= 1
 
@@ -175,7 +177,7 @@ def test_consistency_is_zero_only_for_a_discriminator_that_does_not_see_shifts()
 def test_lecam_waits_and_then_pulls_logits_towards_the_other_average() -> None:
     lecam = LeCam()
     lecam.start = 1
-    logits = Seen(linear(REAL), linear(REAL), REAL, FAKE, [REAL], [FAKE], torch.Generator())
+    logits = DiscriminatorBatch(linear(REAL), linear(REAL), REAL, FAKE, [REAL], [FAKE], torch.Generator())
     assert lecam(logits).item() == 0.0
     lecam.average_real.fill_(1.25)
     lecam.average_fake.fill_(0.25)
@@ -194,7 +196,7 @@ class TwoClasses(Generator):
 
 def test_conditional_spectral_is_the_sum_of_the_classes_squared_spectral_norms() -> None:
     generator = TwoClasses()
-    value = ConditionalSpectral()(Made(generator, torch.zeros(0), torch.zeros(0), torch.zeros(0)))
+    value = ConditionalSpectral()(GeneratorBatch(generator, torch.zeros(0), torch.zeros(0), torch.zeros(0)))
     assert value.item() == pytest.approx(1.0 + 36.0, rel=1e-5)
     value.backward()
     # ∂σ²/∂Γ = 2 σ u vᵀ, and u vᵀ has entries of ½ here
@@ -205,16 +207,16 @@ def test_mode_seeking_compares_neighbours_of_one_class_only() -> None:
     z = torch.tensor([[0.0], [1.0], [5.0], [8.0]])
     fake = torch.tensor([0.0, 0.5, 100.0, 100.0]).view(4, 1, 1, 1).requires_grad_(True)
     labels = torch.tensor([0, 0, 1, 2])  # one pair of a class: noise 1 apart, images ½ apart
-    value = ModeSeeking()(Made(TwoClasses(), z, labels, fake))
+    value = ModeSeeking()(GeneratorBatch(TwoClasses(), z, labels, fake))
     assert value.item() == pytest.approx(2.0, rel=1e-3)
     value.backward()
     assert fake.grad[0] > 0 > fake.grad[1]  # descent drives them apart
     assert torch.equal(fake.grad[2:], torch.zeros(2, 1, 1, 1))
-    assert ModeSeeking()(Made(TwoClasses(), z, torch.arange(4), fake)).item() == 0
+    assert ModeSeeking()(GeneratorBatch(TwoClasses(), z, torch.arange(4), fake)).item() == 0
 
 
 def small(family: str = "dcgan", **training):  # type: ignore[no-untyped-def]
-    """Parts of a small training on noise, and the configuration of it."""
+    """A small game on noise, and the configuration of it."""
     from lightning_fabric import Fabric
 
     from synthaug.data.batches import BalancedBatches
@@ -222,7 +224,7 @@ def small(family: str = "dcgan", **training):  # type: ignore[no-untyped-def]
     from synthaug.models import build_family
     from synthaug.models.codes import codes_of
     from synthaug.models.family import ImageShape
-    from synthaug.training.loop import build
+    from synthaug.training.game import build_game
 
     precision = training.pop("fabric_precision", "32-true")
     model = {"width": 8, "discriminator_width": 8, "z_dim": 16, "embed_dim": 8, **training.pop("model", {})}
@@ -238,36 +240,36 @@ def small(family: str = "dcgan", **training):  # type: ignore[no-untyped-def]
     batches = BalancedBatches(
         pixels, torch.arange(24) % 3, torch.full((3,), 1 / 3, dtype=torch.float64), 8, config.training.flip
     )
-    return build(config, built, batches, Fabric(accelerator="cpu", devices=1, precision=precision), heads)
+    return build_game(config, built, batches, Fabric(accelerator="cpu", devices=1, precision=precision), heads)
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 @pytest.mark.parametrize("name", REGULARIZERS.names())
 def test_every_regulariser_changes_the_weights_in_either_precision(name: str, precision: str) -> None:
-    from synthaug.training.loop import adversarial_step
+    from synthaug.training.steps.adversarial import adversarial_step
 
     after = []
     for weight in (0.0, 1.0):
-        parts = small(fabric_precision=precision, regularizers={name: weight}, augment=["color"])
-        for _, regularizer in parts.regularizers.values():
+        game = small(fabric_precision=precision, regularizers={name: weight}, augment=["color"])
+        for _, regularizer in game.regularizers.values():
             if isinstance(regularizer, LeCam):
                 regularizer.steps.fill_(2000)
-        report = [adversarial_step(parts, step, 0) for step in range(2)]
+        report = [adversarial_step(game, step, 0) for step in range(2)]
         assert all(value.isfinite() for row in report for value in row.values())
         assert (name in report[0]) == (weight > 0)
         side = isinstance(REGULARIZERS.get(name)(), GeneratorRegularizer)
-        network = parts.family.generator if side else parts.family.discriminator
+        network = game.family.generator if side else game.family.discriminator
         after.append(torch.cat([p.detach().flatten() for p in network.parameters()]))
     assert not torch.equal(after[0], after[1])
 
 
 def test_relativistic_penalties_come_every_step_and_fall_to_a_tenth() -> None:
-    parts = small(objective="relativistic")
-    assert [name for name, _, _ in parts.penalties(1)] == ["r1", "r2"]
+    game = small(objective="relativistic")
+    assert [due.name for due in game.due_penalties(1)] == ["r1", "r2"]
     weights = []
-    for parts.share in (0.0, 0.5, 1.0):
-        weights.append(parts.penalties(1)[0][1])
+    for game.progress in (0.0, 0.5, 1.0):
+        weights.append(game.due_penalties(1)[0].weight)
     assert weights == pytest.approx([0.05, 0.0275, 0.005])
     lazy = small(objective="non-saturating")
-    assert [len(lazy.penalties(step)) for step in range(5)] == [1, 0, 0, 0, 1]
-    assert lazy.penalties(0)[0][1] == pytest.approx(0.4)  # times its interval
+    assert [len(lazy.due_penalties(step)) for step in range(5)] == [1, 0, 0, 0, 1]
+    assert lazy.due_penalties(0)[0].weight == pytest.approx(0.4)  # times its interval

@@ -18,7 +18,9 @@ from synthaug.losses.regularizers import LeCam
 from synthaug.models import build_family
 from synthaug.models.codes import codes_of
 from synthaug.models.family import ImageShape
-from synthaug.training.loop import adversarial_step, build, condition_strength
+from synthaug.training.game import build_game
+from synthaug.training.schedule import condition_strength
+from synthaug.training.steps import STEPS
 
 COUNTS = [30, 12, 4]
 
@@ -44,17 +46,17 @@ def trace(config: Config, strength: float | None = None) -> list[dict[str, float
     labels = torch.repeat_interleave(torch.arange(len(COUNTS)), torch.tensor(COUNTS))
     probabilities = class_probabilities(COUNTS, config.training.balance, [2], config.training.target_boost)
     batches = BalancedBatches(pixels, labels, probabilities, config.training.batch_size, config.training.flip)
-    parts = build(config, family, batches, Fabric(accelerator="cpu", devices=1, precision="32-true"), heads)
-    for _, regularizer in parts.regularizers.values():
+    game = build_game(config, family, batches, Fabric(accelerator="cpu", devices=1, precision="32-true"), heads)
+    for _, regularizer in game.regularizers.values():
         if isinstance(regularizer, LeCam):
             regularizer.steps.fill_(LeCam.start)
-    if isinstance(parts.augment, AdaptiveAugment) and strength is not None:
-        parts.augment.p.fill_(strength)
-    parts.share = 0.25
-    family.set_condition_strength(condition_strength(config, parts.share))
+    if isinstance(game.augment, AdaptiveAugment) and strength is not None:
+        game.augment.p.fill_(strength)
+    game.progress = 0.25
+    family.set_condition_strength(condition_strength(config, game.progress))
     rows = []
     for step in range(3):
-        scalars = (family.step or adversarial_step)(parts, step, config.seed)
+        scalars = STEPS.get(family.step)(game, step, config.seed)
         row = {name: float(scalars[name]) for name in ("loss_d", "loss_g", "real_score", "fake_score")}
         for name, network in (("generator", family.generator), ("discriminator", family.discriminator)):
             row[name] = float(sum(p.grad.abs().sum() for p in network.parameters() if p.grad is not None))

@@ -22,7 +22,7 @@ from synthaug.sampling.generate import noise
 from synthaug.training import checkpoint
 from synthaug.training.checkpoint import TrainedGenerator
 from synthaug.training.ema import Average
-from synthaug.training.transfer import noted_source, open_source, transfer
+from synthaug.training.transfer import noted_starting_point, open_starting_point, transfer
 
 SMALL = (
     "data.resolution=16",
@@ -88,13 +88,14 @@ def test_equal_classes_keep_their_embedding_and_others_begin_afresh(first: Run) 
     family = build_family("dcgan", shape, config.model)
     average = Average(family.generator, 1.0)
     fresh = {k: v.clone() for k, v in family.generator.state_dict().items()}
-    transfer(open_source(first, config, shape), family.generator, family.discriminator, average, ["1", "2", "3", "4"])
+    start = open_starting_point(first, config, shape)
+    transfer(start, family.networks, average.network, ["1", "2", "3", "4"])
     theirs = {k.removeprefix("generator."): v for k, v in weights(first).items() if k.startswith("generator.")}
     ours = family.generator.state_dict()
     assert torch.equal(ours["embed.weight"][:2], theirs["embed.weight"][1:])
     assert torch.equal(ours["embed.weight"][2:], fresh["embed.weight"][2:])
     assert all(torch.equal(ours[k], theirs[k]) for k in ours if not k.startswith("embed"))
-    assert torch.equal(average.generator.state_dict()["embed.weight"][2:], fresh["embed.weight"][2:])
+    assert torch.equal(average.network.state_dict()["embed.weight"][2:], fresh["embed.weight"][2:])
     z = torch.randn(4, 16, generator=torch.Generator().manual_seed(0))
     logits = family.discriminator(family.generator(z, torch.arange(4)), torch.arange(4))
     assert logits[0].isfinite().all()
@@ -130,16 +131,16 @@ def test_one_that_is_killed_before_its_first_checkpoint_begins_with_the_same_wei
 
 
 def test_what_a_run_began_with_must_still_be_there(first: Run, tuned: Run, tmp_path: Path) -> None:
-    assert noted_source(first) is None
+    assert noted_starting_point(first) is None
     copy = Run(tmp_path / "copy")
     shutil.copytree(tuned.path, copy.path)
-    found = noted_source(copy)
+    found = noted_starting_point(copy)
     assert found is not None
     assert (found.run.path, found.classes) == (first.path.resolve(), ["0", "1", "2"])
     noted = found.note().sha256
     copy.config_file.write_text(copy.config_file.read_text().replace(noted, "f" * 64))
-    with pytest.raises(SynthaugError, match="what it began with is gone"):
-        noted_source(copy)
+    with pytest.raises(SynthaugError, match="weights that it started from are gone"):
+        noted_starting_point(copy)
 
 
 def test_what_cannot_be_taken_over_is_named_with_all_its_differences(place: Path, first: Run) -> None:

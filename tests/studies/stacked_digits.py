@@ -30,7 +30,8 @@ from synthaug.data.batches import BalancedBatches
 from synthaug.device import has_bf16, resolve_device
 from synthaug.models import build_family
 from synthaug.models.family import Generator, ImageShape, to_uint8
-from synthaug.training.loop import Parts, adversarial_step, build
+from synthaug.training.game import Game, build_game
+from synthaug.training.steps.adversarial import adversarial_step
 
 Pixels = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -83,7 +84,7 @@ def config_of(subject: str, side: int, seed: int) -> Config:
     return resolve(recipe, flags={**settings, "data.resolution": side, "seed": seed}).config
 
 
-def parts_of(config: Config, images: Pixels, device: torch.device) -> Parts:
+def game_of(config: Config, images: Pixels, device: torch.device) -> Game:
     """What a step needs, for images of one class: `fit` refuses that, and the networks do not."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
@@ -92,18 +93,18 @@ def parts_of(config: Config, images: Pixels, device: torch.device) -> Parts:
     pixels = torch.from_numpy(images).to(device)
     batches = BalancedBatches(pixels, labels, torch.ones(1), config.training.batch_size, flip=False)
     precision = "bf16-mixed" if has_bf16(device) else "32-true"
-    return build(config, family, batches, Fabric(accelerator=device.type, devices=1, precision=precision))
+    return build_game(config, family, batches, Fabric(accelerator=device.type, devices=1, precision=precision))
 
 
-def train(parts: Parts, seconds: float) -> int:
+def train(game: Game, seconds: float) -> int:
     """Train so long; returns how many images the discriminator was shown."""
-    training, started, step = parts.config.training, time.monotonic(), 0
+    training, started, step = game.config.training, time.monotonic(), 0
     while (spent := time.monotonic() - started) < seconds:
-        parts.share = spent / seconds
-        adversarial_step(parts, step, parts.config.seed)
+        game.progress = spent / seconds
+        adversarial_step(game, step, game.config.seed)
         step += 1
         images = step * training.batch_size * training.discriminator_steps
-        parts.average.update(parts.family.generator, images, training.batch_size)
+        game.state.average.update(game.family.generator, images, training.batch_size)
     return step * training.batch_size * training.discriminator_steps
 
 
@@ -142,9 +143,9 @@ def main() -> None:
             key = {"subject": subject, "side": a.side, "minutes": a.minutes, "seed": seed}
             if any(key.items() <= row.items() for row in rows):
                 continue
-            parts = parts_of(config_of(subject, a.side, seed), stacks(digits.train, STACKS, seed), device)
-            images = train(parts, 60 * a.minutes)
-            made = sample(parts.average.generator, SAMPLES, device)
+            game = game_of(config_of(subject, a.side, seed), stacks(digits.train, STACKS, seed), device)
+            images = train(game, 60 * a.minutes)
+            made = sample(game.state.average.network, SAMPLES, device)
             add(key, {"kimg": round(images / 1000, 1), **scores(digits.modes(made))})
 
     real = scores(digits.modes(stacks(digits.held_out, SAMPLES, seed=1)))

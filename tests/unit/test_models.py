@@ -19,9 +19,12 @@ from synthaug.models.blocks import ConditionalBatchNorm2d
 from synthaug.models.family import Family, ImageShape
 from synthaug.progress import Silent
 from synthaug.training import checkpoint
-from synthaug.training.checkpoint import Counters
 from synthaug.training.ema import Average
-from synthaug.training.loop import Parts, adversarial_step, build, train
+from synthaug.training.game import Game, build_game
+from synthaug.training.loop import train
+from synthaug.training.state import Counters
+from synthaug.training.steps.adversarial import adversarial_step
+from synthaug.training.steps.pyramid import pyramid_step
 
 SHAPE = ImageShape(32, 3, classes=3)
 
@@ -36,12 +39,12 @@ def noise(*shape: int, seed: int = 1) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def parts_for(family: Family, resolution: int = 32, batch: int = 8) -> Parts:
+def game_for(family: Family, resolution: int = 32, batch: int = 8) -> Game:
     pixels = torch.randint(256, (24, 3, resolution, resolution), generator=torch.Generator().manual_seed(3))
     draws = torch.full((3,), 1 / 3, dtype=torch.float64)
     batches = BalancedBatches(pixels.to(torch.uint8), torch.arange(24) % 3, draws, batch, False)
     config = validate({"training": {"batch_size": batch}})
-    return build(config, family, batches, Fabric(accelerator="cpu", devices=1, precision="32-true"))
+    return build_game(config, family, batches, Fabric(accelerator="cpu", devices=1, precision="32-true"))
 
 
 class Silenced:
@@ -60,9 +63,9 @@ class Silenced:
 def test_the_loop_says_how_far_it_is(budget: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[float] = []
     monkeypatch.setattr(Family, "set_progress", lambda self, progress: told.append(progress))
-    parts = parts_for(make("mlp", ImageShape(16, 3, 3)), 16, batch=256)
-    parts.config = validate({"training": {"batch_size": 256, "budget": budget, "compile": False}})
-    train(runs.create(tmp_path, "told"), parts, Counters(), Silenced(), {}, Silent())  # type: ignore[arg-type]
+    game = game_for(make("mlp", ImageShape(16, 3, 3)), 16, batch=256)
+    game.config = validate({"training": {"batch_size": 256, "budget": budget, "compile": False}})
+    train(runs.create(tmp_path, "told"), game, Silenced(), Silent())  # type: ignore[arg-type]
     if budget.endswith("kimg"):
         assert told == [k / 8 for k in range(8)]
     else:
@@ -144,7 +147,7 @@ def test_the_average_keeps_the_directions_of_spectral_norm_of_length_one() -> No
     for k in range(3):
         family.generator(noise(4, 16, seed=k), torch.arange(4) % 3)
         average.update(family.generator, 10_000, 500)
-    vectors = [b for name, b in average.generator.named_buffers() if name.endswith(("._u", "._v"))]
+    vectors = [b for name, b in average.network.named_buffers() if name.endswith(("._u", "._v"))]
     assert vectors
     for vector in vectors:
         assert vector.norm().item() == pytest.approx(1.0, abs=1e-5)
@@ -274,32 +277,34 @@ def test_the_average_grows_with_its_generator() -> None:
     average = Average(generator, half_life_kimg=1.0)
     generator.set_progress(0.2)
     average.update(generator, 1000, 8)
-    assert torch.equal(average.generator.stage, generator.stage)
+    assert torch.equal(average.network.stage, generator.stage)
 
 
 def test_a_growing_training_resumes_exactly(tmp_path: Path) -> None:
     progresses = [0.0, 0.05, 0.18, 0.22, 0.3]  # 4 px, and the middle of fading in the second octave
 
-    def advance(parts: Parts, first: int, last: int) -> None:
+    def advance(game: Game, first: int, last: int) -> None:
         for step in range(first, last):
-            parts.family.set_progress(progresses[step])
-            adversarial_step(parts, step, 0)
-            parts.average.update(parts.family.generator, (step + 1) * 8, 8)
+            game.family.set_progress(progresses[step])
+            adversarial_step(game, step, 0)
+            game.state.average.update(game.family.generator, (step + 1) * 8, 8)
 
-    whole = parts_for(make("progressive", ImageShape(16, 3, 3)), 16)
+    whole = game_for(make("progressive", ImageShape(16, 3, 3)), 16)
     advance(whole, 0, 5)
-    begun = parts_for(make("progressive", ImageShape(16, 3, 3)), 16)
+    begun = game_for(make("progressive", ImageShape(16, 3, 3)), 16)
     advance(begun, 0, 2)
     run = runs.create(tmp_path, "grown")
-    name = checkpoint.save(run, Counters(2, 16), begun.networks(), begun.average.generator, begun.optimizers(), {})
-    resumed = parts_for(make("progressive", ImageShape(16, 3, 3), seed=9), 16)
-    checkpoint.restore(run, name, resumed.networks(), resumed.average.generator, resumed.optimizers())
+    begun.state.counters = Counters(2, 16)
+    name = checkpoint.save(run, begun.state)
+    resumed = game_for(make("progressive", ImageShape(16, 3, 3), seed=9), 16)
+    checkpoint.restore(run, name, resumed.state)
+    assert resumed.state.counters == Counters(2, 16)
     assert float(resumed.family.generator.stage) == float(begun.family.generator.stage)  # type: ignore[arg-type]
     advance(resumed, 2, 5)
     for a, b in (
         (whole.family.generator, resumed.family.generator),
         (whole.family.discriminator, resumed.family.discriminator),
-        (whole.average.generator, resumed.average.generator),
+        (whole.state.average.network, resumed.state.average.network),
     ):
         theirs = b.state_dict()
         assert all(torch.equal(value, theirs[key]) for key, value in a.state_dict().items())
@@ -355,12 +360,12 @@ def test_sampling_runs_through_the_whole_pyramid_with_noise_at_each_level() -> N
 
 def test_the_step_judges_generated_details_on_real_low_pass_images() -> None:
     family = make("lapgan")
-    parts = parts_for(family)
-    parts.augment = lambda x, rng: x  # type: ignore[assignment]
+    game = game_for(family)
+    game.augment = lambda x, rng: x  # type: ignore[assignment]
     seen: list[torch.Tensor] = []
     family.discriminator.finer[1].register_forward_pre_hook(lambda module, arguments: seen.append(arguments[0]))
-    assert family.step is not None
-    family.step(parts, 0, 0)
+    assert family.step == "pyramid"
+    pyramid_step(game, 0, 0)
     real, fake = seen[0].chunk(2)
     assert torch.equal(real[:, 3:], fake[:, 3:])  # the low-pass images
     assert not torch.equal(real[:, :3], fake[:, :3])  # the details
@@ -370,16 +375,16 @@ def test_the_step_judges_generated_details_on_real_low_pass_images() -> None:
 
 
 def test_the_step_draws_other_noise_for_another_seed_and_computes_in_the_runs_precision() -> None:
-    def pyramid() -> Parts:
-        return parts_for(make("lapgan", z_dim=8, width=8, discriminator_width=8))
+    def pyramid() -> Game:
+        return game_for(make("lapgan", z_dim=8, width=8, discriminator_width=8))
 
-    first, same, other = (float(lapgan.pyramid_step(pyramid(), 3, seed)["real_score"]) for seed in (0, 0, 7))
+    first, same, other = (float(pyramid_step(pyramid(), 3, seed)["real_score"]) for seed in (0, 0, 7))
     assert first == same != other
-    parts, dtypes = pyramid(), set()
-    parts.fabric = Fabric(accelerator="cpu", devices=1, precision="bf16-mixed")
-    layer = parts.family.discriminator.layers()[0]
+    game, dtypes = pyramid(), set()
+    game.fabric = Fabric(accelerator="cpu", devices=1, precision="bf16-mixed")
+    layer = game.family.discriminator.layers()[0]
     layer.register_forward_hook(lambda module, inputs, output: dtypes.add(output.dtype))
-    lapgan.pyramid_step(parts, 3, 0)
+    pyramid_step(game, 3, 0)
     assert dtypes == {torch.bfloat16}
 
 
@@ -476,7 +481,7 @@ def test_it_goes_with_every_generator(name: str) -> None:
     heads = family.discriminator(family.generator(noise(4, family.generator.z_dim), y), y)
     torch.stack([head.sum() for head in heads]).sum().backward()
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in family.generator.parameters())
-    assert family.step is None
+    assert family.step == "adversarial"
 
 
 def test_an_unknown_discriminator_is_refused() -> None:

@@ -26,7 +26,8 @@ from synthaug.data.batches import BalancedBatches
 from synthaug.losses import OBJECTIVES
 from synthaug.models import build_family
 from synthaug.models.family import Discriminator, Family, Generator, ImageShape
-from synthaug.training.loop import adversarial_step, build
+from synthaug.training.game import build_game
+from synthaug.training.steps.adversarial import adversarial_step
 
 DEVIATION, NEAR = 0.04, 0.12
 BATCH, POINTS, SAMPLES, Z_DIM = 128, 10_000, 2500, 4
@@ -110,16 +111,16 @@ def trained(name: str, objective: str, seed: int = 0) -> tuple[int, float]:
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        family = Family(
+        family = Family.pair(
             build_family("mlp", ImageShape(1, 2, 1), config.model).generator,
             Lens(build_family("mlp", ImageShape(1, 4 * len(OCTAVES), 1), config.model).discriminator),
         )
-    parts = build(config, family, cloud(toy, seed), Fabric(accelerator="cpu", devices=1))
+    game = build_game(config, family, cloud(toy, seed), Fabric(accelerator="cpu", devices=1))
     for step in range(toy.steps):
-        parts.share = step / toy.steps
-        adversarial_step(parts, step, seed)
-        parts.average.update(family.generator, (step + 1) * BATCH, BATCH)
-    return score(toy, parts.average.generator)
+        game.progress = step / toy.steps
+        adversarial_step(game, step, seed)
+        game.state.average.update(family.generator, (step + 1) * BATCH, BATCH)
+    return score(toy, game.state.average.network)
 
 
 def cloud(toy: Toy, seed: int) -> BalancedBatches:

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -28,11 +29,15 @@ from synthaug.models.codes import Codes
 from synthaug.models.family import ImageShape
 from synthaug.progress import Silent
 from synthaug.runs import Run
+from synthaug.seeds import attempt_seed
 from synthaug.training import checkpoint
-from synthaug.training.checkpoint import Counters
-from synthaug.training.loop import Parts, adversarial_step, build, train
+from synthaug.training.game import Game, build_game
+from synthaug.training.loop import train
 from synthaug.training.monitor import Monitor
-from synthaug.training.stability import RATE, Diverged, Watch, attempt_seed
+from synthaug.training.stability import RATE, Diverged, Watch
+from synthaug.training.state import Counters
+from synthaug.training.steps import adversarial
+from synthaug.training.steps.adversarial import adversarial_step
 
 STATEFUL: dict[str, Any] = {
     "ada": True,
@@ -41,7 +46,7 @@ STATEFUL: dict[str, Any] = {
     "regularizers": {"consistency": 10.0, "gradient-penalty": 0.1, "lecam": 0.3},
     "auxiliary": {"acgan": 1.0},
 }
-Step = Callable[[Parts, int, int], dict[str, Any]]
+Step = Callable[[Game, int, int], dict[str, Any]]
 
 
 class Flat:
@@ -66,7 +71,7 @@ def images() -> LabelledImages:
     return LabelledImages(pixels, labels.astype(np.int64), ["a", "b"], [str(i) for i in range(24)])
 
 
-def start(folder: Path, step: Step, kimg: float = 4, **training: Any) -> tuple[Run, Parts, Callable[..., Counters]]:
+def start(folder: Path, step: Step, kimg: float = 4, **training: Any) -> tuple[Run, Game, Callable[..., Counters]]:
     run = Run(folder)
     folder.mkdir(parents=True, exist_ok=True)
     config = validate(
@@ -80,25 +85,20 @@ def start(folder: Path, step: Step, kimg: float = 4, **training: Any) -> tuple[R
     shape, data = ImageShape(16, 1, 2), images()
     torch.manual_seed(0)
     family = build_family("dcgan", shape, config.model)
-    family.step = step
     heads = build_heads(config.training.auxiliary, family, shape, Codes())
     half = torch.full((2,), 0.5, dtype=torch.float64)
     batches = BalancedBatches(torch.from_numpy(data.pixels), torch.from_numpy(data.labels), half, 32, False)
-    parts = build(config, family, batches, Fabric(accelerator="cpu", devices=1), heads)
+    game = build_game(config, family, batches, Fabric(accelerator="cpu", devices=1), heads, {"family": "dcgan"})
     monitor = Monitor(data, data, ["a"], config.monitor, Flat(), 8, 0, torch.device("cpu"))
-    names = checkpoint.names(run)
-    counters = (
-        checkpoint.restore(run, names[-1], parts.networks(), parts.average.generator, parts.optimizers())
-        if names
-        else Counters()
-    )
-    if names:
-        run.replace_metrics([r for r in run.metrics() if r["kimg"] <= counters.images / 1000])
+    if names := checkpoint.names(run):
+        checkpoint.restore(run, names[-1], game.state)
+        run.replace_metrics([r for r in run.metrics() if r["kimg"] <= game.state.counters.images / 1000])
 
     def go(progress: Any = Silent()) -> Counters:
-        return train(run, parts, counters, monitor, {"family": "dcgan"}, progress)
+        with patch.object(adversarial, "adversarial_step", step):  # what the table's entry names
+            return train(run, game, monitor, progress)
 
-    return run, parts, go
+    return run, game, go
 
 
 def nan_at(*steps: int, attempts: int = 1) -> tuple[Step, list[tuple[int, int, float]]]:
@@ -106,13 +106,13 @@ def nan_at(*steps: int, attempts: int = 1) -> tuple[Step, list[tuple[int, int, f
     seeds = [attempt_seed(0, attempt) for attempt in range(attempts)]
     seen: list[tuple[int, int, float]] = []
 
-    def step(parts: Parts, number: int, seed: int) -> dict[str, Any]:
-        scalars = adversarial_step(parts, number, seed)
-        seen.append((number, seed, parts.generator_optimizer.optimizer.param_groups[0]["lr"]))
+    def step(game: Game, number: int, seed: int) -> dict[str, Any]:
+        scalars = adversarial_step(game, number, seed)
+        seen.append((number, seed, game.state.players["generator"].optimizer.param_groups[0]["lr"]))
         if number in steps and seed in seeds:
             scalars["loss_g"] = torch.tensor(math.nan)
             with torch.no_grad():
-                for p in parts.family.generator.parameters():
+                for p in game.family.generator.parameters():
                     p.fill_(math.nan)
         return scalars
 
@@ -152,7 +152,7 @@ def test_a_nan_is_rolled_back_with_other_noise_and_a_lower_rate(tmp_path: Path) 
 
 def test_it_ends_with_the_last_good_checkpoint_when_no_rollback_is_left(tmp_path: Path) -> None:
     step, _ = nan_at(70, attempts=9)
-    run, parts, go = start(tmp_path / "run", step, rollbacks=2)
+    run, game, go = start(tmp_path / "run", step, rollbacks=2)
     progress = Warnings()
     counters = go(progress)
     assert [row["again"] for row in rows(run, "rollback")] == [True, True, False]
@@ -161,7 +161,7 @@ def test_it_ends_with_the_last_good_checkpoint_when_no_rollback_is_left(tmp_path
     assert counters.images == 2016
     assert counters.best_checkpoint in checkpoint.names(run)
     assert len(progress.lines) == 3
-    assert all(bool(p.isfinite().all()) for p in parts.family.generator.parameters())
+    assert all(bool(p.isfinite().all()) for p in game.family.generator.parameters())
 
 
 def test_before_the_first_checkpoint_it_starts_anew_and_then_fails(tmp_path: Path) -> None:
@@ -177,11 +177,11 @@ def test_before_the_first_checkpoint_it_starts_anew_and_then_fails(tmp_path: Pat
 
 
 def test_a_collapsed_generator_is_rolled_back(tmp_path: Path) -> None:
-    def step(parts: Parts, number: int, seed: int) -> dict[str, Any]:
-        scalars = adversarial_step(parts, number, seed)
+    def step(game: Game, number: int, seed: int) -> dict[str, Any]:
+        scalars = adversarial_step(game, number, seed)
         if number >= 64 and seed == 0:  # every weight but the last bias dies: one image for all noise
             with torch.no_grad():
-                for p in [*parts.family.generator.parameters(), *parts.average.generator.parameters()]:
+                for p in [*game.family.generator.parameters(), *game.state.average.network.parameters()]:
                     p.zero_()
         return scalars
 
@@ -198,11 +198,11 @@ def test_a_collapsed_generator_is_rolled_back(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("fault", ["gradients", "won"])
 def test_exploding_gradients_and_a_discriminator_that_won_are_noticed(tmp_path: Path, fault: str) -> None:
-    def step(parts: Parts, number: int, seed: int) -> dict[str, Any]:
-        scalars = adversarial_step(parts, number, seed)
+    def step(game: Game, number: int, seed: int) -> dict[str, Any]:
+        scalars = adversarial_step(game, number, seed)
         if number >= 64 and seed == 0:
             if fault == "gradients":
-                for p in parts.family.discriminator.parameters():
+                for p in game.family.discriminator.parameters():
                     p.grad.mul_(1e9)
             else:
                 scalars["loss_d"] = torch.tensor(1e-5)
@@ -225,10 +225,10 @@ def test_a_training_killed_behind_a_rollback_is_resumed_bit_for_bit(tmp_path: Pa
     go()
     inner = nan_at(40)[0]
 
-    def dying(parts: Parts, number: int, seed: int) -> dict[str, Any]:
+    def dying(game: Game, number: int, seed: int) -> dict[str, Any]:
         if number == 75:
             raise Killed
-        return inner(parts, number, seed)
+        return inner(game, number, seed)
 
     _, _, go = start(tmp_path / "broken", dying, **STATEFUL)
     with pytest.raises(Killed):
@@ -249,10 +249,10 @@ def test_a_training_killed_behind_a_rollback_is_resumed_bit_for_bit(tmp_path: Pa
 
 @pytest.mark.parametrize("at", [31, 62, 64, 80, 124], ids=["warm-up's end", "score", "just behind", "between", "end"])
 def test_an_interruption_costs_no_score_and_no_scored_checkpoint(tmp_path: Path, at: int) -> None:
-    def stopped(parts: Parts, number: int, seed: int) -> dict[str, Any]:
+    def stopped(game: Game, number: int, seed: int) -> dict[str, Any]:
         if number == at:
             signal.raise_signal(signal.SIGTERM)
-        return adversarial_step(parts, number, seed)
+        return adversarial_step(game, number, seed)
 
     whole, _, go = start(tmp_path / "whole", adversarial_step)
     go()
@@ -275,10 +275,10 @@ def test_an_interruption_costs_no_score_and_no_scored_checkpoint(tmp_path: Path,
 def test_an_interruption_saves_nothing_that_has_diverged(tmp_path: Path) -> None:
     """Finite losses, and gradients that explode: what is saved here is gone back to."""
 
-    def step(parts: Parts, number: int, seed: int) -> dict[str, Any]:
-        scalars = adversarial_step(parts, number, seed)
+    def step(game: Game, number: int, seed: int) -> dict[str, Any]:
+        scalars = adversarial_step(game, number, seed)
         if number == 70:
-            for p in parts.family.discriminator.parameters():
+            for p in game.family.discriminator.parameters():
                 p.grad.mul_(1e9)
             signal.raise_signal(signal.SIGTERM)
         return scalars
@@ -294,10 +294,10 @@ def test_the_class_condition_fades_in_and_what_knows_less_of_it_is_not_the_best(
 ) -> None:
     strengths: list[float] = []
 
-    def step(parts: Parts, number: int, seed: int) -> dict[str, Any]:
-        strengths.append(float(parts.family.generator.condition_strength))
-        assert float(parts.family.discriminator.condition_strength) == strengths[-1]
-        return adversarial_step(parts, number, seed)
+    def step(game: Game, number: int, seed: int) -> dict[str, Any]:
+        strengths.append(float(game.family.generator.condition_strength))
+        assert float(game.family.discriminator.condition_strength) == strengths[-1]
+        return adversarial_step(game, number, seed)
 
     scored = iter([0.01, 0.02, 0.03, 0.04])  # always worse
     score = Monitor.score

@@ -1,4 +1,4 @@
-"""Parts of the loop: batches, the average, schedules, checkpoints, the monitor's eye for planted faults."""
+"""Training: batches, the average, schedules, checkpoints, the monitor's eye for planted faults."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from synthaug.data.cache import LabelledImages
 from synthaug.models.blocks import MinibatchStd
 from synthaug.models.family import Generator
 from synthaug.runs import Run
-from synthaug.training.checkpoint import Counters, names, prune
+from synthaug.seeds import step_generator
+from synthaug.training.checkpoint import names, prune
 from synthaug.training.ema import Average
-from synthaug.training.loop import _images_for, _plan, condition_strength, step_generator
 from synthaug.training.monitor import Monitor
+from synthaug.training.schedule import condition_strength, images_in_budget, set_length
+from synthaug.training.state import Counters
 
 
 def test_batches_follow_the_temperature_and_flip_half() -> None:
@@ -91,12 +93,12 @@ def test_the_average_has_the_half_life_it_says() -> None:
         generator.condition_strength.fill_(0.25)
     for _ in range(10):
         average.update(generator, images_seen=10**6, batch_size=100)  # 1000 images in all
-    assert average.generator.weight.item() == pytest.approx(0.5, abs=1e-6)
-    assert average.generator.running.item() == pytest.approx(0.5, abs=1e-6)
-    assert average.generator.condition_strength.item() == 0.25  # a switch, not a weight
+    assert average.network.weight.item() == pytest.approx(0.5, abs=1e-6)
+    assert average.network.running.item() == pytest.approx(0.5, abs=1e-6)
+    assert average.network.condition_strength.item() == 0.25  # a switch, not a weight
     early = Average(Constant(0.0), half_life_kimg=1000.0, ramp=0.05)
     early.update(generator, images_seen=2000, batch_size=100)  # at most 100 images are remembered
-    assert early.generator.weight.item() == pytest.approx(0.5, abs=1e-6)
+    assert early.network.weight.item() == pytest.approx(0.5, abs=1e-6)
 
 
 def test_the_condition_is_faded_in() -> None:
@@ -114,14 +116,14 @@ def test_a_step_draws_from_its_seed_and_number_alone() -> None:
 
 def test_scores_take_at_most_a_fifth_of_a_time_budget() -> None:
     config = validate({"monitor": {"every_kimg": 20}})
-    images, scores = _images_for(100, per_image=0.001, per_score=2.0, config=config, done=1000)
+    images, scores = images_in_budget(100, per_image=0.001, per_score=2.0, config=config, done=1000)
     assert scores == 5
     assert images == pytest.approx(1000 + 90_000)
-    images, scores = _images_for(100, per_image=0.001, per_score=50.0, config=config, done=1000)
+    images, scores = images_in_budget(100, per_image=0.001, per_score=50.0, config=config, done=1000)
     assert scores == 1  # the last one is always taken
     assert images == pytest.approx(1000 + 50_000)
     counters = Counters()
-    _plan(counters, config, images, scores)
+    set_length(counters, config, images, scores)
     assert counters.total == 50_976 + 32  # whole batches of 32
     assert counters.interval is not None
     assert counters.interval >= counters.total

@@ -1,0 +1,238 @@
+"""The rules of an adversarial game: networks, objective, augmentation, penalties and the data, as a step needs them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from synthaug.augment.ada import AdaptiveAugment
+from synthaug.augment.diffaugment import DiffAugment
+from synthaug.config import Config
+from synthaug.data.batches import BalancedBatches
+from synthaug.errors import SynthaugError
+from synthaug.losses import OBJECTIVES, REGULARIZERS
+from synthaug.losses.auxiliary import Heads
+from synthaug.losses.objective import Objective, smoothed
+from synthaug.losses.regularizers import DiscriminatorBatch, GeneratorRegularizer, Regularizer
+from synthaug.models.embedding_noise import EmbeddingNoise
+from synthaug.models.family import Family
+from synthaug.seeds import step_generator
+from synthaug.training.ema import Average
+from synthaug.training.schedule import condition_strength, penalty_decay
+from synthaug.training.state import Player, TrainingState
+
+Scalars = dict[str, Tensor]
+"""Name → detached scalar, for metrics.jsonl."""
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """A regulariser that is due, and its weight in this step."""
+
+    name: str
+    weight: float
+    regularizer: Regularizer | GeneratorRegularizer
+
+
+@dataclass
+class Game:
+    """What a step sees. `progress` is the share of the training that is done, 0 to 1."""
+
+    config: Config
+    family: Family
+    state: TrainingState
+    batches: BalancedBatches
+    objective: Objective
+    augment: DiffAugment | AdaptiveAugment
+    regularizers: dict[str, tuple[float, Regularizer | GeneratorRegularizer]]
+    fabric: Fabric
+    heads: Heads | None = None
+    embedding_noise: EmbeddingNoise | None = None
+    progress: float = 0.0
+
+    def set_progress(self, progress: float, known: bool = True) -> None:
+        """Tell networks and schedules how far the training is.
+
+        Args:
+            known: whether its length is known. Until then a growing network has its final size: its speed is measured.
+        """
+        self.progress = progress
+        self.family.set_condition_strength(self.condition_strength)
+        self.family.set_progress(progress if known else 1.0)
+
+    @property
+    def condition_strength(self) -> float:
+        """How much of the class condition counts now."""
+        return condition_strength(self.config, self.progress)
+
+    def begin(self, step: int, seed: int) -> torch.Generator:
+        """The source of all randomness of a step, also of that inside the generator."""
+        rng = step_generator(seed, "step", step)
+        if self.embedding_noise is not None:
+            self.embedding_noise.rng = rng
+        return rng
+
+    def noise(self, count: int, rng: torch.Generator) -> Tensor:
+        """z, float[count, z_dim], on the device."""
+        return torch.randn(count, self.family.generator.z_dim, generator=rng).to(self.fabric.device)
+
+    def generate(self, z: Tensor, labels: Tensor) -> Tensor:
+        """G(z, labels), float32[B, C, H, W]."""
+        with self.fabric.autocast():
+            images: Tensor = self.family.generator(_cast(z), labels)
+        return images.float()
+
+    def examine(self, x: Tensor, labels: Tensor) -> tuple[list[Tensor], Tensor | None]:
+        """The logits of each head for x, and the features behind them where auxiliary heads need them."""
+        with self.fabric.autocast():
+            if self.heads is not None:
+                return self.family.discriminator.examine(x, labels)
+            logits = self.family.discriminator(_cast(x), labels)
+        return [head.float() for head in logits], None
+
+    def discriminate(self, x: Tensor, labels: Tensor) -> list[Tensor]:
+        """The logits of each head for x, for a penalty. Labels are repeated where x has a multiple of their rows."""
+        with self.fabric.autocast():
+            logits: list[Tensor] = self.family.discriminator(x, labels.repeat(len(x) // len(labels)))
+        return logits
+
+    def due_penalties(self, step: int) -> list[Penalty]:
+        """The regularisers that are due. A weight is multiplied by the regulariser's interval, and decays."""
+        training, objective = self.config.training, self.objective
+        last = objective.regularizer_decay if training.regularizer_decay is None else training.regularizer_decay
+        decay = penalty_decay(last, self.progress)
+        due = []
+        for name, (weight, regularizer) in self.regularizers.items():
+            interval = training.regularizer_interval or objective.regularizer_interval or regularizer.interval
+            if step % interval == 0:
+                due.append(Penalty(name, weight * interval * decay, regularizer))
+        return due
+
+    def discriminator_batch(
+        self,
+        real: Tensor,
+        fake: Tensor,
+        labels: Tensor,
+        real_logits: list[Tensor],
+        fake_logits: list[Tensor],
+        rng: torch.Generator,
+    ) -> DiscriminatorBatch:
+        """What the discriminator's penalties see of a step."""
+        discriminate = partial(self.discriminate, labels=labels)
+        return DiscriminatorBatch(
+            discriminate=discriminate,
+            discriminate_augmented=lambda x: discriminate(self.augment(x, rng)),
+            real=real,
+            fake=fake.detach(),
+            real_logits=real_logits,
+            fake_logits=fake_logits,
+            rng=rng,
+        )
+
+    def compile(self) -> None:
+        """Compile the networks. Compiled graphs cannot be differentiated twice, as gradient penalties need."""
+        self.family.generator.compile()
+        penalties = [r for _, r in self.regularizers.values() if isinstance(r, Regularizer)]
+        if not any(penalty.second_order for penalty in penalties):
+            self.family.discriminator.compile()
+
+
+def build_game(
+    config: Config,
+    family: Family,
+    batches: BalancedBatches,
+    fabric: Fabric,
+    heads: Heads | None = None,
+    architecture: dict[str, Any] | None = None,
+) -> Game:
+    """Move everything to the device, make the players, and look up objective and regularisers.
+
+    Args:
+        heads: auxiliary heads; the discriminator's player trains them.
+        architecture: how the networks were built, for checkpoints.
+
+    Raises:
+        SynthaugError: `training.freeze_discriminator` leaves no layer to learn.
+    """
+    training, device = config.training, fabric.device
+    objective = smoothed(OBJECTIVES.get(training.objective)(), training.objective, training.label_smoothing)
+    weights = {**objective.regularizers, **training.regularizers}
+    for network in family.networks.values():
+        network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if heads is not None:
+        heads.to(device)
+    for layer in frozen_layers(family, training.freeze_discriminator):
+        layer.requires_grad_(False)
+    average = Average(family.exported_network, training.ema_kimg)  # a copy, which embedding noise does not reach
+    sigma = training.embedding_noise
+    noise = EmbeddingNoise(family.generator, batches.counts, sigma) if sigma else None
+    regularizers = {name: (w, REGULARIZERS.get(name)().to(device)) for name, w in weights.items() if w > 0}
+    augment = _augmentation(config).to(device) if training.ada else DiffAugment(training.augment)
+    networks: dict[str, nn.Module] = {
+        **family.networks,
+        **{f"regularizer_{name}": module for name, (_, module) in regularizers.items()},
+    }
+    if heads is not None:
+        networks["heads"] = heads
+    if isinstance(augment, AdaptiveAugment):
+        networks["augment"] = augment
+    return Game(
+        config=config,
+        family=family,
+        state=TrainingState(networks, _players(config, family, heads, fabric), average, architecture or {}),
+        batches=batches,
+        objective=objective,
+        augment=augment,
+        regularizers=regularizers,
+        fabric=fabric,
+        heads=heads,
+        embedding_noise=noise,
+    )
+
+
+def _players(config: Config, family: Family, heads: Heads | None, fabric: Fabric) -> dict[str, Player]:
+    training = config.training
+    rates = {"generator": training.generator_lr, "discriminator": training.discriminator_lr}
+    players = {}
+    for name, networks in family.players.items():
+        modules: list[nn.Module] = [family.networks[network] for network in networks]
+        if heads is not None and name == "discriminator":
+            modules.append(heads)
+        parameters = [p for module in modules for p in module.parameters()]
+        learning = [p for p in parameters if p.requires_grad] if name == "discriminator" else parameters
+        optimizer = torch.optim.Adam(learning, rates[name], (training.beta1, training.beta2), fused=True)
+        players[name] = Player(learning, optimizer, fabric)
+    return players
+
+
+def _cast(x: Tensor) -> Tensor:
+    """To the precision that the networks compute in."""
+    kind = x.device.type
+    return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
+
+
+def _augmentation(config: Config) -> AdaptiveAugment:
+    training = config.training
+    return AdaptiveAugment(training.augment, training.ada_target, training.ada_interval, training.ada_kimg)
+
+
+def frozen_layers(family: Family, count: int) -> list[nn.Module]:
+    """The `count` lowest layers of the discriminator (FreezeD, 2002.10964).
+
+    Raises:
+        SynthaugError: it has fewer, or none would be left to learn.
+    """
+    if count == 0:
+        return []
+    layers = family.discriminator.layers()
+    if count >= len(layers):
+        raise SynthaugError(
+            f"training.freeze_discriminator = {count}, but the discriminator has {len(layers)} layers",
+            f"give a number from 0 to {max(len(layers) - 1, 0)}; the highest layer must learn",
+        )
+    return layers[:count]

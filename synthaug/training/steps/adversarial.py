@@ -1,0 +1,102 @@
+"""The usual game: a discriminator against a generator, under any objective of the table and its penalties.
+
+What the original papers differ in is data here: the objective gives both losses, regularisers are added when they are
+due (lazily, 1912.04958 §3.1), and auxiliary heads (AC-GAN, InfoGAN) add theirs to both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from synthaug.augment.ada import AdaptiveAugment
+from synthaug.losses.regularizers import DiscriminatorBatch, GeneratorBatch, GeneratorRegularizer, Regularizer
+from synthaug.training.game import Game, Penalty, Scalars
+
+
+def adversarial_step(game: Game, step: int, seed: int) -> Scalars:
+    """Update the discriminator (several times, if so configured), then the generator. Returns detached scalars."""
+    rng = game.begin(step, seed)
+    penalties = game.due_penalties(step)
+    discriminator, generator = game.state.players["discriminator"], game.state.players["generator"]
+    scalars: Scalars = {}
+    for _ in range(game.config.training.discriminator_steps):
+        real, labels = game.batches.draw(rng)
+        z = game.noise(len(labels), rng)
+        fake = game.generate(z, labels)
+        # One pass for both halves: under spectral norm they must meet the same weights.
+        images = torch.cat([game.augment(real, rng), game.augment(fake.detach(), rng)])
+        logits, features = game.examine(images, torch.cat([labels, labels]))
+        half = len(real)
+        real_logits, fake_logits = [head[:half] for head in logits], [head[half:] for head in logits]
+        auxiliary = None
+        if game.heads is not None and features is not None:
+            auxiliary, losses = game.heads.discriminator_loss(features, labels, z, game.condition_strength)
+            scalars |= {f"{name}_d": loss for name, loss in losses.items()}
+        batch = game.discriminator_batch(real, fake, labels, list(real_logits), list(fake_logits), rng)
+        loss, found = discriminator_loss(game, batch, penalties, auxiliary)
+        discriminator.update(loss)
+        scalars |= found
+
+    # The generator answers for the last fakes. They were made before the discriminator moved: that saves a pass.
+    with discriminator.held():
+        images, image_labels = game.augment(fake, rng), labels
+        if game.objective.paired:
+            images = torch.cat([images, game.augment(real, rng)])
+            image_labels = torch.cat([labels, labels])
+        logits, features = game.examine(images, image_labels)
+        auxiliary = None
+        if game.heads is not None and features is not None:
+            auxiliary, losses = game.heads.generator_loss(features[: len(fake)], labels, z, game.condition_strength)
+            scalars |= losses
+        pairs = [(head[len(fake) :], head[: len(fake)]) for head in logits]
+        made = GeneratorBatch(game.family.generator, z, labels, fake)
+        loss, found = generator_loss(game, made, pairs, penalties, auxiliary)
+        generator.update(loss)
+        return scalars | found
+
+
+def discriminator_loss(
+    game: Game, batch: DiscriminatorBatch, penalties: Sequence[Penalty], auxiliary: Tensor | None = None
+) -> tuple[Tensor, Scalars]:
+    """The objective, averaged over the heads, plus the auxiliary loss and the discriminator's penalties."""
+    heads = list(zip(batch.real_logits, batch.fake_logits, strict=True))
+    loss = torch.stack([game.objective.discriminator_loss(real, fake) for real, fake in heads]).mean()
+    scalars = {
+        "loss_d": loss.detach(),
+        "real_score": batch.real_logits[0].detach().mean(),
+        "fake_score": batch.fake_logits[0].detach().mean(),
+    }
+    if auxiliary is not None:
+        loss = loss + auxiliary
+    if isinstance(game.augment, AdaptiveAugment):
+        margins = [game.objective.margin(real, fake) for real, fake in heads]
+        scalars["ada_p"] = game.augment.observe(torch.cat(margins, dim=1))
+    for penalty in penalties:
+        if isinstance(penalty.regularizer, Regularizer):
+            value = penalty.regularizer(batch)
+            scalars[penalty.name] = value.detach()
+            loss = loss + penalty.weight * value
+    return loss, scalars
+
+
+def generator_loss(
+    game: Game,
+    batch: GeneratorBatch,
+    heads: Sequence[tuple[Tensor, Tensor]],
+    penalties: Sequence[Penalty],
+    auxiliary: Tensor | None = None,
+) -> tuple[Tensor, Scalars]:
+    """The objective on (real, fake) logits of each head, plus the auxiliary loss and the generator's penalties."""
+    loss = torch.stack([game.objective.generator_loss(fake, real) for real, fake in heads]).mean()
+    scalars = {"loss_g": loss.detach()}
+    if auxiliary is not None:
+        loss = loss + auxiliary
+    for penalty in penalties:
+        if isinstance(penalty.regularizer, GeneratorRegularizer):
+            value = penalty.regularizer(batch)
+            scalars[penalty.name] = value.detach()
+            loss = loss + penalty.weight * value
+    return loss, scalars
