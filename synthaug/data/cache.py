@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from filelock import FileLock
@@ -15,7 +16,6 @@ from numpy.typing import NDArray
 
 from synthaug.config import Fit
 from synthaug.data import store
-from synthaug.data.ahead import Ahead, Geometry, shared
 from synthaug.data.decode import (
     DECODE_VERSION,
     OVERSAMPLE,
@@ -25,7 +25,6 @@ from synthaug.data.decode import (
     quiet_decoding,
     resize,
 )
-from synthaug.data.folder import scan
 from synthaug.data.parallel import in_chunks
 from synthaug.errors import SynthaugError, suggest
 from synthaug.files import digest, replacing
@@ -101,7 +100,6 @@ def load_images(
     fit: Fit,
     cache: Path | None = None,
     progress: Progress = Silent(),
-    ahead: Ahead | None = None,
 ) -> LabelledImages:
     """Decode and resize the images of `rows`, or map what an earlier call stored.
 
@@ -117,7 +115,6 @@ def load_images(
         fit: see `decode.resize`.
         cache: where to store (default: `store.cache_root`).
         progress: where to report.
-        ahead: what the scan has decoded already.
 
     Raises:
         SynthaugError: an image is gone, unreadable or no longer the one that was scanned; a label not in `classes`.
@@ -128,9 +125,7 @@ def load_images(
             raise SynthaugError(f"{row.path!r} has the class {row.label!r}", suggest(row.label, classes))
     labels = np.array([numbers[row.label] for row in rows], np.int64)
     shape = (len(rows), channels, resolution, resolution)
-    if ahead is not None and ahead.geometry != Geometry(resolution, fit):
-        ahead = None
-    work = _Work(Path(root), rows, resolution, channels, fit, progress, ahead)
+    work = _Work(Path(root), rows, resolution, channels, fit, progress)
     pixels = (
         _stored(shape, work, store.outside(Path(root), store.cache_root(cache))) if rows else np.zeros(shape, np.uint8)
     )
@@ -147,7 +142,6 @@ class _Work:
     channels: int
     fit: Fit
     progress: Progress
-    ahead: Ahead | None
 
     @property
     def key(self) -> str:
@@ -156,22 +150,13 @@ class _Work:
 
     def into(self, array: NDArray[np.uint8]) -> None:
         """Fill `array` [N, C, H, W], whose memory processes share."""
-        missing = []
-        for k, row in enumerate(self.rows):
-            known = self.ahead.find(row.path, row.pixel_sha256, self.channels) if self.ahead is not None else None
-            if self.ahead is None or known is None:
-                missing.append(k)
-            else:
-                array[k] = self.ahead.pixels[known, : self.channels]
-        if not missing:
-            return
 
         def fill(chunk: range) -> None:
-            for i in chunk:
-                array[missing[i]] = self._one(self.rows[missing[i]])
+            for k in chunk:
+                array[k] = self._one(self.rows[k])
 
-        with self.progress.task("decoding images", len(missing), "images") as task, quiet_decoding():
-            for chunk, _ in in_chunks(fill, len(missing)):
+        with self.progress.task("decoding images", len(self.rows), "images") as task, quiet_decoding():
+            for chunk, _ in in_chunks(fill, len(self.rows)):
                 task.advance(len(chunk))
 
     def _one(self, row: LabelledFile) -> NDArray[np.uint8]:
@@ -220,7 +205,8 @@ def _stored(shape: tuple[int, ...], work: _Work, root: Path) -> NDArray[np.uint8
 
 
 def _in_memory(shape: tuple[int, ...], work: _Work) -> NDArray[np.uint8]:
-    array = shared(shape)
+    size = int(np.prod(shape))
+    array = np.frombuffer(mmap.mmap(-1, max(1, size)), np.uint8, size).reshape(shape)  # shared by forked processes
     work.into(array)
     return array
 
@@ -247,55 +233,3 @@ def _map(file: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
         return None
     store.touch(file)
     return array
-
-
-def load_folder(
-    root: Path,
-    classes: Sequence[str] | None,
-    *,
-    resolution: int,
-    channels: int,
-    fit: Fit,
-    only: Literal["all", "real", "synthetic"] = "all",
-    cache: Path | None = None,
-    progress: Progress = Silent(),
-) -> LabelledImages:
-    """Load any folder of class folders (or with a metadata table): `--test DIR`, `--synthetic DIR`, `check DIR`.
-
-    Args:
-        root: the folder. An export of ours may be given as it is or by its `train/`.
-        classes: the classes to expect, in order; None: those of the folder. They need not all occur.
-        resolution: side in pixels.
-        channels: 1 or 3.
-        fit: see `decode.resize`.
-        only: leave out images that a metadata table marks as synthetic, or as real; unmarked images stay.
-        cache: where to store.
-        progress: where to report.
-
-    Raises:
-        SynthaugError: as `scan`; a class of the folder is not in `classes`; the folder holds several splits.
-    """
-    found = scan(Path(root), cache=cache, progress=progress, geometry=Geometry(resolution, fit))
-    splits = sorted({image.split for image in found.images if image.split is not None})
-    if len(splits) > 1:
-        raise SynthaugError(
-            f"{str(root)!r} holds several splits: {', '.join(splits)}",
-            f"give one of them, such as {str(Path(root) / splits[0])!r}",
-        )
-    if classes is not None:
-        for label in found.classes:
-            if label not in classes:
-                raise SynthaugError(
-                    f"{str(root)!r} holds the class {label!r}, which is not one of the classes asked for",
-                    suggest(label, classes),
-                )
-    unwanted = {"all": None, "real": True, "synthetic": False}[only]
-    rows = [image for image in found.images if image.synthetic is None or image.synthetic is not unwanted]
-    if not rows:
-        raise SynthaugError(f"{str(root)!r} holds no {only} image", "check which folder was meant")
-    if found.unreadable:
-        progress.warn(f"{len(found.unreadable)} files in {str(root)!r} cannot be read and are left out")
-    return load_images(
-        found.root, rows, found.classes if classes is None else classes,
-        resolution=resolution, channels=channels, fit=fit, cache=cache, progress=progress, ahead=found.ahead,
-    )  # fmt: skip

@@ -20,12 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthaug.data import store
-from synthaug.data.ahead import Ahead, Geometry
 from synthaug.data.decode import open_image, pixel_sha256, resize
 from synthaug.data.duplicates import as_rows
 from synthaug.data.layout import Found, Layout, SplitName, by_folders, tables, walk
 from synthaug.data.metadata import COLUMN_HINT, by_tables
-from synthaug.data.reading import Facts, read_all
+from synthaug.data.reading import FileInfo, read_all
 from synthaug.documents import Unreadable
 from synthaug.errors import SynthaugError
 from synthaug.files import digest
@@ -73,7 +72,6 @@ class Scan:
     empty: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     thumbnails: NDArray[np.uint8] | None = None
-    ahead: Ahead | None = field(default=None, repr=False, compare=False)
 
     @property
     def classes(self) -> list[str]:
@@ -117,7 +115,6 @@ def scan(
     strict: bool = False,
     cache: Path | None = None,
     progress: Progress = Silent(),
-    geometry: Geometry | None = None,
 ) -> Scan:
     """List and decode every labelled image of a folder.
 
@@ -130,7 +127,6 @@ def scan(
         strict: make any unreadable file an error.
         cache: where to remember results (default: `store.cache_root`).
         progress: where to report.
-        geometry: the square that the images will be wanted as; what is decoded now is kept for `load_images`.
 
     Raises:
         SynthaugError: no such folder, no labelled image in it, none readable, a bad label or expression, or `strict`.
@@ -153,9 +149,8 @@ def scan(
         found.ignored = sorted(
             {*found.ignored, *(f"{path} (no columns file_name and label)" for path in table_paths)} - {*table_paths}
         )
-    facts, failures, ahead = read_all(tree.root, found.entries, place, progress, geometry)
-    result = _assemble(tree.root, found, facts, failures, find_group)
-    result.ahead = ahead
+    read, failures = read_all(tree.root, found.entries, place, progress)
+    result = _assemble(tree.root, found, read, failures, find_group)
     if group_by is not None and result.images and all(image.group is None for image in result.images):
         example = result.images[0].path
         raise SynthaugError(f"the group expression {group_by!r} matches no path", f"paths look like {example!r}")
@@ -187,28 +182,28 @@ def _group_finder(group_by: str | None) -> Callable[[str], str | None]:
 def _assemble(
     root: Path,
     found: Found,
-    facts: dict[str, Facts],
+    read: dict[str, FileInfo],
     failures: dict[str, str],
     find_group: Callable[[str], str | None],
 ) -> Scan:
-    readable = sorted((entry for entry in found.entries if entry.path in facts), key=lambda e: e.path)
+    readable = sorted((entry for entry in found.entries if entry.path in read), key=lambda e: e.path)
     images = []
     for entry in readable:
-        fact = facts[entry.path]
+        file = read[entry.path]
         images.append(
             ImageRecord(
                 path=entry.path,
                 label=entry.label,
                 split=entry.split,
-                width=fact.width,
-                height=fact.height,
-                mode=fact.mode,
-                format=fact.format,
-                pixel_sha256=fact.pixel_sha256,
+                width=file.width,
+                height=file.height,
+                mode=file.mode,
+                format=file.format,
+                pixel_sha256=file.pixel_sha256,
                 group=find_group(entry.path),
                 file_bytes=entry.status.st_size,
                 synthetic=entry.synthetic,
-                coloured=fact.coloured,
+                coloured=file.coloured,
             )
         )
     unreadable = [*found.unreadable, *(Unreadable(path=path, reason=reason) for path, reason in failures.items())]
@@ -219,7 +214,7 @@ def _assemble(
         unreadable=sorted(unreadable, key=lambda u: u.path),
         ignored=sorted(found.ignored),
         empty=dict(found.empty),
-        thumbnails=as_rows(facts[e.path].thumbnail for e in readable),
+        thumbnails=as_rows(read[e.path].thumbnail for e in readable),
     )
     tried = Counter(entry.label for entry in found.entries)
     for label in sorted(set(tried) - set(result.counts)):

@@ -1,4 +1,4 @@
-"""Decode the files of a folder, and remember what was learnt by path, size, time and inode."""
+"""Decode the files of a folder, and remember what they hold by path, size, time and inode."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from synthaug.data import store
-from synthaug.data.ahead import Ahead, Geometry
 from synthaug.data.decode import DECODE_VERSION, UnreadableImage, decode, hash_and_colour, quiet_decoding
 from synthaug.data.duplicates import THUMBNAIL_BYTES, make_thumbnails, reduced
 from synthaug.data.layout import Entry
@@ -23,8 +22,8 @@ _SCAN_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What decoding one file told."""
+class FileInfo:
+    """What is known of an image file once it is decoded; see `folder.ImageRecord`."""
 
     width: int
     height: int
@@ -36,64 +35,66 @@ class Facts:
 
 
 def read_all(
-    root: Path, entries: Sequence[Entry], place: Path, progress: Progress, geometry: Geometry | None = None
-) -> tuple[dict[str, Facts], dict[str, str], Ahead | None]:
-    """Path → facts, path → reason for what cannot be read, and images of a `geometry` that were decoded on the way."""
+    root: Path, entries: Sequence[Entry], place: Path, progress: Progress
+) -> tuple[dict[str, FileInfo], dict[str, str]]:
+    """Path → what the file holds, and path → reason for each file that cannot be read.
+
+    Args:
+        root: the folder that paths are relative to.
+        entries: the files.
+        place: the folder where results are remembered.
+        progress: where to report.
+    """
     file = place / f"{digest(str(root))}.json"
     known = _recall(file)
-    facts: dict[str, Facts] = {}
+    read: dict[str, FileInfo] = {}
     for entry in entries:
-        stamp, fact = known.get(entry.path, (None, None))
-        if fact is not None and stamp == _stamp(entry.status):
-            facts[entry.path] = fact
-    missing = [entry for entry in entries if entry.path not in facts]
+        stamp, info = known.get(entry.path, (None, None))
+        if info is not None and stamp == _stamp(entry.status):
+            read[entry.path] = info
+    missing = [entry for entry in entries if entry.path not in read]
     failures: dict[str, str] = {}
-    ahead = Ahead.of(geometry, len(missing)) if missing else None
     if missing:
         with progress.task("reading images", len(missing), "images") as task, quiet_decoding():
             try:
-                for chunk, results in in_chunks(lambda c: _read(root, missing, c, ahead), len(missing)):
-                    for k, (outcome, resized) in zip(chunk, results, strict=True):
-                        path = missing[k].path
-                        if isinstance(outcome, str):
-                            failures[path] = outcome
-                            continue
-                        facts[path] = outcome
-                        if ahead is not None and resized:
-                            ahead.rows[path] = (k, outcome.pixel_sha256, outcome.coloured)
+                for chunk, results in in_chunks(lambda c: _read(root, missing[c.start : c.stop]), len(missing)):
+                    for k, result in zip(chunk, results, strict=True):
+                        if isinstance(result, str):
+                            failures[missing[k].path] = result
+                        else:
+                            read[missing[k].path] = result
                     task.advance(len(chunk))
             except BaseException:
-                _remember(file, entries, facts, progress)  # the next attempt goes on from here
+                _remember(file, entries, read, progress)  # the next attempt goes on from here
                 raise
-    if missing or len(known) != len(facts):
-        _remember(file, entries, facts, progress)
+    if missing or len(known) != len(read):
+        _remember(file, entries, read, progress)
     else:
         store.touch(file)
-    return facts, failures, ahead
+    return read, failures
 
 
-def _read(root: Path, entries: Sequence[Entry], chunk: range, ahead: Ahead | None) -> list[tuple[Facts | str, bool]]:
-    """Facts of each file, or the reason why it cannot be read; and whether `ahead` holds it now."""
-    outcomes: list[tuple[Any, bool]] = []
+def _read(root: Path, entries: Sequence[Entry]) -> list[FileInfo | str]:
+    """What each file holds, or the reason why it cannot be read."""
+    results: list[Any] = []
     small: list[bytes] = []
-    for k in chunk:
+    for entry in entries:
         try:
-            image, mode, kind = decode(root / entries[k].path)
+            image, mode, kind = decode(root / entry.path)
         except UnreadableImage as error:
-            outcomes.append((error.reason, False))
+            results.append(error.reason)
             continue
-        resized = ahead is not None and ahead.put(k, image, kind)
-        outcomes.append(((image.width, image.height, mode, kind, *hash_and_colour(image)), resized))
+        results.append((image.width, image.height, mode, kind, *hash_and_colour(image)))
         small.append(reduced(image))
     thumbnails = iter(make_thumbnails(small))
-    return [(o if isinstance(o, str) else Facts(*[*o, next(thumbnails).tobytes()]), done) for o, done in outcomes]
+    return [r if isinstance(r, str) else FileInfo(*r, thumbnail=next(thumbnails).tobytes()) for r in results]
 
 
 def _stamp(status: os.stat_result) -> tuple[int, int, int]:
     return status.st_size, status.st_mtime_ns, status.st_ino
 
 
-def _recall(file: Path) -> dict[str, tuple[tuple[int, ...], Facts]]:
+def _recall(file: Path) -> dict[str, tuple[tuple[int, ...], FileInfo]]:
     """What an earlier scan stored; nothing where the file is missing, broken or of another version."""
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
@@ -102,23 +103,23 @@ def _recall(file: Path) -> dict[str, tuple[tuple[int, ...], Facts]]:
         thumbnails = base64.b64decode(document["thumbnails"])
         if len(thumbnails) != THUMBNAIL_BYTES * len(document["files"]):
             return {}
-        known: dict[str, tuple[tuple[int, ...], Facts]] = {}
-        for k, (path, (stamp, *facts)) in enumerate(document["files"].items()):
+        known: dict[str, tuple[tuple[int, ...], FileInfo]] = {}
+        for k, (path, (stamp, *fields)) in enumerate(document["files"].items()):
             thumbnail = thumbnails[k * THUMBNAIL_BYTES : (k + 1) * THUMBNAIL_BYTES]
-            known[path] = (tuple(stamp), Facts(*[*facts, thumbnail]))
+            known[path] = (tuple(stamp), FileInfo(*[*fields, thumbnail]))
         return known
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}
 
 
-def _remember(file: Path, entries: Sequence[Entry], facts: dict[str, Facts], progress: Progress) -> None:
+def _remember(file: Path, entries: Sequence[Entry], read: dict[str, FileInfo], progress: Progress) -> None:
     rows: dict[str, list[Any]] = {}
     thumbnails: list[bytes] = []
     for entry in entries:
-        if (fact := facts.get(entry.path)) is not None:
-            rest = [getattr(fact, name) for name in Facts.__slots__[:-1]]
+        if (info := read.get(entry.path)) is not None:
+            rest = [getattr(info, name) for name in FileInfo.__slots__[:-1]]
             rows[entry.path] = [_stamp(entry.status), *rest]
-            thumbnails.append(fact.thumbnail)
+            thumbnails.append(info.thumbnail)
     encoded = base64.b64encode(b"".join(thumbnails)).decode()
     text = json.dumps({"version": [_SCAN_VERSION, DECODE_VERSION], "files": rows, "thumbnails": encoded})
     try:

@@ -98,7 +98,6 @@ def fit(
 
     train_images = split_images(prepared, "train", cache, progress)
     val_images = split_images(prepared, "val", cache, progress)
-    prepared.scanned.ahead = None  # up to 1 GiB, which training may want
     # refuses what does not fit together, before there is a run
     fabric = fabric_for(prepared)
     game = game_for(prepared, train_images, fabric)

@@ -13,7 +13,6 @@ from lightning_fabric import Fabric
 
 from synthaug import runs as run_directories
 from synthaug.config import AUTO, Config, Resolved, leaves, resolve
-from synthaug.data.ahead import Geometry
 from synthaug.data.batches import BalancedBatches, class_probabilities
 from synthaug.data.cache import LabelledImages, load_images
 from synthaug.data.folder import Scan, scan
@@ -76,7 +75,6 @@ def prepare(
         strict=strict,
         cache=cache,
         progress=progress,
-        geometry=Geometry(config.data.resolution, config.data.fit),
     )
     parts = split(scanned, config.data, config.seed)
     check_trainable(scanned, parts)
@@ -124,7 +122,6 @@ def split_images(prepared: Prepared, name: Any, cache: Path | None, progress: Pr
         fit=data.fit,
         cache=cache,
         progress=progress,
-        ahead=prepared.scanned.ahead,
     )
 
 

@@ -7,6 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from synthaug.data.cache import LabelledImages, load_images
+from synthaug.data.folder import scan
+
 
 def write_images(
     root: Path, *, count: int, classes: int = 10, side: int = 32, channels: int = 3, seed: int = 0
@@ -20,3 +23,9 @@ def write_images(
         image = coarse if channels == 3 else coarse.convert("L")
         image.save(root / f"class{number % classes}" / f"{number:06d}.png")
     return root
+
+
+def read_images(folder: Path, cache: Path) -> LabelledImages:
+    """Scan a folder and load it as 32 px colour images, as a training does."""
+    found = scan(folder, cache=cache)
+    return load_images(found.root, found.images, found.classes, resolution=32, channels=3, fit="pad", cache=cache)

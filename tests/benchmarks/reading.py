@@ -8,11 +8,10 @@ from pathlib import Path
 
 import torch
 from compare import Row, compare
-from material import write_images
+from material import read_images, write_images
 from training import BATCH, loader
 
 from synthaug.data.batches import BalancedBatches, class_probabilities
-from synthaug.data.cache import load_folder
 
 MANY = 50_000
 
@@ -26,7 +25,7 @@ def rows(scratch: Path) -> Iterator[Row]:
     folder, cache = write_images(scratch / "reading", count=MANY), scratch / "reading-cache"
 
     def start() -> None:
-        load_folder(folder, None, resolution=32, channels=3, fit="pad", cache=cache)
+        read_images(folder, cache)
 
     def first_start() -> None:
         shutil.rmtree(cache, ignore_errors=True)
@@ -54,7 +53,7 @@ def rows(scratch: Path) -> Iterator[Row]:
         rounds=2,
         warm=False,
     )
-    images = load_folder(folder, None, resolution=32, channels=3, fit="pad", cache=cache)
+    images = read_images(folder, cache)
     batches = BalancedBatches(
         torch.from_numpy(images.pixels),
         torch.from_numpy(images.labels),

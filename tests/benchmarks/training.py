@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from compare import Row, compare, readable, seconds
 from lightning_fabric import Fabric
+from material import read_images
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
@@ -18,7 +19,6 @@ from torchvision.datasets import ImageFolder
 
 from synthaug.config import Config, ModelConfig, TrainingConfig
 from synthaug.data.batches import BalancedBatches, class_probabilities
-from synthaug.data.cache import load_folder
 from synthaug.models.family import Discriminator, Family, Generator
 from synthaug.training.game import Game, build_game
 from synthaug.training.steps.adversarial import adversarial_step
@@ -97,7 +97,7 @@ def endless(folder: Path) -> Iterator[Tensor]:
 
 
 def our_game(folder: Path, generator: nn.Module, z_dim: int, discriminator: nn.Module, cache: Path) -> Game:
-    images = load_folder(folder, None, resolution=32, channels=3, fit="pad", cache=cache)
+    images = read_images(folder, cache)
     probabilities = class_probabilities([1] * len(images.classes), balance=1.0)
     batches = BalancedBatches(
         torch.from_numpy(images.pixels), torch.from_numpy(images.labels), probabilities, BATCH, flip=False

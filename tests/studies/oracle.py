@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from synthaug.classifiers import CLASSIFIERS
-from synthaug.data.cache import LabelledImages, load_folder
+from synthaug.data.cache import LabelledImages, load_images
+from synthaug.data.folder import scan
 
 
-def pixels(folder: Path, channels: int) -> LabelledImages:
-    """All subjects and all real images go this way: 32 px, padded."""
-    return load_folder(folder, None, resolution=32, channels=channels, fit="pad")
+def pixels(
+    folder: Path, channels: int, *, classes: Sequence[str] | None = None, resolution: int = 32
+) -> LabelledImages:
+    """All subjects and all real images go this way: padded to one size."""
+    found = scan(folder)
+    return load_images(
+        found.root, found.images, classes or found.classes, resolution=resolution, channels=channels, fit="pad"
+    )
 
 
 def unseen(folder: Path, train: LabelledImages, test: LabelledImages) -> LabelledImages:

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import oracle
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -30,7 +31,7 @@ from synthaug import load
 from synthaug.augment.classical import trivial_augment
 from synthaug.classifiers.cnn import SmallCnn
 from synthaug.classifiers.steps import BATCH_SIZE, LEARNING_RATE, WEIGHT_DECAY, build, draws, predict, scale
-from synthaug.data.cache import LabelledImages, load_folder, load_images
+from synthaug.data.cache import LabelledImages, load_images
 from synthaug.data.split import Split
 from synthaug.evaluation.statistics import contrast, f1_table, resample_groups
 from synthaug.sampling.gate import Gate, build_gate, gated_samples
@@ -227,7 +228,7 @@ def main() -> None:
     k, side, channels = len(m.real.classes), m.real.pixels.shape[2], m.real.pixels.shape[1]
 
     def folder(path: Path) -> LabelledImages:
-        return load_folder(path, m.real.classes, resolution=side, channels=channels, fit="pad")
+        return oracle.pixels(path, channels, classes=m.real.classes, resolution=side)
 
     judge = folder(a.judge)
     seen = {image.tobytes() for images in (m.real, *map(folder, a.never)) for image in images.pixels}

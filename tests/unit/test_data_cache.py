@@ -16,8 +16,7 @@ from PIL import Image
 
 from synthaug.data import cache as cache_module
 from synthaug.data import store
-from synthaug.data.ahead import Geometry
-from synthaug.data.cache import LabelledImages, load_folder, load_images
+from synthaug.data.cache import LabelledImages, load_images
 from synthaug.data.decode import open_image, resize
 from synthaug.data.folder import Scan, scan
 from synthaug.errors import SynthaugError
@@ -112,9 +111,11 @@ def test_threads_and_processes_that_start_together(
     assert all(np.array_equal(results[0], other) for other in results)
     assert len(decoded) == 12, "one of them decodes, the others wait"
     program = (
-        "import sys; from pathlib import Path; from synthaug.data.cache import load_folder;"
-        "data, cache = map(Path, sys.argv[1:]);"
-        "print(load_folder(data, None, resolution=32, channels=1, fit='pad', cache=cache).pixels.sum())"
+        "import sys; from pathlib import Path; from synthaug.data.cache import load_images;"
+        "from synthaug.data.folder import scan;"
+        "data, cache = map(Path, sys.argv[1:]); found = scan(data, cache=cache);"
+        "options = {'resolution': 32, 'channels': 1, 'fit': 'pad', 'cache': cache};"
+        "print(load_images(found.root, found.images, found.classes, **options).pixels.sum())"
     )
     command = [sys.executable, "-c", program, str(found.root), str(tmp_path / "cache")]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
@@ -213,33 +214,6 @@ def test_selecting(found: Scan, tmp_path: Path) -> None:
     assert load(found, tmp_path, rows=[]).pixels.shape == (0, 3, 16, 16)
 
 
-def test_folders(found: Scan, tmp_path: Path) -> None:
-    options: dict[str, Any] = {"resolution": 16, "channels": 1, "fit": "pad", "cache": tmp_path / "cache"}
-    assert load_folder(found.root, None, **options).counts() == {"a": 4, "b": 4, "c": 4}
-    assert load_folder(found.root, ["c", "b", "a", "x"], **options).classes == ["c", "b", "a", "x"]
-    with pytest.raises(SynthaugError, match="holds the class 'c'"):
-        load_folder(found.root, ["a", "b"], **options)
-    with pytest.raises(SynthaugError, match="no folder"):
-        load_folder(tmp_path / "nowhere", None, **options)
-    export = tmp_path / "export"
-    (export / "train").mkdir(parents=True)
-    (found.root / "a").rename(export / "train" / "a")
-    rows = [
-        f'{{"file_name": "a/{p.name}", "label": "a", "synthetic": {str(k < 1).lower()}}}'
-        for k, p in enumerate(sorted((export / "train" / "a").iterdir()))
-    ]
-    (export / "train" / "metadata.jsonl").write_text("\n".join(rows))
-    for place in (export, export / "train"):
-        sizes = {only: len(load_folder(place, None, only=only, **options)) for only in ("all", "real", "synthetic")}  # type: ignore[arg-type]
-        assert sizes == {"all": 4, "real": 3, "synthetic": 1}
-    (found.root / "b").rename(export / "train" / "b")
-    (export / "train" / "metadata.jsonl").unlink()
-    (export / "test").mkdir()
-    (found.root / "c").rename(export / "test" / "c")
-    with pytest.raises(SynthaugError, match="several splits: test, train"):
-        load_folder(export, None, **options)
-
-
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("SYNTHAUG_CACHE", raising=False)
@@ -250,45 +224,3 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.setenv("SYNTHAUG_CACHE", "/own")
     assert store.cache_root() == Path("/own")
     assert store.cache_root(Path("/flag")) == Path("/flag")
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-def test_images_decoded_by_the_scan_are_those_that_are_decoded_later(tmp_path: Path, channels: int) -> None:
-    rng = np.random.default_rng(0)
-    files = [
-        ("L", (32, 32), "png"),
-        ("RGB", (40, 20), "png"),
-        ("RGBA", (9, 9), "png"),
-        ("RGB", (300, 280), "jpg"),
-        ("L", (64, 48), "png"),
-    ]
-    for number, (mode, size, suffix) in enumerate(files):
-        folder = tmp_path / "data" / "ab"[number % 2]
-        folder.mkdir(parents=True, exist_ok=True)
-        pixels = rng.integers(0, 256, (*size[::-1], len(mode)), dtype=np.uint8).squeeze()
-        Image.fromarray(pixels, mode).save(folder / f"{number}.{suffix}")
-        if mode == "L":
-            Image.fromarray(pixels).convert("RGB").save(folder / f"{number}-grey.png")
-    shape = {"resolution": 32, "channels": channels, "fit": "pad"}
-    scanned = scan(tmp_path / "data", cache=tmp_path / "one", geometry=Geometry(32, "pad"))
-    assert scanned.ahead is not None
-    assert {row[0] for row in scanned.ahead.rows.values()} < set(range(7))
-    assert "b/3.jpg" not in scanned.ahead.rows  # it is decoded at reduced size
-    rows = scanned.images
-    with_it = load_images(scanned.root, rows, scanned.classes, cache=tmp_path / "one", ahead=scanned.ahead, **shape)
-    without = load_images(scanned.root, rows, scanned.classes, cache=tmp_path / "two", **shape)
-    assert np.array_equal(with_it.pixels, without.pixels)
-    for images in (with_it, without):  # from the store, and of another geometry
-        again = load_images(
-            scanned.root,
-            rows,
-            scanned.classes,
-            cache=tmp_path / "one",
-            ahead=scanned.ahead,
-            resolution=16,
-            channels=channels,
-            fit="pad",
-        )
-        assert again.pixels.shape[2:] == (16, 16)
-        assert len(again) == len(images)
-    assert scan(tmp_path / "data", cache=tmp_path / "one", geometry=Geometry(32, "pad")).ahead is None
