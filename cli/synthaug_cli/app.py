@@ -9,6 +9,7 @@ import signal
 import sys
 import traceback
 import warnings
+from collections.abc import Container
 from types import FrameType
 from typing import NoReturn
 
@@ -30,29 +31,41 @@ from synthaug_cli import (
     traverse,
 )
 from synthaug_cli.console import FLAGS, fail
-from synthaug_cli.options import everywhere
+from synthaug_cli.options import everywhere, takes_request
 from synthaug_cli.usage import as_error
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 UNUSABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP}
 
-app = typer.Typer(
-    name="synthaug",
-    help="Synthetic images for rare classes, with an honest answer whether they help.",
-    epilog="Begin with: synthaug inspect DATA",
-    add_completion=False,
-    rich_markup_mode=None,  # help in plain text: it answers faster, and square brackets stay as they are
-    context_settings={"help_option_names": ["--help", "-h"]},
-)
-for module in (inspect, fit, export, evaluate, check, samples, traverse, regenerate, demo):
-    app.command(module.__name__.rpartition(".")[2])(everywhere(module.command))
-app.command("list")(everywhere(lists.command))
-app.add_typer(recipes.app)
-app.add_typer(runs.app)
+REQUESTS = (inspect, fit, export, evaluate, check, samples, traverse, regenerate)
 
 
-@app.callback(invoke_without_command=True)
-@everywhere
+def application(arguments: Container[str] | None = None) -> typer.Typer:
+    """The table of commands. With `arguments`, only the commands named there get their options, which saves time."""
+    app = typer.Typer(
+        name="synthaug",
+        help="Synthetic images for rare classes, with an honest answer whether they help.",
+        epilog="Begin with: synthaug inspect DATA",
+        add_completion=False,
+        rich_markup_mode=None,  # plain text is faster, and keeps square brackets
+        context_settings={"help_option_names": ["--help", "-h"]},
+    )
+    app.callback(invoke_without_command=True)(everywhere(root))
+    for module in REQUESTS:
+        name = module.__name__.rpartition(".")[2]
+        named = arguments is None or name in arguments
+        app.command(name, help=module.command.__doc__)(everywhere(takes_request(module.command)) if named else _listed)
+    app.command("demo")(everywhere(demo.command))
+    app.command("list")(everywhere(lists.command))
+    app.add_typer(recipes.app)
+    app.add_typer(runs.app)
+    return app
+
+
+def _listed() -> None:
+    """Stands for a command that is only listed."""
+
+
 def root(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         print(context.get_help())
@@ -106,7 +119,7 @@ def run(arguments: list[str]) -> int:
 
 def _invoke(arguments: list[str]) -> None:
     # not command.main(): it turns Ctrl-C into "Aborted!" and prints usage errors in its own form
-    command = typer.main.get_command(app)
+    command = typer.main.get_command(application(arguments))
     with command.make_context("synthaug", arguments) as context:
         command.invoke(context)
 

@@ -3,61 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from synthaug_cli import console, early
-from synthaug_cli.options import Cache, Checkpoint, Device, Runs
+from synthaug_cli import console, fast_checks
 
 if TYPE_CHECKING:
     from synthaug.documents import CheckDocument
+    from synthaug.requests import CheckRequest
 
 
-def command(
-    target: Annotated[
-        str | None,
-        typer.Argument(metavar="RUN|DIR", help="A run, or a folder of synthetic images, one folder a class."),
-    ] = None,
-    reference: Annotated[
-        Path | None,
-        typer.Option(
-            "--reference", metavar="DIR", help="Real images to compare with; a folder of synthetic images needs it."
-        ),
-    ] = None,
-    features: Annotated[
-        str | None, typer.Option("--features", metavar="NAME|FILE", help="What judges: `synthaug list features`.")
-    ] = None,
-    count: Annotated[
-        int | None, typer.Option("--count", metavar="N", min=8, help="Images made per class of a run. [default: 500]")
-    ] = None,
-    checkpoint: Checkpoint = "best",
-    runs: Runs = None,
-    device: Device = "auto",
-    cache: Cache = None,
-) -> None:
+def command(request: CheckRequest) -> None:
     """Measure how good synthetic images are, beside what real ones score."""
-    early.device(device)
-    if reference is not None:
-        early.folder(reference, "--reference")
-    from synthaug.runs import find
-
-    if target is None or not Path(target).is_dir():
-        target = str(find(target, runs).path)
+    if request.reference is not None:
+        fast_checks.folder(request.reference, "--reference")
+    if request.target is None or not Path(request.target).is_dir():
+        fast_checks.run(request.target, request.runs)
     from synthaug.pipelines.check import check
 
-    document = check(
-        target,
-        reference=reference,
-        features=features,
-        count=count,
-        checkpoint=checkpoint,
-        runs=runs,
-        device=device,
-        cache=cache,
-        progress=console.progress(),
-    )
-    console.result(document, render)
+    console.result(check(**dict(request), progress=console.progress()), render)
 
 
 def render(found: CheckDocument) -> None:

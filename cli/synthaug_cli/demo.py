@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from synthaug_cli import console, early, evaluate
+from synthaug_cli import console, evaluate, fast_checks
 
 
 def command(
@@ -22,9 +22,9 @@ def command(
     ] = None,
 ) -> None:
     """Fit, export and evaluate on handwritten digits, two of them made rare."""
-    early.new_folder(out, overwrite=True)
+    fast_checks.new_folder(out, overwrite=True)
     if runs is not None:
-        early.runs_folder(runs)
+        fast_checks.runs_folder(runs)
     from synthaug.pipelines.demo import demo
 
     console.result(demo(out, runs=runs, progress=console.progress()), evaluate.render)

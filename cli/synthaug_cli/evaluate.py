@@ -2,203 +2,35 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from synthaug.errors import SynthaugError
-from synthaug_cli import console, early
-from synthaug_cli.options import Cache, Checkpoint, Device, GroupBy, RunArgument, Runs
+from synthaug_cli import console, fast_checks
 
 if TYPE_CHECKING:
     from synthaug.documents import EvaluateDocument
+    from synthaug.requests import EvaluateRequest
 
 SHOWN = 12  # target classes in the table; the report has all
 
 
-def command(
-    context: typer.Context,
-    run: RunArgument = None,
-    test: Annotated[
-        Path | None,
-        typer.Option("--test", metavar="DIR", help="Test images of your own. [default: those that fit kept apart]"),
-    ] = None,
-    synthetic: Annotated[
-        Path | None,
-        typer.Option("--synthetic", metavar="DIR", help="Judge this folder of synthetic images, whoever made them."),
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data",
-            metavar="DATA",
-            help="Real images to judge --synthetic DIR on, without a run; divided as `fit` would divide them.",
-        ),
-    ] = None,
-    target_class: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--target-class",
-            metavar="NAME",
-            help="With --data: a class that the synthetic images are of; many times. [default: auto, the rare ones]",
-        ),
-    ] = None,
-    resolution: Annotated[
-        int | None, typer.Option("--resolution", metavar="16|32|64|128", help="With --data: side in pixels.")
-    ] = None,
-    group_by: GroupBy = None,
-    folds: Annotated[
-        int | None,
-        typer.Option(
-            "--folds",
-            metavar="K",
-            help="Train a generator for each of K folds and judge on all images: for data too small to hold out.",
-        ),
-    ] = None,
-    classifier: Annotated[
-        str,
-        typer.Option(
-            "--classifier",
-            metavar="NAME|FILE.py",
-            help="What is trained with and without: `synthaug list classifiers`, or a file of your own.",
-        ),
-    ] = "cnn",
-    seeds: Annotated[
-        int,
-        typer.Option(
-            "--seeds", metavar="N", min=2, help="Classifiers trained per arm; at least 5 for a verdict to believe."
-        ),
-    ] = 5,
-    steps: Annotated[
-        int,
-        typer.Option("--steps", metavar="N", min=1, help="Optimiser steps of every classifier, the same for all arms."),
-    ] = 600,
-    shares: Annotated[
-        str | None,
-        typer.Option(
-            "--shares",
-            metavar="S,S,…",
-            help="Shares of a class's draws that may be synthetic; val chooses among them.",
-        ),
-    ] = None,
-    arms: Annotated[
-        str | None,
-        typer.Option("--arms", metavar="A,A,…", help="Only these arms. [default: all that the classifier can do]"),
-    ] = None,
-    mix: Annotated[
-        str,
-        typer.Option("--mix", metavar="targets|all", help="Which classes get synthetic images in the synthetic arms."),
-    ] = "targets",
-    learning_curve: Annotated[
-        bool,
-        typer.Option(
-            "--learning-curve", help="Train with fewer real images as well: what is the gain worth in real images?"
-        ),
-    ] = False,
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Where the report goes. [default: inside the run]")
-    ] = None,
-    fail_under: Annotated[
-        float | None,
-        typer.Option(
-            "--fail-under",
-            metavar="X",
-            help="Exit with 1 if the better contrast gains less than X of mean F1 of the target classes.",
-        ),
-    ] = None,
-    gate: Annotated[bool, typer.Option("--gate/--no-gate", help="Judge gated samples, as export writes them.")] = True,
-    checkpoint: Checkpoint = "best",
-    runs: Runs = None,
-    device: Device = "auto",
-    cache: Cache = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option("--jobs", metavar="N", min=1, help="Processes that train classifiers. [default: one a core]"),
-    ] = None,
-) -> None:
+def command(request: EvaluateRequest) -> None:
     """Train classifiers with and without the synthetic images, and say whether they help."""
-    early.device(device)
-    for folder, option in ((test, "--test"), (synthetic, "--synthetic"), (data, "--data")):
+    for folder, option in ((request.test, "--test"), (request.synthetic, "--synthetic"), (request.data, "--data")):
         if folder is not None:
-            early.folder(folder, option)
-    flags = {"data.resolution": resolution, "data.group_by": group_by}
-    if data is None:
-        _only_with_data({"--target-class": target_class, "--resolution": resolution, "--group-by": group_by})
-    else:
-        _unused(context, {"runs": "--runs"}, f"--data {str(data)!r}, which needs no run")
-    if synthetic is not None:
-        generators = {"checkpoint": "--checkpoint", "gate": "--gate or --no-gate"}
-        _unused(context, generators, f"--synthetic {str(synthetic)!r}, whose images are judged as they are")
-    early.new_folder(out, overwrite=True)
-    tried = None if shares is None else _shares(shares)
-    chosen = None if arms is None else [a.strip() for a in arms.split(",") if a.strip()]
-    from synthaug.classifiers import check_classifier
-    from synthaug.runs import find
-
-    classifier = check_classifier(classifier)
-    found = find(run, runs).path if data is None else run
+            fast_checks.folder(folder, option)
+    fast_checks.new_folder(request.out, overwrite=True)
+    if request.data is None:
+        fast_checks.run(request.run, request.runs)
     from synthaug.pipelines.evaluate import evaluate, require_gain
 
-    document = evaluate(
-        found,
-        test=test,
-        synthetic=synthetic,
-        data=data,
-        target_class=target_class or "auto",
-        flags=flags,
-        folds=folds,
-        classifier=classifier,
-        seeds=seeds,
-        steps=steps,
-        shares=tried,
-        arms=chosen,
-        mix=mix,
-        curve=learning_curve,
-        out=out,
-        gate=gate,
-        checkpoint=checkpoint,
-        runs=runs,
-        device=device,
-        cache=cache,
-        jobs=jobs,
-        progress=console.progress(),
-    )
+    options = dict(request)
+    for name in ("resolution", "group_by", "fail_under"):
+        del options[name]
+    options["curve"] = options.pop("learning_curve")
+    document = evaluate(**options, flags=request.flags(), progress=console.progress())
     console.result(document, render)
-    if fail_under is not None:
-        require_gain(document, fail_under)
-
-
-def _only_with_data(given: dict[str, object]) -> None:
-    """A run has its own classes and resolution."""
-    for option, value in given.items():
-        if value is not None:
-            raise SynthaugError(
-                f"{option} was given without --data", "a run has its own; give --data DATA, or leave it out"
-            )
-
-
-def _unused(context: typer.Context, options: dict[str, str], beside: str) -> None:
-    """Refuse options that would have no effect."""
-    for name, option in options.items():
-        source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
-            raise SynthaugError(f"{option} was given with {beside}", "leave it out")
-
-
-def _shares(text: str) -> list[float]:
-    try:
-        values = [float(part) for part in text.split(",")]
-    except ValueError:
-        raise SynthaugError(
-            f"--shares {text!r} is not a list of numbers", "write it like --shares 0.1,0.25,0.5"
-        ) from None
-    for value in values:
-        if not 0 < value < 1:
-            raise SynthaugError(
-                f"--shares {text!r}: {value:g} is not between 0 and 1", "write it like --shares 0.1,0.25,0.5"
-            )
-    return values
+    if request.fail_under is not None:
+        require_gain(document, request.fail_under)
 
 
 def _judged_on(found: EvaluateDocument) -> str:

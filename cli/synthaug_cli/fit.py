@@ -9,136 +9,38 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from synthaug_cli import console, early
-from synthaug_cli.options import Cache, Device, GroupBy, Runs, Strict
+from synthaug_cli import console, fast_checks
 
 if TYPE_CHECKING:
     from synthaug.documents import FitDocument, FitPlan
+    from synthaug.requests import FitRequest
 
 
 def command(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of images, as `synthaug inspect` reads it.")],
-    target_class: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--target-class",
-            metavar="NAME",
-            help="A class to make images of; give it many times. [default: auto, the rare ones]",
-        ),
-    ] = None,
-    budget: Annotated[
-        str | None, typer.Option("--budget", metavar="10min|90s|200kimg", help="How long to train.")
-    ] = None,
-    recipe: Annotated[
-        str | None,
-        typer.Option(
-            "--recipe",
-            metavar="NAME",
-            help="A recipe of `synthaug recipes ls`, or `auto`: by the images.",
-        ),
-    ] = None,
-    family: Annotated[
-        str | None, typer.Option("--family", metavar="NAME", help="Architecture: `synthaug list families`.")
-    ] = None,
-    objective: Annotated[
-        str | None, typer.Option("--objective", metavar="NAME", help="Loss: `synthaug list objectives`.")
-    ] = None,
-    config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="A recipe of your own.")] = None,
-    sets: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="Any key of a recipe, such as training.batch_size=32; many times."
-        ),
-    ] = None,
-    resolution: Annotated[
-        int | None, typer.Option("--resolution", metavar="16|32|64|128", help="Side of the images made, in pixels.")
-    ] = None,
-    fit: Annotated[
-        str | None, typer.Option("--fit", metavar="pad|crop|stretch", help="How images that are not square become so.")
-    ] = None,
-    group_by: GroupBy = None,
-    seed: Annotated[
-        int | None, typer.Option("--seed", metavar="N", help="Seed of the split and the training. [default: 0]")
-    ] = None,
-    device: Device = "auto",
-    precision: Annotated[
-        str | None, typer.Option("--precision", metavar="auto|32-true|bf16-mixed", help="Arithmetic of the training.")
-    ] = None,
-    name: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", help="The run's name, behind its number.")
-    ] = None,
-    resume: Annotated[
-        str | None,
-        typer.Option(
-            "--resume",
-            metavar="PATH|auto",
-            help="Continue a run; auto: the latest unfinished one of equal configuration, else a new one.",
-        ),
-    ] = None,
-    start: Annotated[
-        str | None,
-        typer.Option(
-            "--from", metavar="RUN", help="Start from the weights of an earlier run, which may have other classes."
-        ),
-    ] = None,
+    request: FitRequest,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be done, with its cost, and write nothing.")
     ] = False,
-    strict: Strict = False,
-    runs: Runs = None,
-    cache: Cache = None,
 ) -> None:
     """Train a generator on a folder of images."""
-    early.folder(data, "DATA")
-    early.device(device)
-    early.runs_folder(runs)
-    continued = resume not in (None, "auto")
-    early.contradiction(
-        [
-            ("--resume PATH", continued, "--name", name is not None),
-            ("--resume PATH", continued, "--from", start is not None),
-        ]
-    )
-    flags: dict[str, Any] = {
-        "training.budget": budget,
-        "model.family": family,
-        "training.objective": objective,
-        "data.resolution": resolution,
-        "data.fit": fit,
-        "data.group_by": group_by,
-        "seed": seed,
-        "training.precision": precision,
-    }
-    if start is not None:
-        from synthaug.runs import find
-
-        find(start, runs)
-    from synthaug.config import resolve
-    from synthaug.pipelines.config_checks import check_names
-
-    check_names(resolve(recipe, config, sets or (), flags).config)
-    from synthaug.pipelines.fit import fit as train
+    fast_checks.folder(request.data, "DATA")
+    fast_checks.runs_folder(request.runs)
+    if request.from_ is not None:
+        fast_checks.run(request.from_, request.runs)
+    fast_checks.configuration(request)
+    from synthaug.pipelines.fit import fit
     from synthaug.pipelines.plan_fit import plan_fit
 
     arguments: dict[str, Any] = {
-        "target_class": target_class or "auto",
-        "recipe": recipe,
-        "config_file": config,
-        "sets": sets or (),
-        "flags": flags,
-        "name": name,
-        "runs": runs,
-        "resume": resume,
-        "start": start,
-        "device": device,
-        "strict": strict,
-        "cache": cache,
-        "progress": console.progress(),
-    }
+        "target_class": request.target_class, "recipe": request.recipe, "config_file": request.config,
+        "sets": request.settings(), "flags": request.flags(), "name": request.name, "runs": request.runs,
+        "resume": request.resume, "start": request.from_, "device": request.device, "strict": request.strict,
+        "cache": request.cache, "progress": console.progress(),
+    }  # fmt: skip
     if dry_run:
-        console.result(plan_fit(data, **arguments), render_plan)
+        console.result(plan_fit(request.data, **arguments), render_plan)
     else:
-        console.result(train(data, **arguments), render)
+        console.result(fit(request.data, **arguments), render)
 
 
 def render(made: FitDocument) -> None:

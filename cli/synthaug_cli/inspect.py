@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from synthaug_cli import console, early
-from synthaug_cli.options import Cache, GroupBy, Strict
+from synthaug_cli import console, fast_checks
 
 if TYPE_CHECKING:
     from synthaug.documents import InspectDocument
+    from synthaug.requests import InspectRequest
 
 SHOWN = 5  # files named per problem; --json has all of them
 
 
-def command(
-    data: Annotated[
-        Path,
-        typer.Argument(metavar="DATA", help="Folder of images: one folder a class, or a split, or metadata.jsonl."),
-    ],
-    group_by: GroupBy = None,
-    strict: Strict = False,
-    cache: Cache = None,
-) -> None:
+def command(request: InspectRequest) -> None:
     """Say what is in a folder of images: classes, problems, and the next command."""
-    early.folder(data, "DATA")
-    from synthaug.pipelines.inspect import inspect
+    fast_checks.folder(request.data, "DATA")
+    from synthaug.pipelines.inspect import run_inspect
 
-    console.result(inspect(data, group_by=group_by, strict=strict, cache=cache, progress=console.progress()), render)
+    console.result(run_inspect(request, console.progress()), render)
 
 
 def render(found: InspectDocument) -> None:

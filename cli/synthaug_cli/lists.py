@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from synthaug_cli import console, early
+from synthaug_cli import console, fast_checks
 
 if TYPE_CHECKING:
     from synthaug.documents import TableDocument
@@ -28,7 +28,7 @@ TABLES = {
 
 def command(kind: Annotated[str, typer.Argument(metavar="|".join(TABLES), help="Which table.")]) -> None:
     """List the names that a table holds, with a line on each: architectures, objectives, metrics and so on."""
-    early.choice(kind, list(TABLES), "KIND")
+    fast_checks.choice(kind, list(TABLES), "KIND")
     module, _, attribute = TABLES[kind].partition(":")
     entries: Registry[Any] = getattr(importlib.import_module(module), attribute)
     from synthaug.documents import TableDocument

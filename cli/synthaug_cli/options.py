@@ -1,19 +1,20 @@
-"""Options that several commands share, written once, and the ones that every command takes."""
+"""Options of commands: those that a request's fields make, and the four that every command takes."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from synthaug import __version__
 from synthaug_cli.console import FLAGS
 
-F = TypeVar("F", bound=Callable[..., Any])
+if TYPE_CHECKING:
+    from synthaug.requests import Request
 
 
 def _print_version(asked: bool) -> None:
@@ -23,72 +24,92 @@ def _print_version(asked: bool) -> None:
 
 
 RunArgument = Annotated[
-    str | None, typer.Argument(metavar="RUN", help="A run's path, name or number; without it, the latest run.")
+    str | None, typer.Argument(metavar="RUN", help="A run's path, name or number. [default: the latest run]")
 ]
 Runs = Annotated[
-    Path | None, typer.Option("--runs", metavar="DIR", help="Where runs stand. [default: $SYNTHAUG_RUNS, or ./runs]")
+    Path | None, typer.Option("--runs", metavar="DIR", help="The folder of runs. [default: $SYNTHAUG_RUNS, or ./runs]")
 ]
-Cache = Annotated[
-    Path | None,
-    typer.Option("--cache", metavar="DIR", help="Where decoded images are kept. [default: ~/.cache/synthaug]"),
-]
-Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where to compute.")]
-Checkpoint = Annotated[
-    str, typer.Option("--checkpoint", metavar="best|last|PATH", help="Which checkpoint of the run to use.")
-]
-NoiseSeed = Annotated[
-    int | None, typer.Option("--seed", metavar="N", min=0, help="Seed of the noise. [default: the run's seed]")
-]
-Truncation = Annotated[
-    float,
-    typer.Option("--truncation", metavar="PSI", help="Below 1: more typical, less varied images."),
-]
-GroupBy = Annotated[
-    str | None,
-    typer.Option(
-        "--group-by",
-        metavar="REGEX",
-        help="Images whose path gives the same first group stay in one split, such as 'patient(\\d+)'.",
-    ),
-]
-Strict = Annotated[bool, typer.Option("--strict", help="Let a single unreadable file be an error.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what stands at --out.")]
-
-_EVERYWHERE: dict[str, Any] = {
+EVERYWHERE: dict[str, Any] = {
     "json": Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")],
     "quiet": Annotated[bool, typer.Option("--quiet", help="No progress, only warnings and the result.")],
     "debug": Annotated[bool, typer.Option("--debug", help="Show tracebacks and library warnings.")],
     "version": Annotated[
-        bool,
-        typer.Option(
-            "--version",
-            help="Print the version and exit.",
-            is_eager=True,
-            callback=_print_version,
-        ),
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
     ],
 }
 
 
-def everywhere(function: F) -> F:
-    """Give a command the options of every command, so that they are accepted before and after its name.
+def everywhere(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of every command, so that they are accepted before and after its name."""
 
-    Typer reads a command's options from its signature; this adds four to it and takes them out of the call.
-    """
-    signature = inspect.signature(function, eval_str=True)
-    extra = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=annotation)
-        for name, annotation in _EVERYWHERE.items()
-    ]
-
-    @functools.wraps(function)
-    def command(**arguments: Any) -> Any:
-        for name in _EVERYWHERE:
-            if arguments.pop(name, False) and hasattr(FLAGS, name):
+    def command(context: typer.Context, **given: Any) -> Any:
+        for name in EVERYWHERE:
+            if given.pop(name) and hasattr(FLAGS, name):
                 setattr(FLAGS, name, True)
-        return function(**arguments)
+        return function(**given, **({"context": context} if takes_context else {}))
 
-    parameters = [*signature.parameters.values(), *extra]
-    command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    command.__annotations__ = {p.name: p.annotation for p in parameters}
-    return command  # type: ignore[return-value]
+    parameters = dict(inspect.signature(function, eval_str=True).parameters)
+    takes_context = parameters.pop("context", None) is not None
+    extra = [_keyword(name, annotation, False) for name, annotation in EVERYWHERE.items()]
+    return _with_parameters(command, function, [*parameters.values(), *extra])
+
+
+def takes_request(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command an option for each field of its `request`; the request is made of what was given.
+
+    The command's other parameters are options of the command line only.
+    """
+    from synthaug import requests  # pydantic takes a tenth of a second, which `synthaug --help` need not wait for
+
+    first, *own = inspect.signature(function, locals=vars(requests), eval_str=True).parameters.values()
+    request: type[Request] = first.annotation
+
+    def command(context: typer.Context, **given: Any) -> Any:
+        written = {name: given.pop(name) for name in request.model_fields}
+        return function(request(**{k: v for k, v in written.items() if _was_written(context, k)}), **given)
+
+    return _with_parameters(command, function, [*_of_fields(request), *own])
+
+
+def _of_fields(request: type[Request]) -> Iterator[inspect.Parameter]:
+    """A parameter per field; values stay text, which the request reads and checks."""
+    from synthaug.requests import flag
+
+    for name, field in request.model_fields.items():
+        shown, words, written = flag(field), field.description or "", request.option(name)
+        default: Any = None if field.default is None else str(field.default)
+        kind: Any = str | None
+        option: Any = typer.Option(written, metavar=shown.metavar, help=words)
+        if shown.argument:
+            option = typer.Argument(metavar=shown.metavar, help=words)
+            kind, default = (str, inspect.Parameter.empty) if field.is_required() else (kind, None)
+        elif field.annotation is bool:
+            both = f"{written}/--no-{name}" if field.default else written
+            kind, default, option = bool, field.default, typer.Option(both, help=words)
+        elif shown.many:
+            said, opening, rest = words.partition(" [default")
+            words = f"{said} Repeatable.{opening}{rest}"
+            kind, default, option = list[str] | None, None, typer.Option(written, metavar=shown.metavar, help=words)
+        yield _keyword(name, Annotated[kind, option], default)
+
+
+def _was_written(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _with_parameters(
+    command: Callable[..., Any], like: Callable[..., Any], parameters: list[inspect.Parameter]
+) -> Callable[..., Any]:
+    """Let `command` look to Typer, which reads a signature, as if it had these parameters and a context."""
+    context = _keyword("context", typer.Context, inspect.Parameter.empty)
+    named = [context, *(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters)]
+    functools.update_wrapper(command, like, assigned=("__name__", "__doc__", "__module__"))
+    del command.__wrapped__  # type: ignore[attr-defined]
+    command.__signature__ = inspect.Signature(named)  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in named}
+    return command

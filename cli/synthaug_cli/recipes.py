@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 
 from synthaug.errors import SynthaugError
-from synthaug_cli import console, early
+from synthaug_cli import console, fast_checks
 from synthaug_cli.options import everywhere
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def cp(
         target = target / f"{name}.yaml"
     if target.exists() and not overwrite:
         raise SynthaugError(f"{str(target)!r} exists already", "give another name, or --overwrite")
-    early.new_folder(target.parent, overwrite=True, option="FILE")
+    fast_checks.new_folder(target.parent, overwrite=True, option="FILE")
     write_text(target, text)
     document = _describe(name)
     console.result(

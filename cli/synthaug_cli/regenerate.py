@@ -2,48 +2,28 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from synthaug.errors import SynthaugError
-from synthaug_cli import console, early
-from synthaug_cli.options import Device, Runs
+from synthaug_cli import console, fast_checks
 
 if TYPE_CHECKING:
     from synthaug.documents import RegenerateDocument
+    from synthaug.requests import RegenerateRequest
 
 SHOWN = 10  # images that differ; --json has all of them
 
 
-def command(
-    manifest: Annotated[
-        Path, typer.Argument(metavar="MANIFEST", help="train/metadata.jsonl or manifest.json of an export.")
-    ],
-    rows: Annotated[
-        list[int] | None, typer.Option("--row", metavar="N", min=0, help="Only this row; many times. [default: all]")
-    ] = None,
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Fail if an image is not the same; without --out this is what happens.")
-    ] = False,
-    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where the images go.")] = None,
-    runs: Runs = None,
-    device: Device = "auto",
-) -> None:
+def command(request: RegenerateRequest) -> None:
     """Make synthetic images again from a manifest, bit for bit."""
-    early.device(device)
-    if not manifest.exists():
+    if not request.manifest.exists():
         raise SynthaugError(
-            f"there is no manifest {str(manifest)!r}", "give train/metadata.jsonl or manifest.json of an export"
+            f"there is no manifest {str(request.manifest)!r}", "give train/metadata.jsonl or manifest.json of an export"
         )
-    early.new_folder(out, overwrite=False)
-    from synthaug.pipelines.regenerate import regenerate
+    fast_checks.new_folder(request.out, overwrite=False)
+    from synthaug.pipelines.regenerate import run_regenerate
 
-    document = regenerate(
-        manifest, rows=rows or (), verify=verify, out=out, runs=runs, device=device, progress=console.progress()
-    )
-    console.result(document, render)
+    console.result(run_regenerate(request, console.progress()), render)
 
 
 def render(made: RegenerateDocument) -> None:

@@ -3,56 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from synthaug.sampling.options import check_truncation
-from synthaug_cli import console, early
-from synthaug_cli.options import Checkpoint, Device, NoiseSeed, Overwrite, RunArgument, Runs, Truncation
+from synthaug_cli import console, fast_checks
 
 if TYPE_CHECKING:
     from synthaug.documents import SamplesDocument
+    from synthaug.requests import SamplesRequest
 
 
-def command(
-    run: RunArgument = None,
-    label: Annotated[
-        str | None, typer.Option("--class", metavar="NAME", help="Which class. [default: all target classes]")
-    ] = None,
-    count: Annotated[int, typer.Option("--count", metavar="N", min=1, help="How many images.")] = 16,
-    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where they go.")] = None,
-    truncation: Truncation = 1.0,
-    overwrite: Overwrite = False,
-    seed: NoiseSeed = None,
-    checkpoint: Checkpoint = "best",
-    runs: Runs = None,
-    device: Device = "auto",
-) -> None:
+def command(request: SamplesRequest) -> None:
     """Write a few images of one class, as the generator makes them (no gate)."""
-    early.device(device)
-    check_truncation(truncation)
-    early.new_folder(out, overwrite)
-    from synthaug.runs import find
+    fast_checks.new_folder(request.out, request.overwrite)
+    fast_checks.run(request.run, request.runs, request.class_)
+    from synthaug.pipelines.samples import run_samples
 
-    found = find(run, runs)
-    early.label(found, label)
-    from synthaug.pipelines.samples import samples
-
-    document = samples(
-        found.path,
-        label=label,
-        count=count,
-        out=out,
-        checkpoint=checkpoint,
-        seed=seed,
-        truncation=truncation,
-        runs=runs,
-        device=device,
-        overwrite=overwrite,
-        progress=console.progress(),
-    )
-    console.result(document, render)
+    console.result(run_samples(request, console.progress()), render)
 
 
 def render(made: SamplesDocument) -> None:

@@ -2,75 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from synthaug.sampling.options import WAYS
-from synthaug_cli import console, early
-from synthaug_cli.options import Checkpoint, Device, NoiseSeed, Overwrite, RunArgument, Runs
+from synthaug_cli import console, fast_checks
 
 if TYPE_CHECKING:
     from synthaug.documents import TraverseDocument
+    from synthaug.requests import TraverseRequest
 
 
-def command(
-    run: RunArgument = None,
-    along: Annotated[
-        str, typer.Option("--along", metavar="codes|noise|classes", help="What changes in a row.")
-    ] = "codes",
-    code: Annotated[
-        int | None,
-        typer.Option("--code", metavar="K", help="Which code, from 0, categorical first. [default: all]"),
-    ] = None,
-    label: Annotated[
-        str | None, typer.Option("--class", metavar="NAME", help="Which class. [default: the first target class]")
-    ] = None,
-    to: Annotated[
-        str | None,
-        typer.Option("--to", metavar="NAME", help="Where classes end. [default: the largest other class]"),
-    ] = None,
-    rows: Annotated[int, typer.Option("--rows", metavar="N", min=1, max=100, help="Noises to draw it with.")] = 6,
-    steps: Annotated[
-        int,
-        typer.Option("--steps", metavar="N", min=2, max=100, help="Columns: values of a continuous code, or steps."),
-    ] = 9,
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="The picture. [default: traverse-RUN.png]")
-    ] = None,
-    overwrite: Overwrite = False,
-    seed: NoiseSeed = None,
-    checkpoint: Checkpoint = "best",
-    runs: Runs = None,
-    device: Device = "auto",
-) -> None:
-    """Draw a walk, step by step: along a code, from noise to noise, or from class to class."""
-    early.choice(along, WAYS, "--along")
-    early.device(device)
-    from synthaug.runs import find
+def command(request: TraverseRequest) -> None:
+    """Draw a walk: along a code, from noise to noise, or from class to class."""
+    fast_checks.run(request.run, request.runs, request.class_, request.to)
+    from synthaug.pipelines.traverse import run_traverse
 
-    found = find(run, runs)
-    early.label(found, label)
-    early.label(found, to)
-    from synthaug.pipelines.traverse import traverse
-
-    document = traverse(
-        found.path,
-        along=along,
-        code=code,
-        label=label,
-        to=to,
-        rows=rows,
-        steps=steps,
-        out=out,
-        checkpoint=checkpoint,
-        seed=seed,
-        runs=runs,
-        device=device,
-        overwrite=overwrite,
-    )
-    console.result(document, render)
+    console.result(run_traverse(request, console.progress()), render)
 
 
 def render(drawn: TraverseDocument) -> None:

@@ -16,7 +16,6 @@ from synthaug.data.plan import ClassPlan, plan
 from synthaug.data.run_data import RunData
 from synthaug.data.split import SplitRow
 from synthaug.documents import ExportDocument, ExportedClass
-from synthaug.errors import SynthaugError, suggest
 from synthaug.exporters import FORMATS, real
 from synthaug.exporters.destination import ROW_BYTES, check_out, check_space, on_disk, working
 from synthaug.exporters.looks import LookCount, Tables, counted, plain_look
@@ -39,11 +38,11 @@ from synthaug.exporters.workspace import Workspace
 from synthaug.files import replacing, sha256, write_json, write_text
 from synthaug.pipelines.recommended import recommended_totals
 from synthaug.progress import Progress, Silent
+from synthaug.requests import ExportRequest, documented
 from synthaug.runs import Run, find
 from synthaug.sampling.critic import Critic
 from synthaug.sampling.gate import Gate, build_gate
 from synthaug.sampling.generate import Sampler, load
-from synthaug.sampling.options import check_selection
 from synthaug.sampling.selection import Rejection, Selector, build_selector
 from synthaug.training.checkpoint import load_discriminator
 from synthaug.version import __version__
@@ -56,21 +55,11 @@ _THREADS = min(8, os.cpu_count() or 1)
 class _Job:
     """One export: what was asked, and what is known before the first image is made."""
 
+    asked: ExportRequest
     sampler: Sampler
     data: RunData
     plans: dict[str, ClassPlan]
     out: Path
-    synthetic_only: bool
-    format: str
-    gated: bool
-    select: str | None
-    keep: float
-    allow_short: bool
-    size: Literal["native", "model"]
-    link: bool
-    heldout: tuple[SplitName, ...]
-    device: str
-    cache: Path | None
     progress: Progress
     critic: Critic | None = None
     tables: Tables = field(default_factory=dict)
@@ -87,13 +76,17 @@ class _Job:
         return self.data.folder.resolve()
 
     @property
+    def heldout(self) -> tuple[SplitName, ...]:
+        return ("val", "test") if self.asked.with_heldout else ()
+
+    @property
     def gate_of_real(self) -> dict[str, Any]:
         """What the metadata's `gate` holds of a real image: one type a column, whatever the synthetic rows have."""
         return gate_row(discriminator_score=None if self.critic is None else NO_NUMBER)
 
     def images(self, side: SplitName) -> LabelledImages:
         """The real images of a split as the generator's training saw them."""
-        return self.data.images(side, self.cache, self.progress)
+        return self.data.images(side, self.asked.cache, self.progress)
 
     def rows(self, side: SplitName, label: str) -> list[SplitRow]:
         return [row for row in self.data.split.of(side) if row.label == label]
@@ -118,17 +111,20 @@ class _Job:
             "seed": self.sampler.seed,
             "device": str(self.sampler.trained.device),
             "plans": {label: [p.keep, p.generate] for label, p in self.plans.items()},
-            "synthetic_only": self.synthetic_only,
-            "format": self.format,
-            "gate": self.data.config.gate.model_dump() if self.gated else None,
+            "synthetic_only": self.asked.synthetic_only,
+            "format": self.asked.format,
+            "gate": self.data.config.gate.model_dump() if self.asked.gate else None,
             "truncation": self.sampler.psi,
-            "selection": [self.select, self.keep, self.critic.sha256] if self.critic is not None else None,
-            "size": self.size,
-            "link": self.link,
+            "selection": None
+            if self.critic is None
+            else [self.asked.select, self.asked.share_kept(), self.critic.sha256],
+            "size": self.asked.size,
+            "link": self.asked.link,
             "heldout": list(self.heldout),
         }
 
 
+@documented(ExportRequest)
 def export(
     run: str | Path | Run | None = None,
     *,
@@ -157,75 +153,45 @@ def export(
 ) -> ExportDocument:
     """Write a dataset in which every class has as many images as asked, real ones first.
 
-    Args:
-        run: a run's path, name or number; the latest when None.
-        per_class: the total of every class, or of the classes named; the largest class when None.
-        recommended: in place of totals, the numbers that the run's evaluation recommends.
-        out: the folder to make; `exports/<run>` when None. An interrupted export to it is continued.
-        synthetic_only: keep no real image and generate the whole total.
-        cap: keep no more than the total of real images either.
-        strategy: which classes are filled (see `data.plan.plan`).
-        format: a name in `FORMATS`.
-        gate: turn away images of another class, copies of training images and near-duplicates.
-        truncation: below 1, images are nearer to the middle of their class (see `sampling.truncation`).
-        select: keep only candidates that the run's discriminator takes for real: `drs` or `top-k`
-            (see `sampling.selection`); None keeps all.
-        keep: the share that `select` keeps; a half when None.
-        allow_short: go on where a class cannot be filled; the manifest says so.
-        size: `native` draws the sizes of the class's real images, `model` keeps the generator's.
-        link: hard-link real images.
-        with_heldout: add the real images of val and test.
-        overwrite: replace an earlier export.
-        seed: of the noise; the run's own when None.
+    An interrupted export is continued by the same call.
 
     Raises:
-        SynthaugError: bad arguments, an output that is in the way, or source images that are gone or have changed.
+        SynthaugError: bad options, an output that is in the way, or source images that are gone or have changed.
         RunFailed: a class cannot be filled, or the disk is full; nothing is left.
         Interrupted: by a signal; the same call goes on from there.
     """
-    if size not in ("native", "model"):
-        raise SynthaugError(f"there is no size {size!r}", suggest(size, ["native", "model"]))
-    if link and synthetic_only:
-        raise SynthaugError(
-            "link and synthetic_only contradict each other", "without real images there is nothing to link"
-        )
-    if recommended and (per_class is not None or synthetic_only or cap or strategy != "all"):
-        raise SynthaugError(
-            "recommended and other numbers of images contradict each other",
-            "leave out per_class, synthetic_only, cap and strategy",
-        )
-    FORMATS.get(format)  # now, so that a missing package is known before the work
-    share = check_selection(select, keep)
-    found = run if isinstance(run, Run) else find(run, runs)
-    sampler = load(found, checkpoint=checkpoint, seed=seed, truncation=truncation, device=device)
-    critic = Critic(load_discriminator(found, checkpoint, device)) if select is not None else None
+    return run_export(ExportRequest.of(locals()), progress)
+
+
+def run_export(request: ExportRequest, progress: Progress) -> ExportDocument:
+    FORMATS.get(request.format)  # now, so that a missing package is known before the work
+    found = find(request.run, request.runs)
+    sampler = load(
+        found, checkpoint=request.checkpoint, seed=request.seed, truncation=request.truncation, device=request.device
+    )
+    selects = request.select is not None
+    critic = Critic(load_discriminator(found, request.checkpoint, request.device)) if selects else None
     data = RunData.open(found)
     for label in sampler.classes:
         check_class_name(label)
     train = data.split.counts()["train"]
     counts = {label: train.get(label, 0) for label in sampler.classes}
-    if recommended:
-        per_class = recommended_totals(found, counts, progress)
     job = _Job(
+        asked=request,
         sampler=sampler,
         data=data,
-        plans=plan(counts, per_class=per_class, strategy=strategy, cap=cap, synthetic_only=synthetic_only),
-        out=(Path("exports") / found.name if out is None else Path(out)).absolute(),
-        synthetic_only=synthetic_only,
-        format=format,
-        gated=gate,
-        select=select,
-        keep=share,
-        allow_short=allow_short,
-        size=cast(Literal["native", "model"], size),
-        link=link,
-        heldout=("val", "test") if with_heldout else (),
-        device=device,
-        cache=cache,
+        plans=plan(
+            counts,
+            per_class=recommended_totals(found, counts, progress) if request.recommended else request.per_class,
+            strategy=request.strategy,
+            cap=request.cap,
+            synthetic_only=request.synthetic_only,
+        ),
+        out=(Path("exports") / found.name if request.out is None else request.out).absolute(),
         progress=progress,
         critic=critic,
     )
-    check_out(job.out, data=job.root, run=found.path, overwrite=overwrite)
+    check_out(job.out, data=job.root, run=found.path, overwrite=request.overwrite)
     check_space(job.out, _space(job))
     with working(job.out, job.settings(), progress) as workspace:
         document = _fill(job, workspace)
@@ -249,7 +215,7 @@ def _fill(job: _Job, workspace: Workspace) -> ExportDocument:
     done = sum(output.written for output in outputs.values())
     gate = None
     wanted = {label: p.generate for label, p in job.plans.items() if p.generate > 0}
-    if wanted and (job.gated or job.critic is not None):
+    if wanted and (job.asked.gate or job.critic is not None):
         gate = _gate(job, workspace, {label: outputs[label] for label in wanted})
     with job.progress.task("synthetic images", sum(wanted.values()), "images") as task:
         task.advance(done)
@@ -265,7 +231,7 @@ def _fill(job: _Job, workspace: Workspace) -> ExportDocument:
         ) as writer:
             started = time.monotonic()
             for label, count in wanted.items():
-                writer.fill(label, count, outputs[label], job.prefixes[label], job.allow_short, task)
+                writer.fill(label, count, outputs[label], job.prefixes[label], job.asked.allow_short, task)
         seconds = max(time.monotonic() - started, 1e-9)
     made = sum(output.written for output in outputs.values()) - done
     return _finish(job, workspace, outputs, gate, made / seconds if made else None)
@@ -277,12 +243,14 @@ def _space(job: _Job) -> int:
     for label, wanted in job.plans.items():
         sizes = [on_disk(real.locate(job.root, row).stat().st_size) for row in job.rows("train", label)]
         mean = sum(sizes) / max(len(sizes), 1)
-        synthetic = mean if job.size == "native" else min(mean, on_disk(side * side * job.sampler.trained.channels))
+        synthetic = (
+            mean if job.asked.size == "native" else min(mean, on_disk(side * side * job.sampler.trained.channels))
+        )
         needed += round(wanted.generate * (synthetic + ROW_BYTES))
-        needed += round(wanted.keep * (ROW_BYTES + (0 if job.link else mean)))
+        needed += round(wanted.keep * (ROW_BYTES + (0 if job.asked.link else mean)))
     for name in job.heldout:
         sizes = [on_disk(real.locate(job.root, row).stat().st_size) for row in job.data.split.of(name)]
-        needed += len(sizes) * ROW_BYTES + (0 if job.link else sum(sizes))
+        needed += len(sizes) * ROW_BYTES + (0 if job.asked.link else sum(sizes))
     return needed
 
 
@@ -313,14 +281,14 @@ def _place_class(
     kept = real.chosen(images, job.plans[label].keep, job.sampler.seed) if train else images
     names = file_names(image.row.path for image in kept)
     looks = [image.look for image in images] if train else []
-    if job.size == "model":
+    if job.asked.size == "model":
         square = {"width": job.sampler.trained.resolution, "height": job.sampler.trained.resolution}
         looks = [look.model_copy(update=square) for look in looks]
     return {
         "kind": "real",
         "split": side,
         "label": label,
-        "linked": real.place(kept, names, workspace.tree / side / label, link=job.link),
+        "linked": real.place(kept, names, workspace.tree / side / label, link=job.asked.link),
         "rows": real.rows(kept, names, label, job.sampler.class_index(label), job.gate_of_real),
         "looks": [look.model_dump(exclude_defaults=True) for look in counted(looks)],
         "tables": {look.tables: tables[look.tables] for look in looks if look.tables is not None},
@@ -329,17 +297,17 @@ def _place_class(
 
 
 def _gate(job: _Job, workspace: Workspace, outputs: Mapping[str, Output]) -> Gate:
-    if job.gated:
+    if job.asked.gate:
         gate = build_gate(
             job.images("train"), job.sampler.trained.targets, job.data.config.gate,
-            seed=job.data.config.seed, groups=[row.group for row in job.data.split.of("train")], device=job.device,
-            cache=job.cache, progress=job.progress,
+            seed=job.data.config.seed, groups=[row.group for row in job.data.split.of("train")],
+            device=job.asked.device, cache=job.asked.cache, progress=job.progress,
         )  # fmt: skip
     else:
         gate = Gate.of_nothing(job.sampler.classes)
-    if job.select is not None and job.critic is not None:
+    if job.asked.select is not None and job.critic is not None:
         gate.selector = build_selector(
-            job.select, job.keep, job.critic, job.sampler, partial(job.images, "val"), job.progress
+            job.asked.select, job.asked.share_kept(), job.critic, job.sampler, partial(job.images, "val"), job.progress
         )
     gate.prepare(map(job.sampler.class_index, outputs))
     for label, output in outputs.items():
@@ -372,9 +340,9 @@ def _finish(
     heldout = {name: {k: n for k, n in job.data.split.counts()[name].items() if n} for name in job.heldout}
     manifest = Manifest(
         export=ExportDocument(out=".", per_class=per_class, manifest=MANIFEST, images_per_second=None),
-        format=job.format,
-        size=job.size,
-        synthetic_only=job.synthetic_only,
+        format=job.asked.format,
+        size=job.asked.size,
+        synthetic_only=job.asked.synthetic_only,
         seed=job.sampler.seed,
         run=RunReference(
             name=job.run.name,
@@ -389,7 +357,7 @@ def _finish(
         targets=list(trained.targets),
         heldout=heldout,
         gates=GateReport(features=gate.features, limits={label: gate.thresholds(k) for label, k in filled.items()})
-        if gate and job.gated
+        if gate and job.asked.gate
         else None,
         truncation=job.sampler.psi,
         selection=_selection(job, gate.selector if gate else None, filled),
@@ -401,7 +369,7 @@ def _finish(
     )
     write_json(workspace.tree / MANIFEST, dump_manifest(manifest))
     write_text(workspace.tree / "README.md", card(manifest))
-    FORMATS.get(job.format)(workspace.tree)
+    FORMATS.get(job.asked.format)(workspace.tree)
     return ExportDocument(
         out=str(job.out), per_class=per_class, manifest=str(job.out / MANIFEST), images_per_second=speed
     )
@@ -411,7 +379,7 @@ def _selection(job: _Job, selector: Selector | None, filled: Mapping[str, int]) 
     if selector is None:
         return None
     return SelectionReport(
-        method=cast(Literal["drs", "top-k"], job.select),
+        method=cast(Literal["drs", "top-k"], job.asked.select),
         keep=selector.keep,
         discriminator_sha256=selector.critic.sha256,
         slope=selector.slope if isinstance(selector, Rejection) else None,

@@ -13,11 +13,13 @@ from synthaug.data.split import near_duplicate_groups
 from synthaug.documents import ClassCount, InspectDocument
 from synthaug.pipelines.auto import SMALL, typical_side
 from synthaug.progress import Progress, Silent
+from synthaug.requests import InspectRequest, documented
 
 BALANCED = 1.5
 """Imbalance ratio below which no class is called rare."""
 
 
+@documented(InspectRequest)
 def inspect(
     data: str | Path,
     *,
@@ -28,17 +30,14 @@ def inspect(
 ) -> InspectDocument:
     """Describe a folder of labelled images. Nothing is written into it.
 
-    Args:
-        data: the folder.
-        group_by: regular expression; paths with equal first groups belong together.
-        strict: whether an unreadable file is an error.
-        cache: where scans are remembered.
-        progress: where to report.
-
     Raises:
         SynthaugError: as `scan`.
     """
-    found = scan(Path(data), group_by=group_by, strict=strict, cache=cache, progress=progress)
+    return run_inspect(InspectRequest.of(locals()), progress)
+
+
+def run_inspect(request: InspectRequest, progress: Progress) -> InspectDocument:
+    found = scan(request.data, group_by=request.group_by, strict=request.strict, cache=request.cache, progress=progress)
     with progress.task("comparing images", None, "images"):
         alike = near_duplicate_groups(found)
     exact = _equal(found.images)
@@ -51,7 +50,7 @@ def inspect(
     counts = {**dict.fromkeys(found.empty, 0), **found.counts}
     total = len(found.images)
     return InspectDocument(
-        data=str(data),
+        data=str(request.data),
         layout=found.layout,
         images=total,
         classes={name: ClassCount(count=n, share=round(n / total, 6)) for name, n in sorted(counts.items())},
@@ -67,7 +66,7 @@ def inspect(
         conflicting_labels=[group for group in exact if len({labels[path] for path in group}) > 1],
         targets=targets,
         recipe=recipe,
-        command=propose_command(data, targets, recipe, group_by),
+        command=propose_command(request.data, targets, recipe, request.group_by),
         warnings=[*found.warnings, *_warnings(found, training)],
     )
 

@@ -19,6 +19,7 @@ from synthaug.exporters.looks import Look
 from synthaug.exporters.manifest import MANIFEST, METADATA, Manifest, read_manifest, read_rows
 from synthaug.exporters.names import check_class_name
 from synthaug.progress import Progress, Silent
+from synthaug.requests import RegenerateRequest, documented
 from synthaug.runs import Run, find
 from synthaug.sampling.generate import CHUNK, Sampler, load
 
@@ -38,10 +39,11 @@ class _Row(BaseModel):
     seed: int = Field(ge=0)
 
 
+@documented(RegenerateRequest)
 def regenerate(
-    manifest: Path,
+    manifest: str | Path,
     *,
-    rows: Sequence[int] = (),
+    row: Sequence[int] = (),
     verify: bool = False,
     out: Path | None = None,
     runs: Path | None = None,
@@ -50,21 +52,18 @@ def regenerate(
 ) -> RegenerateDocument:
     """Make synthetic images again: the chunk of each is generated, dressed and encoded as the export did it.
 
-    Args:
-        manifest: `manifest.json` of an export, its folder, or its `train/metadata.jsonl`.
-        rows: numbers of lines of `train/metadata.jsonl`, from 0; all synthetic ones when empty.
-        verify: fail where an image is not the same. Without `out`, this is what happens.
-        out: a folder to make, with the images in `<class>/`.
-        runs: where the run is, if no longer where the manifest says.
-
     Raises:
         SynthaugError: no such manifest, run or row; the row of a real image; a checkpoint with another hash.
         RunFailed: with `verify`, images differ by more than one grey level.
     """
-    root = _root(Path(manifest))
+    return run_regenerate(RegenerateRequest.of(locals()), progress)
+
+
+def run_regenerate(request: RegenerateRequest, progress: Progress) -> RegenerateDocument:
+    out, root = request.out, _root(request.manifest)
     document = read_manifest(root / MANIFEST)
-    wanted = _wanted(root / "train" / METADATA, rows)
-    sampler = _sampler(document, runs, device)
+    wanted = _wanted(root / "train" / METADATA, request.row)
+    sampler = _sampler(document, request.runs, request.device)
     for number, row in wanted.items():
         _check(number, row, sampler, document)
     if out is not None and (out.exists() or out.is_symlink()):
@@ -84,7 +83,7 @@ def regenerate(
     staging = Path(tempfile.mkdtemp(prefix=".regenerated.", dir=parent))
     try:
         _remake(root, document, wanted, sampler, staging, keep=out is not None, result=result, progress=progress)
-        if (verify or out is None) and result.different:
+        if (request.verify or out is None) and result.different:
             first = "; ".join(f"row {m.row} ({m.file_name}): {m.reason}" for m in result.different[:_SHOWN])
             raise RunFailed(
                 f"{len(result.different)} of {result.rows} images could not be made again: {first}",

@@ -18,57 +18,52 @@ from synthaug.exporters.names import check_class_name
 from synthaug.exporters.provenance import save_marked
 from synthaug.files import write_json
 from synthaug.progress import Progress, Silent
+from synthaug.requests import SamplesRequest, documented
 from synthaug.runs import Run, find
 from synthaug.sampling.generate import Sampler, load
 from synthaug.sampling.grid import grid
 
 DOCUMENT = "samples.json"
-_MOST = 100_000
 _COLUMNS = 16
 
 
+@documented(SamplesRequest)
 def samples(
     run: str | Path | Run | None = None,
     *,
-    label: str | None = None,
+    class_: str | None = None,
     count: int = 16,
     out: Path | None = None,
-    checkpoint: str | Path = "best",
-    seed: int | None = None,
     truncation: float = 1.0,
+    overwrite: bool = False,
+    seed: int | None = None,
+    checkpoint: str | Path = "best",
     runs: Path | None = None,
     device: str = "auto",
-    overwrite: bool = False,
     progress: Progress = Silent(),
 ) -> SamplesDocument:
-    """Write `count` PNG images of a class, ungated and at the generator's resolution, and one picture of all.
-
-    Args:
-        run: a run's path, name or number; the latest when None.
-        label: a class; the run's target classes when None (all classes where there is no target).
-        count: images a class.
-        out: the folder to make; `samples/<run>` when None.
-        truncation: below 1, images are nearer to the middle of their class (see `sampling.truncation`).
-        overwrite: replace an earlier folder of samples.
+    """Write PNG images of a class, ungated and at the generator's resolution, and one picture of all.
 
     Raises:
-        SynthaugError: there is no such class, a bad count, or an output that is in the way.
+        SynthaugError: there is no such class or run, a bad option, or an output that is in the way.
     """
-    if not 1 <= count <= _MOST:
-        raise SynthaugError(
-            f"{count} samples were asked for", f"give a number from 1 to {_MOST}; for more there is `synthaug export`"
-        )
-    found = run if isinstance(run, Run) else find(run, runs)
-    sampler = load(found, checkpoint=checkpoint, seed=seed, truncation=truncation, device=device)
-    labels = [label] if label is not None else sampler.trained.targets or sampler.classes
+    return run_samples(SamplesRequest.of(locals()), progress)
+
+
+def run_samples(request: SamplesRequest, progress: Progress) -> SamplesDocument:
+    found = find(request.run, request.runs)
+    sampler = load(
+        found, checkpoint=request.checkpoint, seed=request.seed, truncation=request.truncation, device=request.device
+    )
+    labels = [request.class_] if request.class_ is not None else sampler.trained.targets or sampler.classes
     for name in labels:
         sampler.class_index(check_class_name(name))
-    target = (Path("samples") / found.name if out is None else Path(out)).absolute()
-    _check_out(target, overwrite)
+    target = (Path("samples") / found.name if request.out is None else request.out).absolute()
+    _check_out(target, request.overwrite)
     made = _make_parents(target)
     staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
     try:
-        document = _write(sampler, labels, count, staging, progress)
+        document = _write(sampler, labels, request.count, staging, progress)
         staging.chmod(0o755)
         if target.exists():
             shutil.rmtree(target)

@@ -13,63 +13,61 @@ from numpy.typing import NDArray
 
 from synthaug.data.split import Split
 from synthaug.documents import TraverseDocument
-from synthaug.errors import SynthaugError, suggest
+from synthaug.errors import SynthaugError
 from synthaug.exporters.provenance import save_marked
 from synthaug.files import write_bytes
 from synthaug.models.family import to_uint8
+from synthaug.progress import Progress, Silent
+from synthaug.requests import TraverseRequest, documented
 from synthaug.runs import Run, find
 from synthaug.sampling.generate import Sampler, load, noise
 from synthaug.sampling.grid import grid
-from synthaug.sampling.options import WAYS
 from synthaug.sampling.walk import between, slerp
 from synthaug.training.checkpoint import TrainedGenerator
 
 Line = NDArray[np.uint8]  # [columns, C, H, W]
 
 
+@documented(TraverseRequest)
 def traverse(
     run: str | Path | Run | None = None,
     *,
     along: str = "codes",
     code: int | None = None,
-    label: str | None = None,
+    class_: str | None = None,
     to: str | None = None,
     rows: int = 6,
     steps: int = 9,
     out: Path | None = None,
-    checkpoint: str | Path = "best",
+    overwrite: bool = False,
     seed: int | None = None,
+    checkpoint: str | Path = "best",
     runs: Path | None = None,
     device: str = "auto",
-    overwrite: bool = False,
+    progress: Progress = Silent(),
 ) -> TraverseDocument:
-    """Draw what one thing does, all else being equal: in a row only that changes.
+    """Draw a walk through the generator's inputs: in a row only one thing changes.
 
-    Args:
-        run: a run's path, name or number; the latest when None.
-        along: `codes` changes an InfoGAN code, `noise` goes from the noise of one sample to that of the next on the
-            sphere, and `classes` goes from `label` to `to` at a fixed noise, straight in the class embedding.
-        code: its number, from 0, the categorical ones first; None draws all, one below the other.
-        label: the class to draw, or to begin at; the first target class when None.
-        to: the class to end at; the largest other one when None.
-        rows: lines to draw, each with a noise of its own.
-        steps: columns: values of a continuous code, −.98 to .98 (a categorical one has as many as it has choices), or
-            places on the way, both ends included.
-        out: the PNG to write; `traverse-<run>.png` when None.
+    `along` codes, an InfoGAN code changes: a continuous one from −.98 to .98, a categorical one over its choices.
+    Along noise, a row goes on the sphere from the noise of one sample to that of the next. Along classes, it goes
+    straight from one class embedding to another, at fixed noise.
 
     Raises:
-        SynthaugError: the run has no codes or not this one, no such class or way, arguments that belong to another
-            way, or an output that is in the way.
+        SynthaugError: the run has no codes or not this one, no such class, a bad option, or an output in the way.
     """
-    _check_way(along, code, to)
-    found = run if isinstance(run, Run) else find(run, runs)
-    numbers = _codes(found, code) if along == "codes" else []
-    target = (Path(f"traverse-{found.name}.png") if out is None else Path(out)).absolute()
-    check_picture(target, overwrite)
-    sampler = load(found, checkpoint=checkpoint, seed=seed, device=device)
-    name = label if label is not None else (sampler.trained.targets or sampler.classes)[0]
+    return run_traverse(TraverseRequest.of(locals()), progress)
+
+
+def run_traverse(request: TraverseRequest, progress: Progress) -> TraverseDocument:
+    along, steps = request.along, request.steps
+    found = find(request.run, request.runs)
+    numbers = _codes(found, request.code) if along == "codes" else []
+    target = (Path(f"traverse-{found.name}.png") if request.out is None else request.out).absolute()
+    _check_picture(target, request.overwrite)
+    sampler = load(found, checkpoint=request.checkpoint, seed=request.seed, device=request.device)
+    name = request.class_ if request.class_ is not None else (sampler.trained.targets or sampler.classes)[0]
     index = sampler.class_index(name)
-    z = noise(sampler.seed, index, range(rows + 1), sampler.trained.z_dim)
+    z = noise(sampler.seed, index, range(request.rows + 1), sampler.trained.z_dim)
     places = [round(place, 6) for place in np.linspace(0, 1, steps).tolist()]
     drawn: dict[str, list[float]] = {}
     end = None
@@ -79,7 +77,7 @@ def traverse(
     elif along == "noise":
         lines = _along_noise(sampler.trained, index, z, places)
     else:
-        end = _other_class(found, sampler, name) if to is None else to
+        end = _other_class(found, sampler, name) if request.to is None else request.to
         if end == name:
             raise SynthaugError(f"a walk from {name!r} to {end!r} stands still", "give another class with --to")
         lines = _along_classes(sampler.trained, (index, sampler.class_index(end)), z[:-1], places)
@@ -92,19 +90,10 @@ def traverse(
         to=end,
         codes=drawn,
         places=[] if along == "codes" else places,
-        rows=rows,
+        rows=request.rows,
         checkpoint=sampler.trained.checkpoint,
         seed=sampler.seed,
     )
-
-
-def _check_way(along: str, code: int | None, to: str | None) -> None:
-    if along not in WAYS:
-        raise SynthaugError(f"there is no way {along!r} to go along", suggest(along, WAYS))
-    if code is not None and along != "codes":
-        raise SynthaugError(f"code {code} and a walk along {along} contradict each other", "leave one of them out")
-    if to is not None and along != "classes":
-        raise SynthaugError(f"to {to!r} is for a walk along classes, not {along}", "add --along classes")
 
 
 def _codes(run: Run, code: int | None) -> list[int]:
@@ -157,14 +146,7 @@ def _line(trained: TrainedGenerator, z: torch.Tensor, labels: Sequence[int]) -> 
     return to_uint8(trained.generate(z, torch.tensor(labels)))
 
 
-def check_picture(out: Path, overwrite: bool) -> None:
-    """Make sure that `out` can become a picture.
-
-    Raises:
-        SynthaugError: it is no PNG's name, a folder, or there already.
-    """
-    if out.suffix.lower() != ".png":
-        raise SynthaugError(f"--out {str(out)!r} is not the name of a picture", "give a name that ends in .png")
+def _check_picture(out: Path, overwrite: bool) -> None:
     if out.is_dir():
         raise SynthaugError(f"--out {str(out)!r} is a folder", "give the name of a picture that ends in .png")
     if out.exists() and not overwrite:

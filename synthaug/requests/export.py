@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from synthaug.data.plan import Strategy
 from synthaug.errors import SynthaugError
 from synthaug.requests.base import Flag, Request
 from synthaug.requests.options import (
@@ -84,10 +85,9 @@ class ExportRequest(Request):
     )
     synthetic_only: bool = Field(False, description="Write synthetic images only, N of each class.")
     cap: bool = Field(False, description="Drop real images of classes that have more than N.")
-    strategy: Annotated[
-        Literal["all", "not majority", "not minority", "minority", "auto"],
-        Flag("all|not majority|not minority|minority|auto"),
-    ] = Field("all", description="Which classes to fill up.")
+    strategy: Annotated[Strategy, Flag("all|not majority|not minority|minority|auto")] = Field(
+        "all", description="Which classes to fill up."
+    )
     format: Annotated[str, AfterValidator(_format), Flag("NAME")] = Field(
         "folder", description="How it is written: `synthaug list formats`."
     )

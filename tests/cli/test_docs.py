@@ -15,11 +15,11 @@ from synthaug.augment.diffaugment import POLICIES
 from synthaug.config import Config, recipe_names, resolve
 from synthaug.losses import AUXILIARIES, OBJECTIVES, REGULARIZERS
 from synthaug.models import DISCRIMINATORS, MODELS
-from synthaug_cli.app import app
-from synthaug_cli.options import _EVERYWHERE
+from synthaug_cli.app import application
+from synthaug_cli.options import EVERYWHERE
 
 DOCS = Path(__file__).parents[2] / "docs"
-COMMAND = typer.main.get_command(app)
+COMMAND = typer.main.get_command(application())
 PARTS = sorted([*(DOCS / "families").glob("*.md"), *(DOCS / "parts").glob("*.md")])
 PAGES = sorted([DOCS.parent / "README.md", *DOCS.rglob("*.md")])
 
@@ -32,7 +32,7 @@ def commands() -> Iterator[tuple[str, Any]]:
 
 def options(command: Any) -> set[str]:
     found = {name for p in command.params for name in (*p.opts, *p.secondary_opts) if name.startswith("--")}
-    return found - {f"--{name}" for name in _EVERYWHERE} - {"--help"}
+    return found - {f"--{name}" for name in EVERYWHERE} - {"--help"}
 
 
 @pytest.mark.parametrize("name", sorted({name for name, _ in commands()}))

@@ -545,13 +545,13 @@ def test_the_document_is_what_the_manifest_holds(run: Run, tmp_path: Path) -> No
 
 
 def test_samples_are_files_and_a_grid(run: Run, tmp_path: Path) -> None:
-    made = samples(run, label=DISC, count=20, out=tmp_path / "s", device="cpu")
+    made = samples(run, class_=DISC, count=20, out=tmp_path / "s", device="cpu")
     assert made.per_class == {DISC: [f"{DISC}/{i:06d}.png" for i in range(20)]}
     assert open_image(tmp_path / "s" / made.per_class[DISC][7]).size == (16, 16)
     assert source_type(tmp_path / "s" / made.per_class[DISC][0]) == SOURCE_TYPE
     assert min(Image.open(tmp_path / "s" / made.grid).size) > 200
     with pytest.raises(SynthaugError, match="exists already"):
-        samples(run, label=DISC, out=tmp_path / "s", device="cpu")
+        samples(run, class_=DISC, out=tmp_path / "s", device="cpu")
     assert samples(run, out=tmp_path / "s", count=3, overwrite=True, device="cpu").per_class.keys() == {RING}
     assert sorted(p.name for p in (tmp_path / "s").iterdir()) == ["grid.png", RING, "samples.json"]
 

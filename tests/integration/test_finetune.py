@@ -162,7 +162,7 @@ def test_traverse_draws_a_row_a_noise_and_a_column_a_value(first: Run, tmp_path:
     assert made.label == "2"
     width, height = Image.open(tmp_path / "all.png").size
     assert (width, height) == (5 * 66 + 2, 4 * 66 + 2)
-    made = traverse(first, code=1, label="0", rows=1, steps=3, out=tmp_path / "one.png", device="cpu")
+    made = traverse(first, code=1, class_="0", rows=1, steps=3, out=tmp_path / "one.png", device="cpu")
     assert list(made.codes) == ["1"]
     tiles = np.asarray(Image.open(tmp_path / "one.png")).astype(int)
     assert np.abs(tiles[2:66, 2:66] - tiles[2:66, 134:198]).max() > 0  # the code changes the image
@@ -174,7 +174,7 @@ def test_traverse_draws_a_row_a_noise_and_a_column_a_value(first: Run, tmp_path:
     with pytest.raises(SynthaugError, match="picture"):
         traverse(first, out=tmp_path / "x.jpg", device="cpu")
     with pytest.raises(SynthaugError, match="'9'"):
-        traverse(first, label="9", out=tmp_path / "x.png", device="cpu")
+        traverse(first, class_="9", out=tmp_path / "x.png", device="cpu")
     assert not (tmp_path / "x.png").exists()
 
 
@@ -190,7 +190,7 @@ def test_a_walk_along_noise_goes_from_sample_to_sample(
     lines: list[torch.Tensor] = []
     original = TrainedGenerator.generate
     monkeypatch.setattr(TrainedGenerator, "generate", lambda self, z, y: lines.append(z) or original(self, z, y))
-    made = traverse(first, along="noise", label="0", rows=3, steps=5, out=tmp_path / "n.png", device="cpu")
+    made = traverse(first, along="noise", class_="0", rows=3, steps=5, out=tmp_path / "n.png", device="cpu")
     assert made.places == [0, 0.25, 0.5, 0.75, 1]
     walk, sampled = tiles(tmp_path / "n.png"), synthaug.load(first, device="cpu").sample("0", 3)
     for row in range(3):
@@ -203,7 +203,7 @@ def test_a_walk_along_noise_goes_from_sample_to_sample(
 
 
 def test_a_walk_along_classes_ends_as_the_other_class(first: Run, tmp_path: Path) -> None:
-    made = traverse(first, along="classes", label="2", to="0", rows=2, steps=5, out=tmp_path / "c.png", device="cpu")
+    made = traverse(first, along="classes", class_="2", to="0", rows=2, steps=5, out=tmp_path / "c.png", device="cpu")
     assert (made.label, made.to) == ("2", "0")
     walk = tiles(tmp_path / "c.png")
     sampler = synthaug.load(first, device="cpu")
@@ -212,12 +212,12 @@ def test_a_walk_along_classes_ends_as_the_other_class(first: Run, tmp_path: Path
         y = torch.full((2,), sampler.class_index(label))
         expected = to_uint8(sampler.trained.generate(z, y)).astype(int)
         assert np.abs(walk[:, column, ::4, ::4] - expected[:, 0]).max() <= 1
-    assert traverse(first, along="classes", label="2", out=tmp_path / "d.png", device="cpu").to != "2"
+    assert traverse(first, along="classes", class_="2", out=tmp_path / "d.png", device="cpu").to != "2"
     with pytest.raises(SynthaugError, match="stands still"):
-        traverse(first, along="classes", label="2", to="2", out=tmp_path / "x.png", device="cpu")
+        traverse(first, along="classes", class_="2", to="2", out=tmp_path / "x.png", device="cpu")
     with pytest.raises(SynthaugError, match="'9'"):
         traverse(first, along="classes", to="9", out=tmp_path / "x.png", device="cpu")
-    with pytest.raises(SynthaugError, match="no way 'here'"):
+    with pytest.raises(SynthaugError, match="--along 'here'"):
         traverse(first, along="here", out=tmp_path / "x.png", device="cpu")
     assert not (tmp_path / "x.png").exists()
 

@@ -18,7 +18,7 @@ from synthaug import SynthaugError
 from synthaug.config import recipe_names
 from synthaug.documents import InspectDocument
 from synthaug.pipelines.inspect import inspect
-from synthaug_cli.app import app
+from synthaug_cli.app import application
 
 Look = Callable[..., InspectDocument]
 
@@ -124,7 +124,7 @@ def test_the_command_is_runnable(tmp_path: Path, look: Look, label: str, monkeyp
     fill(Path("-data") / label, 2, seed=2)
     words = shlex.split(look("-data", group_by=r"(\d+)\.png").command)
     assert words[0] == "synthaug"
-    command = typer.main.get_command(app)
+    command = typer.main.get_command(application())
     context = command.make_context("synthaug", words[1:], resilient_parsing=True)
     fit = command.get_command(context, words[1])  # type: ignore[attr-defined]
     values = fit.make_context("fit", words[2:], resilient_parsing=False).params

@@ -92,7 +92,7 @@ def test_a_fresh_process_makes_every_image_again(exported: Path, tmp_path: Path)
 def test_rows_are_written_as_they_were_exported(exported: Path, tmp_path: Path) -> None:
     rows = metadata(exported)
     numbers = [n for n, row in enumerate(rows) if row["synthetic"]][::29]
-    result = regenerate(exported / "train/metadata.jsonl", rows=numbers, out=tmp_path / "again", device="cpu")
+    result = regenerate(exported / "train/metadata.jsonl", row=numbers, out=tmp_path / "again", device="cpu")
     assert (result.rows, result.equal) == (len(numbers), len(numbers))
     again = contents(tmp_path / "again")
     assert again == {rows[n]["file_name"]: (exported / "train" / rows[n]["file_name"]).read_bytes() for n in numbers}
@@ -122,18 +122,18 @@ def test_within_one_grey_level_is_close(copied: Path) -> None:
     rows[number]["pixel_sha256"] = "0" * 64
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     (copied / "train" / "metadata.jsonl").write_text(text, encoding="utf-8")
-    result = regenerate(copied, rows=[number], verify=True, device="cpu")
+    result = regenerate(copied, row=[number], verify=True, device="cpu")
     assert (result.equal, result.close, result.different) == (0, 1, [])
 
 
 def test_real_rows_cannot_be_made_again(exported: Path) -> None:
     with pytest.raises(SynthaugError, match=r"row 0 .* is a real image"):
-        regenerate(exported / "manifest.json", rows=[0], device="cpu")
+        regenerate(exported / "manifest.json", row=[0], device="cpu")
 
 
 def test_a_row_that_is_not_there(exported: Path) -> None:
     with pytest.raises(SynthaugError, match="no row 9999") as caught:
-        regenerate(exported / "manifest.json", rows=[9999], device="cpu")
+        regenerate(exported / "manifest.json", row=[9999], device="cpu")
     assert "from 0 to 269" in caught.value.hint
 
 

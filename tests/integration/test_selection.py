@@ -95,7 +95,7 @@ def test_images_without_the_truncation_of_the_manifest_are_found_out(run: Run, t
 
 def test_truncated_samples_are_less_varied(run: Run, tmp_path: Path) -> None:
     def spread(psi: float) -> float:
-        found = samples(run, label=DISC, count=30, truncation=psi, out=tmp_path / str(psi), device="cpu")
+        found = samples(run, class_=DISC, count=30, truncation=psi, out=tmp_path / str(psi), device="cpu")
         assert found.truncation == psi
         images = load(run, truncation=psi, device="cpu").sample(DISC, 30).astype(np.float32)
         return float(torch.pdist(torch.from_numpy(images).flatten(1)).mean())
@@ -193,7 +193,7 @@ def test_hugging_face_reads_scores(run: Run, cache: Path, tmp_path: Path, monkey
         ({"truncation": 1.01}, "truncation 1.01"),
         ({"select": "best"}, "'best'"),
         ({"select": "drs", "keep": 0.001}, "keep 0.001"),
-        ({"keep": 0.5}, "without select"),
+        ({"keep": 0.5}, "needs --select"),
     ],
 )
 def test_bad_arguments(run: Run, tmp_path: Path, options: dict[str, Any], words: str) -> None:

@@ -20,7 +20,6 @@ from synthaug.runs import Run
 from synthaug.sampling.critic import Critic, calibrate
 from synthaug.sampling.gate import Gate, gated_samples
 from synthaug.sampling.generate import CHUNK, Sampler, noise
-from synthaug.sampling.options import check_selection
 from synthaug.sampling.selection import Rejection, Selector, TopK, build_selector, coin, evidence
 from synthaug.training.checkpoint import TrainedGenerator
 
@@ -182,12 +181,3 @@ def test_pilot_samples_are_not_those_that_are_exported() -> None:
     made.critic.scores = lambda images, index: seen.extend(i.tobytes() for i in images) or original(images, index)  # type: ignore[method-assign]
     made.prepare(["disc"])
     assert not {image.tobytes() for image in sampler().sample("disc", 512)} & set(seen)
-
-
-@pytest.mark.parametrize(
-    ("method", "keep", "words"),
-    [(None, 0.5, "without select"), ("best", None, "'best'"), ("drs", 0.0, "keep 0"), ("top-k", float("nan"), "nan")],
-)
-def test_what_cannot_be_asked_for(method: str | None, keep: float | None, words: str) -> None:
-    with pytest.raises(SynthaugError, match=words):
-        check_selection(method, keep)

@@ -1,17 +1,15 @@
-"""Faults that can be found before torch is imported, so that a slip of the pen costs a tenth of a second."""
+"""Checks that need the disk but not torch, so that a typing error is reported in a tenth of a second."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synthaug.errors import SynthaugError, suggest
 
 if TYPE_CHECKING:
-    from synthaug.runs import Run
-
-DEVICES = ("auto", "cpu", "cuda", "mps")
+    from synthaug.requests import FitRequest
 
 
 def folder(path: Path, option: str) -> Path:
@@ -32,7 +30,7 @@ def folder(path: Path, option: str) -> Path:
 
 
 def _neighbour(path: Path) -> str | None:
-    """Where the folder above has something of nearly this name, that."""
+    """A folder of nearly this name beside it, as a hint."""
     try:
         known = [p.name for p in path.parent.iterdir() if p.is_dir()]
     except OSError:
@@ -89,27 +87,27 @@ def choice(value: str, choices: Sequence[str], option: str) -> str:
     return value
 
 
-def device(value: str) -> str:
-    name, colon, number = value.partition(":")
-    return value if name == "cuda" and colon and number.isdigit() else choice(value, DEVICES, "--device")
-
-
-def label(run: Run, name: str | None) -> None:
-    """Check that a run knows a class; None is any.
+def run(reference: str | None, runs: Path | None, *classes: str | None) -> None:
+    """Check that there is such a run, and that it knows the classes; None is any.
 
     Raises:
-        SynthaugError: it does not.
+        SynthaugError: there is no such run, or it has no such class.
     """
-    if name is not None and name not in (classes := run.facts().classes):
-        raise SynthaugError(f"the run {run.name!r} has no class {name!r}", suggest(name, classes))
+    from synthaug.runs import find
+
+    found = find(reference, runs)
+    for name in classes:
+        if name is not None and name not in (known := found.facts().classes):
+            raise SynthaugError(f"the run {found.name!r} has no class {name!r}", suggest(name, known))
 
 
-def contradiction(pairs: Iterable[tuple[str, bool, str, bool]]) -> None:
-    """Refuse flags that exclude each other: (flag, given, other flag, given).
+def configuration(request: FitRequest) -> None:
+    """Check the names and values of a training's configuration.
 
     Raises:
-        SynthaugError: two of them were given together.
+        SynthaugError: all faults that can be seen without the images.
     """
-    for one, one_given, other, other_given in pairs:
-        if one_given and other_given:
-            raise SynthaugError(f"{one} and {other} contradict each other", "leave one of them out")
+    from synthaug.config import resolve
+    from synthaug.pipelines.config_checks import check_names
+
+    check_names(resolve(request.recipe, request.config, request.settings(), request.flags()).config)
