@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from synthaug.data.class_names import normalise_label
 from synthaug.data.decode import SUFFIXES
 from synthaug.documents import Unreadable
 from synthaug.errors import SynthaugError
@@ -60,24 +60,6 @@ class Tree:
     folders: list[str] = field(default_factory=list)
     hidden: list[str] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
-
-
-def check_label(label: str, where: str) -> str:
-    """Return the label in Unicode's composed form (NFC), if it can be the name of a folder.
-
-    Raises:
-        SynthaugError: the label would leave the output folder, or hide in it.
-    """
-    label = unicodedata.normalize("NFC", label.strip())
-    unprintable = any(unicodedata.category(c) in ("Cc", "Cs") for c in label)
-    if label.startswith(".") or "/" in label or "\\" in label or unprintable or not label:
-        raise SynthaugError(
-            f"class name {label!r} in {where} cannot be the name of a folder",
-            "class names may not start with a dot and may not hold slashes or control characters",
-        )
-    if len(label.encode()) > 200:
-        raise SynthaugError(f"class name {label[:40]!r}… in {where} is longer than 200 bytes", "shorten it")
-    return label
 
 
 def walk(root: Path) -> Tree:
@@ -179,7 +161,7 @@ def by_folders(tree: Tree) -> Found:
             continue
         folder = parts[depth]
         if folder not in labels:
-            labels[folder] = check_label(folder, f"the folder {'/'.join(parts[: depth + 1])!r}")
+            labels[folder] = normalise_label(folder, f"the folder {'/'.join(parts[: depth + 1])!r}")
         found.entries.append(Entry(path, labels[folder], splits.get(parts[0]), status))
     _summarise_ignored(found, tree)
     _note_empty(found, tree, splits, depth)
@@ -237,7 +219,7 @@ def _note_empty(found: Found, tree: Tree, splits: dict[str, SplitName], depth: i
         ):
             continue
         if folder not in parents or _only_refused(folder, tree):
-            label = check_label(parts[-1], f"the folder {folder!r}")
+            label = normalise_label(parts[-1], f"the folder {folder!r}")
             if label not in labels:
                 found.empty[label] = "its folder is empty" if folder not in parents else "its files cannot be read"
 

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
-from synthaug.data.layout import SPLIT_FOLDERS, Entry, Found, Tree, check_label, is_image_name
+from synthaug.data.class_names import normalise_label
+from synthaug.data.layout import SPLIT_FOLDERS, Entry, Found, Tree, is_image_name
 from synthaug.documents import Unreadable
 from synthaug.errors import SynthaugError
 
@@ -64,7 +65,7 @@ def _take(
     if value is None or (isinstance(value, str) and not value.strip()) or isinstance(value, (list, dict, float)):
         found.ignored.append(f"{path} ({where}: no usable label)")
         return
-    label = check_label(str(value), where)
+    label = normalise_label(str(value), where)
     if path in seen:
         if seen[path] != label:
             raise SynthaugError(

@@ -87,7 +87,7 @@ def _read(root: Path, entries: Sequence[Entry]) -> list[FileInfo | str]:
         results.append((image.width, image.height, mode, kind, *hash_and_colour(image)))
         small.append(reduced(image))
     thumbnails = iter(make_thumbnails(small))
-    return [r if isinstance(r, str) else FileInfo(*r, thumbnail=next(thumbnails).tobytes()) for r in results]
+    return [r if isinstance(r, str) else FileInfo(*[*r, next(thumbnails).tobytes()]) for r in results]
 
 
 def _stamp(status: os.stat_result) -> tuple[int, int, int]:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthaug.config import DataConfig
+from synthaug.data.class_names import check_class_names
 from synthaug.data.decode import open_image
 from synthaug.data.duplicates import join, make_thumbnails, near_duplicate_components, reduced
 from synthaug.data.folder import Scan
@@ -314,11 +315,11 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def check_trainable(scan: Scan, split: Split) -> None:
-    """Refuse what no class-conditional generator can be trained on.
+    """Refuse a folder that no class-conditional generator can be trained on.
 
     Raises:
         SynthaugError: fewer than two classes, a class without a readable image, or one with fewer than two training
-            images; all such classes are named at once.
+            images (all such classes are named at once), or a class name that cannot become a folder of an export.
     """
     if scan.empty:
         listed = "; ".join(f"{label!r}: {reason}" for label, reason in list(scan.empty.items())[:8])
@@ -326,6 +327,7 @@ def check_trainable(scan: Scan, split: Split) -> None:
             f"{len(scan.empty)} of {len(scan.empty) + len(scan.classes)} classes have no readable image: {listed}",
             "add images to the class, or remove its folder",
         )
+    check_class_names(scan.classes)
     if len(scan.classes) < 2:
         raise SynthaugError(
             f"{str(scan.root)!r} holds one class only: {scan.classes[0]!r}"

@@ -1,46 +1,9 @@
-"""Names on disk that can be trusted: class folders that never leave the output, files that never meet."""
+"""File names of an export: no two are equal, on any file system."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from pathlib import PurePosixPath
-
-from synthaug.errors import SynthaugError
-
-_DEVICES = re.compile(
-    r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE
-)  # no file can be called so on Windows
-_METADATA = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
-
-
-def check_class_name(label: str) -> str:
-    """Return `label` if a folder of that name stays inside its parent; unicode and spaces pass unchanged.
-
-    Raises:
-        SynthaugError: it is empty, begins with a dot, has separators or control characters, is too long or reserved.
-
-    >>> check_class_name("Grüner Käfer")
-    'Grüner Käfer'
-    """
-    fault = None
-    if not label.strip():
-        fault = "is empty"
-    elif "/" in label or "\\" in label:
-        fault = "has a path separator"
-    elif label.startswith("."):
-        fault = "begins with a dot"
-    elif any(ord(character) < 32 or ord(character) == 127 for character in label):
-        fault = "has a control character"
-    elif len(label.encode("utf-8", "surrogateescape")) > 200:
-        fault = "is longer than 200 bytes"
-    elif _DEVICES.fullmatch(label) or label.lower() in _METADATA:
-        fault = "is a reserved file name"
-    if fault:
-        raise SynthaugError(
-            f"the class name {label!r} {fault} and cannot become a folder", "rename the class and train again"
-        )
-    return label
 
 
 def file_names(paths: Iterable[str]) -> list[str]:

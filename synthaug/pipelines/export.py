@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from synthaug.data.cache import LabelledImages
+from synthaug.data.class_names import check_class_names
 from synthaug.data.layout import SplitName
 from synthaug.data.plan import ClassPlan, plan
 from synthaug.data.run_data import RunData
@@ -32,7 +33,7 @@ from synthaug.exporters.manifest import (
     dump_manifest,
     gate_row,
 )
-from synthaug.exporters.names import check_class_name, file_names, synthetic_prefix
+from synthaug.exporters.names import file_names, synthetic_prefix
 from synthaug.exporters.synthetic import Output, SyntheticWriter
 from synthaug.exporters.workspace import Workspace
 from synthaug.files import replacing, sha256, write_json, write_text
@@ -172,8 +173,7 @@ def run_export(request: ExportRequest, progress: Progress) -> ExportDocument:
     selects = request.select is not None
     critic = Critic(load_discriminator(found, request.checkpoint, request.device)) if selects else None
     data = RunData.open(found)
-    for label in sampler.classes:
-        check_class_name(label)
+    check_class_names(sampler.classes)
     train = data.split.counts()["train"]
     counts = {label: train.get(label, 0) for label in sampler.classes}
     job = _Job(

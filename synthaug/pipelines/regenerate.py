@@ -11,13 +11,13 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from pydantic import BaseModel, Field, ValidationError
 
+from synthaug.data.class_names import check_class_names
 from synthaug.data.decode import UnreadableImage, open_image, quiet_decoding
 from synthaug.documents import Mismatch, RegenerateDocument
 from synthaug.errors import RunFailed, SynthaugError
 from synthaug.exporters.folder import write_synthetic
 from synthaug.exporters.looks import Look
 from synthaug.exporters.manifest import MANIFEST, METADATA, Manifest, read_manifest, read_rows
-from synthaug.exporters.names import check_class_name
 from synthaug.progress import Progress, Silent
 from synthaug.requests import RegenerateRequest, documented
 from synthaug.runs import Run, find
@@ -159,7 +159,7 @@ def _sampler(manifest: Manifest, runs: Path | None, device: str) -> Sampler:
 
 
 def _check(number: int, row: _Row, sampler: Sampler, manifest: Manifest) -> None:
-    check_class_name(row.label)
+    check_class_names([row.label])
     known = sampler.classes.index(row.label) if row.label in sampler.classes else -1
     looks = manifest.looks.get(row.label, [])
     agrees = row.class_index == known and row.seed == sampler.seed and row.look < len(looks)

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from PIL import Image
 
+from synthaug.data.class_names import check_class_names
 from synthaug.data.decode import quiet_decoding
 from synthaug.documents import SamplesDocument
 from synthaug.errors import SynthaugError
 from synthaug.exporters.folder import write_synthetic
 from synthaug.exporters.looks import plain_look
-from synthaug.exporters.names import check_class_name
 from synthaug.exporters.provenance import save_marked
 from synthaug.files import write_json
 from synthaug.progress import Progress, Silent
@@ -57,7 +57,8 @@ def run_samples(request: SamplesRequest, progress: Progress) -> SamplesDocument:
     )
     labels = [request.class_] if request.class_ is not None else sampler.trained.targets or sampler.classes
     for name in labels:
-        sampler.class_index(check_class_name(name))
+        sampler.class_index(name)
+    check_class_names(labels)
     target = (Path("samples") / found.name if request.out is None else request.out).absolute()
     _check_out(target, request.overwrite)
     made = _make_parents(target)
