@@ -1,13 +1,14 @@
-"""Files that are either there in full or not there: write to a temporary name, then rename."""
+"""Files and folders that are either complete or not there: write to a temporary name, then rename."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,62 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp makes files that only their owner can read
+        temporary.chmod(0o666 & ~_umask())  # mkstemp makes files that only their owner can read
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
+    """Give a temporary folder beside `path`; rename it to `path` when the block succeeds.
+
+    When it fails, the folder and the parents that were made for it are deleted.
+
+    Args:
+        path: the folder to make. Its parents are made.
+        replace: delete an earlier folder at `path` first, once the new one is complete.
+    """
+    made = make_folders(path.absolute().parent)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+    try:
+        yield temporary
+        temporary.chmod(0o777 & ~_umask())  # mkdtemp makes folders that only their owner can read
+        if replace and path.exists():
+            shutil.rmtree(path)
+        temporary.rename(path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        remove_empty(made)
+        raise
+
+
+def make_folders(path: Path) -> list[Path]:
+    """Make a folder and its parents; return those that were not there, outermost first."""
+    made: list[Path] = []
+    try:
+        for folder in [folder for folder in (path, *path.parents) if not folder.exists()][::-1]:
+            folder.mkdir(exist_ok=True)
+            made.append(folder)
+    except OSError:
+        remove_empty(made)
+        raise
+    return made
+
+
+def remove_empty(folders: list[Path]) -> None:
+    """Undo `make_folders`; a folder that something was put into stays."""
+    for folder in reversed(folders):
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def _umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
 
 
 def write_bytes(path: Path, data: bytes) -> None:

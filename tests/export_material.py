@@ -29,7 +29,8 @@ from synthaug.models.family import Discriminator, ImageShape
 from synthaug.runs import Run, RunFacts, create, point_latest, write_config
 from synthaug.training import checkpoint
 from synthaug.training.checkpoint import TrainedGenerator
-from synthaug.training.state import Counters
+from synthaug.training.ema import Average
+from synthaug.training.state import Counters, TrainingState
 
 CLASSES = ["disc", "ring ünd", "stripes"]
 Z_DIM = 16
@@ -136,8 +137,9 @@ def make_run(data: Path, runs: Path, **flags: Any) -> Run:
     torch.manual_seed(0)
     family = build_family(config.model.family, shape, config.model)
     architecture = {"family": config.model.family, "shape": vars(shape) if hasattr(shape, "__dict__") else list(shape)}
-    networks = {"discriminator": family.discriminator}
-    name = checkpoint.save(run, Counters(images=1000), networks, family.generator, {}, architecture)
+    networks: dict[str, torch.nn.Module] = {"discriminator": family.discriminator}
+    state = TrainingState(networks, {}, Average(family.generator, 1.0), architecture, Counters(images=1000))
+    name = checkpoint.save(run, state)
     run.set_status(state="finished", best_checkpoint=name)
     point_latest(run)
     return run

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from synthaug.errors import SynthaugError
 from synthaug.exporters.manifest import dump_row, is_export
-from synthaug.files import sha256, write_json
+from synthaug.files import make_folders, remove_empty, sha256, write_json
 
 
 class Workspace:
@@ -53,7 +53,7 @@ class Workspace:
         """
         self._put_back()
         try:
-            self._make_parents()
+            self._made = make_folders(self.path)
             self._lock.acquire(timeout=0)
         except Timeout as error:
             raise SynthaugError(
@@ -71,12 +71,6 @@ class Workspace:
         (self.path / "accepted").mkdir()
         write_json(self.path / "settings.json", wanted)
         return "discarded" if earlier else "new"
-
-    def _make_parents(self) -> None:
-        missing = [p for p in (self.path, *self.path.parents) if not p.exists()]
-        for folder in reversed(missing):
-            folder.mkdir(exist_ok=True)
-            self._made.append(folder)
 
     def _put_back(self) -> None:
         """A process died between moving the old export away and moving the new one in: the old one is still good."""
@@ -174,9 +168,7 @@ class Workspace:
         if self._lock.is_locked:
             self.release()
             shutil.rmtree(self.path, ignore_errors=True)
-        for folder in reversed(self._made):
-            with suppress(OSError):
-                folder.rmdir()
+        remove_empty(self._made)
 
     def close(self) -> None:
         if self._journal is not None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from pydantic import BaseModel, Field, ValidationError
@@ -18,6 +16,7 @@ from synthaug.errors import RunFailed, SynthaugError
 from synthaug.exporters.folder import write_synthetic
 from synthaug.exporters.looks import Look
 from synthaug.exporters.manifest import MANIFEST, METADATA, Manifest, read_manifest, read_rows
+from synthaug.files import new_folder
 from synthaug.progress import Progress, Silent
 from synthaug.requests import RegenerateRequest, documented
 from synthaug.runs import Run, find
@@ -76,29 +75,15 @@ def run_regenerate(request: RegenerateRequest, progress: Progress) -> Regenerate
         different=[],
         device=str(sampler.trained.device),
     )
-    parent = None if out is None else out.absolute().parent
-    made = [] if parent is None else [p for p in (parent, *parent.parents) if not p.exists()]
-    if parent is not None:
-        parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=".regenerated.", dir=parent))
-    try:
-        _remake(root, document, wanted, sampler, staging, keep=out is not None, result=result, progress=progress)
+    with TemporaryDirectory() if out is None else new_folder(out) as folder:
+        _remake(root, document, wanted, sampler, Path(folder), keep=out is not None, result=result, progress=progress)
         if (request.verify or out is None) and result.different:
             first = "; ".join(f"row {m.row} ({m.file_name}): {m.reason}" for m in result.different[:_SHOWN])
             raise RunFailed(
                 f"{len(result.different)} of {result.rows} images could not be made again: {first}",
                 "use the synthaug and torch versions and the device of the export",
             )
-        if out is not None:
-            staging.chmod(0o755)
-            staging.rename(out)
-            made = []
-            result.out = str(out)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-        for folder in made:
-            with suppress(OSError):
-                folder.rmdir()
+    result.out = None if out is None else str(out)
     return result
 
 

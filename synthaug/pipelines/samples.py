@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from contextlib import suppress
 from pathlib import Path
 
 from PIL import Image
@@ -16,7 +13,7 @@ from synthaug.errors import SynthaugError
 from synthaug.exporters.folder import write_synthetic
 from synthaug.exporters.looks import plain_look
 from synthaug.exporters.provenance import save_marked
-from synthaug.files import write_json
+from synthaug.files import new_folder, write_json
 from synthaug.progress import Progress, Silent
 from synthaug.requests import SamplesRequest, documented
 from synthaug.runs import Run, find
@@ -61,20 +58,8 @@ def run_samples(request: SamplesRequest, progress: Progress) -> SamplesDocument:
     check_class_names(labels)
     target = (Path("samples") / found.name if request.out is None else request.out).absolute()
     _check_out(target, request.overwrite)
-    made = _make_parents(target)
-    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
-    try:
-        document = _write(sampler, labels, request.count, staging, progress)
-        staging.chmod(0o755)
-        if target.exists():
-            shutil.rmtree(target)
-        staging.rename(target)
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        for folder in reversed(made):
-            with suppress(OSError):
-                folder.rmdir()
-        raise
+    with new_folder(target, replace=request.overwrite) as folder:
+        document = _write(sampler, labels, request.count, folder, progress)
     return document.model_copy(update={"out": str(target)})
 
 
@@ -87,13 +72,6 @@ def _check_out(out: Path, overwrite: bool) -> None:
         raise SynthaugError(
             f"{str(out)!r} is not an earlier folder of samples and is not overwritten", "give another folder with --out"
         )
-
-
-def _make_parents(out: Path) -> list[Path]:
-    missing = [p for p in out.parents if not p.exists()]
-    for folder in reversed(missing):
-        folder.mkdir(exist_ok=True)
-    return missing[::-1]
 
 
 def _write(sampler: Sampler, labels: list[str], count: int, folder: Path, progress: Progress) -> SamplesDocument:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from synthaug.device import resolve_device
 from synthaug.errors import SynthaugError, suggest
-from synthaug.files import sha256, write_json
+from synthaug.files import new_folder, sha256, write_json
 from synthaug.models import build_family
 from synthaug.models.codes import Codes, codes_of
 from synthaug.models.family import Discriminator, Family, Generator, ImageShape
@@ -48,20 +48,17 @@ def names(run: Run) -> list[str]:
 def save(run: Run, state: TrainingState) -> str:
     """Write one checkpoint and return its name."""
     name = name_for(state.counters.images)
-    folder, temporary = run.checkpoints / name, run.checkpoints / f".{name}.tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
+    for left_over in run.checkpoints.glob(".kimg*"):  # of a process that was killed
+        shutil.rmtree(left_over, ignore_errors=True)
     tensors = {f"{prefix}.{k}": v for prefix, module in state.networks.items() for k, v in module.state_dict().items()}
     for prefix, player in state.players.items():
         entries = player.optimizer.state_dict()["state"].items()
         tensors |= {f"{prefix}_optimizer.{i}.{key}": value for i, entry in entries for key, value in entry.items()}
-    save_file(_contiguous(state.average.network.state_dict()), temporary / "generator.safetensors")
-    save_file(_contiguous(tensors), temporary / "training.safetensors")
     document = {"counters": vars(state.counters), "architecture": dict(state.architecture)}
-    write_json(temporary / "state.json", document)
-    if folder.exists():
-        shutil.rmtree(folder)
-    temporary.rename(folder)
+    with new_folder(run.checkpoints / name, replace=True) as folder:
+        save_file(_contiguous(state.average.network.state_dict()), folder / "generator.safetensors")
+        save_file(_contiguous(tensors), folder / "training.safetensors")
+        write_json(folder / "state.json", document)
     return name
 
 

@@ -1,0 +1,54 @@
+"""Files and folders that are either complete or not there, and keys of caches."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from synthaug import files
+
+
+def test_a_new_folder_is_complete_or_not_there(tmp_path: Path) -> None:
+    target = tmp_path / "some" / "where" / "new"
+    with suppress(RuntimeError), files.new_folder(target) as folder:
+        (folder / "half").touch()
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+    with files.new_folder(target) as folder:
+        assert not target.exists()
+        (folder / "whole").touch()
+    assert [p.name for p in target.parent.rglob("*")] == ["new", "whole"]
+    assert target.stat().st_mode & 0o777 == target.parent.stat().st_mode & 0o777
+
+
+def test_an_earlier_folder_is_replaced_only_when_that_is_asked_for(tmp_path: Path) -> None:
+    target = tmp_path / "new"
+    target.mkdir()
+    (target / "old").touch()
+    with pytest.raises(OSError, match="new"), files.new_folder(target):
+        pass
+    with pytest.raises(RuntimeError), files.new_folder(target, replace=True):
+        raise RuntimeError
+    assert (target / "old").exists()
+    with files.new_folder(target, replace=True) as folder:
+        (folder / "young").touch()
+    assert [p.name for p in tmp_path.rglob("*")] == ["new", "young"]
+
+
+def test_a_digest_depends_on_each_part() -> None:
+    array = np.arange(2000, dtype=np.int64).reshape(1000, 2)
+    known = files.digest("text", [1, "b"], array)
+    assert known == files.digest("text", [1, "b"], np.asfortranarray(array))
+    others = [("text", [1, "c"], array), ("text", [1, "b"], array.T), ("text", [1, "b"], array.astype(np.int32))]
+    assert len({known, *(files.digest(*parts) for parts in others)}) == 4
+    array[999, 1] = 0
+    assert files.digest("text", [1, "b"], array) != known
+
+
+def test_the_digest_of_a_file_is_that_of_its_bytes(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"abc")
+    assert files.sha256(tmp_path / "file") == files.digest(b"abc")
+    assert files.digest("abc").startswith("ba7816bf")
