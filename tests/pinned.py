@@ -96,7 +96,7 @@ def train(data: Path, place: Path, recipe: str | None, sets: tuple[str, ...]) ->
         data,
         target_class="2",
         recipe=recipe,
-        sets=(f"data.resolution={side}", *SMALL, *sets),
+        set=(f"data.resolution={side}", *SMALL, *sets),
         runs=place / "runs",
         device="cpu",
         cache=place / "cache",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -28,19 +28,14 @@ def command(
     if request.from_ is not None:
         fast_checks.run(request.from_, request.runs)
     fast_checks.configuration(request)
-    from synthaug.pipelines.fit import fit
-    from synthaug.pipelines.plan_fit import plan_fit
-
-    arguments: dict[str, Any] = {
-        "target_class": request.target_class, "recipe": request.recipe, "config_file": request.config,
-        "sets": request.settings(), "flags": request.flags(), "name": request.name, "runs": request.runs,
-        "resume": request.resume, "start": request.from_, "device": request.device, "strict": request.strict,
-        "cache": request.cache, "progress": console.progress(),
-    }  # fmt: skip
     if dry_run:
-        console.result(plan_fit(request.data, **arguments), render_plan)
+        from synthaug.pipelines.plan_fit import plan_fit
+
+        console.result(plan_fit(request, console.progress()), render_plan)
     else:
-        console.result(fit(request.data, **arguments), render)
+        from synthaug.pipelines.fit import run_fit
+
+        console.result(run_fit(request, console.progress()), render)
 
 
 def render(made: FitDocument) -> None:

@@ -6,7 +6,7 @@ there: those choices follow the papers, and the reasons say so.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -16,6 +16,7 @@ from synthaug.config import AUTO, RESOLUTIONS, Resolved, resolve
 from synthaug.data.folder import ImageRecord, Scan, scan
 from synthaug.device import resolve_device
 from synthaug.progress import Progress
+from synthaug.requests import FitRequest
 
 MANY = 2000
 """Images a class from which mild augmentation is enough (2006.10738, table 3: gains shrink with more data)."""
@@ -119,32 +120,17 @@ def _length(data: DataSummary) -> Choices:
     }
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What a user gave for a training: the data folder, the layers of a configuration, and the device."""
-
-    data: Path
-    recipe: str | None
-    config_file: Path | None
-    sets: Sequence[str]
-    flags: Mapping[str, Any] | None
-    device: str
-    strict: bool
-    cache: Path | None
-
-
-def resolve_auto(asked: Asked, progress: Progress) -> Resolved:
+def resolve_auto(request: FitRequest, progress: Progress) -> Resolved:
     """The configuration of `--recipe auto` for these images. Settings that the user gave take precedence.
 
     Raises:
         SynthaugError: as `scan` and `resolve` do.
     """
-    given = resolve(AUTO, asked.config_file, asked.sets, asked.flags)
-    scanned = scan(
-        asked.data, group_by=given.config.data.group_by, strict=asked.strict, cache=asked.cache, progress=progress
-    )
-    chosen = choose(DataSummary.of(scanned, asked.device))
-    resolved = resolve(AUTO, asked.config_file, asked.sets, asked.flags, chosen)
+    layers = (AUTO, request.config, request.settings(), request.flags())
+    group_by = resolve(*layers).config.data.group_by
+    scanned = scan(Path(request.data), group_by=group_by, strict=request.strict, cache=request.cache, progress=progress)
+    chosen = choose(DataSummary.of(scanned, request.device))
+    resolved = resolve(*layers, chosen)
     for key, (value, why) in chosen.items():
         if resolved.origins[key] == AUTO:
             progress.say(f"auto: {key} = {value}: {why}")

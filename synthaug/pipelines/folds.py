@@ -63,7 +63,7 @@ def fold_data(run: Run, folds: int, *, device: str, cache: Path | None, progress
             progress.say(f"fold {number} of {folds}: its generator is trained on the other folds' images")
             try:
                 made = fit(
-                    whole.folder, target_class=whole.targets, flags=leaves(config.model_dump(mode="json")),
+                    whole.folder, target_class=whole.targets, set=leaves(config.model_dump(mode="json")),
                     name=f"fold{number}of{folds}", runs=root, resume="auto", device=device, cache=cache,
                     progress=progress,
                 )  # fmt: skip

@@ -65,7 +65,7 @@ def train_on_digits(scratch: Path, cache: Path) -> Path:
         grey = Image.fromarray((image * 255 / 16).round().astype(np.uint8))
         grey.resize((32, 32), Image.Resampling.BICUBIC).save(place / f"{number}.png")
     flags = {"training.budget": f"{KIMG}kimg"}
-    return Path(fit(folder, target_class=["8"], flags=flags, runs=scratch / "runs", cache=cache).run)
+    return Path(fit(folder, target_class=["8"], set=flags, runs=scratch / "runs", cache=cache).run)
 
 
 def painted_run(scratch: Path, resolution: int) -> Path:

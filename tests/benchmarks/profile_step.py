@@ -14,9 +14,9 @@ import torch
 from material import write_images
 from torch.profiler import ProfilerActivity, profile, record_function, schedule
 
-from synthaug.config import resolve
-from synthaug.pipelines.prepare import fabric_for, game_for, prepare, split_images
+from synthaug.pipelines.prepare import fabric_for, game_for, images_of, prepare
 from synthaug.progress import Silent
+from synthaug.requests import FitRequest
 from synthaug.training.steps.adversarial import adversarial_step
 
 WARM_UP, STEPS = 6, 10
@@ -29,13 +29,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("build/profile"))
     a = parser.parse_args()
     a.out.mkdir(parents=True, exist_ok=True)
-    resolved = resolve(a.recipe, flags={"data.resolution": a.resolution})
     with tempfile.TemporaryDirectory() as scratch:
         data = write_images(Path(scratch) / "data", count=1000, side=a.resolution)
-        prepared = prepare(data, ["class0"], resolved, "auto", False, Path(scratch) / "cache", Silent())
-        images = split_images(prepared, "train", Path(scratch) / "cache", Silent())
+        cache = Path(scratch) / "cache"
+        request = FitRequest(data=data, target_class=["class0"], recipe=a.recipe, resolution=a.resolution, cache=cache)
+        prepared = prepare(request, Silent())
+        images = images_of(prepared, "train", cache, Silent())
         game = game_for(prepared, images, fabric_for(prepared))
-    batch = resolved.config.training.batch_size
+    batch = prepared.config.training.batch_size
     activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if torch.cuda.is_available() else [])
     plan = schedule(wait=0, warmup=WARM_UP, active=STEPS)
     with profile(activities=activities, schedule=plan, record_shapes=True) as profiler:

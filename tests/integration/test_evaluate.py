@@ -528,7 +528,7 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> Digits:
     pixels = np.clip(loaded.images * 255 / 16, 0, 255).astype(np.uint8)
     for name in CLASSES:
         write(root / "data" / name, pixels[loaded.target == int(name)][: 12 if name == RARE else 30])
-    made = fit(root / "data", target_class=RARE, flags=TINY, runs=root / "runs", device="cpu", cache=root / "cache")
+    made = fit(root / "data", target_class=RARE, set=TINY, runs=root / "runs", device="cpu", cache=root / "cache")
     return Digits(root, Run(Path(made.run)), pixels[:0])
 
 

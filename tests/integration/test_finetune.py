@@ -59,7 +59,7 @@ def fit(place: Path, folder: str, *sets: str, **options) -> Run:  # type: ignore
         place / folder,
         target_class="2",
         runs=place / "runs",
-        sets=(*SMALL, *sets),
+        set=(*SMALL, *sets),
         device="cpu",
         cache=place / "cache",
         **options,
@@ -74,7 +74,7 @@ def first(place: Path) -> Run:
 
 @pytest.fixture(scope="module")
 def tuned(place: Path, first: Run) -> Run:
-    return fit(place, "second", "training.freeze_discriminator=2", start=first.name)
+    return fit(place, "second", "training.freeze_discriminator=2", from_=first.name)
 
 
 def weights(run: Run) -> dict[str, torch.Tensor]:
@@ -122,10 +122,10 @@ def test_one_that_is_killed_before_its_first_checkpoint_begins_with_the_same_wei
     with monkeypatch.context() as patch:
         patch.setattr("synthaug.pipelines.fit.train", killed)
         with pytest.raises(KeyboardInterrupt):
-            fit(place, "second", "training.freeze_discriminator=2", start=first.name, name="killed")
+            fit(place, "second", "training.freeze_discriminator=2", from_=first.name, name="killed")
     (broken,) = [run for run in all_runs(place / "runs") if run.name.endswith("killed")]
     assert checkpoint.names(broken) == []
-    synthaug.fit(place / "second", target_class=None, resume=broken.path, runs=place / "runs", cache=place / "cache")
+    synthaug.fit(place / "second", resume=broken.path, runs=place / "runs", cache=place / "cache")
     ours, theirs = weights(broken), weights(tuned)
     assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
 
@@ -146,12 +146,12 @@ def test_what_a_run_began_with_must_still_be_there(first: Run, tuned: Run, tmp_p
 def test_what_cannot_be_taken_over_is_named_with_all_its_differences(place: Path, first: Run) -> None:
     differences = "data.channels is 1 there and 3 here, model.width is 8 there and 9 here"
     with pytest.raises(SynthaugError, match=differences) as caught:
-        fit(place, "second", "data.channels=3", "model.width=9", start=first.name)
+        fit(place, "second", "data.channels=3", "model.width=9", from_=first.name)
     assert "--set data.channels=1 --set model.width=8" in caught.value.hint
-    with pytest.raises(SynthaugError, match=r"--from .* --resume"):
-        synthaug.fit(place / "second", runs=place / "runs", resume=first.name, start=first.name, cache=place / "cache")
+    with pytest.raises(SynthaugError, match="--resume and --from contradict"):
+        synthaug.fit(place / "second", runs=place / "runs", resume=first.name, from_=first.name, cache=place / "cache")
     with pytest.raises(SynthaugError, match="3 layers"):
-        fit(place, "second", "training.freeze_discriminator=3", start=first.name)
+        fit(place, "second", "training.freeze_discriminator=3", from_=first.name)
     with pytest.raises(SynthaugError, match="learnt nothing"):
         fit(place, "second", "training.freeze_discriminator=1")
 

@@ -51,7 +51,7 @@ def fit(digits: Path, runs: Path, *sets: str, **options):  # type: ignore[no-unt
         digits,
         target_class="2",
         runs=runs,
-        sets=() if options.get("resume") not in (None, "auto") else (*SMALL, *sets),
+        set=() if options.get("resume") not in (None, "auto") else (*SMALL, *sets),
         device="cpu",
         cache=runs / "cache",
         **options,
@@ -123,7 +123,7 @@ SCRIPT = """
 import sys, synthaug
 from pathlib import Path
 sets = {sets!r}
-synthaug.fit({digits!r}, target_class="2", runs=Path({runs!r}), sets=sets, device="cpu",
+synthaug.fit({digits!r}, target_class="2", runs=Path({runs!r}), set=sets, device="cpu",
     cache=Path({runs!r}) / "cache", resume={resume!r})
 """
 
@@ -197,12 +197,12 @@ def test_refusals(digits: Path, finished: Run, tmp_path: Path) -> None:
     with pytest.raises(SynthaugError, match="finished"):
         fit(digits, root, resume=finished.name)
     with pytest.raises(SynthaugError, match="budget"):
-        synthaug.fit(digits, runs=root, resume=finished.name, flags={"training.budget": "9kimg"})
+        synthaug.fit(digits, runs=root, resume=finished.name, budget="9kimg")
     with pytest.raises(SynthaugError, match="shirt") as caught:
         synthaug.fit(digits, target_class="shirt", runs=tmp_path, cache=tmp_path / "cache")
     assert "choices" in caught.value.hint
     with pytest.raises(SynthaugError, match="'dcgn'") as caught:
-        synthaug.fit(digits, runs=tmp_path, sets=["model.family=dcgn"])
+        synthaug.fit(digits, runs=tmp_path, set=["model.family=dcgn"])
     assert "dcgan" in caught.value.hint
     assert not list(tmp_path.glob("0*"))
 
@@ -212,7 +212,7 @@ def test_refusals(digits: Path, finished: Run, tmp_path: Path) -> None:
     [
         (["model.family=mlp", "model.spectral_norm=false"], "spectral_norm"),
         (["model.family=mlp", "training.auxiliary={acgan: 1}"], "shows no features"),
-        (["model.discriminator=unconditional"], "hears of no class"),
+        (["model.discriminator=unconditional"], "ignores labels"),
     ],
 )
 def test_parts_that_do_not_go_together_leave_no_run(

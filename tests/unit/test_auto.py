@@ -11,9 +11,10 @@ from PIL import Image
 from synthaug.config import AUTO, resolve, validate
 from synthaug.data.folder import scan
 from synthaug.errors import SynthaugError
-from synthaug.pipelines.auto import MANY, Asked, DataSummary, choose, resolve_auto
+from synthaug.pipelines.auto import MANY, DataSummary, choose, resolve_auto
 from synthaug.pipelines.inspect import propose_recipe
 from synthaug.progress import Silent
+from synthaug.requests import FitRequest
 
 
 def summary(side: float = 28, channels: int = 1, each: int = 100, classes: int = 10, gpu: bool = False) -> DataSummary:
@@ -102,7 +103,9 @@ def test_it_says_each_choice_and_leaves_to_the_user_what_the_user_gave(tmp_path:
             Image.fromarray(pixels).save(tmp_path / "data" / label / f"{k}.png")
     told = Told()
     sets = ["training.batch_size=16"]
-    asked = Asked(tmp_path / "data", AUTO, None, sets, {"training.budget": "1kimg"}, "cpu", False, tmp_path / "cache")
+    asked = FitRequest(
+        data=tmp_path / "data", recipe=AUTO, set=sets, budget="1kimg", device="cpu", cache=tmp_path / "cache"
+    )
     resolved = resolve_auto(asked, told)
     assert resolved.config.data.resolution == 16
     assert resolved.config.training.batch_size == 16
