@@ -138,10 +138,14 @@ def judged(run: Path, place: Path) -> dict[str, str]:
     numbers = document.model_dump(mode="json", include={"arms", "split"})
     contrasts = document.verdict.model_dump(mode="json")["contrasts"]
     scores = {
-        name: (c.collapse, c.memorisation, c.kid, c.coverage, c.dcr) for name, c in document.quality.per_class.items()
+        name: (c.collapse, c.memorisation, c.score("kid").interval, c.score("coverage").value, c.score("dcr").interval)
+        for name, c in document.quality.per_class.items()
     }
     check = synthaug.check(run, count=64, device="cpu", cache=place / "cache")
-    of_check = {name: (c.collapse, c.kid, c.vendi_ratio, c.c_t, c.detect_auc) for name, c in check.per_class.items()}
+    of_check = {
+        name: (c.collapse, c.score("kid").interval, *(c.score(n).value for n in ("vendi_ratio", "c_t", "detect_auc")))
+        for name, c in check.per_class.items()
+    }
     return {
         "evaluate": digest(json.dumps([numbers, contrasts], sort_keys=True, default=str).encode()),
         "quality": digest(repr(scores).encode()),

@@ -24,6 +24,7 @@ from synthaug.documents import (
     QualityScores,
     Range,
     Recommendation,
+    Score,
     TargetCurve,
     TargetVerdict,
     Verdict,
@@ -104,19 +105,17 @@ def quality(targets: list[str], gated: bool, rng: np.random.Generator) -> CheckD
             n_real=60,
             n_synthetic=500,
             n_compared=60,
-            kid=span(better * (0.041 + 0.02 * rng.random()), 0.006),
-            kid_floor=span(0.001, 0.002),
-            fid=101.3 * better,
-            precision=0.71,
-            recall=0.42,
-            density=0.83,
-            coverage=0.61 / better * 0.9,
-            coverage_floor=span(0.95, 0.03),
-            pairwise_ratio=0.91,
-            pairwise_floor=span(1.0, 0.04),
-            duplicate_rate=0.0 if gated else 0.034,
-            duplicate_floor=0.0,
-            dcr=span(0.97, 0.05),
+            scores={
+                "kid": Score.of(span(better * (0.041 + 0.02 * rng.random()), 0.006), span(0.001, 0.002)),
+                "fid": Score(value=101.3 * better),
+                "precision": Score(value=0.71),
+                "recall": Score(value=0.42),
+                "density": Score(value=0.83),
+                "coverage": Score(value=0.61 / better * 0.9, floor=span(0.95, 0.03)),
+                "pairwise_ratio": Score(value=0.91, floor=span(1.0, 0.04)),
+                "duplicate_rate": Score(value=0.0 if gated else 0.034, floor=Range(mean=0.0, low=0.0, high=0.0)),
+                "dcr": Score.of(span(0.97, 0.05)),
+            },
             collapse="healthy" if i % 2 == 0 else "thinning",
             memorisation="clear" if i % 2 == 0 else "insufficient held-out data",
             reasons=[]
@@ -157,17 +156,20 @@ def bias(label: str, first: int) -> list[BiasRow]:
 
 
 def measured(scores: QualityScores, better: float) -> None:
-    """Fill in every measure, each beside its floor."""
-    scores.fid_floor = span(30.2, 4.0)
-    scores.precision_range, scores.precision_floor = span(0.71, 0.05), span(0.93, 0.04)
-    scores.recall_floor = span(0.9, 0.05)
-    scores.coverage_range = span(scores.coverage or 0.0, 0.06)
-    scores.vendi_ratio, scores.vendi_floor = 0.74, span(1.0, 0.06)
-    scores.ms_ssim_ratio, scores.ms_ssim_range, scores.ms_ssim_floor = 1.31, span(1.31, 0.1), span(1.0, 0.07)
-    scores.agreement, scores.agreement_floor = 0.88, span(0.94, 0.03)
-    scores.detect_auc, scores.detect_auc_range, scores.detect_auc_floor = 0.83, span(0.83, 0.04), span(0.5, 0.06)
-    scores.gan_train, scores.gan_train_range, scores.gan_train_floor = 0.62, span(0.62, 0.07), span(0.81, 0.06)
-    scores.gan_test, scores.gan_test_range, scores.gan_test_floor = 0.9, span(0.9, 0.04), span(0.85, 0.05)
+    """Fill in every metric, each beside its floor."""
+    coverage = scores.score("coverage")
+    scores.scores |= {
+        "fid": Score(value=scores.score("fid").value, floor=span(30.2, 4.0)),
+        "precision": Score(value=scores.score("precision").value, interval=span(0.71, 0.05), floor=span(0.93, 0.04)),
+        "recall": Score(value=scores.score("recall").value, floor=span(0.9, 0.05)),
+        "coverage": Score(value=coverage.value, interval=span(coverage.value or 0.0, 0.06), floor=coverage.floor),
+        "vendi_ratio": Score(value=0.74, floor=span(1.0, 0.06)),
+        "ms_ssim_ratio": Score.of(span(1.31, 0.1), span(1.0, 0.07)),
+        "agreement": Score(value=0.88, floor=span(0.94, 0.03)),
+        "detect_auc": Score.of(span(0.83, 0.04), span(0.5, 0.06)),
+        "gan_train": Score.of(span(0.62, 0.07), span(0.81, 0.06)),
+        "gan_test": Score.of(span(0.9, 0.04), span(0.85, 0.05)),
+    }
 
 
 def with_everything(document: EvaluateDocument) -> EvaluateDocument:
@@ -178,14 +180,18 @@ def with_everything(document: EvaluateDocument) -> EvaluateDocument:
         better = 0.7 if check.gated else 1.0
         for label, quality in check.per_class.items():
             measured(quality, better)
-            quality.missed_clusters, quality.missed_clusters_floor = "3 of 12", span(0.4, 0.4)
-            quality.authenticity, quality.authenticity_range = 0.55, span(0.55, 0.06)
-            quality.authenticity_floor = span(0.52, 0.1)
-            quality.c_t, quality.c_t_floor = -0.4, span(0.0, 1.96)
+            quality.scores |= {
+                "missed_clusters": Score(value=3, text="3 of 12", floor=span(0.4, 0.4)),
+                "authenticity": Score.of(span(0.55, 0.06), span(0.52, 0.1)),
+                "c_t": Score(value=-0.4, floor=span(0.0, 1.96)),
+            }
             quality.bias = bias(label, 40 * document.classes.index(label))
         check.pooled = QualityScores(
-            n_real=120, n_synthetic=120, n_compared=120, kid=span(0.03, 0.004), kid_floor=span(0.001, 0.001),
-            coverage=0.7, coverage_floor=span(0.95, 0.02),
+            n_real=120, n_synthetic=120, n_compared=120,
+            scores={
+                "kid": Score.of(span(0.03, 0.004), span(0.001, 0.001)),
+                "coverage": Score(value=0.7, floor=span(0.95, 0.02)),
+            },
         )  # fmt: skip
         measured(check.pooled, better)
     verdict = document.verdict

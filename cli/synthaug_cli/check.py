@@ -24,49 +24,27 @@ def command(request: CheckRequest) -> None:
 
 
 def render(found: CheckDocument) -> None:
-    rows = []
-    for name, q in found.per_class.items():
-        rows.append(
-            [
-                name,
-                q.collapse,
-                q.memorisation,
-                q.n_synthetic,
-                q.kid.mean if q.kid else None,
-                q.kid_floor.mean if q.kid_floor else None,
-                q.precision,
-                q.recall,
-                q.coverage,
-                q.coverage_floor.mean if q.coverage_floor else None,
-                q.duplicate_rate,
-                q.dcr.mean if q.dcr else None,
-            ]
-        )
+    from synthaug.metrics import metrics
+
+    columns = ["class", "diversity", "copies", "images"]
+    rows: list[list[object]] = [
+        [name, q.collapse, q.memorisation, q.n_synthetic] for name, q in found.per_class.items()
+    ]
+    for metric_name, metric in metrics().items():
+        scores = [q.score(metric_name) for q in found.per_class.values()]
+        for heading, values in (
+            (metric.column, [score.text or score.value for score in scores]),
+            (metric.floor_column, [score.floor.mean if score.floor else None for score in scores]),
+        ):
+            if heading:
+                columns.append(heading)
+                for row, value in zip(rows, values, strict=True):
+                    row.append(value)
     kind = "gated" if found.gated else "ungated"
-    console.table(
-        f"{kind} synthetic images against {found.reference} images",
-        [
-            "class",
-            "diversity",
-            "copies",
-            "images",
-            "KID",
-            "real KID",
-            "precision",
-            "recall",
-            "coverage",
-            "real cov.",
-            "duplicates",
-            "DCR",
-        ],
-        rows,
-        words=3,
-    )
+    console.table(f"{kind} synthetic images against {found.reference} images", columns, rows, words=3)
     console.line(f"judged by {found.features}; 'real' columns are what real images score against real ones")
-    if found.pooled is not None and found.pooled.detect_auc is not None:
-        console.line(
-            f"all classes: told from real images with an AUC of {found.pooled.detect_auc:.2f} (0.5 cannot be told)"
-        )
+    if found.pooled is not None and (auc := found.pooled.score("detect_auc").value) is not None:
+        console.line(f"all classes: a classifier tells them from real images with AUC {auc:.2f} (0.5: not at all)")
     for name, q in found.per_class.items():
         for reason in q.reasons:
             console.line(f"  {name}: {reason}")

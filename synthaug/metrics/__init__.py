@@ -1,39 +1,40 @@
-"""Metrics of synthetic images: fidelity, diversity, copies, detectability, usefulness, bias, the verdict on collapse.
+"""Metrics of synthetic images: fidelity, variety, copies, detectability, usefulness.
 
-They work on features, not on images; `quality.quality` brings both together into a `CheckDocument`.
+`METRICS` is the table of scores: `quality.quality` walks over it, and `check`, the JSON documents and the report show
+what it holds. The mathematics stands in one file a subject; it works on features, not on images.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
+from synthaug.metrics.table import Metric
 from synthaug.registry import Registry
 
-METRICS: Registry[Callable[..., Any]] = Registry(
+METRICS: Registry[Metric] = Registry(
     "metrics",
     {
-        "kid": "synthaug.metrics.fidelity:kid",
-        "fid": "synthaug.metrics.fidelity:fid",
-        "precision": "synthaug.metrics.fidelity:prdc",
-        "recall": "synthaug.metrics.fidelity:prdc",
-        "density": "synthaug.metrics.fidelity:prdc",
-        "coverage": "synthaug.metrics.fidelity:prdc",
-        "pairwise_ratio": "synthaug.metrics.diversity:pairwise_ratio",
-        "vendi_ratio": "synthaug.metrics.diversity:vendi_ratio",
-        "duplicate_rate": "synthaug.metrics.diversity:duplicate_rate",
-        "missed_clusters": "synthaug.metrics.diversity:missed_clusters",
-        "dcr": "synthaug.metrics.memorisation:dcr",
-        "authenticity": "synthaug.metrics.memorisation:authenticity",
-        "c_t": "synthaug.metrics.memorisation:c_t",
-        "memorisation": "synthaug.metrics.memorisation:memorisation",
-        "detect_auc": "synthaug.metrics.detectability:detect_auc",
-        "agreement": "synthaug.metrics.class_judge:class_judge",
-        "ms_ssim_ratio": "synthaug.metrics.ms_ssim:ms_ssim_ratio",
-        "gan_train": "synthaug.metrics.usefulness:usefulness",
-        "gan_test": "synthaug.metrics.usefulness:usefulness",
-        "bias": "synthaug.metrics.bias:bias",
-        "collapse": "synthaug.metrics.collapse:judge",
+        "kid": "synthaug.metrics.scores:kid",
+        "precision": "synthaug.metrics.scores:precision",
+        "recall": "synthaug.metrics.scores:recall",
+        "density": "synthaug.metrics.scores:density",
+        "coverage": "synthaug.metrics.scores:coverage",
+        "missed_clusters": "synthaug.metrics.scores:missed_clusters",
+        "pairwise_ratio": "synthaug.metrics.scores:pairwise_ratio",
+        "vendi_ratio": "synthaug.metrics.scores:vendi_ratio",
+        "ms_ssim_ratio": "synthaug.metrics.scores:ms_ssim_ratio",
+        "duplicate_rate": "synthaug.metrics.scores:duplicate_rate",
+        "agreement": "synthaug.metrics.scores:agreement",
+        "detect_auc": "synthaug.metrics.scores:detect_auc",
+        "gan_train": "synthaug.metrics.scores:gan_train",
+        "gan_test": "synthaug.metrics.scores:gan_test",
+        "dcr": "synthaug.metrics.scores:dcr",
+        "authenticity": "synthaug.metrics.scores:authenticity",
+        "c_t": "synthaug.metrics.scores:c_t",
+        "fid": "synthaug.metrics.scores:fid",
     },
 )
-"""Name → the function that computes it; the names are those of the `check` document."""
+"""Name (the key in JSON) → metric, in the order in which the report lists them."""
+
+
+def metrics() -> dict[str, Metric]:
+    """All entries of the table, imported."""
+    return {name: METRICS.get(name) for name in METRICS.names()}

@@ -6,58 +6,29 @@ real images score against real ones; where there are none, the class says so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from synthaug.data.cache import LabelledImages
-from synthaug.documents import BiasRow, CheckDocument, ClassQuality, CopyPair, QualityScores, Range
+from synthaug.documents import BiasRow, CheckDocument, ClassQuality, CopyPair, QualityScores, Score
 from synthaug.errors import SynthaugError, suggest
 from synthaug.features.base import FeatureNet, Pixels
 from synthaug.features.feature_cache import describe
-from synthaug.metrics import collapse
-from synthaug.metrics.bias import Sides, bias, looks
-from synthaug.metrics.detectability import MIN_IMAGES as MIN_DETECT
-from synthaug.metrics.detectability import detect_auc
-from synthaug.metrics.diversity import Clustering, clusters_of, missed_floor, missed_of
-from synthaug.metrics.matched_comparison import (
-    MIN_KID,
-    Diversity,
-    Fidelity,
-    Stratum,
-    compare_diversity,
-    compare_fidelity,
-    mean_of_proportions,
-    plan,
-    proportion_range,
-)
-from synthaug.metrics.memorisation import C_T_FLOOR, memorisation, nearest_training_images
-from synthaug.metrics.ms_ssim import ms_ssim_ratio
-from synthaug.metrics.real import (
-    Features,
-    RealFeatures,
-    Reference,
-    all_real,
-    by_class,
-    describe_real,
-    paths_of,
-    stream,
-)
+from synthaug.metrics import collapse, metrics
+from synthaug.metrics.context import AllClassesContext, ClassContext, Context
+from synthaug.metrics.matched_comparison import Fidelity
+from synthaug.metrics.memorisation import nearest_training_images
+from synthaug.metrics.real import Features, RealFeatures, Reference, by_class, describe_real, paths_of
 from synthaug.metrics.threads import one_thread
 from synthaug.metrics.usefulness import Usefulness, usefulness
 from synthaug.progress import Progress, Silent
+from synthaug.seeds import stream
 
 SMALL = 30
 """Images a side below which a reason says that the numbers are uncertain."""
 PAIRS_PER_CLASS = 4
-MIN_UNFITTED = 2 * collapse.MIN_DIVERSITY
-"""Held-out images from which they alone are the yardstick of variety where the feature net knows the others."""
-MAX_DETECT = 500
-"""Images a side that detectability is measured on."""
 TOLD = 0.5
 """Standard deviations from which a change that the floor does not explain is told in words, and how many of them."""
 MOST_TOLD = 3
@@ -125,7 +96,8 @@ def quality(
             task.advance()
         pooled = None
         if len(given) > 1:
-            pooled = pooled_quality(found, per_class, real, useful=useful_in_all, rng=stream(seed, 0))
+            everything = AllClassesContext(found, per_class, real, rng=stream(seed, 0), useful=useful_in_all)
+            pooled = pooled_quality(everything)
     pairs.sort(key=lambda pair: pair[0])
     return CheckDocument(
         per_class=per_class,
@@ -146,242 +118,56 @@ def class_quality(
     pixels: Pixels | None = None,
     useful: Usefulness | None = None,
 ) -> ClassQuality:
-    """All numbers and both verdicts of one class.
-
-    Args:
-        name: the class.
-        synthetic: features [m, d], m ≥ 1.
-        real: from `describe_real`.
-        rng: of every random choice.
-        pixels: the same images, uint8 [m, C, H, W]; None leaves out what needs them, MS-SSIM and most of `bias`.
-        useful: GAN-train and GAN-test of the class, which need the other classes.
-    """
-    to_cluster, to_halve, to_pair, to_miss = rng.spawn(4)
-    sides = _Class.of(name, synthetic, real)
-    stratum, train, held_out = sides.stratum, sides.train, sides.held_out
-    reference = stratum.reference
-    fidelity = compare_fidelity([stratum], rng=rng)
-    diversity = compare_diversity([sides.yardstick], [synthetic], rng=rng)
-    clustering = clusters_of(sides.yardstick, rng=to_cluster)
-    clusters = missed_of(clustering, synthetic) if clustering else None
-    clusters_floor = (
-        missed_floor(sides.yardstick, len(synthetic), clusters.judged, rng=to_miss) if clusters is not None else None
-    )
-    agreement, agreement_floor, taken_for = _agreement(name, synthetic, real)
-    memory = memorisation(
-        synthetic,
-        train,
-        held_out if len(held_out) else None,
-        mirrored=real.mirrored.get(name),
-        pixels=_nearness(name, pixels, real),
-        rng=rng,
-    )
-    verdict, reasons = collapse.judge(
-        collapse.Evidence(
-            label=name,
-            n=diversity.n if diversity else 0,
-            pairwise=diversity.pairwise.mean if diversity else None,
-            pairwise_floor=diversity.pairwise_floor if diversity else None,
-            vendi=diversity.vendi.mean if diversity else None,
-            vendi_floor=diversity.vendi_floor if diversity else None,
-            coverage=fidelity.synthetic.coverage.mean if fidelity and fidelity.synthetic.coverage else None,
-            coverage_floor=fidelity.floor.coverage if fidelity and fidelity.floor else None,
-            duplicates=diversity.duplicates.mean if diversity else None,
-            duplicate_floor=diversity.duplicate_floor.mean if diversity else 0.0,
-            agreement=agreement.mean if agreement else None,
-            agreement_floor=agreement_floor,
-            clusters=clusters,
-            clusters_floor=clusters_floor,
-            taken_for=taken_for,
-        )
-    )
-    notes = [*sides.notes, *_small_numbers(fidelity, len(reference), len(synthetic))]
-    table = _bias(name, sides, synthetic, pixels, clustering, real, to_halve)
-    likeness = (
-        ms_ssim_ratio(real.pictures[name], pixels, rng=to_pair)
-        if pixels is not None and name in real.pictures
-        else None
-    )
+    """All scores and both verdicts of one class. The arguments: see `ClassContext`."""
+    context = ClassContext(name, synthetic, real, rng=rng, pixels=pixels, useful=useful)
+    scores = {key: metric.measure(context) or Score() for key, metric in metrics().items()}
+    verdict, reasons = collapse.judge(_evidence(context, scores))
+    table, memory = context.bias(), context.memory
+    few = _small_numbers(context.fidelity, context.n_real, context.n_synthetic)
     return ClassQuality(
-        n_real=len(reference),
-        n_synthetic=len(synthetic),
-        **_fidelity_fields(fidelity),
-        **_diversity_fields(diversity),
-        **_useful_fields(useful),
-        **_detect_fields([stratum], rng),
-        ms_ssim_ratio=likeness[0].mean if likeness else None,
-        ms_ssim_range=likeness[0] if likeness else None,
-        ms_ssim_floor=likeness[1] if likeness else None,
-        missed_clusters=str(clusters) if clusters else None,
-        missed_clusters_floor=clusters_floor,
-        agreement=agreement.mean if agreement else None,
-        agreement_range=agreement,
-        agreement_floor=agreement_floor,
+        **_counts(context),
+        scores=scores,
         bias=table,
-        dcr=memory.dcr,
-        authenticity=memory.authenticity,
-        authenticity_range=proportion_range(memory.authenticity, len(synthetic))
-        if memory.authenticity is not None
-        else None,
-        authenticity_floor=memory.authenticity_floor,
-        c_t=memory.c_t,
-        c_t_floor=C_T_FLOOR if memory.c_t is not None else None,
         collapse=verdict,
         memorisation=memory.verdict,
-        reasons=reasons + memory.reasons + _told(table) + notes,
+        reasons=[*reasons, *memory.reasons, *_told(table), *context.images.notes, *few],
     )
 
 
-def pooled_quality(
-    synthetic: Mapping[str, Features],
-    per_class: Mapping[str, ClassQuality],
-    real: RealFeatures,
-    *,
-    useful: Usefulness | None = None,
-    rng: np.random.Generator,
-) -> QualityScores:
-    """The scores of all judged classes as one set, each class with as many real as synthetic images.
-
-    Agreement, GAN-train and GAN-test are means over the classes. MS-SSIM compares images of one class and is left out.
-
-    Args:
-        synthetic: class → features [m, d].
-        per_class: what `class_quality` found.
-        real: from `describe_real`.
-        useful: GAN-train and GAN-test of all classes.
-        rng: of every random choice.
-    """
-    classes = [_Class.of(name, features, real) for name, features in synthetic.items()]
-    strata = [sides.stratum for sides in classes]
-    agreed = [
-        (q.agreement, q.n_synthetic, q.agreement_floor.mean, real.judge.recognised[real.classes.index(name)][1])
-        for name, q in per_class.items()
-        if q.agreement is not None and q.agreement_floor is not None and real.judge is not None
-    ]
-    agreement = mean_of_proportions([a[0] for a in agreed], [a[1] for a in agreed]) if agreed else None
-    return QualityScores(
-        n_real=sum(len(stratum.reference) for stratum in strata),
-        n_synthetic=sum(len(features) for features in synthetic.values()),
-        **_fidelity_fields(compare_fidelity(strata, rng=rng)),
-        **_diversity_fields(
-            compare_diversity([sides.yardstick for sides in classes], list(synthetic.values()), rng=rng)
-        ),
-        **_useful_fields(useful),
-        **_detect_fields(strata, rng),
-        agreement=agreement.mean if agreement else None,
-        agreement_range=agreement,
-        agreement_floor=mean_of_proportions([a[2] for a in agreed], [a[3] for a in agreed]) if agreed else None,
-    )
+def pooled_quality(context: AllClassesContext) -> QualityScores:
+    """The scores of all judged classes as one set."""
+    scores = {key: metric.measure(context) or Score() for key, metric in metrics().items() if metric.pooled}
+    return QualityScores(**_counts(context), scores=scores)
 
 
-@dataclass(frozen=True, slots=True)
-class _Class:
-    """Which real images serve as what for one class."""
-
-    stratum: Stratum
-    train: Features
-    held_out: Features
-    yardstick: Features
-    """Real images of the class whose variety is the measure."""
-    compared_with_train: bool
-    notes: list[str]
-
-    @classmethod
-    def of(cls, name: str, synthetic: Features, real: RealFeatures) -> _Class:
-        nothing = synthetic[:0]
-        reference, train = real.reference.get(name, nothing), real.train.get(name, nothing)
-        held_out = reference if real.held_out else nothing
-        notes = []
-        compared_with_train = len(held_out) < MIN_KID <= len(train)
-        if compared_with_train:
-            reference = train
-            many = f"only {len(held_out)}" if len(held_out) else "no"
-            notes.append(
-                f"{many} held-out images of this class: judged against its training images, which flatters copies"
-            )
-        yardstick = all_real(held_out, train, held_out=True)
-        if real.fitted and len(held_out) >= MIN_UNFITTED:
-            yardstick = held_out
-        elif real.fitted:
-            notes.append(
-                "the feature net was trained on images of this class, and too few others are there to measure by"
-            )
-        floor = None if compared_with_train or real.fitted else train
-        return cls(Stratum(reference, floor, synthetic), train, held_out, yardstick, compared_with_train, notes)
-
-
-def _fidelity_fields(found: Fidelity | None) -> dict[str, Any]:
-    """The document's fields of KID, FID and PRDC."""
-    if found is None:
-        return {}
-    out: dict[str, Any] = {
-        "n_compared": found.n,
-        "kid": found.synthetic.kid,
-        "kid_floor": found.floor.kid if found.floor else None,
-    }
-    for name in ("fid", "precision", "recall", "density", "coverage"):
-        floor = getattr(found.floor, name) if found.floor else None
-        out |= _fields(name, name, getattr(found.synthetic, name), floor)
-    return out
-
-
-def _diversity_fields(found: Diversity | None) -> dict[str, Any]:
-    if found is None:
-        return {}
+def _counts(context: Context) -> dict[str, int]:
     return {
-        "n_diversity": found.n,
-        **_fields("vendi_ratio", "vendi", found.vendi, found.vendi_floor),
-        **_fields("pairwise_ratio", "pairwise", found.pairwise, found.pairwise_floor),
-        "duplicate_rate": found.duplicates.mean,
-        "duplicate_range": found.duplicates,
-        "duplicate_floor": found.duplicate_floor.mean,
-        "duplicate_floor_range": found.duplicate_floor,
+        "n_real": context.n_real,
+        "n_synthetic": context.n_synthetic,
+        "n_compared": context.fidelity.n if context.fidelity else 0,
+        "n_diversity": context.diversity.n if context.diversity else 0,
     }
 
 
-def _useful_fields(found: Usefulness | None) -> dict[str, Any]:
-    if found is None:
-        return {}
-    return {
-        **_fields("gan_train", "gan_train", found.gan_train, found.gan_train_floor),
-        **_fields("gan_test", "gan_test", found.gan_test, found.gan_test_floor),
-    }
-
-
-def _detect_fields(strata: Sequence[Stratum], rng: np.random.Generator) -> dict[str, Any]:
-    chosen = plan(strata, at_least=MIN_DETECT, at_most=MAX_DETECT)
-    if chosen is None:
-        return {}
-    drawn = chosen.draw(rng)
-    floor = detect_auc(drawn.real, drawn.other, rng=rng) if drawn.other is not None else None
-    return _fields("detect_auc", "detect_auc", detect_auc(drawn.real, drawn.synthetic, rng=rng), floor)
-
-
-def _fields(name: str, stem: str, found: Range | None, floor: Range | None) -> dict[str, Any]:
-    return {name: found.mean if found else None, f"{stem}_range": found, f"{stem}_floor": floor}
-
-
-def _nearness(
-    name: str, pixels: Pixels | None, real: RealFeatures
-) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """How near to being copies, by their pixels, synthetic and held-out images are; None where that is unknown."""
-    if pixels is None or name not in real.copy_finders or pixels.shape[1:] != real.copy_finders[name].images.shape[1:]:
-        return None
-    return real.copy_finders[name].closest(pixels)[0], real.held_out_nearness.get(name, np.empty(0))
-
-
-def _agreement(
-    name: str, synthetic: Features, real: RealFeatures
-) -> tuple[Range | None, Range | None, tuple[str, float] | None]:
-    label = real.classes.index(name)
-    if real.judge is None or (share := real.judge.share(synthetic, label)) is None:
-        return None, None, None
-    right, tried = real.judge.recognised[label]
-    other = real.judge.taken_for(synthetic, label)
-    return (
-        proportion_range(share, len(synthetic)),
-        proportion_range(right / tried, tried),
-        (real.classes[other[0]], other[1]) if other else None,
+def _evidence(context: ClassContext, scores: Mapping[str, Score]) -> collapse.Evidence:
+    pairwise, vendi, duplicates = (scores[name] for name in ("pairwise_ratio", "vendi_ratio", "duplicate_rate"))
+    coverage, agreement = scores["coverage"], scores["agreement"]
+    return collapse.Evidence(
+        label=context.name,
+        n=context.diversity.n if context.diversity else 0,
+        pairwise=pairwise.value,
+        pairwise_floor=pairwise.floor,
+        vendi=vendi.value,
+        vendi_floor=vendi.floor,
+        coverage=coverage.value,
+        coverage_floor=coverage.floor,
+        duplicates=duplicates.value,
+        duplicate_floor=duplicates.floor.mean if duplicates.floor else 0.0,
+        agreement=agreement.value,
+        agreement_floor=agreement.floor,
+        clusters=context.clusters,
+        clusters_floor=context.clusters_floor,
+        taken_for=context.taken_for,
     )
 
 
@@ -391,30 +177,6 @@ def _usefulness(
     if not real.held_out:
         return {}, None
     return usefulness(real.train, real.reference, synthetic, others=real.train, rng=rng)
-
-
-def _bias(
-    name: str,
-    sides: _Class,
-    synthetic: Features,
-    pixels: Pixels | None,
-    clustering: Clustering | None,
-    real: RealFeatures,
-    rng: np.random.Generator,
-) -> list[BiasRow]:
-    measures = {}
-    if pixels is not None and name in real.reference_looks:
-        known = real.train_looks.get(name)
-        reference = known if sides.compared_with_train and known else real.reference_looks[name]
-        floor = known if not sides.compared_with_train and known else {}
-        measures = {
-            measure: Sides(reference[measure], floor.get(measure), values) for measure, values in looks(pixels).items()
-        }
-    kinds = Sides(sides.stratum.reference, sides.stratum.train, synthetic)
-    examples: list[str | None] = []
-    if clustering is not None and len(sides.train):
-        examples = [real.train_paths[name][i] for i in clustering.middles(sides.train)]
-    return bias(measures, kinds, clustering, examples=examples, rng=rng)
 
 
 def _told(table: list[BiasRow]) -> list[str]:

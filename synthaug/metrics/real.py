@@ -19,6 +19,7 @@ from synthaug.metrics.ms_ssim import MAX_IMAGES as MAX_PICTURES
 from synthaug.metrics.pixel_copies import CopyFinder
 from synthaug.metrics.threads import one_thread
 from synthaug.progress import Progress, Silent
+from synthaug.seeds import stream
 
 Features = NDArray[np.float32]
 Looks = dict[str, NDArray[np.float64]]
@@ -195,8 +196,3 @@ def all_real(reference: Any, train: Any, held_out: bool) -> Any:
     out."""
     parts = [part for part in ((reference, train) if held_out else (train,)) if part is not None]
     return np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
-
-
-def stream(seed: int, number: int) -> np.random.Generator:
-    """One of a seed's independent random generators."""
-    return np.random.default_rng([seed, number])

@@ -14,6 +14,7 @@ from synthaug.documents import (
     Interval,
     Range,
     Recommendation,
+    Score,
     TargetVerdict,
     VerdictDocument,
 )
@@ -40,7 +41,7 @@ def quality() -> CheckDocument:
     rare = ClassQuality(
         n_real=12,
         n_synthetic=100,
-        kid=Range(mean=0.123, low=0.1, high=0.2),
+        scores={"kid": Score.of(Range(mean=0.123, low=0.1, high=0.2))},
         collapse="thinning",
         memorisation="clear",
         reasons=["few kinds"],

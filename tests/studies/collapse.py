@@ -141,7 +141,8 @@ def main() -> None:
                 seen = share(alarms, n)
                 if fault == FAULTS[0]:
                     tried, wrong = tried + n, wrong + alarms
-                kid = sum(x.kid is not None and x.kid_floor is not None and x.kid.low > x.kid_floor.high for x in q)
+                kids = [x.score("kid") for x in q]
+                kid = sum(bool(k.interval and k.floor and k.interval.low > k.floor.high) for k in kids)
                 copies = sum(x.memorisation in ("suspect", "copying") for x in q)
                 few = sum(x.collapse == "insufficient data" for x in q)
                 rows.append(

@@ -19,7 +19,7 @@ from report_material import curve, evaluation, material, with_everything
 from scipy import stats
 
 from synthaug.data.cache import LabelledImages
-from synthaug.documents import CheckDocument, ClassQuality, Contrast, EvaluateDocument, LearningCurve, Range
+from synthaug.documents import CheckDocument, ClassQuality, Contrast, EvaluateDocument, LearningCurve, Range, Score
 from synthaug.evaluation.report import ReportMaterial, pictures, write_report
 from synthaug.evaluation.report.bias import SHOWN as BIASES
 from synthaug.evaluation.report.bias import bias_chart, biases
@@ -27,11 +27,11 @@ from synthaug.evaluation.report.confusion import OTHERS, SHOWN, compare
 from synthaug.evaluation.report.contrasts import TOGETHER, contrast_chart, questions
 from synthaug.evaluation.report.curves import chosen_kimg, training_plots
 from synthaug.evaluation.report.headline import glances, headline
-from synthaug.evaluation.report.measures import MEASURES
-from synthaug.evaluation.report.quality import POOLED
+from synthaug.evaluation.report.quality import POOLED, quality_blocks, quality_charts
 from synthaug.evaluation.report.scores import before_and_after, class_estimates, over_seeds, split_contrast, wilson
 from synthaug.evaluation.report.svg import number, scale, signed, tag
 from synthaug.evaluation.report.worth import worth_plots
+from synthaug.metrics import METRICS
 
 DIGITS = [str(i) for i in range(10)]
 VOID = {"meta", "img", "br", "link", "input", "hr"}
@@ -433,36 +433,25 @@ def test_zero_stands_in_the_middle_and_the_band_is_what_cannot_be_seen() -> None
     assert chart.table.body == [["3", "synthetic − oversample", "+0.100", "+0.050", "+0.200", "–", "0.100"]]
 
 
-def numbers_of_quality() -> list[str]:
-    """The fields of a class's quality that are measures, not their intervals, floors or counts."""
-    kept = [n for n in ClassQuality.model_fields if not n.endswith(("_range", "_floor")) and not n.startswith("n_")]
-    return [n for n in kept if n not in {"collapse", "memorisation", "reasons", "bias"}]
-
-
-@pytest.mark.parametrize("field", numbers_of_quality())
-def test_every_measure_of_quality_has_its_row(field: str) -> None:
-    """A number that is added to the document must not be forgotten here."""
-    kind = str(ClassQuality.model_fields[field].annotation)
-    value = "3 of 12" if "str" in kind else Range(mean=0.7, low=0.6, high=0.8) if "Range" in kind else 0.7
-    quality = ClassQuality(n_real=1, n_synthetic=1, **{field: value})
-    found = [m for m in MEASURES if m.read(quality).measured]
-    assert len(found) == 1
-    assert found[0].lines(found[0].read(quality))[0] in {"3 of 12", number(0.7, found[0].decimals)}
-    for suffix in ("_range", "_floor"):
-        if f"{field}{suffix}" in ClassQuality.model_fields:
-            given = 0.5 if "Range" not in str(ClassQuality.model_fields[f"{field}{suffix}"].annotation) else None
-            setattr(quality, f"{field}{suffix}", given or Range(mean=0.5, low=0.45, high=0.55))
-            reading = found[0].read(quality)
-            shown = reading.floor if suffix == "_floor" else reading.interval
-            assert shown is not None
-            assert shown.mean == 0.5
-
-
-@pytest.mark.parametrize("field", [name for name in numbers_of_quality() if name != "dcr"])
-def test_every_measure_of_quality_has_its_floor(field: str) -> None:
-    """All but DCR, which divides by what held-out real images score."""
-    stems = {field, field.removesuffix("_ratio"), field.removesuffix("_rate")}
-    assert {f"{stem}_floor" for stem in stems} & set(ClassQuality.model_fields)
+@pytest.mark.parametrize("name", METRICS.names())
+def test_every_metric_has_its_row(name: str) -> None:
+    score = Score(value=0.7, interval=Range(mean=0.7, low=0.6, high=0.8), floor=Range(mean=0.5, low=0.45, high=0.55))
+    document = evaluation(DIGITS, ["3"])
+    check = CheckDocument(
+        per_class={"3": ClassQuality(n_real=1, n_synthetic=1, scores={name: score})},
+        features="own@0",
+        reference="test",
+        gated=True,
+    )
+    document.quality, document.generator_quality = check, None
+    (block,) = quality_blocks(document)
+    (row,) = block.rows
+    metric = METRICS.get(name)
+    decimals = metric.decimals
+    assert (row.head, row.explanation) == (metric.heading, metric.explanation)
+    assert row.cells == [[number(0.7, decimals), f"{number(0.6, decimals)} – {number(0.8, decimals)}"]]
+    assert row.floor == [number(0.5, decimals), f"{number(0.45, decimals)} – {number(0.55, decimals)}"]
+    assert [c.heading for c in quality_charts(document)] == ([metric.chart] if metric.chart else [])
 
 
 def test_pooled_scores_stand_beside_the_classes(tmp_path: Path) -> None:

@@ -10,16 +10,15 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-from synthaug.documents import ClassQuality, EvaluateDocument
+from synthaug.documents import ClassQuality, EvaluateDocument, Score
 from synthaug.evaluation.report import protocol, scores
 from synthaug.evaluation.report.contrasts import Question, interval_text, questions
 from synthaug.evaluation.report.headline import headline
-from synthaug.evaluation.report.measures import MEASURES, Reading
 from synthaug.evaluation.report.scores import Estimate
 from synthaug.evaluation.report.svg import number
+from synthaug.metrics import metrics
 
 SHOWN = 20  # target classes in a table; report.html has all
-_MEASURED = ("KID", "Coverage", "Spread ratio", "Detection AUC", "GAN-train", "GAN-test")
 _SIGNS = {"helps": "✅", "no measurable effect": "➖", "hurts": "❌"}
 
 
@@ -137,21 +136,24 @@ def _difference(q: Question, name: str) -> list[str]:
 
 
 def _images(document: EvaluateDocument) -> str:
-    """Verdicts and main measures of the export's images, each beside what real images score."""
+    """Verdicts and main metrics of the export's images, each beside what real images score."""
     judged = document.quality.per_class
     labels = [t for t in document.targets if t in judged] + [c for c in judged if c not in document.targets]
-    measures = [m for m in MEASURES if m.head in _MEASURED and any(m.read(q).measured for q in judged.values())]
+    shown = {
+        name: metric
+        for name, metric in metrics().items()
+        if metric.chart and any(q.score(name).measured for q in judged.values())
+    }
     rows = []
     for label in labels[:SHOWN]:
         quality = judged[label]
-        readings = [(m.read(quality), m.decimals) for m in measures]
         rows.append(
             [cell(label), quality.collapse, quality.memorisation, f"{quality.n_synthetic:,}"]
-            + [_beside(reading, decimals) for reading, decimals in readings]
+            + [_beside(quality.score(name), metric.decimals) for name, metric in shown.items()]
         )
     if not rows:
         return ""
-    head = ["class", "variety", "copying", "images", *(f"{m.head} (real)" for m in measures)]
+    head = ["class", "variety", "copying", "images", *(f"{metric.heading} (real)" for metric in shown.values())]
     reasons = [
         f"- {code(label)}: {text('; '.join(judged[label].reasons))}"
         for label in labels[:SHOWN]
@@ -165,9 +167,8 @@ def _doubtful(quality: ClassQuality) -> bool:
     return quality.collapse != "healthy" or quality.memorisation != "clear"
 
 
-def _beside(reading: Reading, decimals: int) -> str:
-    value = number(reading.value, decimals)
-    floor = reading.floor
+def _beside(score: Score, decimals: int) -> str:
+    value, floor = number(score.value, decimals), score.floor
     return f"{value} ({number(floor.mean, decimals)})" if floor and math.isfinite(floor.mean) else value
 
 

@@ -20,10 +20,10 @@ from synthaug.evaluation.report.confusion import Comparison, compare
 from synthaug.evaluation.report.contrasts import contrast_chart, questions
 from synthaug.evaluation.report.curves import chosen_kimg, training_plots
 from synthaug.evaluation.report.headline import glances, headline
-from synthaug.evaluation.report.measures import MEASURES
 from synthaug.evaluation.report.quality import given_name, quality_blocks, quality_charts, reference_note
 from synthaug.evaluation.report.svg import number, signed
 from synthaug.evaluation.report.worth import worth_plots, worth_table
+from synthaug.metrics import metrics
 
 if TYPE_CHECKING:
     from synthaug.evaluation.report import ReportMaterial
@@ -73,7 +73,7 @@ def _context(document: EvaluateDocument, material: ReportMaterial) -> dict[str, 
         "quality_charts": quality_charts(document),
         "quality_note": reference_note(document.quality),
         "given_name": given_name(document),
-        "measures": [(m.head, m.explanation) for m in MEASURES],
+        "metrics": [(m.heading, m.explanation) for m in metrics().values()],
         "bias": _bias_charts(material, measured[:_DETAILED]),
         "bias_left": bias_table(dict(measured[_DETAILED:])),
         **_images(document, material, targets or others),

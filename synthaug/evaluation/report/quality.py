@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from synthaug.documents import CheckDocument, ClassQuality, EvaluateDocument, QualityScores, Range
+from synthaug.documents import CheckDocument, ClassQuality, EvaluateDocument, QualityScores, Range, Score
 from synthaug.evaluation.report.badges import Badge, badge
 from synthaug.evaluation.report.charts import Chart, floors
-from synthaug.evaluation.report.measures import MEASURES, Measure
+from synthaug.evaluation.report.svg import number
+from synthaug.metrics import metrics
+from synthaug.metrics.table import Metric
 
 CHARTED = 12  # classes in a figure; all have their table
 POOLED = "all judged classes together"
@@ -24,8 +26,8 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class MeasureRow:
-    """One measure: a cell for each source, the number first and its interval under it, and what real images score."""
+class MetricRow:
+    """One metric: a cell for each source (the number, then its interval), and what real images score."""
 
     head: str
     explanation: str
@@ -43,7 +45,7 @@ class QualityBlock:
     reasons: list[str]
     counts: str
     sources: list[str]
-    rows: list[MeasureRow]
+    rows: list[MetricRow]
 
 
 Source = tuple[str, QualityScores]
@@ -96,16 +98,33 @@ def _counts(found: Sequence[Source]) -> str:
     return f"{q.n_synthetic:,} synthetic and {q.n_real:,} real images{compared}"
 
 
-def _rows(found: Sequence[Source]) -> list[MeasureRow]:
-    """The measures that at least one source has."""
+def _rows(found: Sequence[Source]) -> list[MetricRow]:
+    """The metrics that at least one source has."""
     rows = []
-    for measure in MEASURES:
-        readings = [measure.read(q) for _, q in found]
-        if any(r.measured for r in readings):
-            floor = next((r.floor for r in reversed(readings) if r.floor is not None), None)
-            cells = [measure.lines(r) for r in readings]
-            rows.append(MeasureRow(measure.head, measure.explanation, cells, measure.floor_lines(floor)))
+    for name, metric in metrics().items():
+        scores = [q.score(name) for _, q in found]
+        if any(score.measured for score in scores):
+            floor = _floor(reversed(scores))
+            cells = [score_lines(score, metric) for score in scores]
+            floor_cell = _lines(floor.mean, floor, metric.decimals) if floor else ["–"]
+            rows.append(MetricRow(metric.heading, metric.explanation, cells, floor_cell))
     return rows
+
+
+def score_lines(score: Score, metric: Metric) -> list[str]:
+    """A cell of the table: the number, then its interval."""
+    return [score.text] if score.text else _lines(score.value, score.interval, metric.decimals)
+
+
+def _lines(value: float | None, interval: Range | None, decimals: int) -> list[str]:
+    shown = [number(value, decimals)]
+    if interval is not None and interval.high > interval.low:
+        shown.append(f"{number(interval.low, decimals)} – {number(interval.high, decimals)}")
+    return shown
+
+
+def _floor(scores: Iterable[Score]) -> Range | None:
+    return next((score.floor for score in scores if score.floor is not None), None)
 
 
 def _reasons(found: Sequence[tuple[str, ClassQuality]]) -> list[str]:
@@ -118,19 +137,17 @@ def _reasons(found: Sequence[tuple[str, ClassQuality]]) -> list[str]:
 
 
 def quality_charts(document: EvaluateDocument) -> list[Chart]:
-    """The main measures of generator and export, class by class, over what real images score among themselves."""
+    """The metrics that ask for a chart: generator and export, class by class, beside what real images score."""
     names = ("generator", "export" if document.quality.gated else "images")
     charts = [
-        floors(m.chart, _beside_floor(document, m), names=names, unit_interval=m.unit_interval)
-        for m in MEASURES
-        if m.chart
+        floors(metric.chart, _beside_floor(document, name), names=names, unit_interval=metric.unit_interval)
+        for name, metric in metrics().items()
+        if metric.chart
     ]
     return [c for c in charts if c is not None]
 
 
-def _beside_floor(
-    document: EvaluateDocument, measure: Measure
-) -> list[tuple[str, Range | None, Range | None, Range | None]]:
+def _beside_floor(document: EvaluateDocument, name: str) -> list[tuple[str, Range | None, Range | None, Range | None]]:
     given, generator = document.quality, document.generator_quality
     found: list[tuple[str, QualityScores | None, QualityScores | None]] = [
         (label, generator.per_class.get(label) if generator else None, given.per_class.get(label))
@@ -139,11 +156,9 @@ def _beside_floor(
     found.append((POOLED, generator.pooled if generator else None, given.pooled))
     rows = []
     for label, *both in found:
-        first, second = (measure.read(q) if q else None for q in both)
-        floor = next((r.floor for r in (second, first) if r and r.floor is not None), None)
-        values = [r.as_range() if r else None for r in (first, second)]
-        if label != POOLED or any(values):
-            rows.append((label, values[0], values[1], floor))
+        first, second = (q.score(name) if q else Score() for q in both)
+        if label != POOLED or first.measured or second.measured:
+            rows.append((label, first.span, second.span, _floor((second, first))))
     return rows
 
 

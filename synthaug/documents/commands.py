@@ -1,0 +1,207 @@
+"""The documents of all commands but `check` and `evaluate`."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from synthaug.documents.base import Document
+
+
+class ClassCount(Document):
+    count: int
+    share: float
+
+
+class Unreadable(Document):
+    path: str
+    reason: str
+
+
+class InspectDocument(Document):
+    """What `synthaug inspect` found in a folder."""
+
+    data: str
+    layout: Literal["classes", "splits", "metadata"]
+    images: int
+    classes: dict[str, ClassCount]
+    splits: dict[str, dict[str, int]] = Field(description="split → class → images; empty for an unsplit folder")
+    imbalance_ratio: float = Field(description="largest class ÷ smallest class")
+    sizes: dict[str, int] = Field(description='"WIDTHxHEIGHT" → images, most frequent first')
+    channels: dict[str, int] = Field(description="colour mode (L, RGB, RGBA, P, CMYK, I;16, …) → images")
+    formats: dict[str, int]
+    unreadable: list[Unreadable]
+    ignored: list[str] = Field(description="files and folders that hold no labelled image")
+    duplicates: list[list[str]] = Field(description="groups of files with equal pixels")
+    near_duplicates: list[list[str]] = Field(description="groups that look alike and are kept in one split")
+    conflicting_labels: list[list[str]] = Field(description="groups with equal pixels in more than one class")
+    targets: list[str] = Field(description="classes proposed for --target-class")
+    recipe: str
+    command: str = Field(description="the proposed next command")
+    warnings: list[str] = Field(
+        default_factory=list, description="what `fit` would refuse, or what a person should know"
+    )
+
+
+class MonitorScores(Document):
+    """Scores of one class (or of all, pooled) at one point of the training."""
+
+    kid: float | None = None
+    coverage: float | None = None
+    samples: int = 0
+    reference: Literal["val", "train", "pooled val"] = "val"
+
+
+class FitDocument(Document):
+    """What `synthaug fit` made."""
+
+    run: str
+    kimg: float
+    seconds: float
+    images_per_second: float
+    best_checkpoint: str
+    diverged: str | None = Field(None, description="why the training ended before its budget; null if it did not")
+    targets: list[str]
+    split: dict[str, dict[str, int]] = Field(description="train, val, test → class → images")
+    monitor: dict[str, MonitorScores] = Field(description="class, or `pooled`, at the best checkpoint")
+
+
+class ExportedClass(Document):
+    asked: int
+    real: int
+    synthetic: int
+    rejected: dict[str, int] = Field(default_factory=dict, description="reason → candidates turned away")
+    short: int = 0
+
+
+class ExportDocument(Document):
+    """What `synthaug export` wrote; also inside `manifest.json`, with paths relative to it and without the speed."""
+
+    out: str
+    per_class: dict[str, ExportedClass]
+    manifest: str
+    images_per_second: float | None = Field(description="synthetic images generated, judged and written in a second")
+
+
+class SamplesDocument(Document):
+    """What `synthaug samples` wrote."""
+
+    out: str
+    per_class: dict[str, list[str]] = Field(description="class → files, relative to `out`")
+    grid: str = Field(description="one picture of all of them, relative to `out`")
+    checkpoint: str
+    seed: int
+    truncation: float = Field(1.0, description="ψ: the share of each image's distance from its class's centre")
+
+
+class TraverseDocument(Document):
+    """What `synthaug traverse` drew."""
+
+    out: str
+    along: Literal["codes", "noise", "classes"] = Field("codes", description="what changes along a line")
+    label: str = Field(description="the class, or the one where a walk along classes begins")
+    to: str | None = Field(None, description="where it ends")
+    codes: dict[str, list[float]] = Field(description="code → its values, one a column")
+    places: list[float] = Field(
+        default_factory=list, description="shares of the way along noise or classes, one a column"
+    )
+    rows: int = Field(description="lines (of each code), each with a noise of its own")
+    checkpoint: str
+    seed: int
+
+
+class Mismatch(Document):
+    """A synthetic image that could not be made again."""
+
+    row: int
+    file_name: str
+    reason: str
+
+
+class RegenerateDocument(Document):
+    """What `synthaug regenerate` made again, and whether it is the same."""
+
+    manifest: str
+    rows: int = Field(description="synthetic images made again")
+    equal: int = Field(description="of them, with the same pixels bit for bit")
+    close: int = Field(description="of them, within one grey level (another device or library version)")
+    different: list[Mismatch]
+    device: str
+    out: str | None = None
+
+
+class RecipeDocument(Document):
+    """A recipe: what the head of its file says, its text, and the configuration that it gives."""
+
+    name: str
+    purpose: str = ""
+    cost: str = ""
+    run: str = ""
+    text: str
+    config: dict[str, Any]
+
+
+class RecipesDocument(Document):
+    """What `synthaug recipes ls` lists."""
+
+    recipes: dict[str, RecipeDocument]
+
+
+class RunDocument(Document):
+    """A run directory as its files describe it."""
+
+    run: str
+    state: str = Field(description="running, finished, interrupted, failed, or broken with the reason")
+    kimg: float | None = None
+    updated: str | None = None
+    data: str | None = None
+    classes: list[str] = Field(default_factory=list)
+    targets: list[str] = Field(default_factory=list)
+    family: str | None = None
+    resolution: int | None = None
+    seed: int | None = None
+    checkpoints: list[str] = Field(default_factory=list)
+
+
+class RunsDocument(Document):
+    """What `synthaug runs ls` lists, newest first."""
+
+    root: str
+    runs: list[RunDocument]
+
+
+class PruneDocument(Document):
+    """What `synthaug runs prune` removed, or would remove."""
+
+    root: str
+    runs: list[str]
+    bytes: int
+    removed: bool
+
+
+class TableDocument(Document):
+    """What `synthaug list KIND` lists: name → one line."""
+
+    kind: str
+    entries: dict[str, str]
+
+
+class FitPlan(Document):
+    """What `synthaug fit --dry-run` would do; nothing is written."""
+
+    data: str
+    images: int
+    split: dict[str, dict[str, int]] = Field(description="train, val, test → class → images")
+    targets: list[str]
+    draws: dict[str, float] = Field(description="class → share of the training batches")
+    channels: int
+    device: str
+    precision: str
+    parameters: dict[str, int] = Field(description="generator, discriminator → trainable parameters")
+    config: dict[str, Any] = Field(description="dotted key → value")
+    origins: dict[str, str] = Field(description="dotted key → where the value comes from")
+    estimated_seconds: float = Field(description="from the speed of a few steps on this device")
+    estimated_kimg: float
+    estimated_megabytes: float = Field(description="on disk, for the run's checkpoints and the decoded images")
+    warnings: list[str] = Field(default_factory=list)

@@ -1,0 +1,159 @@
+"""What `synthaug evaluate` found: the arms, the verdict, what to export."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from synthaug.documents.base import Document
+from synthaug.documents.quality import CheckDocument
+
+Verdict = Literal["helps", "no measurable effect", "hurts"]
+
+
+class Interval(Document):
+    mean: float
+    low: float
+    high: float
+    per_seed: list[float] = Field(default_factory=list)
+
+
+class ClassScores(Document):
+    precision: float
+    recall: float
+    f1: float
+    average_precision: float
+
+
+class Arm(Document):
+    """One training regime of the classifier. Scores are on the test images; `confusion` is summed over the seeds."""
+
+    share: float = Field(description="of the draws of each class of the mix; with folds, their mean")
+    shares: list[float] = Field(default_factory=list, description="of each fold; empty without folds")
+    steps: int | None
+    macro_f1: Interval
+    balanced_accuracy: Interval
+    geometric_mean: Interval
+    per_class: dict[str, ClassScores]
+    f1_per_seed: dict[str, list[float]] = Field(description="class → F1 of each seed, paired over arms")
+    confusion: list[list[int]] = Field(description="rows: true class, columns: predicted, in the order of `classes`")
+
+
+class Contrast(Document):
+    """Difference of two arms, paired over seeds, with the 95% interval of DESIGN §6.4."""
+
+    mean: float
+    low: float
+    high: float
+    p_value: float | None = None
+
+
+class TargetVerdict(Document):
+    verdict: Verdict
+    contrasts: dict[str, Contrast]
+    best_control: str
+    against_best: dict[str, Contrast] = Field(
+        default_factory=dict, description="synthetic arm → its difference to the best control"
+    )
+    helping: str | None = Field(None, description="the contrast whose arm beats every control, the surer one of two")
+    smallest_detectable: float
+    real_image_equivalents: str | None = None
+    reason: str
+
+
+class VerdictDocument(Document):
+    overall: Verdict
+    sentence: str = Field(description="the verdict as a person would say it")
+    per_target: dict[str, Verdict] = Field(description="corrected for their number (Holm)")
+    details: dict[str, TargetVerdict] = Field(description="target class, and `macro-F1`")
+    contrasts: dict[str, Contrast] = Field(description="on the mean F1 of the target classes")
+    best_control: str
+    against_best: dict[str, Contrast] = Field(
+        default_factory=dict, description="synthetic arm → its difference to the best control"
+    )
+    missing_controls: list[str] = Field(
+        default_factory=list, description="controls that were not trained; with any, nothing is said to help"
+    )
+    smallest_detectable: float
+    real_image_equivalents: str | None = None
+    caveats: list[str] = Field(default_factory=list)
+
+
+class CurvePoint(Document):
+    """F1 of the control with this many real images of the class."""
+
+    images: int
+    mean: float
+    low: float
+    high: float
+    per_seed: list[float] = Field(default_factory=list)
+
+
+class TargetCurve(Document):
+    """The learning curve of one class, F1 = ceiling − drop · n^(−exponent), and what the gain is worth on it."""
+
+    points: list[CurvePoint]
+    fitted: list[float] = Field(description="of the power law, at the points")
+    ceiling: float
+    drop: float
+    exponent: float
+    gain: float = Field(description="F1 that the synthetic images gained over the control")
+    more_images: float | None = Field(None, description="real images that would have given the same; null: see worth")
+    more_images_low: float | None = None
+    more_images_high: float | None = Field(None, description="null: beyond the curve")
+    worth: str
+
+
+class LearningCurve(Document):
+    """`evaluate --learning-curve`: the control with fewer real images of the target classes."""
+
+    contrast: str
+    arm: str
+    control: str
+    per_target: dict[str, TargetCurve]
+
+
+class Recommendation(Document):
+    """How many synthetic images of a class to export; `export --recommended` follows it."""
+
+    real: int = Field(description="real training images of the class")
+    synthetic: int
+    share: float = Field(description="synthetic ÷ all images of the class, after rounding")
+    arm: str = Field(description="the synthetic arm that it was judged by")
+    chosen_on: Literal["val", "default", "user", "test"] = Field(description="test only ever says none")
+    reason: str
+
+
+class EvaluateDocument(Document):
+    """What `synthaug evaluate` found; written as `report.json`."""
+
+    run: str | None = Field(description="null: no run of ours, `--data DATA --synthetic DIR`")
+    data: str
+    synthetic: str = Field(description='where the synthetic images came from: "fresh gated samples of RUN" or a folder')
+    folds: int | None = Field(
+        None, description="each real image is a test image in one of so many folds; null: one test set, kept apart"
+    )
+    fold_runs: list[str] = Field(default_factory=list, description="the run of each fold, relative to the run's folder")
+    classifier: str
+    seeds: int
+    classes: list[str]
+    targets: list[str]
+    split: dict[str, dict[str, int]] = Field(
+        description="train, val, test → class → images; with folds, train and val are those of the first fold"
+    )
+    mix: Literal["targets", "all"] = Field(
+        "targets", description="which classes get synthetic images in the synthetic arms"
+    )
+    share_chosen_on: Literal["val", "default", "user"]
+    arms: dict[str, Arm]
+    verdict: VerdictDocument
+    recommended: dict[str, Recommendation] = Field(
+        default_factory=dict, description="class of the mix → what to export"
+    )
+    learning_curve: LearningCurve | None = None
+    quality: CheckDocument = Field(description="the export's images, gated")
+    generator_quality: CheckDocument | None = Field(None, description="the generator's images, ungated")
+    warnings: list[str] = Field(default_factory=list)
+    seconds: float
+    report: str
