@@ -1,4 +1,4 @@
-"""What a run is made of: pydantic models, and how recipe < file < --set < flag become one of them."""
+"""The configuration of a run, and how recipe < file < --set < flag are merged into one."""
 
 from __future__ import annotations
 
@@ -10,17 +10,28 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    model_validator,
+)  # fmt: skip
 
 from synthaug.errors import SynthaugError, suggest
+from synthaug.registry import Registry
 
 Fit = Literal["pad", "crop", "stretch"]
 Resolution = Literal[16, 32, 64, 128]
 RESOLUTIONS: tuple[int, ...] = get_args(Resolution)
 MOST_FOLDS = 20
 _BUDGET = re.compile(r"(?P<amount>\d+(?:\.\d+)?)\s*(?P<unit>s|min|h|kimg)")
-_NAMED_WEIGHTS = ("training.regularizers", "training.auxiliary")  # mappings that are one value
+_MAPPING_VALUES = ("training.regularizers", "training.auxiliary")  # set as a whole, not key by key
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
+_DEFAULT_FAMILY = "dcgan"
 
 
 class _Section(BaseModel):
@@ -53,159 +64,164 @@ class DataConfig(_Section):
     resolution: Resolution = 32
     channels: Literal["auto", 1, 3] = "auto"
     fit: Fit = "pad"
-    group_by: str | None = Field(None, description="regular expression; its first group in a path is the group's name")
+    group_by: str | None = Field(
+        None, description="regular expression; images whose paths have the same first group stay in one split"
+    )
     val_fraction: float = Field(0.15, ge=0, lt=0.5)
     test_fraction: float = Field(0.2, ge=0, lt=0.6)
-    min_images_for_val: int = Field(50, ge=2, description="classes with fewer training images give none to val")
-    folds: int = Field(
-        0, ge=0, le=MOST_FOLDS, description="`evaluate --folds`: test is one of so many parts; 0: no folds"
-    )
-    fold: int = Field(0, ge=0, description="which of the folds is test, counted from 0")
+    min_images_for_val: int = Field(50, ge=2, description="classes with fewer training images have no val images")
+    folds: int = Field(0, ge=0, le=MOST_FOLDS, description="number of folds, as set by `evaluate --folds`; 0: no folds")
+    fold: int = Field(0, ge=0, description="the fold that is the test set, counted from 0")
 
     @model_validator(mode="after")
-    def _fold_is_one_of_them(self) -> DataConfig:
+    def _fold_exists(self) -> DataConfig:
         if self.folds == 1:
-            raise ValueError("one fold leaves nothing to train on: give folds = 2 or more, or 0 for none")
+            raise ValueError("one fold leaves nothing to train on: set folds to 2 or more, or to 0 for no folds")
         if self.fold >= max(self.folds, 1):
-            raise ValueError(f"fold {self.fold} is none of {self.folds} folds, which count from 0")
+            raise ValueError(
+                f"fold {self.fold} does not exist: folds = {self.folds}, and they are counted from 0"
+            )
         return self
 
 
 class ModelConfig(_Section):
-    """The pair of networks."""
+    """The networks: the options that every family has. `FAMILY_OPTIONS` names the families with more."""
 
-    family: str = Field("dcgan", description="`synthaug list families`")
-    z_dim: int = Field(64, ge=2, le=1024)
+    family: str = Field(_DEFAULT_FAMILY, description="`synthaug list families`")
+    z_dim: int = Field(64, ge=2, le=1024, description="entries of the noise vector z")
     width: int = Field(
-        48,
-        ge=4,
-        le=512,
-        description="channels of the finest inner feature maps; coarser ones have more: see the family",
+        48, ge=4, le=512, description="generator: channels at the finest inner resolution; coarser ones have more"
     )
-    discriminator_width: int = Field(48, ge=4, le=512, description="the same of the discriminator")
+    discriminator_width: int = Field(48, ge=4, le=512, description="the same for the discriminator")
     embed_dim: int = Field(64, ge=2, le=512, description="size of the class embedding")
     discriminator: str = Field(
         "own",
-        description="`own`: the family's; `projected`: on frozen ImageNet features; `unconditional`: blind to classes",
+        description="`own`: the family's; `projected`: on frozen ImageNet features; `unconditional`: ignores classes",
     )
     spectral_norm: bool = Field(
-        True, description="false takes it out of the discriminator that has it: a gradient penalty holds it instead"
+        True, description="false: no spectral norm in the discriminator; use a gradient penalty instead"
     )
-    attention: Literal[0, 8, 16, 32, 64] = Field(
-        0, description="side in px of the feature maps that attend to themselves, in `biggan`; 0: none"
-    )
-    categorical_codes: list[Annotated[int, Field(ge=2, le=100)]] = Field(
-        default_factory=list, description="InfoGAN codes that choose, each with its number of choices; part of z"
-    )
-    continuous_codes: int = Field(0, ge=0, le=64, description="InfoGAN codes that are values in [-1, 1]; part of z")
-
-    @model_validator(mode="after")
-    def _codes_fit_into_z(self) -> ModelConfig:
-        size = sum(self.categorical_codes) + self.continuous_codes
-        if size >= self.z_dim:
-            raise ValueError(f"the codes take {size} entries of z, which has z_dim = {self.z_dim}, and leave no noise")
-        return self
 
 
 class TrainingConfig(_Section):
-    """The adversarial loop. Every schedule counts images, never seconds."""
+    """The training. Schedules count images, not seconds."""
 
     budget: Annotated[str, AfterValidator(_is_budget)] = "200kimg"
     batch_size: int = Field(32, ge=2, le=4096)
     objective: str = Field("hinge", description="`synthaug list objectives`")
     regularizers: dict[str, float] = Field(
-        default_factory=dict, description="name → weight, beside the objective's own"
+        default_factory=dict, description="name → weight, in addition to those of the objective; weight 0 removes one"
     )
     regularizer_interval: int | None = Field(
-        None, ge=1, le=64, description="steps between two penalties; null: as the objective, or each penalty, wants it"
+        None, ge=1, le=64, description="steps between two penalties; null: the default of the objective or penalty"
     )
     regularizer_decay: float | None = Field(
-        None, gt=0, le=1, description="share of their weights left at the end, by cosine; null: the objective's own"
+        None, gt=0, le=1, description="share of the weights at the end of a cosine decay; null: the objective's default"
     )
-    label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="0.1: the target of real images is .9 instead of 1")
+    label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="0.1: the target of real images is 0.9 instead of 1")
     auxiliary: dict[str, float] = Field(
-        default_factory=dict, description="heads beside real or generated: acgan, infogan → weight"
+        default_factory=dict, description="auxiliary losses of the discriminator: acgan, infogan → weight"
     )
     discriminator_steps: int = Field(1, ge=1, le=10)
     generator_lr: float = Field(2e-4, gt=0, lt=1)
     discriminator_lr: float = Field(1e-3, gt=0, lt=1)
     beta1: float = Field(0.0, ge=0, lt=1)
     beta2: float = Field(0.99, ge=0, lt=1)
-    ema_kimg: float = Field(5.0, ge=0, description="half-life of the averaged generator")
-    balance: float = Field(1.0, ge=0, le=1, description="0: labels drawn as they come; 1: every class alike")
-    target_boost: float = Field(1.0, ge=1, le=100, description="target classes are drawn this many times as often")
+    ema_kimg: float = Field(5.0, ge=0, description="half-life of the averaged weights, in thousands of images")
+    balance: float = Field(1.0, ge=0, le=1, description="0: classes are drawn as often as they occur; 1: equally often")
+    target_boost: float = Field(1.0, ge=1, le=100, description="factor by which target classes are drawn more often")
     fade_start: float = Field(
-        0.0, ge=0, le=1, description="share of the budget where the class condition begins to count"
+        0.0, ge=0, le=1, description="share of the budget at which the class condition starts to fade in"
     )
-    fade_end: float = Field(0.0, ge=0, le=1, description="share of the budget where it counts in full")
+    fade_end: float = Field(0.0, ge=0, le=1, description="share of the budget at which it has its full weight")
     embedding_noise: float = Field(
         0.0,
         ge=0,
         le=10,
-        description="noise on the class embeddings of the generator, less where a class has more images",
+        description="noise on the generator's class embeddings; less for classes with more images",
     )
     augment: list[str] = Field(
         default_factory=lambda: ["color", "affine"],
-        description="of real and generated images alike: color, translation, cutout, affine; []: none",
+        description="of real and generated images: color, translation, cutout, affine; []: none",
     )
-    ada: bool = Field(False, description="adapt the probability of each augmentation to how much is learnt by heart")
-    ada_target: float = Field(0.6, gt=-1, lt=1, description="mean sign of the real logits that ADA steers towards")
-    ada_interval: int = Field(4, ge=1, le=1000, description="batches between two adjustments")
-    ada_kimg: float = Field(500.0, gt=0, description="thousands of images in which the probability can go from 0 to 1")
+    ada: bool = Field(
+        False, description="adapt the probability of augmentations to how much D overfits"
+    )
+    ada_target: float = Field(0.6, gt=-1, lt=1, description="ADA: target of the mean sign of the real logits")
+    ada_interval: int = Field(4, ge=1, le=1000, description="ADA: batches between two changes")
+    ada_kimg: float = Field(500.0, gt=0, description="ADA: thousands of images to go from 0 to 1")
     freeze_discriminator: int = Field(
-        0, ge=0, le=100, description="lowest discriminator layers that keep the weights of `fit --from RUN`"
+        0, ge=0, le=100, description="number of lowest discriminator layers that keep the weights of `fit --from RUN`"
     )
-    flip: bool = Field(False, description="real images are shown mirrored half of the time")
+    flip: bool = Field(False, description="mirror real images half of the time")
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
-    compile: Literal["auto"] | bool = Field("auto", description="`auto`: where it saves more seconds than it takes")
-    rollbacks: int = Field(2, ge=0, le=20, description="returns to the last good checkpoint after a divergence")
-    keep_checkpoints: int = Field(3, ge=0, description="kept between the first, the last and the best")
-    tensorboard: bool = Field(False, description="metrics also for TensorBoard: pip install 'synthaug[tensorboard]'")
+    compile: Literal["auto"] | bool = Field("auto", description="`auto`: where it saves more time than it takes")
+    rollbacks: int = Field(2, ge=0, le=20, description="how often a diverged training may return to a good checkpoint")
+    keep_checkpoints: int = Field(3, ge=0, description="checkpoints kept besides the first, the last and the best")
+    tensorboard: bool = Field(False, description="write metrics for TensorBoard: pip install 'synthaug[tensorboard]'")
 
     @model_validator(mode="after")
     def _fade_is_an_interval(self) -> TrainingConfig:
         if self.fade_end < self.fade_start:
-            raise ValueError(f"fade_end ({self.fade_end}) comes before fade_start ({self.fade_start})")
+            raise ValueError(f"fade_end ({self.fade_end}) is less than fade_start ({self.fade_start})")
         return self
 
 
 class MonitorConfig(_Section):
-    """What watches the training and picks the checkpoint."""
+    """The monitor scores samples during the training and chooses the best checkpoint."""
 
-    every_kimg: float = Field(
-        20.0, gt=0, description="thousands of images between two looks at samples, each with a checkpoint"
-    )
+    every_kimg: float = Field(20.0, gt=0, description="thousands of images between two scores, each with a checkpoint")
     samples_per_class: int = Field(100, ge=8, le=5000)
     features: str = Field("efficientnet_lite0", description="`synthaug list features`")
     grid_columns: int = Field(10, ge=1, le=64)
 
 
 class GateConfig(_Section):
-    """Which synthetic images an export accepts."""
+    """The tests that a synthetic image must pass to be exported."""
 
-    agreement: bool = True
-    copies: bool = True
-    duplicates: bool = True
-    steps: int = Field(600, ge=1, description="optimiser steps of each of its classifiers")
+    agreement: bool = Field(True, description="classifiers must find the image typical of its class")
+    copies: bool = Field(True, description="refuse copies of real images")
+    duplicates: bool = Field(True, description="refuse near duplicates of accepted images")
+    steps: int = Field(600, ge=1, description="training steps of each classifier of the agreement test")
+
+
+FAMILY_OPTIONS: Registry[type[ModelConfig]] = Registry(
+    "family options",
+    {"biggan": "synthaug.models.options:BigGANOptions", "dcgan": "synthaug.models.options:CodeOptions"},
+)
+"""Family → the class of its `model` section. Families that are not named here have the options of `ModelConfig`."""
+
+
+def family_options(family: object) -> type[ModelConfig]:
+    """The class of the `model` section for a family."""
+    return FAMILY_OPTIONS.get(family) if isinstance(family, str) and family in FAMILY_OPTIONS else ModelConfig
+
+
+def _of_its_family(model: object) -> object:
+    """Validate a `model` section with the options of its family."""
+    tree = model.model_dump() if isinstance(model, ModelConfig) else model
+    if not isinstance(tree, Mapping):
+        return tree
+    return family_options(tree.get("family", _DEFAULT_FAMILY)).model_validate(tree)
 
 
 class Config(_Section):
     """A resolved run configuration."""
 
     data: DataConfig = Field(default_factory=DataConfig)
-    model: ModelConfig = Field(default_factory=ModelConfig)
+    model: Annotated[SerializeAsAny[ModelConfig], BeforeValidator(_of_its_family)] = Field(default_factory=ModelConfig)
     training: TrainingConfig = Field(default_factory=TrainingConfig)
     monitor: MonitorConfig = Field(default_factory=MonitorConfig)
     gate: GateConfig = Field(default_factory=GateConfig)
     seed: int = Field(0, ge=0, lt=2**31)
 
 
-SECTIONS = frozenset(name for name, value in Config() if isinstance(value, _Section))
+SECTIONS = frozenset(Config.model_fields) - {"seed"}
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """A configuration and where each value came from ("default", "recipe x", a file, "--set", a flag)."""
+    """A configuration and the origin of each value: "default", "recipe x", a file, "--set" or "flag"."""
 
     config: Config
     origins: dict[str, str]
@@ -219,7 +235,7 @@ def leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """
     flat: dict[str, Any] = {}
     for key, value in tree.items():
-        if isinstance(value, Mapping) and value and f"{prefix}{key}" not in _NAMED_WEIGHTS:
+        if isinstance(value, Mapping) and value and f"{prefix}{key}" not in _MAPPING_VALUES:
             flat.update(leaves(value, f"{prefix}{key}."))
         else:
             flat[f"{prefix}{key}"] = value
@@ -227,7 +243,7 @@ def leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 AUTO = "auto"
-"""The recipe that is no file: `synthaug.pipelines.auto` makes it from the images and the device."""
+"""The recipe without a file: `synthaug.pipelines.auto` makes it from the images and the device."""
 
 
 def recipe_names() -> list[str]:
@@ -242,8 +258,8 @@ def recipe_text(name: str) -> str:
     """
     if name == AUTO:
         raise SynthaugError(
-            "the recipe 'auto' is no file: it depends on the images",
-            "see it with synthaug fit DATA --recipe auto --dry-run",
+            "the recipe 'auto' has no file: it depends on the images",
+            "print it with synthaug fit DATA --recipe auto --dry-run",
         )
     if name not in recipe_names():
         raise SynthaugError(f"there is no recipe {name!r}", suggest(name, [AUTO, *recipe_names()]))
@@ -270,11 +286,11 @@ def _recipe_layers(name: str) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _layers(tree: Mapping[str, Any], origin: str) -> list[tuple[str, dict[str, Any]]]:
-    """Origin and dotted keys of what a YAML mapping sets, behind those of the shipped recipe that is its `base`."""
+    """(origin, dotted keys) of a YAML mapping, after those of the shipped recipe that it names as `base`."""
     base = tree.get("base")
     if base is not None and base not in recipe_names():
-        raise SynthaugError(f"base = {base!r} ({origin}) is no shipped recipe", suggest(str(base), recipe_names()))
-    # a section of which nothing is set would otherwise take the place of what lies below
+        raise SynthaugError(f"base = {base!r} ({origin}) is not a shipped recipe", suggest(str(base), recipe_names()))
+    # an empty section would otherwise replace the values of the layers below
     own = {k: v for k, v in tree.items() if k != "base" and not (k in SECTIONS and not v)}
     return [*(_recipe_layers(base) if base is not None else []), (origin, leaves(own))]
 
@@ -300,9 +316,8 @@ def resolve(
 ) -> Resolved:
     """Merge recipe < file < `KEY=VALUE` settings < flags (dotted keys; None means not given).
 
-    Recipe and file may name a shipped recipe as their `base`, which comes right before them; a section that is empty
-    sets nothing.
-    The recipe `auto` stands for what was `chosen`: dotted key → value and reason. Without it, it adds nothing.
+    A recipe or file may name a shipped recipe as its `base`: the layer directly below it. Empty sections set nothing.
+    The recipe `auto` stands for the values in `chosen`: dotted key → (value, reason).
 
     Raises:
         SynthaugError: every fault of the merged configuration, listed in one message.
@@ -344,31 +359,67 @@ def resolve(
 
 
 def validate(tree: Mapping[str, Any], origins: Mapping[str, str] | None = None) -> Config:
-    """Turn a nested mapping into a `Config`, naming every fault at once.
+    """Turn a nested mapping into a `Config`.
 
     Raises:
-        SynthaugError: some key is unknown or some value is not allowed.
+        SynthaugError: every unknown key and every value that is not allowed, in one message.
     """
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
+        family = _family_of(tree)
         known = ["base", *Config.model_fields, *leaves(Config().model_dump())]
+        known += [f"model.{key}" for key in family_options(family).model_fields]
         faults, hints = [], []
         for fault in error.errors():
             key = ".".join(str(part) for part in fault["loc"])
             origin = (origins or {}).get(key)
             source = f" ({origin})" if origin else ""
-            if fault["type"] == "extra_forbidden":
-                faults.append(f"unknown key {key!r}{source}")
-                hints.append(
-                    suggest(key, known).split("; choices")[0].split("? choices")[0]
-                    + ("?" if "did you mean" in suggest(key, known) else "")
-                )
-            else:
+            if fault["type"] != "extra_forbidden":
                 message = fault["msg"].removeprefix("Value error, ")
                 faults.append(f"{key} = {fault['input']!r}{source}: {message[0].lower()}{message[1:]}")
-        hint = (
-            "; ".join(dict.fromkeys(h for h in hints if h.startswith("did you mean")))
-            or "`synthaug recipes show` prints every key and its default"
-        )
+            elif owners := _owners(key):
+                faults.append(f"{key}{source} is an option of {' and '.join(owners)}; this is {family}")
+                hints.append(f"leave {key} out, or take --family {owners[0]}")
+            else:
+                faults.append(f"unknown key {key!r}{source}")
+                if (hint := suggest(key, known)).startswith("did you mean"):
+                    hints.append(hint.split("; choices")[0].split("? choices")[0] + "?")
+        hint = "; ".join(dict.fromkeys(hints)) or "`synthaug recipes show` prints every key and its default"
         raise SynthaugError("; ".join(faults), hint) from error
+
+
+def validate_stored(tree: Mapping[str, Any]) -> Config:
+    """Turn the configuration that a run has stored into a `Config`.
+
+    Earlier versions stored the options of every family in every run. Those of other families are dropped if they have
+    their default.
+
+    Raises:
+        SynthaugError: as `validate`.
+    """
+    model = tree.get("model")
+    if not isinstance(model, Mapping):
+        return validate(tree)
+    own = family_options(_family_of(tree)).model_fields
+    defaults = {
+        key: field.get_default(call_default_factory=True)
+        for name in FAMILY_OPTIONS.names()
+        for key, field in FAMILY_OPTIONS.get(name).model_fields.items()
+        if key not in own
+    }
+    kept = {key: value for key, value in model.items() if key not in defaults or value != defaults[key]}
+    return validate({**tree, "model": kept})
+
+
+def _family_of(tree: Mapping[str, Any]) -> Any:
+    model = tree.get("model")
+    return model.get("family", _DEFAULT_FAMILY) if isinstance(model, Mapping) else _DEFAULT_FAMILY
+
+
+def _owners(key: str) -> list[str]:
+    """The families that have an option."""
+    section, _, name = key.partition(".")
+    if section != "model":
+        return []
+    return [family for family in FAMILY_OPTIONS.names() if name in FAMILY_OPTIONS.get(family).model_fields]

@@ -15,7 +15,7 @@ import yaml
 from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from synthaug.config import Config, Resolved, parse_yaml, validate
+from synthaug.config import Config, Resolved, parse_yaml, validate_stored
 from synthaug.errors import SynthaugError, suggest
 from synthaug.files import write_json, write_text
 
@@ -97,7 +97,7 @@ class Run:
         tree = self._config_tree().get("config", {})
         if not isinstance(tree, dict):
             raise self._damaged(f"config.yaml: config = {tree!r} is not a mapping")
-        return validate(tree)
+        return validate_stored(tree)
 
     def facts(self) -> RunFacts:
         """What this run was made from.

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from synthaug.config import ModelConfig
+from synthaug.config import ModelConfig, family_options
 from synthaug.models import build_family
 from synthaug.models.codes import codes_of
 from synthaug.models.family import ImageShape
@@ -18,9 +18,15 @@ from synthaug.training.checkpoint import TrainedGenerator
 CLASSES = ["a", "b", "c"]
 
 
+def small_options(family: str, **settings: object) -> ModelConfig:
+    return family_options(family).model_validate(
+        {"family": family, "width": 8, "discriminator_width": 8, "z_dim": 16, "embed_dim": 8, **settings}
+    )
+
+
 def trained(family: str, **settings: object) -> TrainedGenerator:
     """An untrained generator, moved off the zeros that its conditional layers start with."""
-    config = ModelConfig(family=family, width=8, discriminator_width=8, z_dim=16, embed_dim=8, **settings)  # type: ignore[arg-type]
+    config = small_options(family, **settings)
     torch.manual_seed(0)
     network = build_family(family, ImageShape(16, 3, len(CLASSES)), config).generator
     with torch.no_grad():

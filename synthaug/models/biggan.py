@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from synthaug.config import ModelConfig
 from synthaug.errors import SynthaugError
 from synthaug.models.blocks import (
     ConditionalBatchNorm2d,
@@ -26,6 +25,7 @@ from synthaug.models.blocks import (
     spectral_norm,
 )
 from synthaug.models.family import Discriminator, Family, Generator, ImageShape
+from synthaug.models.options import BigGANOptions
 
 
 def _conv(inputs: int, outputs: int, kernel: int, bias: bool = True) -> nn.Conv2d:
@@ -172,7 +172,7 @@ class BigGANDiscriminator(Discriminator):
         return convolutions(*parts)
 
 
-def build(shape: ImageShape, config: ModelConfig) -> Family:
+def build(shape: ImageShape, config: BigGANOptions) -> Family:
     if config.attention and config.attention not in sides(shape.resolution // 2):
         raise SynthaugError(
             f"model.attention = {config.attention} does not fit images of {shape.resolution} px",

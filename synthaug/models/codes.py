@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from synthaug.config import ModelConfig
+from synthaug.models.options import CodeOptions
 
 
 @dataclass(frozen=True)
@@ -77,4 +78,7 @@ class Codes:
 
 
 def codes_of(config: ModelConfig) -> Codes:
+    """The codes that the options of a family name; none for families without codes."""
+    if not isinstance(config, CodeOptions):
+        return Codes()
     return Codes(tuple(config.categorical_codes), config.continuous_codes)

@@ -11,6 +11,7 @@ from synthaug.errors import SynthaugError
 from synthaug.features import check_features
 from synthaug.losses import AUXILIARIES, OBJECTIVES, REGULARIZERS
 from synthaug.models import DISCRIMINATORS, MODELS
+from synthaug.models.options import CodeOptions
 
 
 def check_names(config: Config) -> None:
@@ -72,11 +73,12 @@ def _incompatible(config: Config) -> Iterator[SynthaugError]:
             f"training.batch_size = {training.batch_size} cannot be divided into groups of {GROUP} images of one class",
             f"take {lower} or {lower + GROUP}" if lower else f"take {GROUP}",
         )
-    if (model.categorical_codes or model.continuous_codes) and not training.auxiliary.get("infogan"):
+    codes = isinstance(model, CodeOptions) and bool(model.categorical_codes or model.continuous_codes)
+    if codes and not training.auxiliary.get("infogan"):
         yield SynthaugError(
             "the model has InfoGAN codes without the infogan loss", "add --set 'training.auxiliary={infogan: 1.0}'"
         )
-    if training.auxiliary.get("infogan") and not (model.categorical_codes or model.continuous_codes):
+    if training.auxiliary.get("infogan") and not codes:
         yield SynthaugError(
             "training.auxiliary has the infogan loss, but the model has no InfoGAN codes",
             "add --set model.continuous_codes=2, or take --recipe infogan",

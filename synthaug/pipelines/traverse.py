@@ -16,6 +16,7 @@ from synthaug.documents import TraverseDocument
 from synthaug.errors import SynthaugError
 from synthaug.exporters.provenance import save_marked
 from synthaug.files import write_bytes
+from synthaug.models.codes import codes_of
 from synthaug.models.family import to_uint8
 from synthaug.progress import Progress, Silent
 from synthaug.requests import TraverseRequest, documented
@@ -98,8 +99,7 @@ def run_traverse(request: TraverseRequest, progress: Progress) -> TraverseDocume
 
 def _codes(run: Run, code: int | None) -> list[int]:
     """The codes to draw."""
-    sizes = run.config().model
-    count = len(sizes.categorical_codes) + sizes.continuous_codes
+    count = len(codes_of(run.config().model))
     if count == 0:
         raise SynthaugError(
             f"the run {run.name!r} has no codes",

@@ -46,7 +46,7 @@ def open_starting_point(run: Run, config: Config, shape: ImageShape) -> Starting
         "data.channels": (facts.channels, shape.channels),
     }
     old, new = theirs.model.model_dump(), config.model.model_dump()
-    differences |= {f"model.{key}": (old[key], new[key]) for key in new}
+    differences |= {f"model.{key}": (old[key], new[key]) for key in new if key in old}
     differences = {key: (a, b) for key, (a, b) in differences.items() if a != b}
     if differences:
         listed = ", ".join(f"{key} is {a} there and {b} here" for key, (a, b) in differences.items())

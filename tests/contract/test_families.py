@@ -14,7 +14,6 @@ from synthaug.losses import OBJECTIVES
 from synthaug.models import DISCRIMINATORS, MODELS, build_family
 from synthaug.models.family import Family, ImageShape
 
-SMALL = ModelConfig(width=8, discriminator_width=8, z_dim=16, embed_dim=8)
 # every family with its own discriminator, every other discriminator with one family: "dcgan+projected"
 NAMES = [*MODELS.names(), *(f"dcgan+{name}" for name in DISCRIMINATORS.names() if name != "own")]
 
@@ -22,7 +21,7 @@ NAMES = [*MODELS.names(), *(f"dcgan+{name}" for name in DISCRIMINATORS.names() i
 def make(name: str, channels: int = 3, resolution: int = 32, seed: int = 0) -> Family:
     torch.manual_seed(seed)
     family, _, discriminator = name.partition("+")
-    config = SMALL.model_copy(update={"discriminator": discriminator or "own"})
+    config = small_options(family, discriminator=discriminator or "own")
     return build_family(family, ImageShape(resolution, channels, classes=3), config)
 
 

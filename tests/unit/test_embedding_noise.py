@@ -14,12 +14,11 @@ from synthaug.models.embedding_noise import EmbeddingNoise, deviations
 from synthaug.models.family import Family, ImageShape
 
 COUNTS = torch.tensor([1, 30, 3000])
-SMALL = ModelConfig(width=8, discriminator_width=8, z_dim=32, embed_dim=8)
 
 
 def family(name: str = "dcgan") -> Family:
     torch.manual_seed(0)
-    made = build_family(name, ImageShape(16, 1, 3), SMALL)
+    made = build_family(name, ImageShape(16, 1, 3), small_options(name, z_dim=32))
     with torch.no_grad():  # conditional normalisation starts at zero, deaf to the class
         for p in made.generator.parameters():
             p.add_(0.05 * torch.randn(p.shape, generator=torch.Generator().manual_seed(2)))

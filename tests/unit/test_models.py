@@ -31,8 +31,7 @@ SHAPE = ImageShape(32, 3, classes=3)
 
 def make(name: str, shape: ImageShape = SHAPE, seed: int = 0, **settings: object) -> Family:
     torch.manual_seed(seed)
-    config = ModelConfig(width=8, discriminator_width=8, z_dim=16, embed_dim=8).model_copy(update=settings)
-    return build_family(name, shape, config)
+    return build_family(name, shape, small_options(name, **settings))
 
 
 def noise(*shape: int, seed: int = 1) -> torch.Tensor:
