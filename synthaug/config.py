@@ -78,9 +78,7 @@ class DataConfig(_Section):
         if self.folds == 1:
             raise ValueError("one fold leaves nothing to train on: set folds to 2 or more, or to 0 for no folds")
         if self.fold >= max(self.folds, 1):
-            raise ValueError(
-                f"fold {self.fold} does not exist: folds = {self.folds}, and they are counted from 0"
-            )
+            raise ValueError(f"fold {self.fold} does not exist: folds = {self.folds}, and they are counted from 0")
         return self
 
 
@@ -144,9 +142,7 @@ class TrainingConfig(_Section):
         default_factory=lambda: ["color", "affine"],
         description="of real and generated images: color, translation, cutout, affine; []: none",
     )
-    ada: bool = Field(
-        False, description="adapt the probability of augmentations to how much D overfits"
-    )
+    ada: bool = Field(False, description="adapt the probability of augmentations to how much D overfits")
     ada_target: float = Field(0.6, gt=-1, lt=1, description="ADA: target of the mean sign of the real logits")
     ada_interval: int = Field(4, ge=1, le=1000, description="ADA: batches between two changes")
     ada_kimg: float = Field(500.0, gt=0, description="ADA: thousands of images to go from 0 to 1")

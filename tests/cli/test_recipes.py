@@ -58,27 +58,27 @@ def test_validate_names_every_fault_at_once(synthaug: Synthaug, tmp_path: Path) 
     assert 'did you mean "training.objective"' in done.lines("hint: ")[0]
 
 
-def test_validate_names_every_part_that_is_missing_or_alone(synthaug: Synthaug, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("model", "model_faults"),
+    [
+        ("{family: dcgen, discriminator: unconditional}", ["'dcgen'", "ignores labels"]),
+        ("{family: dcgan, discriminator: unconditional, continuous_codes: 2}", ["InfoGAN codes", "ignores labels"]),
+    ],
+)
+def test_validate_names_every_unknown_name_and_incompatible_setting(
+    synthaug: Synthaug, tmp_path: Path, model: str, model_faults: list[str]
+) -> None:
     (tmp_path / "bad.yaml").write_text(
-        "model: {family: dcgen, discriminator: unconditional, continuous_codes: 2}\n"
+        f"model: {model}\n"
         "training: {objective: hinge, regularizers: {r3: 1}, auxiliary: {acgn: 1}, augment: [colour], ada: true,"
         " label_smoothing: 0.1}\nmonitor: {features: nothing}\n"
     )
     done = synthaug("recipes", "validate", "bad.yaml", cwd=tmp_path)
     assert done.status == 2
     faults = done.lines("error: ")[0]
-    for fault in (
-        "'dcgen'",
-        "'r3'",
-        "'acgn'",
-        "'colour'",
-        "'nothing'",
-        "label_smoothing = 0.1",
-        "codes",
-        "ignores labels",
-    ):
+    for fault in (*model_faults, "'r3'", "'acgn'", "'colour'", "'nothing'", "label_smoothing = 0.1"):
         assert fault in faults
-    assert "ada" not in faults  # it has a transform to adapt, if one of a wrong name
+    assert "training.ada" not in faults  # ADA has a transform to adapt, although its name is wrong
 
 
 def test_a_recipe_takes_from_its_base_what_it_does_not_set(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_recipe_takes_from_its_base_what_it_does_not_set(tmp_path: Path) -> No
 def test_a_base_that_is_no_recipe_is_refused(base: str, tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text(f"base: {base}\n")
-    with pytest.raises(SynthaugError, match=r"^base = .* is no shipped recipe$") as raised:
+    with pytest.raises(SynthaugError, match=r"^base = .* is not a shipped recipe$") as raised:
         resolve(file=file)
     assert str(file) in raised.value.message
     assert "wgan" in raised.value.hint

@@ -6,9 +6,10 @@ import copy
 
 import pytest
 import torch
+from generator_material import small_options
 from safetensors.torch import load, save
 
-from synthaug.config import Config, ModelConfig, validate
+from synthaug.config import Config, validate
 from synthaug.data.batches import BalancedBatches
 from synthaug.losses import OBJECTIVES
 from synthaug.models import DISCRIMINATORS, MODELS, build_family
@@ -129,7 +130,8 @@ def game_for(family: Family, config: Config, precision: str, channels: int = 3):
 def test_one_step_moves_both_networks_and_is_deterministic(name: str, objective: str, precision: str) -> None:
     from synthaug.training.steps import STEPS
 
-    config = validate({"model": SMALL.model_dump(), "training": {"batch_size": 8, "objective": objective}})
+    model = small_options(name.partition("+")[0]).model_dump()
+    config = validate({"model": model, "training": {"batch_size": 8, "objective": objective}})
     results = []
     for _ in range(2):
         family = make(name)

@@ -118,5 +118,5 @@ def test_it_says_each_choice_and_leaves_to_the_user_what_the_user_gave(tmp_path:
 def test_it_is_no_file() -> None:
     from synthaug.config import recipe_text
 
-    with pytest.raises(SynthaugError, match="'auto' is no file"):
+    with pytest.raises(SynthaugError, match="'auto' has no file"):
         recipe_text("auto")

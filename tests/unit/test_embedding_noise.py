@@ -6,9 +6,9 @@ import copy
 
 import pytest
 import torch
+from generator_material import small_options
 from torch import nn
 
-from synthaug.config import ModelConfig
 from synthaug.models import MODELS, build_family
 from synthaug.models.embedding_noise import EmbeddingNoise, deviations
 from synthaug.models.family import Family, ImageShape

@@ -11,7 +11,10 @@ import pytest
 from synthaug import files, runs
 from synthaug.config import Config, leaves, resolve
 from synthaug.errors import SynthaugError, suggest
+from synthaug.models.options import BigGANOptions
 from synthaug.registry import Registry
+
+STORED = Path(__file__).parents[1] / "stored_configs"
 
 
 def test_a_registry_suggests_and_lists() -> None:
@@ -49,6 +52,49 @@ def test_every_fault_is_named_at_once() -> None:
     for fault in ("training.batch_sise", "training.beta1 = 2", "data.resolution = 33", "'soon'"):
         assert fault in caught.value.message
     assert "training.batch_size" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("settings", "message", "hint"),
+    [
+        (["model.attention=16"], "model.attention (--set) is an option of biggan; this is dcgan", "--family biggan"),
+        (["model.family=mlp", "model.continuous_codes=2"], "is an option of dcgan; this is mlp", "--family dcgan"),
+        (["model.family=biggan", "model.attention=5"], "model.attention = 5 (--set)", "recipes show"),
+        (["model.family=biggan", "model.atention=8"], "unknown key 'model.atention'", '"model.attention"'),
+    ],
+)
+def test_options_belong_to_their_family(settings: list[str], message: str, hint: str) -> None:
+    with pytest.raises(SynthaugError) as caught:
+        resolve(sets=settings)
+    assert message in caught.value.message
+    assert hint in caught.value.hint
+
+
+def test_a_configuration_lists_only_the_options_of_its_family() -> None:
+    plain, biggan = resolve(sets=["model.family=mlp"]), resolve("biggan", sets=["model.attention=16"])
+    assert biggan.config.model.model_dump().keys() - plain.config.model.model_dump() == {"attention"}
+    assert biggan.origins.keys() - plain.origins.keys() == {"model.attention"}
+    assert isinstance(biggan.config.model, BigGANOptions)
+    assert leaves(biggan.config.model_dump(mode="json"))["model.attention"] == 16
+
+
+@pytest.mark.parametrize(("recipe", "settings"), [("default", []), ("biggan", ["model.attention=8"])])
+def test_a_run_of_an_earlier_version_opens_and_equals_a_new_configuration(
+    tmp_path: Path, recipe: str, settings: list[str]
+) -> None:
+    run = runs.create(tmp_path, "old")
+    stored = (STORED / f"{recipe}.yaml").read_text(encoding="utf-8")
+    run.config_file.write_text(stored, encoding="utf-8")
+    small = [
+        "data.resolution=16", "model.width=8", "model.discriminator_width=8", "training.budget=1kimg",
+        "training.batch_size=16", "monitor.every_kimg=1", "monitor.samples_per_class=8", "monitor.features=own",
+    ]  # fmt: skip
+    assert run.config() == resolve(recipe, sets=[*small, *settings]).config
+    foreign = "  attention: 0" if recipe == "default" else "  continuous_codes: 0"
+    assert f"  {foreign}\n" in stored
+    run.config_file.write_text(stored.replace(f"{foreign}\n", f"{foreign.strip('0')}8\n"), encoding="utf-8")
+    with pytest.raises(SynthaugError, match=f"{foreign.strip(' :0')} is an option of"):
+        run.config()
 
 
 def test_leaves_and_back() -> None:

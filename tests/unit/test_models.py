@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from generator_material import small_options
 from lightning_fabric import Fabric
 from torch.nn import functional as F
 
 from synthaug import runs
-from synthaug.config import ModelConfig, validate
+from synthaug.config import validate
 from synthaug.data.batches import BalancedBatches
 from synthaug.errors import SynthaugError
 from synthaug.models import MODELS, biggan, build_family, lapgan, progressive, projected, r3gan, stylegan2

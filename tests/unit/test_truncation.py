@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from generator_material import CLASSES, inputs, trained
@@ -9,6 +11,7 @@ from torch import Tensor
 
 from synthaug.errors import SynthaugError
 from synthaug.models import MODELS
+from synthaug.models.codes import Codes
 from synthaug.models.family import Generator
 from synthaug.sampling.generate import Sampler
 from synthaug.sampling.truncation import Truncation
@@ -82,7 +85,7 @@ def test_codes_are_not_moved(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_codes_that_are_mixed_into_the_latents_are_refused() -> None:
     with pytest.raises(SynthaugError, match="would move the codes"):
-        Truncation(trained("stylegan2", continuous_codes=1), 0.5)
+        Truncation(replace(trained("stylegan2"), codes=Codes((), 1)), 0.5)
 
 
 def test_a_truncated_sampler_keeps_to_its_chunks() -> None:
