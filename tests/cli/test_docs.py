@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 import typer
+from page_commands import DOCS, trainings
+from page_commands import PAGES as PARTS
 
 from synthaug.augment.diffaugment import POLICIES
-from synthaug.config import Config, recipe_names, resolve
+from synthaug.config import Config
 from synthaug.losses import AUXILIARIES, OBJECTIVES, REGULARIZERS
 from synthaug.models import DISCRIMINATORS, MODELS
 from synthaug_cli.app import application
 from synthaug_cli.options import EVERYWHERE
 
-DOCS = Path(__file__).parents[2] / "docs"
 COMMAND = typer.main.get_command(application())
-PARTS = sorted([*(DOCS / "families").glob("*.md"), *(DOCS / "parts").glob("*.md")])
 PAGES = sorted([DOCS.parent / "README.md", *DOCS.rglob("*.md")])
 
 
@@ -95,10 +95,10 @@ def entries() -> Iterator[tuple[str, str, Callable[[Config], bool]]]:
 
 
 @pytest.mark.parametrize(("name", "has"), [pytest.param(*e[1:], id=f"{e[0]}-{e[1]}") for e in entries()])
-def test_every_part_has_a_recipe_and_a_page_that_names_it(name: str, has: Callable[[Config], bool]) -> None:
-    recipes = [recipe for recipe in recipe_names() if has(resolve(recipe).config)]
-    texts = [page.read_text(encoding="utf-8") for page in PARTS]
-    pages = [text for text in texts if any(f"--recipe {recipe} " in text for recipe in recipes)]
+def test_every_entry_has_a_page_that_names_it_with_a_command_that_uses_it(
+    name: str, has: Callable[[Config], bool]
+) -> None:
+    pages = [page.read_text(encoding="utf-8") for page in PARTS if any(has(config) for _, config in trainings(page))]
     named = re.compile(rf"`{name}`|\b{name}: |[\[ ]{name}[\],]|training\.{name}\b|^# {name}:", re.MULTILINE)
     assert any(named.search(page) for page in pages)
 

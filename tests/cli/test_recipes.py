@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from page_commands import PAGES, trainings
 
 from synthaug.config import Config, leaves, recipe_names, recipe_text, resolve
 from synthaug.errors import SynthaugError
@@ -25,6 +26,12 @@ def test_recipe_says_what_it_is_for_and_is_valid(name: str) -> None:
     assert set(said) == {"purpose", "cost", "run"}
     assert all(said.values())
     check_config(resolve(name).config)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_commands_of_a_page_are_valid(page: Path) -> None:
+    for _, config in trainings(page):
+        check_config(config)
 
 
 def test_ls_names_every_recipe(synthaug: Synthaug, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Every part that a recipe names, and every part that one could name, acts: a step with and without it differs."""
+"""Each part that a recipe, or a command on a page of docs/, names acts: a step with it differs from one without."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from page_commands import PAGES, trainings
 
 from synthaug.augment.ada import AdaptiveAugment
 from synthaug.augment.diffaugment import POLICIES
@@ -104,10 +105,14 @@ def named_parts(config: Config) -> Iterator[tuple[str, dict[str, Any]]]:
         yield "balance", {"balance": 0.0}
 
 
-RECIPE_PARTS = [
-    pytest.param(recipe, part, without, id=f"{recipe}-{part}")
-    for recipe in recipe_names()
-    for part, without in named_parts(resolve(recipe).config)
+CONFIGURATIONS = {
+    **{command: config for page in PAGES for command, config in trainings(page) if "--recipe" not in command},
+    **{recipe: resolve(recipe).config for recipe in recipe_names()},
+}
+NAMED_PARTS = [
+    pytest.param(config, part, without, id=f"{name}-{part}")
+    for name, config in CONFIGURATIONS.items()
+    for part, without in named_parts(config)
 ]
 POSSIBLE_PARTS = [
     *((f"regularizer {name}", {"regularizers": {name: 1.0}}) for name in REGULARIZERS.names()),
@@ -125,9 +130,8 @@ POSSIBLE_PARTS = [
 ]
 
 
-@pytest.mark.parametrize(("recipe", "part", "without"), RECIPE_PARTS)
-def test_a_part_that_a_recipe_names_acts(recipe: str, part: str, without: dict[str, Any]) -> None:
-    config = resolve(recipe).config
+@pytest.mark.parametrize(("config", "part", "without"), NAMED_PARTS)
+def test_a_named_part_acts(config: Config, part: str, without: dict[str, Any]) -> None:
     if config.model.family != "dcgan" and part.startswith("head"):
         pytest.skip("families show features by their own tests")
     assert trace(reduced(config), 0.5) != trace(reduced(config, **without), 0.5), f"{part} has no effect"

@@ -58,11 +58,26 @@ OBJECTIVES = {
 }  # fmt: skip
 BARE = "no augmentation"
 FROM, EARLIER = "finetune", "fashion-common"  # the recipe that goes on from a run on the common classes alone
-PARTS = (
-    "default", BARE, "minimax", "non-saturating", "least-squares", "relativistic", "label-smoothing", "consistency",
-    "lecam", "conditional-spectral", "mode-seeking", "ada", "diffaugment", "fade-in", "embedding-noise",
-    "finetune",
-)  # fmt: skip
+PARTS = {
+    "default": [],
+    BARE: ["training.augment=[]"],
+    "minimax": ["training.objective=minimax"],
+    "non-saturating": ["training.objective=non-saturating"],
+    "least-squares": ["training.objective=least-squares"],
+    "relativistic": [
+        "training.objective=relativistic", "training.regularizers={r1: 1.0, r2: 1.0}",
+        "training.regularizer_interval=4",
+    ],
+    "label-smoothing": ["training.objective=non-saturating", "training.label_smoothing=0.1"],
+    "consistency": ["training.regularizers={consistency: 10.0}"],
+    "lecam": ["training.regularizers={lecam: 0.3}"],
+    "conditional-spectral": ["training.regularizers={conditional-spectral: 0.1}"],
+    "mode-seeking": ["training.regularizers={mode-seeking: 0.1}"],
+    "ada": ["training.ada=true", "training.ada_kimg=50"],
+    "diffaugment": ["training.augment=[color, translation, cutout]"],
+    "fade-in": ["training.fade_start=0.1", "training.fade_end=0.4"],
+    "embedding-noise": ["training.embedding_noise=0.75"],
+}  # fmt: skip
 RARE = ("Shirt", "Pullover", "Ankle-boot")
 COMMON = ("T-shirt-top", "Trouser", "Dress", "Coat", "Sandal", "Sneaker", "Bag")
 ONE_CORE = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
@@ -75,7 +90,7 @@ PEERS = ("torchgan", "mimicry", "prototype")
 @dataclass(frozen=True)
 class Trial:
     stage: int
-    name: str  # recipe, objective on the default recipe, or peer
+    name: str  # of a recipe, an objective on the default recipe (stage 2), a part or a peer
     data: str
     seed: int
     minutes: float
@@ -85,13 +100,11 @@ class Trial:
         return f"{self.stage}-{re.sub('[^a-z0-9]+', '-', self.name)}-{self.data}-{self.seed}-{self.minutes:g}min"
 
     def settings(self) -> tuple[str, list[str]]:
-        """The recipe, and what is set beside it."""
-        if self.name == BARE:
-            return "default", ["training.augment=[]"]
-        if self.stage != 2:
-            return self.name, []
-        objective = self.name.split(",")[0]
-        return "default", [f"training.objective={objective}", *OBJECTIVES[self.name]]
+        """The recipe and its `--set` values."""
+        if self.stage == 2:
+            objective = self.name.split(",")[0]
+            return "default", [f"training.objective={objective}", *OBJECTIVES[self.name]]
+        return ("default", PARTS[self.name]) if self.name in PARTS else (self.name, [])
 
 
 def trials(a: argparse.Namespace) -> list[Trial]:
@@ -111,7 +124,7 @@ def trials(a: argparse.Namespace) -> list[Trial]:
             for name in (*a.best, *peers)
         ]
     if 4 in a.stages:
-        found += [Trial(4, name, "fashion", seed, a.minutes) for seed in range(a.part_seeds) for name in PARTS]
+        found += [Trial(4, name, "fashion", seed, a.minutes) for seed in range(a.part_seeds) for name in (*PARTS, FROM)]
     return [t for t in found if t.data in a.data and (not a.only or t.name in a.only)]
 
 
