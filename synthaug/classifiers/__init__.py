@@ -37,7 +37,9 @@ def check_classifier(name: str) -> str:
     """
     if not is_file(name):
         return CLASSIFIERS.check(name)
-    from synthaug.classifiers.own import check_file  # imports numpy and torch, which a misspelt name must not wait for
+    from synthaug.classifiers.user_file import (
+        check_file,  # imports numpy and torch, which a misspelt name must not wait for
+    )
 
     return str(check_file(name))
 
@@ -46,7 +48,7 @@ def make_classifier(name: str) -> Callable[..., Classifier]:
     """What makes a classifier when it is called with `device`; `name` comes from `check_classifier`."""
     if not is_file(name):
         return CLASSIFIERS.get(name)
-    from synthaug.classifiers.own import factory
+    from synthaug.classifiers.user_file import factory
 
     return factory(Path(name))
 

@@ -46,7 +46,7 @@ class BalancedBatches:
     Args:
         pixels: uint8[N, C, H, W], on the device where batches are wanted.
         labels: int64[N].
-        probabilities: float[K], how often each class is drawn; one without images never is.
+        probabilities: float[K], how often each class is drawn; a class without images never is.
         flip: mirror each drawn image with probability ½.
     """
 
@@ -74,9 +74,7 @@ class BalancedBatches:
         which = (torch.arange(groups) + torch.rand(groups, generator=rng, dtype=torch.float64)) / groups
         # right: a draw of exactly a boundary must not fall to a class without images, whose interval is empty
         y = torch.searchsorted(self._cumulative, which, right=True)
-        y = y.clamp_(max=int(self.counts.nonzero()[-1])).repeat_interleave(
-            group
-        )  # where rounding leaves the sum below 1
+        y = y.clamp_(max=self._last).repeat_interleave(group)  # rounding may leave the sum below 1
         within = torch.rand(self._batch_size, generator=rng, dtype=torch.float64) * self.counts[y]
         index = self._by_class[self._first[y] + within.long()].to(self._pixels.device)
         mirrored = torch.rand(self._batch_size, generator=rng) < 0.5

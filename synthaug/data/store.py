@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import time
 from pathlib import Path
 
@@ -62,6 +63,14 @@ def touch(path: Path) -> None:
     """Note that `path` was used now; the least recently used files are evicted first."""
     with contextlib.suppress(OSError):
         os.utime(path)
+
+
+def keep_latest(folder: Path, count: int) -> None:
+    """Delete all files and folders of a folder but the `count` most recently used ones."""
+    with contextlib.suppress(OSError):  # another process may delete them too
+        entries = sorted(folder.iterdir(), key=lambda entry: entry.stat().st_mtime, reverse=True)
+        for entry in entries[count:]:
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 
 def make_room(root: Path, needed: int) -> bool:

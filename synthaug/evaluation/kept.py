@@ -20,7 +20,7 @@ import torch
 
 import synthaug
 from synthaug.classifiers import CLASSIFIERS, is_file
-from synthaug.classifiers.own import file_sha256
+from synthaug.classifiers.user_file import file_sha256
 from synthaug.device import resolve_device
 from synthaug.files import replacing
 

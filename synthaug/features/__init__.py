@@ -1,4 +1,4 @@
-"""Feature nets: what turns an image into the vector by which it is judged.
+"""Feature nets: each turns an image into the vector that metrics compare.
 
 `FEATURES` names the built-in ones; `timm:NAME`, `torchvision:NAME` and a path to a TorchScript file are accepted too.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FEATURES",
-    "OWN_FILE",
+    "SELF_TRAINED_FILE",
     "FeatureNet",
     "TorchFeatureNet",
     "check_features",
@@ -34,12 +34,12 @@ FEATURES: Registry[Callable[..., FeatureNet]] = Registry(
     {
         "efficientnet_lite0": "synthaug.features.efficientnet_lite0:load",
         "inception": "synthaug.features.inception:load",
-        "own": "synthaug.features.own:load",
+        "own": "synthaug.features.self_trained:load",
     },
 )
 """Name → function of `device` (and, for `own`, `path`) that returns a `FeatureNet`."""
 
-OWN_FILE = "own-features.safetensors"
+SELF_TRAINED_FILE = "own-features.safetensors"
 """Name of the `own` net's file in a run's folder."""
 _OPEN = ("timm", "torchvision")
 
@@ -72,7 +72,7 @@ def check_features(name: str) -> str:
 
 
 def load_features(name: str, *, device: str = "auto", path: Path | None = None) -> FeatureNet:
-    """Load a feature net by name; nets without a `path` are kept for the life of the process.
+    """Load a feature net by name; nets without a `path` stay loaded until the process ends.
 
     Args:
         name: an entry of `FEATURES`, `timm:NAME`, `torchvision:NAME`, or a path to a TorchScript file.
@@ -99,11 +99,11 @@ def features_for(
     device: str = "auto",
     progress: Progress | None = None,
 ) -> FeatureNet:
-    """Load a feature net where there are training images: as `load_features`, and `own` is trained if need be.
+    """Load a feature net as `load_features` does; train the net `own` if it is not there yet.
 
     Args:
         name: as for `load_features`.
-        train: the user's real training images; only `own` looks at them.
+        train: the real training images; only `own` uses them.
         folder: the run's folder, where `own` is kept, so that it is trained once.
         seed: of the training of `own`.
         device: where it runs.
@@ -115,19 +115,19 @@ def features_for(
     check_features(name)
     if name != "own":
         return load_features(name, device=device)
-    kept = folder / OWN_FILE if folder is not None else None
-    if kept is not None and kept.is_file():
-        return load_features("own", device=device, path=kept)
+    file = folder / SELF_TRAINED_FILE if folder is not None else None
+    if file is not None and file.is_file():
+        return load_features("own", device=device, path=file)
     if train is None:
         raise SynthaugError(
             "the feature net 'own' is trained on training images, and none are known here", "use efficientnet_lite0"
         )
-    from synthaug.features import own
+    from synthaug.features import self_trained
 
-    net = own.train_own(train, seed=seed, device=device, progress=progress)
-    if kept is not None:
+    net = self_trained.train_features(train, seed=seed, device=device, progress=progress)
+    if file is not None:
         with suppress(OSError):  # a run that cannot be written can be judged all the same
-            own.save(net, kept)
+            self_trained.save(net, file)
     return net
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from synthaug.config import RESOLUTIONS
 from synthaug.data import store
 from synthaug.data.cache import LabelledImages, load_images
 from synthaug.data.folder import ImageRecord
@@ -25,7 +26,6 @@ from synthaug.progress import Progress, Silent
 from synthaug.runs import Run, find
 from synthaug.sampling.generate import Sampler, load
 
-SIDES = (16, 32, 64, 128)
 MIN_COUNT, COUNT = 8, 500
 MAX_COUNT = 100_000
 DOCUMENT = "check.json"
@@ -212,4 +212,4 @@ def _check_folder(
 def _side(images: list[ImageRecord]) -> int:
     """The resolution at which to compare: that of the synthetic images, at most 128."""
     typical = float(np.median([max(image.width, image.height) for image in images]))
-    return next((side for side in SIDES if typical <= side), SIDES[-1])
+    return next((side for side in RESOLUTIONS if typical <= side), RESOLUTIONS[-1])

@@ -92,7 +92,7 @@ def evaluate(
         target_class: with `data`: the classes that the synthetic images are of, or "auto": the rare ones.
         flags: with `data`: dotted keys of the configuration, such as `data.resolution`.
         folds: train a generator for each of so many folds, and judge on all images; for data too small to hold out.
-        classifier: a name of `CLASSIFIERS`, or a Python file with `fit` and `predict` (see `classifiers.own`).
+        classifier: a name of `CLASSIFIERS`, or a Python file with `fit` and `predict` (see `classifiers.user_file`).
         seeds: classifiers an arm; seed s of one arm is paired with seed s of every other.
         steps: optimiser steps of each classifier; `logistic` has none.
         shares: shares of a class's draws for synthetic images; val chooses where there are several.

@@ -15,13 +15,13 @@ from synthaug.data.cache import LabelledImages
 from synthaug.errors import SynthaugError
 from synthaug.features import (
     FEATURES,
-    OWN_FILE,
+    SELF_TRAINED_FILE,
     FeatureNet,
     TorchFeatureNet,
     check_features,
     features_for,
     load_features,
-    own,
+    self_trained,
 )
 from synthaug.features.base import fold_batch_norms
 from synthaug.features.efficientnet_lite0 import rename, weights_file
@@ -43,7 +43,7 @@ def stripes(count: int, channels: int = 1, side: int = 16, seed: int = 0) -> Lab
 @pytest.fixture(scope="module")
 def own_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("own") / "own.safetensors"
-    own.save(own.train_own(stripes(64), seed=0, steps=20, device="cpu"), path)
+    self_trained.save(self_trained.train_features(stripes(64), seed=0, steps=20, device="cpu"), path)
     return path
 
 
@@ -136,16 +136,16 @@ def test_small_images_do_not_kill_the_features() -> None:
 def test_own_learns_and_survives_a_file(tmp_path: Path) -> None:
     train, held_out = stripes(80, seed=1), stripes(40, seed=2)
     before = torch.random.get_rng_state()
-    net = own.train_own(train, seed=3, steps=40, device="cpu")
+    net = self_trained.train_features(train, seed=3, steps=40, device="cpu")
     assert torch.equal(before, torch.random.get_rng_state())
-    again = own.train_own(train, seed=3, steps=40, device="cpu")
+    again = self_trained.train_features(train, seed=3, steps=40, device="cpu")
     assert net.sha256 == again.sha256
-    assert net.sha256 != own.train_own(train, seed=4, steps=40, device="cpu").sha256
+    assert net.sha256 != self_trained.train_features(train, seed=4, steps=40, device="cpu").sha256
     centres = np.stack([net(train.pixels)[train.labels == c].mean(0) for c in (0, 1)])
     found = np.linalg.norm(net(held_out.pixels)[:, None] - centres[None], axis=2).argmin(1)
     assert (found == held_out.labels).mean() > 0.9
-    own.save(net, tmp_path / "own.safetensors")
-    loaded = own.load(tmp_path / "own.safetensors", device="cpu")
+    self_trained.save(net, tmp_path / "own.safetensors")
+    loaded = self_trained.load(tmp_path / "own.safetensors", device="cpu")
     assert loaded.identity == net.identity
     np.testing.assert_array_equal(loaded(held_out.pixels), net(held_out.pixels))
 
@@ -155,11 +155,11 @@ def test_own_says_what_it_misses(tmp_path: Path) -> None:
         load_features("own", device="cpu")
     (tmp_path / "broken.safetensors").write_bytes(b"no")
     with pytest.raises(SynthaugError, match=r"broken\.safetensors"):
-        own.load(tmp_path / "broken.safetensors")
+        self_trained.load(tmp_path / "broken.safetensors")
     one = stripes(10)
     one.labels[:] = 0
     with pytest.raises(SynthaugError, match="1 class"):
-        own.train_own(one, seed=0, steps=1, device="cpu")
+        self_trained.train_features(one, seed=0, steps=1, device="cpu")
 
 
 class Grey(nn.Module):
@@ -235,10 +235,12 @@ def test_failed_download_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_own_is_trained_once_for_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(own.train_own, "__kwdefaults__", {**own.train_own.__kwdefaults__, "steps": 3})
+    monkeypatch.setattr(
+        self_trained.train_features, "__kwdefaults__", {**self_trained.train_features.__kwdefaults__, "steps": 3}
+    )
     images = stripes(16)
     first = features_for("own", images, folder=tmp_path, device="cpu")
-    assert (tmp_path / OWN_FILE).is_file()
+    assert (tmp_path / SELF_TRAINED_FILE).is_file()
     assert features_for("own", None, folder=tmp_path, device="cpu").identity == first.identity
     with pytest.raises(SynthaugError, match="none are known"):
         features_for("own", None, device="cpu")

@@ -16,7 +16,7 @@ from oracle import pixels, train_oracle, unseen
 
 from synthaug.data.cache import LabelledImages
 from synthaug.features import load_features
-from synthaug.features.own import train_own
+from synthaug.features.self_trained import train_features
 from synthaug.metrics.diversity import pairwise_ratio
 from synthaug.metrics.fidelity import kid_unbiased, prdc
 from synthaug.metrics.quality import class_quality
@@ -50,7 +50,7 @@ class Judge:
         self.train, self.test = self.pixels(source.folder / "train"), self.pixels(source.folder / "test")
         oracle = unseen(source.oracle, self.train, self.test)
         self.pretrained = load_features("efficientnet_lite0")
-        self.own = train_own(oracle, seed=0)
+        self.own = train_features(oracle, seed=0)
         self.oracle = train_oracle(oracle, augment=source.augment)
         self.described: RealFeatures | None = None
         self.real = {c: self._features(self.test.of_class(c)) for c in self.test.classes}

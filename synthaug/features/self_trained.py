@@ -1,4 +1,4 @@
-"""A judge trained on the user's own real training images: for pictures that look like nothing in ImageNet.
+"""A net trained on the user's real training images (`own`): for pictures that look like nothing in ImageNet.
 
 A small residual CNN learns to tell the classes apart; its penultimate layer, 192 averages, are the features. It sees
 real training images only, never val, test or synthetic ones. With few classes or images its features are coarse:
@@ -50,7 +50,7 @@ class _Residual(nn.Module):
         return F.relu(self.norm2(self.conv2(h)) + self.skip(x))
 
 
-class OwnNet(nn.Module):
+class SelfTrainedNet(nn.Module):
     """float [B, C, H, W] in [-1, 1] to features [B, 192]; `head` is used in training only."""
 
     def __init__(self, channels: int, classes: int) -> None:
@@ -66,7 +66,7 @@ class OwnNet(nn.Module):
         return x.mean((2, 3))
 
 
-def train_own(
+def train_features(
     images: LabelledImages, *, seed: int, steps: int = STEPS, device: str = "auto", progress: Progress | None = None
 ) -> TorchFeatureNet:
     """Train the net on real training images, every class drawn alike, with shifts of up to an eighth of the side.
@@ -89,7 +89,7 @@ def train_own(
         )
     target = resolve_device(device)
     channels = int(images.pixels.shape[1])
-    net = initialised(OwnNet, channels, len(images.classes), torch.Generator().manual_seed(seed)).to(target).train()
+    net = _initialised(channels, len(images.classes), torch.Generator().manual_seed(seed)).to(target).train()
     rng = stream(seed, SELF_TRAINED_FEATURES)
     where = [np.flatnonzero(images.labels == label) for label in present]
     optimiser = torch.optim.AdamW(net.parameters(), lr=2e-3, weight_decay=1e-2)
@@ -109,14 +109,14 @@ def train_own(
 
 
 def save(features: TorchFeatureNet, path: Path) -> None:
-    """Write a net that `train_own` made as safetensors.
+    """Write a net that `train_features` made as safetensors.
 
     Raises:
         SynthaugError: it is another kind of net.
     """
-    if not isinstance(features.module, OwnNet):
+    if not isinstance(features.module, SelfTrainedNet):
         raise SynthaugError(
-            f"the feature net {features.name!r} is not one of the user's own", "save the net of train_own"
+            f"the feature net {features.name!r} is not one that `train_features` made", "save the net of train_features"
         )
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in features.module.state_dict().items()}
     metadata = {"synthaug": "own-features-1", "channels": str(features.channels)}
@@ -141,7 +141,7 @@ def load(path: Path | None = None, device: str = "auto") -> TorchFeatureNet:
         if metadata.get("synthaug") != "own-features-1":
             raise ValueError("not a feature net of synthaug")
         channels = int(metadata["channels"])
-        net = OwnNet(channels, len(state["head.bias"]))
+        net = SelfTrainedNet(channels, len(state["head.bias"]))
         net.load_state_dict(state)
     except (OSError, SafetensorError, ValueError, KeyError, RuntimeError) as error:
         raise SynthaugError(
@@ -150,10 +150,10 @@ def load(path: Path | None = None, device: str = "auto") -> TorchFeatureNet:
     return _as_features(net, channels, resolve_device(device))
 
 
-def initialised(build: type[OwnNet], channels: int, classes: int, generator: torch.Generator) -> OwnNet:
+def _initialised(channels: int, classes: int, generator: torch.Generator) -> SelfTrainedNet:
     """Build a net whose weights come from `generator` alone; the global random state stays as it is."""
     with torch.device("meta"):
-        net = build(channels, classes)
+        net = SelfTrainedNet(channels, classes)
     net = net.to_empty(device="cpu")
     for module in net.modules():
         if isinstance(module, (nn.Conv2d, nn.Linear)):
@@ -165,7 +165,7 @@ def initialised(build: type[OwnNet], channels: int, classes: int, generator: tor
     return net
 
 
-def _as_features(net: OwnNet, channels: int, device: torch.device) -> TorchFeatureNet:
+def _as_features(net: SelfTrainedNet, channels: int, device: torch.device) -> TorchFeatureNet:
     state: Mapping[str, Tensor] = net.state_dict()
     return TorchFeatureNet(
         name="own",

@@ -4,8 +4,8 @@ Either the two stand in the file as functions, or `fit` returns a model that has
 `Classifier`: a class, or a function without arguments, that makes an object with both. Images are uint8 [N, C, H, W],
 labels int64 [N] in 0 … K-1, weights float64 [N] of mean 1; `predict` gives probabilities [N, K] or labels [N].
 
-The file is run anew for every training, so that nothing that one arm has learnt is left for the next. It is only ever
-run when it was named on the command line or in a call: no run directory or data set can bring one along.
+The file is run again for each training, so that no arm profits from what an earlier one learnt. It runs only if it is
+named on the command line or in a call: a run directory or a data set cannot bring one along.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ HINT = (
     "the file needs the functions fit(images, labels, weights, seed) and predict(images), or a class Classifier with "
     "them as methods"
 )
-_MODULE = "synthaug_own_classifier"
+_MODULE = "synthaug_user_classifier"
 
 
 def check_file(file: str | Path) -> Path:
@@ -46,7 +46,7 @@ def check_file(file: str | Path) -> Path:
         what = "is a folder" if path.is_dir() else "does not exist"
         raise SynthaugError(f"the classifier file {str(file)!r} {what}", f"give a Python file; {HINT}")
     path = path.resolve()
-    _parts(path)
+    _functions(path)
     return path
 
 
@@ -54,12 +54,11 @@ def file_sha256(file: Path) -> str:
     return digest(_source(file))
 
 
-class OwnClassifier:
-    """What a file holds, as a `Classifier`: weights stand for draws, and there are no steps.
+class FileClassifier:
+    """The functions of a file as a `Classifier`: weights stand for draws, and there are no steps.
 
     Arms that draw images more often give them more weight; classical augmentation gives augmented copies, as for
-    `logistic`. How the weights are used is the file's own affair: a classifier that ignores them sees no
-    difference between some arms.
+    `logistic`. A classifier that ignores the weights sees no difference between some arms.
 
     Args:
         file: a Python file.
@@ -95,7 +94,7 @@ class OwnClassifier:
             pixels = np.concatenate([pixels, augmented(pixels, copied)])
             labels, weights = np.concatenate([labels, labels[copied]]), np.concatenate([weights, weights[copied]])
         self._num_classes = num_classes
-        fit, predict = _parts(self.file)
+        fit, predict = _functions(self.file)
         model = _called(self.file, "fit", fit, np.array(pixels), np.array(labels), weights / weights.mean(), seed)
         self._predict = getattr(model, "predict", None) or predict
         if not callable(self._predict):
@@ -111,9 +110,9 @@ class OwnClassifier:
         return _probabilities(self.file, given, len(pixels), self._num_classes)
 
 
-def factory(file: Path) -> Callable[..., OwnClassifier]:
-    """What stands in for a class of the table: called with `device`, it makes a classifier."""
-    return partial(OwnClassifier, file)
+def factory(file: Path) -> Callable[..., FileClassifier]:
+    """A function of `device` that makes a classifier, as the classes of the table are."""
+    return partial(FileClassifier, file)
 
 
 def _source(file: Path) -> bytes:
@@ -135,14 +134,14 @@ def _compiled(file: Path) -> CodeType:
         ) from error
 
 
-def _parts(file: Path) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
+def _functions(file: Path) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
     """Run the file and find `fit` and `predict`; the latter may be missing where `fit` returns a model."""
     code = _compiled(file)
     module = ModuleType(_MODULE)
     module.__file__ = str(file)
     sys.modules[_MODULE] = module  # dataclasses and pickle look a class's module up
     if str(file.parent) not in sys.path:
-        sys.path.append(str(file.parent))  # what lies beside the file can be imported from it
+        sys.path.append(str(file.parent))  # the file may import its neighbours
     _called(file, "the file", exec, code, module.__dict__)
     make = getattr(module, FACTORY, None)
     holder: Any = _called(file, FACTORY, make) if callable(make) else module
@@ -155,12 +154,12 @@ def _parts(file: Path) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
 
 
 def _called(file: Path, what: str, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call the user's code; what it raises becomes one line that names the place."""
+    """Call the user's code; an exception becomes one line that names the place."""
     try:
         return function(*arguments)
     except (Exception, SystemExit) as error:
-        own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
-        line = f", line {own[-1].lineno}" if own else ""
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
+        line = f", line {frames[-1].lineno}" if frames else ""
         said = f": {error}" if str(error) else ""
         where = "running" if function is exec else f"{what} of"
         raise SynthaugError(
