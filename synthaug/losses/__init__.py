@@ -1,4 +1,4 @@
-"""Adversarial objectives and auxiliary heads, one file each, and the regularisers that go with them."""
+"""Adversarial objectives and auxiliary heads, one file each, and regularisers."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from synthaug.models.codes import Codes
 class AuxiliaryClassifier(AuxiliaryHead):
     """L_C = E[−log P(y | x)] on generated images, for the discriminator on real ones too.
 
-    It makes classes distinct at the price of variety within them: images near the border to another class are avoided.
+    It makes classes distinct and less varied: images near the border to another class are avoided.
     """
 
     on_real = True

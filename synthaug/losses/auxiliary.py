@@ -1,23 +1,16 @@
-"""Heads on the discriminator's features that judge more than real or generated: which class, which code."""
+"""What an auxiliary head is: it reads more from the discriminator's features than real or generated."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import torch
 from torch import Tensor, nn
 
-from synthaug.errors import SynthaugError
-from synthaug.losses import AUXILIARIES
 from synthaug.models.codes import Codes
-from synthaug.models.family import Discriminator, Family, ImageShape
 
 
 class AuxiliaryHead(nn.Module):
     """A head that both networks are trained to satisfy.
 
-    Its loss is added to the discriminator's, so that head and features learn, and on generated images to the
-    generator's.
+    The discriminator gets its loss, so that head and features learn. The generator gets it on generated images.
 
     Args:
         features: size of the discriminator's features.
@@ -40,77 +33,3 @@ class AuxiliaryHead(nn.Module):
             z: the noise that the images were made from, float[B, z_dim]; None for real images.
         """
         raise NotImplementedError
-
-
-class Heads(nn.Module):
-    """All auxiliary heads of a training with their weights."""
-
-    def __init__(self, heads: Mapping[str, AuxiliaryHead], weights: Mapping[str, float]) -> None:
-        super().__init__()
-        self.heads = nn.ModuleDict(heads)
-        self._weights = dict(weights)
-
-    def discriminator_loss(
-        self, features: Tensor, y: Tensor, z: Tensor, strength: float
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The weighted sum, and each head's own loss.
-
-        Args:
-            features: of the real images, then of the generated ones, float[2B, F].
-            y: the labels of either half, int64[B].
-            z: the noise of the generated half, float[B, z_dim].
-            strength: how much of the class condition counts, 0 to 1.
-        """
-        real, fake = features.chunk(2)
-        return self._sum(
-            {
-                name: head.loss(fake, y, z) + head.loss(real, y, None) if head.on_real else head.loss(fake, y, z)
-                for name, head in self._named()
-            },
-            features,
-            strength,
-        )
-
-    def generator_loss(
-        self, features: Tensor, y: Tensor, z: Tensor, strength: float
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """As `discriminator_loss`, with the features of generated images only, float[B, F]."""
-        return self._sum({name: head.loss(features, y, z) for name, head in self._named()}, features, strength)
-
-    def _named(self) -> list[tuple[str, AuxiliaryHead]]:
-        return [(name, head) for name, head in self.heads.items() if isinstance(head, AuxiliaryHead)]
-
-    def _sum(self, losses: Mapping[str, Tensor], features: Tensor, strength: float) -> tuple[Tensor, dict[str, Tensor]]:
-        total = features.new_zeros(())
-        for name, head in self._named():
-            total = total + self._weights[name] * (strength if head.conditional else 1.0) * losses[name]
-        return total, {name: loss.detach() for name, loss in losses.items()}
-
-
-def build_heads(weights: Mapping[str, float], family: Family, shape: ImageShape, codes: Codes) -> Heads | None:
-    """The heads named in `weights` for a family's discriminator; None without any.
-
-    Raises:
-        SynthaugError: a head is unknown, the family's discriminator has no features to show, or codes are missing.
-    """
-    wanted = {name: weight for name, weight in weights.items() if weight > 0}
-    if not wanted:
-        return None
-    if type(family.discriminator).examine is Discriminator.examine:
-        raise SynthaugError(
-            f"training.auxiliary has {', '.join(wanted)}, but this family's discriminator shows no features",
-            "leave training.auxiliary out, or take --family dcgan",
-        )
-    size = _feature_size(family.discriminator, shape)
-    heads = {name: AUXILIARIES.get(name)(size, shape.classes, codes) for name in wanted}
-    return Heads(heads, wanted)
-
-
-@torch.no_grad()
-def _feature_size(discriminator: Discriminator, shape: ImageShape) -> int:
-    training = discriminator.training
-    discriminator.eval()  # spectral norm must not take a step for a look
-    blank = torch.zeros(2, shape.channels, shape.resolution, shape.resolution)
-    _, features = discriminator.examine(blank, torch.zeros(2, dtype=torch.int64))
-    discriminator.train(training)
-    return features.shape[1]

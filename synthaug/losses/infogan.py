@@ -1,4 +1,4 @@
-"""InfoGAN (1606.03657, eq. 5): codes in z that a recogniser Q must be able to read off the image."""
+"""InfoGAN (1606.03657, eq. 5): codes in z that a recogniser Q reads from the image."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Recogniser(AuxiliaryHead):
         SynthaugError: the model has no codes.
     """
 
-    LOG_VARIANCE = (-4.0, 2.0)  # a code that is read off perfectly must not drive the likelihood to infinity
+    LOG_VARIANCE = (-4.0, 2.0)  # a code that is read perfectly must not drive the likelihood to infinity
 
     def __init__(self, features: int, classes: int, codes: Codes) -> None:
         super().__init__(features, classes, codes)

@@ -26,7 +26,7 @@ class Logistic(Objective):
         return on_real.mean() + F.softplus(fake).mean()
 
     def least_loss(self, target: float) -> float | None:
-        """The entropy of the target, which no discriminator gets below."""
+        """The entropy of the target: the lowest possible loss."""
         return -(target * math.log(target) + (1 - target) * math.log(1 - target)) if target < 1 else 0.0
 
 

@@ -1,4 +1,4 @@
-"""What an adversarial objective is: two losses on logits, and the regularisers it cannot do without."""
+"""What an adversarial objective is: two losses on logits, and the regularisers that it needs."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from synthaug.errors import SynthaugError
 class Objective:
     """Losses are minimised; `real` and `fake` are logits float[B, k] of one head.
 
-    The class attributes say what an objective wants beside its two losses; most want nothing.
+    The class attributes say what an objective needs besides its two losses; most need nothing.
     """
 
     regularizers: Mapping[str, float] = {}  # name → weight, used unless the configuration names its own
     regularizer_interval: int | None = None  # steps between two penalties; None: each penalty's own
-    regularizer_decay: float = 1.0  # share of the regularisers' weights that is left at the end, by cosine
-    real_target: float | None = None  # the label of real images, where the loss has labels: what smoothing lowers
-    paired: bool = False  # the generator's loss compares with real images, which the loop then shows once more
-    floor: float | None = 0.0  # the discriminator's loss once it tells everything apart; None: it falls without end
+    regularizer_decay: float = 1.0  # factor of the regularisers' weights at the end; they fall by cosine
+    real_target: float | None = None  # the label of real images, if the loss has labels; smoothing lowers it
+    paired: bool = False  # whether the generator's loss compares with real images
+    floor: float | None = 0.0  # lower bound of the discriminator's loss; None: there is none
 
     def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         raise NotImplementedError
 
     def least_loss(self, target: float) -> float | None:
-        """`floor` where real images have this target."""
+        """The `floor` when real images have this target."""
         return self.floor
 
     def generator_loss(self, fake: Tensor, real: Tensor) -> Tensor:

@@ -111,7 +111,7 @@ class GradientPenalty(Regularizer):
 class Consistency(Regularizer):
     """E[(D(x) − D(T(x)))²] on real images, T a shift by up to an eighth of the side (CR-GAN, 1910.12027, eq. 3).
 
-    The paper's T also mirrors; here it does not, because a mirrored letter is another class.
+    The paper's T also mirrors. Here it does not: a mirrored letter is another class.
     """
 
     def forward(self, batch: DiscriminatorBatch) -> Tensor:
@@ -124,8 +124,8 @@ class Consistency(Regularizer):
 class LeCam(Regularizer):
     """E[relu(D(x) − α_F)²] + E[relu(α_R − D(G(z)))²] with moving averages α of the logits (2104.03310, eq. 5).
 
-    It pulls real and fake logits towards each other's averages, which keeps a discriminator that has memorised few
-    images from running away. Starts after it was called `start` times, when the averages mean something.
+    It pulls real and fake logits towards each other's averages, which restrains a discriminator that has memorised a
+    small data set. It starts after `start` calls, when the averages have settled.
     """
 
     decay = 0.99
@@ -160,8 +160,8 @@ class LeCam(Regularizer):
 class ConditionalSpectral(GeneratorRegularizer):
     """Σ_y σ_max²(Γ_y), averaged over the generator's conditional parameters (gSR, 2208.09932, eq. 5).
 
-    Γ_y folds the vector that class y gives to a layer into a near-square matrix. The collapse of a rare class shows in
-    one singular value that grows far above the others; holding it down keeps the class's channels independent.
+    Γ_y folds the vector that class y gives to a layer into a near-square matrix. When a rare class collapses, one
+    singular value grows far above the others. Penalising it keeps the class's channels independent.
     """
 
     interval = 4
@@ -180,8 +180,8 @@ class ConditionalSpectral(GeneratorRegularizer):
 class ModeSeeking(GeneratorRegularizer):
     """mean‖z₁ − z₂‖₁ ÷ mean‖G(z₁, y) − G(z₂, y)‖₁ over pairs of one class (MSGAN, 1903.05628, eq. 4, turned over).
 
-    It costs next to nothing, and is large where a class's images are alike whatever the noise: the way in which
-    conditional generators collapse.
+    It is cheap. It is large when the images of a class are alike whatever the noise: conditional generators collapse
+    in this way.
     """
 
     def forward(self, batch: GeneratorBatch) -> Tensor:

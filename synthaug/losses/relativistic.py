@@ -1,8 +1,7 @@
 """Relativistic pairing (1807.00734) with R1 and R2 on every step: R3GAN's objective (2501.05441, eq. 2 and 4).
 
-The discriminator ranks one generated image against one real image of the same class, so that no generated image can
-hide behind a boundary far from all of them, which is where modes are dropped. R1 and R2 weigh γ/2, and γ falls to a
-tenth.
+The discriminator compares each generated image with a real image of the same class. One boundary far from all generated
+images, behind which modes are dropped, is then no solution. R1 and R2 have the weight γ/2, and γ falls to a tenth.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Wasserstein distance by a critic (1701.07875) under a gradient penalty (1704.00028, eq. 3).
 
-The paper takes five critic steps (`training.discriminator_steps=5`) and Adam with betas 0 and .9. The logits have no
-zero point: only differences between them mean anything.
+The paper takes five critic steps (`training.discriminator_steps=5`) and Adam with betas 0 and .9. Only
+differences between logits have a meaning.
 """
 
 from __future__ import annotations

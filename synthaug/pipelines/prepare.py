@@ -21,7 +21,7 @@ from synthaug.data.plan import check_targets
 from synthaug.data.split import Split, check_trainable, split
 from synthaug.device import has_bf16, resolve_device
 from synthaug.errors import SynthaugError
-from synthaug.losses.auxiliary import build_heads
+from synthaug.losses.heads import build_heads
 from synthaug.models import build_family
 from synthaug.models.codes import codes_of
 from synthaug.models.family import ImageShape

@@ -1,1 +1,1 @@
-"""Adversarial training: the loop, its checkpoints, the averaged generator and the monitor."""
+"""Adversarial training: the state, one step a game, the loop, checkpoints, and what watches a training."""

@@ -1,4 +1,4 @@
-"""Whether `torch.compile` pays: the seconds that compiling takes against the seconds that it saves."""
+"""Whether `torch.compile` pays: it must save more seconds than compiling takes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Gain:
 
     @property
     def break_even(self) -> float:
-        """Seconds of uncompiled training from which on compiling pays.
+        """Seconds of uncompiled training above which compiling pays.
 
         >>> Gain(seconds=60.0, speedup=1.5).break_even
         180.0
@@ -26,9 +26,9 @@ class Gain:
 
 
 MEASURED: dict[str, Gain] = {"cpu": Gain(seconds=34.0, speedup=1.0)}
-"""By device type. docs/performance.md says how; on a GPU nobody has measured it yet, so `auto` leaves it out there."""
+"""By device type, see docs/performance.md. It was not measured on a GPU, so `auto` does not compile there."""
 
 
 def pays(device_type: str, eager_seconds: float) -> bool:
-    """Whether to compile for a training that would take `eager_seconds` as it is."""
+    """Whether to compile a training that would take `eager_seconds` without."""
     return device_type in MEASURED and eager_seconds > MEASURED[device_type].break_even

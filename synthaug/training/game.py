@@ -16,7 +16,7 @@ from synthaug.config import Config
 from synthaug.data.batches import BalancedBatches
 from synthaug.errors import SynthaugError
 from synthaug.losses import OBJECTIVES, REGULARIZERS
-from synthaug.losses.auxiliary import Heads
+from synthaug.losses.heads import Heads
 from synthaug.losses.objective import Objective, smoothed
 from synthaug.losses.regularizers import DiscriminatorBatch, GeneratorRegularizer, Regularizer
 from synthaug.models.embedding_noise import EmbeddingNoise

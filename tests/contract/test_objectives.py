@@ -220,7 +220,7 @@ def small(family: str = "dcgan", **training):  # type: ignore[no-untyped-def]
     from lightning_fabric import Fabric
 
     from synthaug.data.batches import BalancedBatches
-    from synthaug.losses.auxiliary import build_heads
+    from synthaug.losses.heads import build_heads
     from synthaug.models import build_family
     from synthaug.models.codes import codes_of
     from synthaug.models.family import ImageShape

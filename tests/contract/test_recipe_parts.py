@@ -14,7 +14,7 @@ from synthaug.augment.diffaugment import POLICIES
 from synthaug.config import Config, recipe_names, resolve, validate
 from synthaug.data.batches import BalancedBatches, class_probabilities
 from synthaug.losses import AUXILIARIES, OBJECTIVES, REGULARIZERS
-from synthaug.losses.auxiliary import build_heads
+from synthaug.losses.heads import build_heads
 from synthaug.losses.regularizers import LeCam
 from synthaug.models import build_family
 from synthaug.models.codes import codes_of

@@ -11,7 +11,7 @@ from torch import nn
 from synthaug.config import validate
 from synthaug.errors import SynthaugError
 from synthaug.losses.acgan import AuxiliaryClassifier
-from synthaug.losses.auxiliary import build_heads
+from synthaug.losses.heads import build_heads
 from synthaug.losses.infogan import Recogniser
 from synthaug.models import MODELS, build_family
 from synthaug.models.codes import Codes, codes_of
@@ -87,7 +87,7 @@ def test_refusals() -> None:
     class Silent(Discriminator):
         pass
 
-    family.discriminator = Silent()
+    family.networks["discriminator"] = Silent()
     with pytest.raises(SynthaugError, match="acgan"):
         build_heads({"acgan": 1.0}, family, shape, Codes())
     with pytest.raises(SynthaugError, match="leave no noise"):

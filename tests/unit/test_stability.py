@@ -21,7 +21,7 @@ from synthaug.data.batches import BalancedBatches
 from synthaug.data.cache import LabelledImages
 from synthaug.errors import Interrupted, RunFailed
 from synthaug.losses import OBJECTIVES
-from synthaug.losses.auxiliary import build_heads
+from synthaug.losses.heads import build_heads
 from synthaug.losses.non_saturating import NonSaturating
 from synthaug.losses.objective import smoothed
 from synthaug.models import build_family

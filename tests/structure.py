@@ -1,0 +1,114 @@
+"""The structure of the product in numbers: lines, files, imports that run upwards, circles, long functions and files.
+
+    python tests/structure.py            # this checkout
+    python tests/structure.py FOLDER     # another one, such as a worktree of an earlier commit
+
+Imports under `TYPE_CHECKING` count. A room is a folder or a file right inside `synthaug/`, the command line, or the
+recipes; an import runs upwards if it goes to a room on a higher floor. Circles are groups of files that import each
+other, directly or over others.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import grimp
+
+FLOORS = (
+    ("synthaug_cli",),
+    ("synthaug",),  # the package's own file: names for Python users
+    ("pipelines",),
+    ("requests",),
+    ("evaluation", "exporters"),
+    ("sampling",),
+    ("training",),
+    ("losses",),
+    ("models", "metrics", "classifiers"),
+    ("features", "augment"),
+    ("data",),
+    ("runs",),
+    ("config", "documents", "device", "files", "seeds", "progress", "version", "synthaug_recipes"),
+    ("registry", "errors"),
+)
+LONG_FUNCTION, LONG_FILE = 80, 450
+
+
+def room(module: str) -> str:
+    first, *rest = module.split(".")
+    return rest[0] if first == "synthaug" and rest else first
+
+
+def floor(module: str) -> int:
+    return next((k for k, rooms in enumerate(FLOORS) if room(module) in rooms), len(FLOORS))
+
+
+def imports(root: Path) -> dict[str, set[str]]:
+    """File → the files of the product that it imports."""
+    sys.path[:0] = [str(root), str(root / "cli"), str(root / "recipes")]
+    graph = grimp.build_graph(
+        "synthaug", "synthaug_cli", "synthaug_recipes", exclude_type_checking_imports=False, cache_dir=None
+    )
+    return {module: set(graph.find_modules_directly_imported_by(module)) for module in graph.modules}
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Strongly connected components of more than one file (Tarjan)."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(module: str) -> None:
+        index[module] = low[module] = len(index)
+        stack.append(module)
+        for other in graph[module]:
+            if other not in index:
+                visit(other)
+                low[module] = min(low[module], low[other])
+            elif other in stack:
+                low[module] = min(low[module], index[other])
+        if low[module] == index[module]:
+            group = stack[stack.index(module) :]
+            del stack[stack.index(module) :]
+            if len(group) > 1:
+                found.append(sorted(group))
+
+    for module in sorted(graph):
+        if module not in index:
+            visit(module)
+    return found
+
+
+def long_functions(file: Path) -> Iterator[tuple[str, int]]:
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.end_lineno is not None:
+            lines = node.end_lineno - node.lineno + 1
+            if lines > LONG_FUNCTION:
+                yield f"{file.name}: {node.name}", lines
+
+
+def main() -> None:
+    root = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parents[1]).resolve()
+    listed = subprocess.run(
+        ["git", "ls-files", "synthaug", "cli", "recipes"], cwd=root, check=True, capture_output=True, text=True
+    ).stdout.split()
+    product = [root / name for name in listed if name.endswith((".py", ".j2", ".css", ".yaml"))]
+    python = [file for file in product if file.suffix == ".py"]
+    lengths = {file: len(file.read_text(encoding="utf-8").splitlines()) for file in product}
+    graph = imports(root)
+    up = sorted((a, b) for a in graph for b in graph[a] if floor(b) < floor(a))
+    print(f"lines of product code, with templates and recipes: {sum(lengths.values()):,} in {len(product)} files")
+    print(f"imports that run upwards: {len(up)}", *(f"  {a} -> {b}" for a, b in up), sep="\n")
+    print(f"circles: {len(found := circles(graph))}", *(f"  {', '.join(group)}" for group in found), sep="\n")
+    functions = [entry for file in python for entry in long_functions(file)]
+    print(f"functions over {LONG_FUNCTION} lines: {len(functions)}", *(f"  {f} {n}" for f, n in functions), sep="\n")
+    files = [(file.relative_to(root), n) for file, n in lengths.items() if n > LONG_FILE]
+    print(f"files over {LONG_FILE} lines: {len(files)}", *(f"  {f} {n}" for f, n in files), sep="\n")
+
+
+if __name__ == "__main__":
+    main()
