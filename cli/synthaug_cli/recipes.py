@@ -14,7 +14,9 @@ from synthaug_cli.options import everywhere
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+    from pydantic.fields import FieldInfo
 
+    from synthaug.config import Config
     from synthaug.documents import RecipeDocument, RecipesDocument
 
 app = typer.Typer(name="recipes", help="List, show, copy and check recipes.", rich_markup_mode=None)
@@ -51,7 +53,7 @@ def show(
     if name is None:
         from synthaug.config import Config
 
-        text = every_key(Config())
+        text = every_key(Config()) + family_keys(Config())
         document = RecipeDocument(name="every key", text=text, config=Config().model_dump(mode="json"))
     else:
         document = _describe(name)
@@ -89,10 +91,12 @@ def validate(file: Annotated[Path, typer.Argument(metavar="FILE", help="A recipe
     """Check a recipe: every fault of it at once."""
     from synthaug.config import resolve
     from synthaug.documents import RecipeDocument
-    from synthaug.pipelines.config_checks import check_config
+    from synthaug.pipelines.config_checks import check_config, config_warnings
 
     resolved = resolve(file=file)
     check_config(resolved.config)
+    for warning in config_warnings(resolved.config):
+        console.progress().warn(warning)
     text = file.read_text(encoding="utf-8")
     document = RecipeDocument(name=str(file), **header(text), text=text, config=resolved.config.model_dump(mode="json"))
     console.result(document, lambda _: console.line(f"{file} is a valid recipe"))
@@ -112,19 +116,37 @@ def header(text: str) -> dict[str, str]:
 
 
 def every_key(config: BaseModel, indent: str = "") -> str:
-    """Every key of a configuration as YAML, with its default, what it means and what it may be."""
-    import yaml
-
+    """Every key of a configuration as YAML, with its value, its meaning and the values allowed."""
     lines = []
     for name, field in type(config).model_fields.items():
         value = getattr(config, name)
         if hasattr(value, "model_dump"):
             lines += [f"{indent}{name}:", every_key(value, f"{indent}  ")]
             continue
-        written = yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("\n").removesuffix("\n...")
-        notes = [n for n in (field.description, _allowed(field.annotation, field.metadata)) if n]
-        lines.append(f"{indent}{name}: {written}" + (f"  # {'; '.join(notes)}" if notes else ""))
+        lines.append(f"{indent}{_entry(name, field, value)}")
     return "\n".join(lines)
+
+
+def family_keys(config: Config) -> str:
+    """The keys of the `model` section that only other families have, as comments."""
+    from synthaug.config import FAMILY_OPTIONS
+
+    text = ""
+    for family in FAMILY_OPTIONS.names():
+        options = FAMILY_OPTIONS.get(family)(family=family)
+        fields = {k: f for k, f in type(options).model_fields.items() if k not in type(config.model).model_fields}
+        if fields:
+            text += f"\n# in model, with family {family}:"
+            text += "".join(f"\n#   {_entry(name, field, getattr(options, name))}" for name, field in fields.items())
+    return text
+
+
+def _entry(name: str, field: FieldInfo, value: Any) -> str:
+    import yaml
+
+    written = yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("\n").removesuffix("\n...")
+    notes = [n for n in (field.description, _allowed(field.annotation, field.metadata)) if n]
+    return f"{name}: {written}" + (f"  # {'; '.join(notes)}" if notes else "")
 
 
 def _allowed(annotation: Any, limits: list[Any]) -> str:

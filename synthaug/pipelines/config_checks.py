@@ -34,6 +34,30 @@ def check_config(config: Config) -> None:
     _raise(chain(_unknown_names(config), _fault(DiffAugment, config.training.augment), _incompatible(config)))
 
 
+def config_warnings(config: Config) -> list[str]:
+    """What is allowed but probably not meant: settings without effect, and a monitor that flatters the generator."""
+    training, monitor = config.training, config.monitor
+    objective = OBJECTIVES.get(training.objective).regularizers if training.objective in OBJECTIVES else {}
+    penalty = any(weight > 0 for weight in {**objective, **training.regularizers}.values())
+    switches = [
+        (training.ada, "training.ada is false", "training", ("ada_target", "ada_interval", "ada_kimg")),
+        (penalty, "no penalty has a weight", "training", ("regularizer_interval", "regularizer_decay")),
+        (config.gate.agreement, "gate.agreement is false", "gate", ("steps",)),
+    ]
+    warnings = []
+    for on, reason, section, keys in switches:
+        values, defaults = getattr(config, section), getattr(Config(), section)
+        for key in keys:
+            if not on and (value := getattr(values, key)) != getattr(defaults, key):
+                warnings.append(f"{section}.{key} = {value} has no effect: {reason}")
+    if config.model.discriminator == "projected" and monitor.features == "efficientnet_lite0":
+        warnings.append(
+            "the monitor's features are those of the projected discriminator, which flatters the generator: "
+            "--set monitor.features=own"
+        )
+    return warnings
+
+
 def _raise(found: Iterator[SynthaugError]) -> None:
     faults = list(found)
     if faults:

@@ -26,7 +26,7 @@ from synthaug.models import build_family
 from synthaug.models.codes import codes_of
 from synthaug.models.family import ImageShape
 from synthaug.pipelines.auto import resolve_auto
-from synthaug.pipelines.config_checks import check_config
+from synthaug.pipelines.config_checks import check_config, config_warnings
 from synthaug.progress import Progress
 from synthaug.requests import FitRequest
 from synthaug.runs import Run
@@ -84,13 +84,8 @@ def prepare(request: FitRequest, progress: Progress) -> Prepared:
     divided = split(scanned, config.data, config.seed)
     check_trainable(scanned, divided)
     targets = check_targets(target_class, divided.counts()["train"])
-    for warning in divided.warnings:
+    for warning in [*divided.warnings, *config_warnings(config)]:
         progress.warn(warning)
-    if config.model.discriminator == "projected" and config.monitor.features == "efficientnet_lite0":
-        progress.warn(
-            "the monitor's features are those of the projected discriminator, which flatters the generator: "
-            "--set monitor.features=own"
-        )
     prepared = Prepared(
         root=root,
         scanned=scanned,

@@ -13,7 +13,7 @@ from page_commands import PAGES, trainings
 
 from synthaug.config import Config, leaves, recipe_names, recipe_text, resolve
 from synthaug.errors import SynthaugError
-from synthaug.pipelines.config_checks import check_config
+from synthaug.pipelines.config_checks import check_config, config_warnings
 from synthaug_cli.recipes import every_key, header
 
 Synthaug = Callable[..., Any]
@@ -86,6 +86,41 @@ def test_validate_names_every_unknown_name_and_incompatible_setting(
     for fault in (*model_faults, "'r3'", "'acgn'", "'colour'", "'nothing'", "label_smoothing = 0.1"):
         assert fault in faults
     assert "training.ada" not in faults  # ADA has a transform to adapt, although its name is wrong
+
+
+@pytest.mark.parametrize(
+    ("settings", "unused"),
+    [
+        (["training.ada_kimg=50"], ["training.ada_kimg = 50.0"]),
+        (["training.ada=true", "training.ada_kimg=50"], []),
+        (["training.regularizer_interval=2", "training.regularizer_decay=0.5"], ["interval = 2", "decay = 0.5"]),
+        (["training.regularizer_interval=2", "training.objective=non-saturating"], []),
+        (["training.regularizer_interval=2", "training.regularizers={lecam: 0.3}"], []),
+        (["gate.steps=20", "gate.agreement=false"], ["gate.steps = 20"]),
+        (["gate.agreement=false"], []),
+    ],
+)
+def test_a_setting_without_effect_is_a_warning(settings: list[str], unused: list[str]) -> None:
+    warnings = config_warnings(resolve(sets=settings).config)
+    assert len(warnings) == len(unused)
+    for said, warning in zip(unused, warnings, strict=True):
+        assert f"{said} has no effect" in warning
+
+
+def test_shipped_recipes_give_no_warning() -> None:
+    assert [name for name in recipe_names() if config_warnings(resolve(name).config)] == []
+
+
+def test_validate_prints_warnings_and_show_lists_the_options_of_other_families(
+    synthaug: Synthaug, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.yaml").write_text("training: {ada_kimg: 50}\n")
+    done = synthaug("recipes", "validate", "mine.yaml", cwd=tmp_path)
+    assert done.status == 0
+    assert "training.ada_kimg = 50.0 has no effect: training.ada is false" in done.stderr
+    shown = synthaug("recipes", "show", cwd=tmp_path).stdout
+    assert "# in model, with family biggan:\n#   attention: 0" in shown
+    assert "attention" not in json.loads(synthaug("recipes", "show", "--json", cwd=tmp_path).stdout)["config"]["model"]
 
 
 def test_a_recipe_takes_from_its_base_what_it_does_not_set(tmp_path: Path) -> None:
