@@ -40,7 +40,7 @@ class InspectDocument(Document):
     recipe: str
     command: str = Field(description="the proposed next command")
     warnings: list[str] = Field(
-        default_factory=list, description="what `fit` would refuse, or what a person should know"
+        default_factory=list, description="what `fit` would refuse, and other problems with the data"
     )
 
 
@@ -61,7 +61,7 @@ class FitDocument(Document):
     seconds: float
     images_per_second: float
     best_checkpoint: str
-    diverged: str | None = Field(None, description="why the training ended before its budget; null if it did not")
+    diverged: str | None = Field(None, description="why training ended before its budget; null if it did not")
     targets: list[str]
     split: dict[str, dict[str, int]] = Field(description="train, val, test → class → images")
     monitor: dict[str, MonitorScores] = Field(description="class, or `pooled`, at the best checkpoint")
@@ -71,17 +71,17 @@ class ExportedClass(Document):
     asked: int
     real: int
     synthetic: int
-    rejected: dict[str, int] = Field(default_factory=dict, description="reason → candidates turned away")
+    rejected: dict[str, int] = Field(default_factory=dict, description="reason → rejected candidates")
     short: int = 0
 
 
 class ExportDocument(Document):
-    """What `synthaug export` wrote; also inside `manifest.json`, with paths relative to it and without the speed."""
+    """What `synthaug export` wrote; also in `manifest.json`, with relative paths and without the speed."""
 
     out: str
     per_class: dict[str, ExportedClass]
     manifest: str
-    images_per_second: float | None = Field(description="synthetic images generated, judged and written in a second")
+    images_per_second: float | None = Field(description="synthetic images generated, checked and written per second")
 
 
 class SamplesDocument(Document):
@@ -92,27 +92,27 @@ class SamplesDocument(Document):
     grid: str = Field(description="one picture of all of them, relative to `out`")
     checkpoint: str
     seed: int
-    truncation: float = Field(1.0, description="ψ: the share of each image's distance from its class's centre")
+    truncation: float = Field(1.0, description="ψ: factor on each image's distance from its class's centre")
 
 
 class TraverseDocument(Document):
     """What `synthaug traverse` drew."""
 
     out: str
-    along: Literal["codes", "noise", "classes"] = Field("codes", description="what changes along a line")
-    label: str = Field(description="the class, or the one where a walk along classes begins")
-    to: str | None = Field(None, description="where it ends")
-    codes: dict[str, list[float]] = Field(description="code → its values, one a column")
+    along: Literal["codes", "noise", "classes"] = Field("codes", description="what changes along a row of the picture")
+    label: str = Field(description="the class; along classes, the first one")
+    to: str | None = Field(None, description="along classes, the last one")
+    codes: dict[str, list[float]] = Field(description="code → its values, one for each column")
     places: list[float] = Field(
-        default_factory=list, description="shares of the way along noise or classes, one a column"
+        default_factory=list, description="along noise or classes: position from 0 to 1, one for each column"
     )
-    rows: int = Field(description="lines (of each code), each with a noise of its own")
+    rows: int = Field(description="rows (for each code), each with its own noise")
     checkpoint: str
     seed: int
 
 
 class Mismatch(Document):
-    """A synthetic image that could not be made again."""
+    """A synthetic image that could not be regenerated."""
 
     row: int
     file_name: str
@@ -120,11 +120,11 @@ class Mismatch(Document):
 
 
 class RegenerateDocument(Document):
-    """What `synthaug regenerate` made again, and whether it is the same."""
+    """What `synthaug regenerate` made, and whether it equals the export."""
 
     manifest: str
-    rows: int = Field(description="synthetic images made again")
-    equal: int = Field(description="of them, with the same pixels bit for bit")
+    rows: int = Field(description="regenerated images")
+    equal: int = Field(description="of them, equal bit for bit")
     close: int = Field(description="of them, within one grey level (another device or library version)")
     different: list[Mismatch]
     device: str
@@ -132,7 +132,7 @@ class RegenerateDocument(Document):
 
 
 class RecipeDocument(Document):
-    """A recipe: what the head of its file says, its text, and the configuration that it gives."""
+    """A recipe: the head of its file, its text, and the resulting configuration."""
 
     name: str
     purpose: str = ""

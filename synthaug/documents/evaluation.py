@@ -27,10 +27,10 @@ class ClassScores(Document):
 
 
 class Arm(Document):
-    """One training regime of the classifier. Scores are on the test images; `confusion` is summed over the seeds."""
+    """One way to train the classifier. Scores are on the test images; `confusion` is summed over seeds."""
 
-    share: float = Field(description="of the draws of each class of the mix; with folds, their mean")
-    shares: list[float] = Field(default_factory=list, description="of each fold; empty without folds")
+    share: float = Field(description="synthetic share of the draws of each class in the mix; with folds, the mean")
+    shares: list[float] = Field(default_factory=list, description="the share in each fold; empty without folds")
     steps: int | None
     macro_f1: Interval
     balanced_accuracy: Interval
@@ -41,7 +41,7 @@ class Arm(Document):
 
 
 class Contrast(Document):
-    """Difference of two arms, paired over seeds, with the 95% interval of DESIGN §6.4."""
+    """Difference of two arms, paired over seeds, with a 95% interval that combines seed and test-set variance."""
 
     mean: float
     low: float
@@ -56,7 +56,7 @@ class TargetVerdict(Document):
     against_best: dict[str, Contrast] = Field(
         default_factory=dict, description="synthetic arm → its difference to the best control"
     )
-    helping: str | None = Field(None, description="the contrast whose arm beats every control, the surer one of two")
+    helping: str | None = Field(None, description="the contrast whose arm beats every control")
     smallest_detectable: float
     real_image_equivalents: str | None = None
     reason: str
@@ -64,8 +64,8 @@ class TargetVerdict(Document):
 
 class VerdictDocument(Document):
     overall: Verdict
-    sentence: str = Field(description="the verdict as a person would say it")
-    per_target: dict[str, Verdict] = Field(description="corrected for their number (Holm)")
+    sentence: str = Field(description="the verdict with its numbers, in one sentence")
+    per_target: dict[str, Verdict] = Field(description="target class → verdict, with Holm's correction")
     details: dict[str, TargetVerdict] = Field(description="target class, and `macro-F1`")
     contrasts: dict[str, Contrast] = Field(description="on the mean F1 of the target classes")
     best_control: str
@@ -73,7 +73,7 @@ class VerdictDocument(Document):
         default_factory=dict, description="synthetic arm → its difference to the best control"
     )
     missing_controls: list[str] = Field(
-        default_factory=list, description="controls that were not trained; with any, nothing is said to help"
+        default_factory=list, description="controls that were not trained; if there are any, no verdict is `helps`"
     )
     smallest_detectable: float
     real_image_equivalents: str | None = None
@@ -91,17 +91,19 @@ class CurvePoint(Document):
 
 
 class TargetCurve(Document):
-    """The learning curve of one class, F1 = ceiling − drop · n^(−exponent), and what the gain is worth on it."""
+    """The learning curve of one class, F1 = ceiling − drop · n^(−exponent), and the gain in real images."""
 
     points: list[CurvePoint]
-    fitted: list[float] = Field(description="of the power law, at the points")
+    fitted: list[float] = Field(description="the power law at the points")
     ceiling: float
     drop: float
     exponent: float
-    gain: float = Field(description="F1 that the synthetic images gained over the control")
-    more_images: float | None = Field(None, description="real images that would have given the same; null: see worth")
+    gain: float = Field(description="gain in F1 of the synthetic arm over the control")
+    more_images: float | None = Field(
+        None, description="further real images that would gain as much; null: see `worth`"
+    )
     more_images_low: float | None = None
-    more_images_high: float | None = Field(None, description="null: beyond the curve")
+    more_images_high: float | None = Field(None, description="null: more than the curve can say")
     worth: str
 
 
@@ -120,19 +122,19 @@ class Recommendation(Document):
     real: int = Field(description="real training images of the class")
     synthetic: int
     share: float = Field(description="synthetic ÷ all images of the class, after rounding")
-    arm: str = Field(description="the synthetic arm that it was judged by")
-    chosen_on: Literal["val", "default", "user", "test"] = Field(description="test only ever says none")
+    arm: str = Field(description="the synthetic arm behind the recommendation")
+    chosen_on: Literal["val", "default", "user", "test"] = Field(description="`test`: only ever for none")
     reason: str
 
 
 class EvaluateDocument(Document):
     """What `synthaug evaluate` found; written as `report.json`."""
 
-    run: str | None = Field(description="null: no run of ours, `--data DATA --synthetic DIR`")
+    run: str | None = Field(description="null for images of another generator, `--data DATA --synthetic DIR`")
     data: str
     synthetic: str = Field(description='where the synthetic images came from: "fresh gated samples of RUN" or a folder')
     folds: int | None = Field(
-        None, description="each real image is a test image in one of so many folds; null: one test set, kept apart"
+        None, description="number of folds; each real image is a test image in one of them; null: one held-out test set"
     )
     fold_runs: list[str] = Field(default_factory=list, description="the run of each fold, relative to the run's folder")
     classifier: str

@@ -208,7 +208,7 @@ def test_what_was_not_measured_is_left_out(tmp_path: Path) -> None:
     assert "3 real images are too few" in page.words
     assert page.words.count("insufficient data") == 2  # at a glance, and under quality
     assert page.words.count("insufficient held-out data") == 2
-    assert "which flatters" in page.words
+    assert "overrates the generator" in page.words
     assert "Measurements of 3" not in {a.get("aria-label") for a in page.all("div")}
     assert not any(a.get("aria-label", "").startswith("KID") for a in page.all("figure"))
 
@@ -375,7 +375,7 @@ def test_the_headline_says_what_the_verdict_says() -> None:
     document.verdict.overall = "no measurable effect"
     assert headline(document).startswith("Not shown: ")
     document.verdict.missing_controls = ["classical", "class-weights"]
-    assert headline(document).startswith("Not to be said: without “classical” and “class-weights” to compare with")
+    assert headline(document).startswith("Cannot say: without “classical” and “class-weights” as a control")
     document.verdict.per_target["8"] = "hurts"
     assert headline(document) == "It depends: synthetic images help with “3” and hurt with “8”."
     document.verdict.overall = "hurts"
@@ -524,7 +524,7 @@ def test_a_hundred_classes_are_still_a_page(tmp_path: Path, targets: int) -> Non
     figures = [a.get("aria-label", "") for a in page.all("figure")]
     assert sum(name.startswith("F1 of class") and name.endswith("in every arm") for name in figures) == min(12, targets)
     assert len(page.all("article")) == 6  # at a glance; the others stand below
-    assert f"{targets - 6} more target classes stand below" in page.words
+    assert f"{targets - 6} more target classes are below" in page.words
     for label in classes:
         assert label in page.words
 

@@ -62,7 +62,7 @@ def test_it_says_what_the_document_says() -> None:
         "Images",
         "Recommended export",
         "Warnings",
-        "What this cannot tell",
+        "What this cannot show",
     ]
     arms, differences, images, export = tables(tokens)
     assert [row[0] for row in arms[1:]] == list(document.arms)

@@ -22,7 +22,7 @@ __all__ = ["ReportMaterial", "write_report"]
 
 @dataclass
 class ReportMaterial:
-    """What the page shows beside the document's numbers. Whatever is empty or None is left out of the page.
+    """What the page shows besides the document's numbers. Empty or None parts are left out of the page.
 
     `real` are training images, `synthetic` gated ones, `generator` ungated ones. `pairs` holds (synthetic pixels
     uint8 [C,H,W], nearest training image's pixels [C,H,W], label, feature distance). `training` are the rows of

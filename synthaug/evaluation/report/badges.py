@@ -1,4 +1,4 @@
-"""Verdicts as badges: a word, a colour, and an icon of its own, so that they can be told apart without colour."""
+"""Verdicts as badges: a word, a colour and an icon, so that they can be told apart without colour."""
 
 from __future__ import annotations
 
@@ -26,5 +26,5 @@ class Badge:
 
 
 def badge(text: str) -> Badge:
-    """A badge for any verdict; one that this version does not know is neutral."""
+    """The badge of a verdict; unknown verdicts are neutral."""
     return Badge(text, *_TONES.get(text, ("neutral", "question")))

@@ -1,4 +1,4 @@
-"""What the synthetic images of a class change, as a figure around zero: colour, brightness, size, kinds of images."""
+"""How synthetic images of a class differ from real ones, as a figure: colour, brightness, size, kinds of images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HEIGHT = 26
 
 
 def biases(document: EvaluateDocument) -> dict[str, list[BiasRow]]:
-    """What was measured of each class: of the export, else of the generator; classes without anything are left out."""
+    """Class → its rows, of the export if measured, else of the generator; classes without rows are left out."""
     generator = document.generator_quality
     found = {}
     for label, quality in document.quality.per_class.items():
@@ -26,7 +26,7 @@ def biases(document: EvaluateDocument) -> dict[str, list[BiasRow]]:
 
 
 def examples(rows: Sequence[BiasRow]) -> list[str]:
-    """The training images that stand for the clusters of a class's figure."""
+    """The example images of the clusters in a class's figure."""
     return [row.example for row in rows[:SHOWN] if row.example is not None]
 
 
@@ -37,15 +37,12 @@ def bias_chart(label: str, rows: Sequence[BiasRow], pictures: Mapping[str, str])
     axis = scale([v for r in spans for v in (r.low, r.mean, r.high)], differences=True, at_least=0.5)
     notes = [_beyond(rows)]
     if len(rows) > SHOWN:
-        notes.append(f"{len(rows) - SHOWN} smaller differences stand in the table.")
+        notes.append(f"{len(rows) - SHOWN} smaller differences are in the table.")
     return Chart([_row(row, axis, pictures) for row in shown], tick_labels(axis), _table(rows), label, notes)
 
 
 def bias_table(found: Mapping[str, Sequence[BiasRow]]) -> Table | None:
-    """One line a class, for those whose figures would be too many: how much is beyond chance, and the largest change.
-
-    None without any.
-    """
+    """One line for each class without a figure: rows beyond chance, and the largest change; None if empty."""
     body = [[label, _beyond(rows), *_table(rows).body[0][:4]] for label, rows in found.items()]
     head = ["class", "differences", "the largest", "real", "synthetic", "difference"]
     return Table(head, body, words=(0, 1, 2)) if body else None

@@ -1,6 +1,6 @@
 """Charts of scores: bars with seeds and intervals, distances beside their floor.
 
-Each row of a chart is a label, a drawing and a value in words, so that a page without CSS still reads as a list.
+Each row of a chart is a label, a drawing and a value as text, so that the page can be read as a list without CSS.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Confusion matrices as tables: what each class was taken for, before, after, and what changed."""
+"""Confusion matrices as tables: before, after, and the change."""
 
 from __future__ import annotations
 

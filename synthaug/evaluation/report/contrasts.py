@@ -1,4 +1,4 @@
-"""The differences that decide, with their intervals around zero, beside the smallest effect that could be seen."""
+"""The differences behind the verdict, with their intervals and the smallest detectable effect."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HEIGHT = 34
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What was scored, the differences by name, and the smallest effect that the test could have shown."""
+    """What was scored, the differences by name, and the smallest detectable effect."""
 
     title: str
     contrasts: dict[str, Contrast]
@@ -47,14 +47,16 @@ def _question(title: str, given: TargetVerdict | VerdictDocument, reason: str, d
 
 
 def contrast_words(name: str, document: EvaluateDocument) -> str:
-    """`synthetic-oversample` as it is read: synthetic − oversample."""
+    """`synthetic-oversample` in words: synthetic − oversample."""
     pair = scores.split_contrast(name, document.arms)
     return f"{scores.arm_name(pair[1])} − {scores.arm_name(pair[0])}" if pair else scores.arm_name(name)
 
 
 def contrast_chart(asked: list[Question]) -> Chart | None:
-    """A filled mark is a difference whose interval leaves zero out, a hollow one is not; the band is what is too
-    small to be seen. None without questions."""
+    """Differences with intervals; a mark is filled if its interval excludes zero. The band is too small to detect.
+
+    None without questions.
+    """
     if not asked:
         return None
     shown = asked[:SHOWN]
@@ -73,7 +75,7 @@ def _row(axis: Scale, q: Question, name: str, contrast: Contrast, *, first: bool
     parts: list[Markup] = []
     seen = ""
     if q.smallest is not None and math.isfinite(q.smallest) and q.smallest > 0:
-        seen = f"smallest difference to be seen: {number(q.smallest)}"
+        seen = f"smallest detectable difference: {number(q.smallest)}"
         parts += _band(axis, q.smallest)
     parts.append(gridlines(axis, _HEIGHT))
     side = _side(contrast)

@@ -1,4 +1,4 @@
-"""Training curves over kimg: losses, the discriminator's scores, and what the monitor saw."""
+"""Training curves over kimg: losses, the discriminator's scores, and the monitor's metrics."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Plot:
 
 
 def chosen_kimg(rows: Sequence[Mapping[str, Any]]) -> float | None:
-    """Where the checkpoint stands that the monitor picked: its last best."""
+    """The kimg of the checkpoint that the monitor chose: its last best."""
     best = [
         k for r in rows if r.get("kind") == "monitor" and r.get("best") and (k := _finite(r.get("kimg"))) is not None
     ]
@@ -59,7 +59,7 @@ def chosen_kimg(rows: Sequence[Mapping[str, Any]]) -> float | None:
 
 
 def training_plots(rows: Sequence[Mapping[str, Any]], targets: Sequence[str]) -> list[Plot]:
-    """All plots for which `metrics.jsonl` has at least two points; rows that make no sense are passed over."""
+    """All plots for which `metrics.jsonl` has at least two points; unusable rows are skipped."""
     chosen = chosen_kimg(rows)
     steps = _sorted(rows, "step")
     monitor = _sorted(rows, "monitor")
@@ -79,7 +79,7 @@ def training_plots(rows: Sequence[Mapping[str, Any]], targets: Sequence[str]) ->
         plots.append(_plot(heading, _monitor_series(monitor, targets, key), end, chosen, markers=True, unit=unit))
     picked = _points(monitor, _key("score"))
     score = [Series("score of the checkpoint", "sp", picked)] if picked else []
-    plots.append(_plot("What the checkpoint is picked by (lower is better)", score, end, chosen, markers=True))
+    plots.append(_plot("Score by which the checkpoint is chosen (lower is better)", score, end, chosen, markers=True))
     return [plot for plot in plots if plot is not None]
 
 

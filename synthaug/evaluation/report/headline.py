@@ -1,4 +1,4 @@
-"""The verdict in one sentence for whoever pays for it, and each target class at a glance."""
+"""The verdict in one sentence without numbers, and a summary of each target class."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Name = Callable[[str], str]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one arm makes of a class: it finds so many of its images, and is right so often when it says so."""
+    """Recall and precision of one arm on a class."""
 
     words: str
     arm: str
@@ -27,10 +27,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """A target class: its verdict, today, the best control and a synthetic arm, its images, what to export.
+    """Summary of a target class: verdict, scores of three arms, image quality, recommended export.
 
-    `difference` is (arm, control, mean, low, high) of the contrast that the verdict rests on, `against_best` the best
-    control and the difference to it, where that is another one.
+    `difference` is (arm, control, mean, low, high) of the contrast behind the verdict. `against_best` is the best
+    control and the difference to it, if that is a different control.
     """
 
     label: str
@@ -56,9 +56,9 @@ def listed(names: Sequence[str], name: Name = quoted) -> str:
 
 
 def headline(document: EvaluateDocument, name: Name = quoted) -> str:
-    """Yes, no, or what else, in words without numbers; `name` writes a class's or an arm's name.
+    """The answer in words; `name` formats the name of a class or an arm.
 
-    The precise sentence, with the numbers, is the document's `verdict.sentence`.
+    The sentence with the numbers is the document's `verdict.sentence`.
     """
     verdict, targets = document.verdict, document.targets
 
@@ -81,10 +81,8 @@ def headline(document: EvaluateDocument, name: Name = quoted) -> str:
     if helped and hurt:
         return f"It depends: synthetic images help with {classes(helped)} and hurt with {classes(hurt)}."
     if verdict.missing_controls:
-        return (
-            f"Not to be said: without {listed(verdict.missing_controls, name)} to compare with, nothing counts as help."
-        )
-    return f"Not shown: synthetic images made no difference to {classes(targets)} that this test could measure."
+        return f"Cannot say: without {listed(verdict.missing_controls, name)} as a control, no gain counts as help."
+    return f"Not shown: synthetic images made no measurable difference for {classes(targets)}."
 
 
 def glances(document: EvaluateDocument) -> list[Glance]:
@@ -107,7 +105,7 @@ def _glance(document: EvaluateDocument, label: str) -> Glance:
     decisive = _decisive(document, details, f1)
     steps = []
     if "real" in controls and best != "real":
-        steps.append(("as it is today", "real"))
+        steps.append(("today", "real"))
     if best:
         steps.append(("best without synthetic", best))
     if decisive:
@@ -128,10 +126,7 @@ def _glance(document: EvaluateDocument, label: str) -> Glance:
 
 
 def _decisive(document: EvaluateDocument, details: TargetVerdict | None, f1: Callable[[str], float]) -> str | None:
-    """The synthetic arm that is shown: the one that helps, else the better one of those above zero, else a fixed one.
-
-    Without the first rule a page that says "helps" could show an arm that does not.
-    """
+    """The synthetic arm to show: the one that helps; else the best whose interval is above zero; else the last one."""
     if details and details.helping and (pair := scores.split_contrast(details.helping, document.arms)):
         return pair[1]
     above = []

@@ -1,6 +1,6 @@
-"""The evaluation as GitHub-flavoured Markdown, short enough for a pull request or a pipeline's summary.
+"""The evaluation as GitHub-flavoured Markdown, short enough for a pull request or a job summary.
 
-Names (classes, arms, paths) stand in code spans: nothing in them is markup there, mentions nobody and links nowhere.
+Names (classes, arms, paths) are code spans, in which nothing is markup, a mention or a link.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def markdown(document: EvaluateDocument) -> str:
         _section("Images", _images(document)),
         _section("Recommended export", _export(document)),
         _section("Warnings", _list(document.warnings)),
-        _section("What this cannot tell", _list(verdict.caveats)),
+        _section("What this cannot show", _list(verdict.caveats)),
         "<sub>Brackets: 95% intervals. All figures and pictures: `report.html`; all numbers: `report.json`.</sub>",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -55,7 +55,7 @@ def code(name: str) -> str:
 
 
 def text(sentence: str) -> str:
-    """A sentence with everything escaped that Markdown or GitHub would make something of.
+    """A sentence with everything escaped that Markdown or GitHub would interpret.
 
     >>> text("*a* <b> @you #1")
     '\\\\*a\\\\* \\\\<b\\\\> @<!-- -->you #<!-- -->1'
@@ -66,7 +66,7 @@ def text(sentence: str) -> str:
 
 
 def cell(name: str) -> str:
-    """`code` inside a table, where a pipe ends the cell even in a code span unless a backslash stands before it."""
+    """`code` for a table, where a pipe ends the cell even in a code span unless it is escaped."""
     return code(name).replace("|", "\\|")
 
 
@@ -88,7 +88,7 @@ def _facts(document: EvaluateDocument) -> str:
     judged = protocol.judged_on(document)
     of = f"{code(protocol.title(document))}, classifier {code(document.classifier)}, {document.seeds} seeds an arm"
     smallest = document.verdict.smallest_detectable
-    shown = f" Smallest difference that this test could have shown: {number(smallest)}." if smallest > 0 else ""
+    shown = f" Smallest difference that this test can detect: {number(smallest)}." if smallest > 0 else ""
     return f"Evaluation of {of}{f'; judged on {judged}' if judged else ''}.{shown}"
 
 

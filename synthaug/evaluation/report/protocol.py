@@ -1,4 +1,4 @@
-"""What was done, in words: data, classifier, test images, shares, folds."""
+"""The set-up of the evaluation in words: data, classifier, test images, shares, folds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def title(document: EvaluateDocument) -> str:
 
 
 def compared(document: EvaluateDocument) -> list[tuple[str, str]]:
-    """What was done, as (question, answer)."""
+    """The set-up as rows of (name, value)."""
     rows = [
         ("Real images", document.data),
         ("Synthetic images", document.synthetic),
@@ -31,15 +31,15 @@ def _classifier(document: EvaluateDocument) -> str:
     steps = sorted({a.steps for a in document.arms.values() if a.steps is not None})
     seeds = f"{document.seeds} seed{'' if document.seeds == 1 else 's'}, the same for every arm"
     length = f"; {', '.join(f'{s:,}' for s in steps)} optimiser steps each" if steps else ""
-    return f"{document.classifier}, trained anew for each of {len(document.arms)} arms: {seeds}{length}"
+    return f"{document.classifier}, trained from scratch for each of {len(document.arms)} arms: {seeds}{length}"
 
 
 def judged_on(document: EvaluateDocument) -> str:
     test = sum(document.split.get("test", {}).values())
     if document.folds is not None:
         every = f"{test:,} real images" if test else "every real image"
-        return f"{every} in {document.folds} folds: each judged by a generator and classifiers that have not seen it"
-    # of images from a folder it is not known what made them
+        return f"{every} in {document.folds} folds; no image was seen by the generator and classifiers that judge it"
+    # Which images the generator of a folder was trained on is unknown.
     unseen = "neither generator, gates nor" if document.synthetic.startswith("fresh ") else "no"
     return f"{test:,} test images that {unseen} classifiers have seen" if test else ""
 
@@ -52,7 +52,7 @@ def _trained_on(document: EvaluateDocument) -> str:
 def _shares(document: EvaluateDocument) -> str:
     chosen = {
         "val": "chosen on the validation images",
-        "default": "the default: too few images to choose it honestly",
+        "default": "the default, because too few validation images were left to choose it",
         "user": "given by the user",
     }[document.share_chosen_on]
     shares = sorted(

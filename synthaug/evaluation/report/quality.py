@@ -1,4 +1,4 @@
-"""The quality of the images as the report shows it: verdicts with reasons, tables, and charts beside the floors."""
+"""Image quality in the report: verdicts with reasons, tables, and charts with floors."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _labels(document: EvaluateDocument) -> list[str]:
 
 
 def _counts(found: Sequence[Source]) -> str:
-    """How many images the numbers come from; of the export, which stands last."""
+    """How many images the numbers come from; those of the export, which is the last source."""
     q = found[-1][1]
     compared = f", {q.n_compared:,} compared on either side" if q.n_compared else ""
     return f"{q.n_synthetic:,} synthetic and {q.n_real:,} real images{compared}"
@@ -128,7 +128,7 @@ def _floor(scores: Iterable[Score]) -> Range | None:
 
 
 def _reasons(found: Sequence[tuple[str, ClassQuality]]) -> list[str]:
-    """Each reason once, with what it was said about where it is not said about all."""
+    """Each reason once, with its source if it does not apply to all sources."""
     said: dict[str, list[str]] = {}
     for name, q in found:
         for reason in dict.fromkeys(q.reasons):
@@ -166,7 +166,7 @@ def reference_note(check: CheckDocument) -> str:
     against = {
         "test": "the held-out test images",
         "val": "the validation images",
-        "train": "the training images, which flatters: nothing was held out",
+        "train": "the training images, because none were held out; this overrates the generator",
         "folder": "the images of the reference folder",
     }[check.reference]
-    return f"Compared with {against}, in the features of {check.features}, at equal numbers of images on both sides."
+    return f"Compared with {against}, at equal numbers, in the features of {check.features}."

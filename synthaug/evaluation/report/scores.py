@@ -1,4 +1,4 @@
-"""The numbers of an arm as the report prints them: estimates with intervals, and the pairs "before" and "after"."""
+"""The numbers of an arm as the report prints them: estimates with intervals, and pairs of arms before and after."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The learning curve of the real images as a figure: F1 by number of images, and what the synthetic ones reach."""
+"""The learning curve as a figure: F1 by number of real images, and F1 with synthetic images."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class WorthPlot:
 
 
 def worth_plots(document: EvaluateDocument) -> list[WorthPlot]:
-    """A plot a target class; none without `--learning-curve`."""
+    """One plot for each target class; none without `--learning-curve`."""
     curve = document.learning_curve
     if curve is None:
         return []
@@ -44,7 +44,7 @@ def worth_plots(document: EvaluateDocument) -> list[WorthPlot]:
 
 
 def worth_table(document: EvaluateDocument) -> Table:
-    """Every target class's gain, and its worth in words."""
+    """The gain of each target class, and how many real images it is worth, in words."""
     curve = document.learning_curve
     found = curve.per_target.items() if curve else ()
     return Table(["class", "gain in F1", "worth"], [[c, signed(t.gain), t.worth] for c, t in found], words=(0, 2))
