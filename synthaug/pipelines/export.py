@@ -54,9 +54,9 @@ _THREADS = min(8, os.cpu_count() or 1)
 
 @dataclass
 class _Job:
-    """One export: what was asked, and what is known before the first image is made."""
+    """An export, and what is noted of its real images while they are placed."""
 
-    asked: ExportRequest
+    request: ExportRequest
     sampler: Sampler
     data: RunData
     plans: dict[str, ClassPlan]
@@ -78,22 +78,22 @@ class _Job:
 
     @property
     def heldout(self) -> tuple[SplitName, ...]:
-        return ("val", "test") if self.asked.with_heldout else ()
+        return ("val", "test") if self.request.with_heldout else ()
 
     @property
     def gate_of_real(self) -> dict[str, Any]:
-        """What the metadata's `gate` holds of a real image: one type a column, whatever the synthetic rows have."""
+        """The `gate` column of a real image; its types are those of the synthetic rows."""
         return gate_row(discriminator_score=None if self.critic is None else NO_NUMBER)
 
     def images(self, side: SplitName) -> LabelledImages:
-        """The real images of a split as the generator's training saw them."""
-        return self.data.images(side, self.asked.cache, self.progress)
+        """The real images of a split, as the generator was trained on them."""
+        return self.data.images(side, self.request.cache, self.progress)
 
     def rows(self, side: SplitName, label: str) -> list[SplitRow]:
         return [row for row in self.data.split.of(side) if row.label == label]
 
     def count_real(self, entry: Mapping[str, Any]) -> None:
-        """Take from a journal entry what the synthetic images of the class need to know."""
+        """Note the looks, the file prefix and the JPEG tables of a class of real images from its journal entry."""
         if entry["split"] == "train":
             self.looks[entry["label"]] = [LookCount.model_validate(look) for look in entry["looks"]]
             self.prefixes[entry["label"]] = entry["prefix"]
@@ -102,7 +102,7 @@ class _Job:
             self.warnings.append(_NOT_LINKED)
 
     def settings(self) -> dict[str, Any]:
-        """All that decides what the export's bytes are: equal settings may go on from each other's work."""
+        """Everything that decides the bytes of the export: an interrupted export of equal settings is continued."""
         return {
             "tool_version": __version__,
             "run": str(self.run.path),
@@ -112,15 +112,13 @@ class _Job:
             "seed": self.sampler.seed,
             "device": str(self.sampler.trained.device),
             "plans": {label: [p.keep, p.generate] for label, p in self.plans.items()},
-            "synthetic_only": self.asked.synthetic_only,
-            "format": self.asked.format,
-            "gate": self.data.config.gate.model_dump() if self.asked.gate else None,
+            "synthetic_only": self.request.synthetic_only,
+            "format": self.request.format,
+            "gate": self.data.config.gate.model_dump() if self.request.gate else None,
             "truncation": self.sampler.psi,
-            "selection": None
-            if self.critic is None
-            else [self.asked.select, self.asked.share_kept(), self.critic.sha256],
-            "size": self.asked.size,
-            "link": self.asked.link,
+            "selection": self.critic and [self.request.select, self.request.share_kept(), self.critic.sha256],
+            "size": self.request.size,
+            "link": self.request.link,
             "heldout": list(self.heldout),
         }
 
@@ -165,7 +163,7 @@ def export(
 
 
 def run_export(request: ExportRequest, progress: Progress) -> ExportDocument:
-    FORMATS.get(request.format)  # now, so that a missing package is known before the work
+    FORMATS.get(request.format)  # fails before the work if a package is missing
     found = find(request.run, request.runs)
     sampler = load(
         found, checkpoint=request.checkpoint, seed=request.seed, truncation=request.truncation, device=request.device
@@ -177,7 +175,7 @@ def run_export(request: ExportRequest, progress: Progress) -> ExportDocument:
     train = data.split.counts()["train"]
     counts = {label: train.get(label, 0) for label in sampler.classes}
     job = _Job(
-        asked=request,
+        request=request,
         sampler=sampler,
         data=data,
         plans=plan(
@@ -202,7 +200,7 @@ def run_export(request: ExportRequest, progress: Progress) -> ExportDocument:
 
 
 def _fill(job: _Job, workspace: Workspace) -> ExportDocument:
-    """Do what earlier work left, and write metadata and manifest into the tree."""
+    """Place the real images and generate the others, without those that an interrupted export has made already."""
     outputs = {label: Output() for label in job.plans}
     placed: set[tuple[str, str]] = set()
     for entry in workspace.journal():
@@ -215,7 +213,7 @@ def _fill(job: _Job, workspace: Workspace) -> ExportDocument:
     done = sum(output.written for output in outputs.values())
     gate = None
     wanted = {label: p.generate for label, p in job.plans.items() if p.generate > 0}
-    if wanted and (job.asked.gate or job.critic is not None):
+    if wanted and (job.request.gate or job.critic is not None):
         gate = _gate(job, workspace, {label: outputs[label] for label in wanted})
     with job.progress.task("synthetic images", sum(wanted.values()), "images") as task:
         task.advance(done)
@@ -231,7 +229,7 @@ def _fill(job: _Job, workspace: Workspace) -> ExportDocument:
         ) as writer:
             started = time.monotonic()
             for label, count in wanted.items():
-                writer.fill(label, count, outputs[label], job.prefixes[label], job.asked.allow_short, task)
+                writer.fill(label, count, outputs[label], job.prefixes[label], job.request.allow_short, task)
         seconds = max(time.monotonic() - started, 1e-9)
     made = sum(output.written for output in outputs.values()) - done
     return _finish(job, workspace, outputs, gate, made / seconds if made else None)
@@ -244,18 +242,18 @@ def _space(job: _Job) -> int:
         sizes = [on_disk(real.locate(job.root, row).stat().st_size) for row in job.rows("train", label)]
         mean = sum(sizes) / max(len(sizes), 1)
         synthetic = (
-            mean if job.asked.size == "native" else min(mean, on_disk(side * side * job.sampler.trained.channels))
+            mean if job.request.size == "native" else min(mean, on_disk(side * side * job.sampler.trained.channels))
         )
         needed += round(wanted.generate * (synthetic + ROW_BYTES))
-        needed += round(wanted.keep * (ROW_BYTES + (0 if job.asked.link else mean)))
+        needed += round(wanted.keep * (ROW_BYTES + (0 if job.request.link else mean)))
     for name in job.heldout:
         sizes = [on_disk(real.locate(job.root, row).stat().st_size) for row in job.data.split.of(name)]
-        needed += len(sizes) * ROW_BYTES + (0 if job.asked.link else sum(sizes))
+        needed += len(sizes) * ROW_BYTES + (0 if job.request.link else sum(sizes))
     return needed
 
 
 def _place_real_images(job: _Job, workspace: Workspace, placed: set[tuple[str, str]]) -> None:
-    """Verify every real image of the export against the split, put it in its place, and learn the looks."""
+    """Check every real image of the export against the split, copy it, and note its look."""
     sides: tuple[SplitName, ...] = ("train", *job.heldout)
     todo = [(side, label, rows) for side in sides for label in job.sampler.classes if (rows := job.rows(side, label))]
     todo = [work for work in todo if work[:2] not in placed]
@@ -281,14 +279,14 @@ def _place_class(
     kept = real.chosen(images, job.plans[label].keep, job.sampler.seed) if train else images
     names = file_names(image.row.path for image in kept)
     looks = [image.look for image in images] if train else []
-    if job.asked.size == "model":
+    if job.request.size == "model":
         square = {"width": job.sampler.trained.resolution, "height": job.sampler.trained.resolution}
         looks = [look.model_copy(update=square) for look in looks]
     return {
         "kind": "real",
         "split": side,
         "label": label,
-        "linked": real.place(kept, names, workspace.tree / side / label, link=job.asked.link),
+        "linked": real.place(kept, names, workspace.tree / side / label, link=job.request.link),
         "rows": real.rows(kept, names, label, job.sampler.class_index(label), job.gate_of_real),
         "looks": [look.model_dump(exclude_defaults=True) for look in counted(looks)],
         "tables": {look.tables: tables[look.tables] for look in looks if look.tables is not None},
@@ -297,18 +295,17 @@ def _place_class(
 
 
 def _gate(job: _Job, workspace: Workspace, outputs: Mapping[str, Output]) -> Gate:
-    if job.asked.gate:
+    if job.request.gate:
         gate = build_gate(
             job.images("train"), job.sampler.trained.targets, job.data.config.gate,
             seed=job.data.config.seed, groups=[row.group for row in job.data.split.of("train")],
-            device=job.asked.device, cache=job.asked.cache, progress=job.progress,
+            device=job.request.device, cache=job.request.cache, progress=job.progress,
         )  # fmt: skip
     else:
         gate = Gate.of_nothing(job.sampler.classes)
-    if job.asked.select is not None and job.critic is not None:
-        gate.selector = build_selector(
-            job.asked.select, job.asked.share_kept(), job.critic, job.sampler, partial(job.images, "val"), job.progress
-        )
+    if job.request.select is not None and job.critic is not None:
+        keep, held_out = job.request.share_kept(), partial(job.images, "val")
+        gate.selector = build_selector(job.request.select, keep, job.critic, job.sampler, held_out, job.progress)
     gate.prepare(map(job.sampler.class_index, outputs))
     for label, output in outputs.items():
         index = job.sampler.class_index(label)
@@ -320,6 +317,20 @@ def _gate(job: _Job, workspace: Workspace, outputs: Mapping[str, Output]) -> Gat
 def _finish(
     job: _Job, workspace: Workspace, outputs: Mapping[str, Output], gate: Gate | None, speed: float | None
 ) -> ExportDocument:
+    """Write metadata, manifest and card, and turn the tree into the format asked for."""
+    per_class = _per_class(job, outputs)
+    _write_metadata(workspace, ("train", *job.heldout))
+    manifest = _manifest(job, per_class, gate)
+    write_json(workspace.tree / MANIFEST, dump_manifest(manifest))
+    write_text(workspace.tree / "README.md", card(manifest))
+    FORMATS.get(job.request.format)(workspace.tree)
+    return ExportDocument(
+        out=str(job.out), per_class=per_class, manifest=str(job.out / MANIFEST), images_per_second=speed
+    )
+
+
+def _per_class(job: _Job, outputs: Mapping[str, Output]) -> dict[str, ExportedClass]:
+    """What became of each class; a class that is short of images adds a warning."""
     per_class = {}
     for label, wanted in job.plans.items():
         output = outputs[label]
@@ -334,15 +345,23 @@ def _finish(
         if short:
             reasons = ", ".join(f"{reason} {n}" for reason, n in output.rejected.most_common())
             job.warnings.append(f"class {label!r} is short of {short} of {wanted.want} images (rejected: {reasons})")
-    _write_metadata(workspace, ("train", *job.heldout))
+    return per_class
+
+
+def _manifest(job: _Job, per_class: dict[str, ExportedClass], gate: Gate | None) -> Manifest:
     trained = job.sampler.trained
-    filled = {label: job.sampler.class_index(label) for label, p in job.plans.items() if p.generate} if gate else {}
-    heldout = {name: {k: n for k, n in job.data.split.counts()[name].items() if n} for name in job.heldout}
-    manifest = Manifest(
+    filled = {label: job.sampler.class_index(label) for label, p in job.plans.items() if p.generate}
+    gates = selection = None
+    if gate is not None and job.request.gate:
+        gates = GateReport(features=gate.features, limits={label: gate.thresholds(k) for label, k in filled.items()})
+    if gate is not None and gate.selector is not None:
+        selection = _selection(job, gate.selector, filled)
+    counts = job.data.split.counts()
+    return Manifest(
         export=ExportDocument(out=".", per_class=per_class, manifest=MANIFEST, images_per_second=None),
-        format=job.asked.format,
-        size=job.asked.size,
-        synthetic_only=job.asked.synthetic_only,
+        format=job.request.format,
+        size=job.request.size,
+        synthetic_only=job.request.synthetic_only,
         seed=job.sampler.seed,
         run=RunReference(
             name=job.run.name,
@@ -355,31 +374,21 @@ def _finish(
         data=SourceData(name=job.root.name, fingerprint=job.data.fingerprint),
         classes=list(trained.classes),
         targets=list(trained.targets),
-        heldout=heldout,
-        gates=GateReport(features=gate.features, limits={label: gate.thresholds(k) for label, k in filled.items()})
-        if gate and job.asked.gate
-        else None,
+        heldout={side: {label: n for label, n in counts[side].items() if n} for side in job.heldout},
+        gates=gates,
         truncation=job.sampler.psi,
-        selection=_selection(job, gate.selector if gate else None, filled),
+        selection=selection,
         device=str(trained.device),
         config=job.data.config.model_dump(mode="json"),
-        looks={label: job.looks[label] for label, p in job.plans.items() if p.generate},
+        looks={label: job.looks[label] for label in filled},
         quantisation=dict(sorted(job.tables.items())),
         warnings=list(job.warnings),
     )
-    write_json(workspace.tree / MANIFEST, dump_manifest(manifest))
-    write_text(workspace.tree / "README.md", card(manifest))
-    FORMATS.get(job.asked.format)(workspace.tree)
-    return ExportDocument(
-        out=str(job.out), per_class=per_class, manifest=str(job.out / MANIFEST), images_per_second=speed
-    )
 
 
-def _selection(job: _Job, selector: Selector | None, filled: Mapping[str, int]) -> SelectionReport | None:
-    if selector is None:
-        return None
+def _selection(job: _Job, selector: Selector, filled: Mapping[str, int]) -> SelectionReport:
     return SelectionReport(
-        method=cast(Literal["drs", "top-k"], job.asked.select),
+        method=cast(Literal["drs", "top-k"], job.request.select),
         keep=selector.keep,
         discriminator_sha256=selector.critic.sha256,
         slope=selector.slope if isinstance(selector, Rejection) else None,
@@ -388,7 +397,7 @@ def _selection(job: _Job, selector: Selector | None, filled: Mapping[str, int]) 
 
 
 def _write_metadata(workspace: Workspace, splits: tuple[str, ...]) -> None:
-    """Put the rows of the journal in order: by class, real before synthetic; a chunk at a time, whatever the size."""
+    """Write the rows of the journal by class, real ones first; one chunk at a time is in memory."""
     for name in splits:
         folder = workspace.tree / name
         if not folder.is_dir():

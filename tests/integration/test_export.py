@@ -556,7 +556,7 @@ def test_samples_are_files_and_a_grid(run: Run, tmp_path: Path) -> None:
     assert sorted(p.name for p in (tmp_path / "s").iterdir()) == ["grid.png", RING, "samples.json"]
 
 
-@pytest.mark.parametrize("options", [{"label": "dsic"}, {"count": 0}, {"checkpoint": "best", "seed": -1}])
+@pytest.mark.parametrize("options", [{"class_": "dsic"}, {"count": 0}, {"checkpoint": "best", "seed": -1}])
 def test_bad_samples_leave_nothing(run: Run, tmp_path: Path, options: dict[str, Any]) -> None:
     with pytest.raises(SynthaugError):
         samples(run, out=tmp_path / "new" / "s", device="cpu", **options)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
-import synthaug
 from synthaug.documents import BiasRow, EvaluateDocument
 from synthaug.evaluation.report import pictures, protocol, scores
 from synthaug.evaluation.report.badges import badge
@@ -24,6 +23,7 @@ from synthaug.evaluation.report.quality import given_name, quality_blocks, quali
 from synthaug.evaluation.report.svg import number, signed
 from synthaug.evaluation.report.worth import worth_plots, worth_table
 from synthaug.metrics import metrics
+from synthaug.version import __version__
 
 if TYPE_CHECKING:
     from synthaug.evaluation.report import ReportMaterial
@@ -81,7 +81,7 @@ def _context(document: EvaluateDocument, material: ReportMaterial) -> dict[str, 
         "chosen": chosen_kimg(material.training),
         "settings": [(key, _plain(value)) for key, value in material.settings.items()],
         "environment": [(key, _plain(value)) for key, value in material.environment.items()],
-        "version": synthaug.__version__,
+        "version": __version__,
         "written": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
     }
 
