@@ -26,9 +26,10 @@ from synthaug.data.split import split
 from synthaug.models import build_family
 from synthaug.models.codes import Codes
 from synthaug.models.family import Discriminator, ImageShape
+from synthaug.models.inputs import Inputs
 from synthaug.runs import Run, RunFacts, create, point_latest, write_config
+from synthaug.sampling.trained import TrainedGenerator
 from synthaug.training import checkpoint
-from synthaug.training.checkpoint import TrainedGenerator
 from synthaug.training.ema import Average
 from synthaug.training.state import Counters, TrainingState
 
@@ -64,7 +65,8 @@ class Painter(nn.Module):
         self.channels, self.resolution, self.mode = channels, resolution, mode
         self.copied = copied
 
-    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+    def forward(self, inputs: Inputs) -> Tensor:
+        z, y = inputs.noise, inputs.labels
         if self.mode == "one":
             z = torch.zeros_like(z) + 1e-3 * z
         if self.mode == "noise":
@@ -85,7 +87,6 @@ class Smoothness(Discriminator):
     def __init__(self, scale: float = 10.0, heads: int = 1) -> None:
         super().__init__()
         self.scale, self.heads = scale, heads
-        self.register_buffer("condition_strength", torch.ones(()))
 
     def forward(self, x: Tensor, y: Tensor) -> list[Tensor]:
         return [-self.scale * x.diff(dim=3).abs().mean(dim=(1, 2, 3))[:, None]] * self.heads

@@ -5,15 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from synthaug.config import ModelConfig, family_options
 from synthaug.models import build_family
 from synthaug.models.codes import codes_of
 from synthaug.models.family import ImageShape
+from synthaug.models.inputs import Inputs, noise
 from synthaug.runs import Run
-from synthaug.sampling.generate import noise
-from synthaug.training.checkpoint import TrainedGenerator
+from synthaug.sampling.trained import TrainedGenerator
 
 CLASSES = ["a", "b", "c"]
 
@@ -49,5 +48,5 @@ def trained(family: str, **settings: object) -> TrainedGenerator:
     )
 
 
-def inputs(generator: TrainedGenerator, label: int = 1, count: int = 64) -> tuple[Tensor, Tensor]:
-    return noise(0, label, range(count), generator.z_dim), torch.full((count,), label)
+def inputs(generator: TrainedGenerator, label: int = 1, count: int = 64) -> Inputs:
+    return Inputs(torch.full((count,), label), noise(0, label, range(count), generator.z_dim))

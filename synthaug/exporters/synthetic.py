@@ -28,6 +28,7 @@ from synthaug.exporters.folder import Written, write_synthetic
 from synthaug.exporters.looks import Look, LookCount, Tables, Wardrobe
 from synthaug.exporters.manifest import NO_NUMBER, NO_TEXT, gate_row, synthetic_row
 from synthaug.exporters.workspace import Workspace
+from synthaug.models.inputs import CHUNK
 from synthaug.progress import Task
 from synthaug.sampling.gate import (
     AHEAD,
@@ -40,7 +41,7 @@ from synthaug.sampling.gate import (
     max_candidates,
     shortfall,
 )
-from synthaug.sampling.generate import CHUNK, Sampler
+from synthaug.sampling.generate import Sampler
 from synthaug.seeds import look_draw
 
 _SLICE = 16  # images that a worker encodes at once

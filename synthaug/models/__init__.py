@@ -27,7 +27,7 @@ MODELS: Registry[Builder] = Registry(
 DISCRIMINATORS: Registry[DiscriminatorBuilder] = Registry(
     "discriminators",
     {
-        "own": "synthaug.models.own:keep",
+        "own": "synthaug.models.family_discriminator:keep",
         "projected": "synthaug.models.projected:replace",
         "unconditional": "synthaug.models.unconditional:blind",
     },

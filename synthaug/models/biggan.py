@@ -25,6 +25,7 @@ from synthaug.models.blocks import (
     spectral_norm,
 )
 from synthaug.models.family import Discriminator, Family, Generator, ImageShape
+from synthaug.models.inputs import Inputs
 from synthaug.models.options import BigGANOptions
 
 
@@ -109,16 +110,16 @@ class BigGANGenerator(Generator):
         )
         self.norm = nn.BatchNorm2d(channels[-1])
         self.to_image = _conv(channels[-1], shape.channels, 3)
-        self.register_buffer("condition_strength", torch.ones(()))
 
     def conditional_parameters(self) -> list[Tensor]:
         """The scale and the shift that each class's embedding gives to each normalisation."""
         return given_by_norms(self, self.embed)
 
-    def forward(self, z: Tensor, y: Tensor) -> Tensor:
-        embedded = self.embed(y) * self.condition_strength
-        first, *rest = (torch.cat([chunk, embedded], dim=1) for chunk in torch.split(z, self.chunks, dim=1))
-        x = self.start(first).view(len(z), -1, 4, 4)
+    def forward(self, inputs: Inputs) -> Tensor:
+        embedded = self.embed(inputs.labels) * self.condition_strength
+        chunks = torch.split(inputs.noise, self.chunks, dim=1)
+        first, *rest = (torch.cat([chunk, embedded], dim=1) for chunk in chunks)
+        x = self.start(first).view(len(first), -1, 4, 4)
         for block, condition in zip(self.blocks, rest, strict=True):
             x = block(x, condition)
             if (side := str(x.shape[2])) in self.attention:
@@ -152,7 +153,6 @@ class BigGANDiscriminator(Discriminator):
         self.head = ProjectionHead(channels[-1], shape.classes)
         spectral_norm(self.head.linear)
         spectral_norm(self.head.embed)
-        self.register_buffer("condition_strength", torch.ones(()))
 
     def forward(self, x: Tensor, y: Tensor) -> list[Tensor]:
         for block in self.blocks:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from synthaug.config import ModelConfig
+from synthaug.models.inputs import Inputs
 from synthaug.models.options import CodeOptions
 
 
@@ -48,6 +49,10 @@ class Codes:
         hot = [F.one_hot(c, n).to(z.dtype) for c, n in zip(choices, self.categorical, strict=True)]
         return torch.cat([*hot, values, z[:, self.size :]], dim=1)
 
+    def encoded(self, inputs: Inputs) -> Inputs:
+        """The inputs with their codes encoded."""
+        return inputs._replace(z=self.encode(inputs.noise))
+
     def put(self, z: Tensor, code: int, value: float) -> Tensor:
         """A copy of z in which one code has a value: the number of the choice, or a value in [−1, 1].
 
@@ -74,7 +79,8 @@ class Codes:
     def attach(self, generator: nn.Module) -> None:
         """Let a generator take plain noise: its forward pass encodes z first."""
         if self:
-            generator.register_forward_pre_hook(lambda _, inputs: (self.encode(inputs[0]), *inputs[1:]))
+            # a pre-hook returns all arguments as a tuple, here of one `Inputs`
+            generator.register_forward_pre_hook(lambda _, arguments: (self.encoded(*arguments),))
 
 
 def codes_of(config: ModelConfig) -> Codes:

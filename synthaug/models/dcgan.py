@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from synthaug.config import ModelConfig
 from synthaug.models.blocks import ConditionalBatchNorm2d, MinibatchStd, ToImage, given_by_norms, spectral_norm
 from synthaug.models.family import Discriminator, Family, Generator, ImageShape
+from synthaug.models.inputs import Inputs
 
 
 def _widths(resolution: int, width: int) -> list[int]:
@@ -42,11 +43,10 @@ class DCGANGenerator(Generator):
         self.norms = nn.ModuleList(ConditionalBatchNorm2d(w, condition) for w in widths)
         self.ups = nn.ModuleList(nn.ConvTranspose2d(a, b, 4, 2, 1, bias=False) for a, b in pairwise(widths))
         self.to_image = ToImage(widths[-1], shape.channels)
-        self.register_buffer("condition_strength", torch.ones(()))
 
-    def forward(self, z: Tensor, y: Tensor) -> Tensor:
-        condition = torch.cat([z, self.embed(y) * self.condition_strength], dim=1)
-        x = self.start(condition).view(len(z), -1, 4, 4)
+    def forward(self, inputs: Inputs) -> Tensor:
+        condition = torch.cat([inputs.noise, self.embed(inputs.labels) * self.condition_strength], dim=1)
+        x = self.start(condition).view(len(condition), -1, 4, 4)
         x = F.relu(self.norms[0](x, condition))
         for up, norm in zip(self.ups, self.norms[1:], strict=True):
             x = F.relu(norm(up(x), condition))
@@ -70,7 +70,6 @@ class ProjectionDiscriminator(Discriminator):
         self.body = nn.Sequential(*layers)
         self.head = nn.Linear(widths[-1], 1)
         self.embed = nn.Embedding(shape.classes, widths[-1])
-        self.register_buffer("condition_strength", torch.ones(()))
         for layer in self.modules():
             if isinstance(layer, (nn.Conv2d, nn.Linear, nn.Embedding)):
                 nn.init.orthogonal_(layer.weight)

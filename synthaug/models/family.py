@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from synthaug.config import ModelConfig
 from synthaug.models.blocks import convolutions
+from synthaug.models.inputs import Inputs
 
 
 @dataclass(frozen=True)
@@ -23,53 +24,58 @@ class ImageShape:
     classes: int
 
 
-class Generator(nn.Module):
-    """G(z: float[B, z_dim], y: int64[B]) -> float[B, C, H, W] in [-1, 1]."""
+class _Conditional(nn.Module):
+    """A network that is told classes."""
 
-    z_dim: int
-    condition_strength: Tensor  # scalar buffer in [0, 1]: how much of the class condition counts
+    condition_strength: Tensor
+    """How much of the class condition counts: a scalar buffer in [0, 1], saved with the weights."""
 
-    def forward(self, z: Tensor, y: Tensor) -> Tensor:
-        raise NotImplementedError
-
-    def latents(self, z: Tensor, y: Tensor) -> Tensor:
-        """What the image is made from, float[B, d], for z as `forward` takes it: truncation pulls it to its centre.
-
-        z itself, unless a family maps it (StyleGAN's w) or normalises it, so that its length says nothing.
-        """
-        return z
-
-    def synthesise(self, latents: Tensor, z: Tensor, y: Tensor) -> Tensor:
-        """The image of latents, with what else z and y give to it: `synthesise(latents(z, y), z, y)` is `forward`."""
-        return self.forward(latents, y)
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("condition_strength", torch.ones(()))
 
     def set_progress(self, progress: float) -> None:
         """Take the form that the network has at `progress` in [0, 1] of the training; most never change."""
 
-    def conditional_parameters(self) -> list[Tensor]:
-        """What each class gives to each layer that it conditions, float[K, C] a layer, differentiable.
 
-        The class embeddings, unless a family knows better: they may get shorter while the layers that read them get
-        stronger, so that every family of ours does.
+class Generator(_Conditional):
+    """G(inputs) -> float[B, C, H, W] in [-1, 1]."""
+
+    z_dim: int
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        raise NotImplementedError
+
+    def latents(self, inputs: Inputs) -> Tensor:
+        """The latents that an image is made from, float[B, d]; truncation moves them towards their class's centre.
+
+        They are z, unless a family maps z (StyleGAN's w) or normalises it, so that its length has no effect.
+        """
+        return inputs.noise
+
+    def synthesise(self, latents: Tensor, inputs: Inputs) -> Tensor:
+        """The images of given latents; `synthesise(latents(inputs), inputs)` equals `forward(inputs)`."""
+        return self.forward(inputs._replace(z=latents))
+
+    def conditional_parameters(self) -> list[Tensor]:
+        """What each class adds to each conditional layer: one float[K, C] a layer, differentiable.
+
+        By default the class embeddings. A penalty on them can be met by shorter embeddings and larger weights in the
+        layers that read them, so every family here overrides this.
         """
         return [module.weight for module in self.modules() if isinstance(module, nn.Embedding)]
 
 
-class Discriminator(nn.Module):
+class Discriminator(_Conditional):
     """D(x: float[B, C, H, W], y: int64[B]) -> list of logits float[B, k], one entry a head."""
-
-    condition_strength: Tensor
 
     def forward(self, x: Tensor, y: Tensor) -> list[Tensor]:
         raise NotImplementedError
 
-    def set_progress(self, progress: float) -> None:
-        """As `Generator.set_progress`."""
-
     def examine(self, x: Tensor, y: Tensor) -> tuple[list[Tensor], Tensor]:
         """The logits of `forward` and the features float32[B, F] behind them, for auxiliary heads (AC-GAN, InfoGAN).
 
-        A family that implements it can be trained with them; the others are refused.
+        A family without this method cannot be trained with auxiliary heads.
         """
         raise NotImplementedError
 

@@ -26,6 +26,7 @@ from synthaug.models.blocks import (
     spectral_norm,
 )
 from synthaug.models.family import Discriminator, Family, Generator, ImageShape
+from synthaug.models.inputs import Inputs
 
 CLASS_MAP = 64
 
@@ -92,22 +93,21 @@ class FastGANGenerator(Generator):
             {str(side): SkipLayerExcitation(channels[low], channels[side]) for side, low in self.low.items()}
         )
         self.to_image = _conv(channels[levels[-1]], shape.channels, 3)
-        self.register_buffer("condition_strength", torch.ones(()))
 
     def conditional_parameters(self) -> list[Tensor]:
         """The scale and the shift that each class's embedding gives to each normalisation."""
         return given_by_norms(self, self.embed)
 
-    def forward(self, z: Tensor, y: Tensor) -> Tensor:
-        return self.synthesise(self.latents(z, y), z, y)
+    def forward(self, inputs: Inputs) -> Tensor:
+        return self.synthesise(self.latents(inputs), inputs)
 
-    def latents(self, z: Tensor, y: Tensor) -> Tensor:
+    def latents(self, inputs: Inputs) -> Tensor:
         """z on the sphere of radius √z_dim."""
-        return F.normalize(z, dim=1) * math.sqrt(self.z_dim)
+        return F.normalize(inputs.noise, dim=1) * math.sqrt(self.z_dim)
 
-    def synthesise(self, latents: Tensor, z: Tensor, y: Tensor) -> Tensor:
-        embedded = self.embed(y) * self.condition_strength
-        x = self.start(torch.cat([latents, embedded], dim=1)).view(len(z), -1, 4, 4)
+    def synthesise(self, latents: Tensor, inputs: Inputs) -> Tensor:
+        embedded = self.embed(inputs.labels) * self.condition_strength
+        x = self.start(torch.cat([latents, embedded], dim=1)).view(len(latents), -1, 4, 4)
         x = F.glu(self.start_norm(x, embedded), dim=1)
         maps = {4: x}
         for block in self.blocks:
@@ -156,7 +156,6 @@ class FastGANDiscriminator(Discriminator):
         self.head = ProjectionHead(CLASS_MAP, shape.classes)
         spectral_norm(self.head.linear)
         spectral_norm(self.head.embed)
-        self.register_buffer("condition_strength", torch.ones(()))
 
     def forward(self, x: Tensor, y: Tensor) -> list[Tensor]:
         x = self.stem(x)

@@ -27,6 +27,7 @@ from synthaug.models.blocks import (
     spectral_norm,
 )
 from synthaug.models.family import Discriminator, Family, Generator, ImageShape
+from synthaug.models.inputs import Inputs
 
 COARSEST = 8
 PLANES = 4  # feature maps that bring noise and class to a refining generator; the paper has one of each
@@ -97,27 +98,27 @@ class LAPGANGenerator(Generator):
         self.embed = nn.Embedding(shape.classes, embed_dim)
         self.coarse = CoarseGenerator(z_dim + embed_dim, 2 * width, shape.channels)
         self.refiners = nn.ModuleList(Refiner(z_dim + embed_dim, width, shape.channels) for _ in finer)
-        self.register_buffer("condition_strength", torch.ones(()))
 
     def conditional_parameters(self) -> list[Tensor]:
         """The scale and the shift that each class's embedding gives to each normalisation."""
         return given_by_norms(self, self.embed)
 
-    def conditions(self, z: Tensor, y: Tensor) -> list[Tensor]:
-        embedded = self.embed(y) * self.condition_strength
-        return [torch.cat([part, embedded], dim=1) for part in z.chunk(1 + len(self.refiners), dim=1)]
+    def conditions(self, inputs: Inputs) -> list[Tensor]:
+        """[z_k, class embedding] of each level, the coarsest first."""
+        embedded = self.embed(inputs.labels) * self.condition_strength
+        return [torch.cat([z, embedded], dim=1) for z in inputs.noise.chunk(1 + len(self.refiners), dim=1)]
 
-    def forward(self, z: Tensor, y: Tensor) -> Tensor:
-        first, *rest = self.conditions(z, y)
+    def forward(self, inputs: Inputs) -> Tensor:
+        first, *rest = self.conditions(inputs)
         x: Tensor = self.coarse(first)
         for refiner, condition in zip(self.refiners, rest, strict=True):
             low = up(x)
             x = (low + refiner(low, condition)).clamp(-1, 1)
         return x
 
-    def levels(self, z: Tensor, y: Tensor, low: Sequence[Tensor]) -> list[Tensor]:
-        """Images of every side, each finer one made from a low-pass image that is given instead of its own."""
-        first, *rest = self.conditions(z, y)
+    def levels(self, inputs: Inputs, low: Sequence[Tensor]) -> list[Tensor]:
+        """Images of every side, the coarsest first; each finer one refines the image of `low` instead of its own."""
+        first, *rest = self.conditions(inputs)
         finer = (x + refine(x, c) for refine, x, c in zip(self.refiners, low, rest, strict=True))
         return [self.coarse(first), *finer]
 
@@ -155,7 +156,6 @@ class LAPGANDiscriminator(Discriminator):
         coarsest, *finer = sides(shape.resolution)[1:]
         self.coarse = LevelDiscriminator(shape.channels, coarsest, 2 * width, shape.classes)
         self.finer = nn.ModuleList(LevelDiscriminator(2 * shape.channels, side, width, shape.classes) for side in finer)
-        self.register_buffer("condition_strength", torch.ones(()))
 
     def forward(self, x: Tensor, y: Tensor) -> list[Tensor]:
         levels = gaussian_pyramid(x)

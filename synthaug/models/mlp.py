@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from synthaug.config import ModelConfig
 from synthaug.models.family import Discriminator, Family, Generator, ImageShape
+from synthaug.models.inputs import Inputs
 
 
 def _layers(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
@@ -39,14 +40,14 @@ class MLPGenerator(Generator):
         self.size = (shape.channels, shape.resolution, shape.resolution)
         self.embed = nn.Embedding(shape.classes, embed_dim)
         self.body = _layers(z_dim + embed_dim, 8 * width, shape.channels * shape.resolution**2)
-        self.register_buffer("condition_strength", torch.ones(()))
 
     def conditional_parameters(self) -> list[Tensor]:
         """What each class's embedding gives to the first layer."""
         return [self.embed.weight @ cast(nn.Linear, self.body[0]).weight[:, self.z_dim :].T]
 
-    def forward(self, z: Tensor, y: Tensor) -> Tensor:
-        x = self.body(torch.cat([z, self.embed(y) * self.condition_strength], dim=1))
+    def forward(self, inputs: Inputs) -> Tensor:
+        embedded = self.embed(inputs.labels) * self.condition_strength
+        x = self.body(torch.cat([inputs.noise, embedded], dim=1))
         return torch.tanh(x.float()).view(-1, *self.size)
 
 
@@ -57,7 +58,6 @@ class MLPDiscriminator(Discriminator):
         super().__init__()
         self.embed = nn.Embedding(shape.classes, embed_dim)
         self.body = _layers(shape.channels * shape.resolution**2 + embed_dim, 8 * width, 1)
-        self.register_buffer("condition_strength", torch.ones(()))
 
     def forward(self, x: Tensor, y: Tensor) -> list[Tensor]:
         return [self.body(torch.cat([x.flatten(1), self.embed(y) * self.condition_strength], dim=1)).float()]

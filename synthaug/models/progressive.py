@@ -29,6 +29,7 @@ from synthaug.models.blocks import (
     sides,
 )
 from synthaug.models.family import Discriminator, Family, Generator, ImageShape
+from synthaug.models.inputs import Inputs
 
 GROWN = 0.5  # share of the training after which the networks have their full size
 
@@ -74,27 +75,27 @@ class ProgressiveGenerator(Generator):
         self.conv = EqualConv2d(widths[0], widths[0], 3)
         self.blocks = nn.ModuleList(GeneratorBlock(a, b) for a, b in pairwise(widths))
         self.to_image = nn.ModuleList(EqualConv2d(c, shape.channels, 1) for c in widths)
-        self.register_buffer("condition_strength", torch.ones(()))
         self.register_buffer("stage", torch.tensor(float(len(self.sides) - 1)))
 
     def set_progress(self, progress: float) -> None:
         self.stage.fill_(stage_at(progress, len(self.sides)))
 
-    def forward(self, z: Tensor, y: Tensor) -> Tensor:
-        return self.synthesise(self.latents(z, y), z, y)
+    def forward(self, inputs: Inputs) -> Tensor:
+        return self.synthesise(self.latents(inputs), inputs)
 
     def conditional_parameters(self) -> list[Tensor]:
         """What the first layer gets: the embeddings' length is normalised away."""
         return [pixel_norm(self.embed.weight) @ (self.start.weight * self.start.scale)[:, self.z_dim :].T]
 
-    def latents(self, z: Tensor, y: Tensor) -> Tensor:
+    def latents(self, inputs: Inputs) -> Tensor:
         """z on the sphere of radius √z_dim."""
-        return pixel_norm(z)
+        return pixel_norm(inputs.noise)
 
-    def synthesise(self, latents: Tensor, z: Tensor, y: Tensor) -> Tensor:
+    def synthesise(self, latents: Tensor, inputs: Inputs) -> Tensor:
         fading, whole = math.modf(float(self.stage))
-        condition = torch.cat([latents, pixel_norm(self.embed(y)) * self.condition_strength], dim=1)
-        x = pixel_norm(leaky_relu(self.start(condition))).view(len(z), -1, 4, 4)
+        embedded = pixel_norm(self.embed(inputs.labels)) * self.condition_strength
+        condition = torch.cat([latents, embedded], dim=1)
+        x = pixel_norm(leaky_relu(self.start(condition))).view(len(condition), -1, 4, 4)
         x = pixel_norm(leaky_relu(self.conv(x)))
         for block in self.blocks[: int(whole)]:
             x = block(x)
@@ -132,7 +133,6 @@ class ProgressiveDiscriminator(Discriminator):
         self.conv = EqualConv2d(widths[0] + 1, widths[0], 3)
         self.dense = EqualLinear(widths[0] * 16, widths[0])
         self.head = ProjectionHead(widths[0], shape.classes, scale=math.sqrt(widths[0]))
-        self.register_buffer("condition_strength", torch.ones(()))
         self.register_buffer("stage", torch.tensor(float(len(self.sides) - 1)))
 
     def set_progress(self, progress: float) -> None:

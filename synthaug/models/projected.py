@@ -112,7 +112,6 @@ class ProjectedDiscriminator(Discriminator):
         self.heads = nn.ModuleList(
             Head(channels, side // 2 ** (k + 2), 4 * width, shape.classes) for k, channels in enumerate(widths)
         )
-        self.register_buffer("condition_strength", torch.ones(()))
 
     def forward(self, x: Tensor, y: Tensor) -> list[Tensor]:
         mixed = self.mixing(list(feature_maps(x)))

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from synthaug.config import ModelConfig
 from synthaug.models.blocks import channels_at, convolutions, sides
 from synthaug.models.family import Discriminator, Family, Generator, ImageShape
+from synthaug.models.inputs import Inputs
 
 GROUP = 16
 BLOCKS = 2  # residual blocks a side
@@ -78,14 +79,14 @@ class R3GANGenerator(Generator):
         self.stages = nn.ModuleList(_stage(c, BLOCKS * len(widths)) for c in widths)
         self.transitions = nn.ModuleList(_transition(a, b) for a, b in pairwise(widths))
         self.to_image = _layer(nn.Conv2d(widths[-1], shape.channels, 1))
-        self.register_buffer("condition_strength", torch.ones(()))
 
     def conditional_parameters(self) -> list[Tensor]:
         """What each class's embedding gives to the first layer."""
         return [self.embed.weight @ self.start.weight[:, self.z_dim :].T]
 
-    def forward(self, z: Tensor, y: Tensor) -> Tensor:
-        weights = self.start(torch.cat([z, self.embed(y) * self.condition_strength], dim=1))
+    def forward(self, inputs: Inputs) -> Tensor:
+        embedded = self.embed(inputs.labels) * self.condition_strength
+        weights = self.start(torch.cat([inputs.noise, embedded], dim=1))
         x = self.stages[0](weights[:, :, None, None] * self.basis)
         for transition, stage in zip(self.transitions, self.stages[1:], strict=True):
             x = stage(F.interpolate(transition(x), scale_factor=2, mode="bilinear", align_corners=False))
@@ -104,7 +105,6 @@ class R3GANDiscriminator(Discriminator):
         self.basis = nn.Parameter(torch.randn(widths[-1], 4, 4) / 4)
         self.linear = _layer(nn.Linear(widths[-1], 1))
         self.embed = nn.Embedding(shape.classes, widths[-1])
-        self.register_buffer("condition_strength", torch.ones(()))
 
     def forward(self, x: Tensor, y: Tensor) -> list[Tensor]:
         x = self.stages[0](self.from_image(x))

@@ -30,6 +30,7 @@ from synthaug.models.blocks import (
     sides,
 )
 from synthaug.models.family import Discriminator, Family, Generator, ImageShape
+from synthaug.models.inputs import Inputs
 
 
 def _up(x: Tensor) -> Tensor:
@@ -133,14 +134,13 @@ class StyleGAN2Generator(Generator):
             SynthesisBlock(a, b, side, shape.channels, z_dim)
             for (a, b), side in zip(pairwise(widths), levels[1:], strict=True)
         )
-        self.register_buffer("condition_strength", torch.ones(()))
 
-    def forward(self, z: Tensor, y: Tensor) -> Tensor:
-        return self.synthesise(self.latents(z, y), z, y)
+    def forward(self, inputs: Inputs) -> Tensor:
+        return self.synthesise(self.latents(inputs), inputs)
 
-    def latents(self, z: Tensor, y: Tensor) -> Tensor:
+    def latents(self, inputs: Inputs) -> Tensor:
         """The styles w, float[B, z_dim]."""
-        w: Tensor = self.mapping(z, y, self.condition_strength)
+        w: Tensor = self.mapping(inputs.noise, inputs.labels, self.condition_strength)
         return w
 
     def conditional_parameters(self) -> list[Tensor]:
@@ -148,9 +148,9 @@ class StyleGAN2Generator(Generator):
         first = cast(EqualLinear, self.mapping.layers[0])
         return [pixel_norm(self.mapping.embed.weight) @ (first.weight * first.scale)[:, self.z_dim :].T]
 
-    def synthesise(self, latents: Tensor, z: Tensor, y: Tensor) -> Tensor:
+    def synthesise(self, latents: Tensor, inputs: Inputs) -> Tensor:
         """The styles come from w, the noise from z."""
-        w = latents
+        w, z = latents, inputs.noise
         x = leaky_relu(self.conv(self.constant.expand(len(w), -1, -1, -1), w, self.noise(z)))
         image = self.to_image(x, w)
         for block in self.blocks:
@@ -185,7 +185,6 @@ class StyleGAN2Discriminator(Discriminator):
         self.conv = EqualConv2d(widths[-1] + 1, widths[-1], 3)
         self.dense = EqualLinear(widths[-1] * 16, widths[-1])
         self.head = ProjectionHead(widths[-1], shape.classes, scale=math.sqrt(widths[-1]))
-        self.register_buffer("condition_strength", torch.ones(()))
 
     def forward(self, x: Tensor, y: Tensor) -> list[Tensor]:
         h = self.blocks(leaky_relu(self.from_image(x)))

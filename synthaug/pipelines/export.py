@@ -45,7 +45,7 @@ from synthaug.sampling.critic import Critic
 from synthaug.sampling.gate import Gate, build_gate
 from synthaug.sampling.generate import Sampler, load
 from synthaug.sampling.selection import Rejection, Selector, build_selector
-from synthaug.training.checkpoint import load_discriminator
+from synthaug.sampling.trained import load_discriminator
 from synthaug.version import __version__
 
 _NOT_LINKED = "some real images could not be linked, and were copied"

@@ -17,10 +17,11 @@ from synthaug.exporters.folder import write_synthetic
 from synthaug.exporters.looks import Look
 from synthaug.exporters.manifest import MANIFEST, METADATA, Manifest, read_manifest, read_rows
 from synthaug.files import new_folder
+from synthaug.models.inputs import CHUNK
 from synthaug.progress import Progress, Silent
 from synthaug.requests import RegenerateRequest, documented
 from synthaug.runs import Run, find
-from synthaug.sampling.generate import CHUNK, Sampler, load
+from synthaug.sampling.generate import Sampler, load
 
 _SHOWN = 3
 

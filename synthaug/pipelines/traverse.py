@@ -18,13 +18,14 @@ from synthaug.exporters.provenance import save_marked
 from synthaug.files import write_bytes
 from synthaug.models.codes import codes_of
 from synthaug.models.family import to_uint8
+from synthaug.models.inputs import CHUNK, Inputs
 from synthaug.progress import Progress, Silent
 from synthaug.requests import TraverseRequest, documented
 from synthaug.runs import Run, find
-from synthaug.sampling.generate import Sampler, load, noise
+from synthaug.sampling.generate import Sampler, load
 from synthaug.sampling.grid import grid
+from synthaug.sampling.trained import TrainedGenerator
 from synthaug.sampling.walk import between, slerp
-from synthaug.training.checkpoint import TrainedGenerator
 
 Line = NDArray[np.uint8]  # [columns, C, H, W]
 
@@ -68,7 +69,8 @@ def run_traverse(request: TraverseRequest, progress: Progress) -> TraverseDocume
     sampler = load(found, checkpoint=request.checkpoint, seed=request.seed, device=request.device)
     name = request.class_ if request.class_ is not None else (sampler.trained.targets or sampler.classes)[0]
     index = sampler.class_index(name)
-    z = noise(sampler.seed, index, range(request.rows + 1), sampler.trained.z_dim)
+    chunks = [sampler.inputs.chunk(index, chunk) for chunk in range(request.rows // CHUNK + 1)]
+    z = torch.cat([chunk.noise for chunk in chunks])[: request.rows + 1]
     places = [round(place, 6) for place in np.linspace(0, 1, steps).tolist()]
     drawn: dict[str, list[float]] = {}
     end = None
@@ -143,7 +145,7 @@ def _along_classes(
 
 def _line(trained: TrainedGenerator, z: torch.Tensor, labels: Sequence[int]) -> Line:
     """One line of images, uint8 [columns, C, H, W]; z: float[columns, z_dim]."""
-    return to_uint8(trained.generate(z, torch.tensor(labels)))
+    return to_uint8(trained.generate(Inputs(torch.tensor(labels), z)))
 
 
 def _check_picture(out: Path, overwrite: bool) -> None:

@@ -20,7 +20,7 @@ from scipy.special import expit
 
 from synthaug.features.base import hash_weights
 from synthaug.models.family import Discriminator
-from synthaug.sampling.generate import CHUNK
+from synthaug.models.inputs import CHUNK
 
 Scores = NDArray[np.float64]
 

@@ -22,10 +22,11 @@ from synthaug.data.cache import LabelledImages
 from synthaug.errors import RunFailed, SynthaugError
 from synthaug.features.base import Features
 from synthaug.metrics.distances import squared_distances
+from synthaug.models.inputs import CHUNK
 from synthaug.progress import Progress, Silent
-from synthaug.sampling.agreement import Agreement, Members, fit_agreement
+from synthaug.sampling.agreement_gate import Agreement, Members, fit_agreement
 from synthaug.sampling.copies import MEMORY_DIM, Accepted, Neighbourhood, low_pass, nearest_real
-from synthaug.sampling.generate import CHUNK, Sampler
+from synthaug.sampling.generate import Sampler
 from synthaug.sampling.selection import Selector
 
 DISCRIMINATOR = "discriminator"

@@ -1,50 +1,23 @@
-"""Samples of a trained generator, each of which can be made again from (seed, class, index).
-
-The noise of image i of class c comes from a generator of its own, and images are generated in chunks of 64 that are
-aligned to the index: kernels differ in the last bit by batch size, so image 70 is always the seventh of chunk 1,
-whether 71 images are asked for or 5000, in one process or in many.
-"""
+"""Samples of a trained generator. Each can be made again from (seed, class, index): see `synthaug.models.inputs`."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from synthaug.documents import FitDocument
 from synthaug.errors import RunFailed, SynthaugError, suggest
 from synthaug.models.family import to_uint8
+from synthaug.models.inputs import CHUNK, InputSource
 from synthaug.runs import Run, find
 from synthaug.sampling.options import check_truncation
+from synthaug.sampling.trained import TrainedGenerator, load_generator
 from synthaug.sampling.truncation import Truncation
-from synthaug.training.checkpoint import TrainedGenerator, load_generator
-
-CHUNK = 64
-
-
-def image_seed(seed: int, class_index: int, index: int) -> int:
-    """The seed of one image's noise; hashed, so that neighbouring seeds, classes and indices are unrelated.
-
-    Of its 63 bits torch's CPU generator uses 32: of 100,000 images of a class one pair or so has the same noise.
-
-    >>> image_seed(0, 1, 2) != image_seed(0, 2, 1)
-    True
-    """
-    digest = hashlib.blake2b(f"synthaug noise {seed} {class_index} {index}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 1
-
-
-def noise(seed: int, class_index: int, indices: Sequence[int], z_dim: int) -> Tensor:
-    """Standard normal noise, float32 [len(indices), z_dim], on the CPU so that every device sees the same."""
-    rows = torch.empty(len(indices), z_dim)
-    for row, index in zip(rows, indices, strict=True):
-        row.normal_(generator=torch.Generator().manual_seed(image_seed(seed, class_index, index)))
-    return rows
 
 
 @dataclass(frozen=True)
@@ -58,6 +31,10 @@ class Sampler:
     @property
     def classes(self) -> list[str]:
         return self.trained.classes
+
+    @property
+    def inputs(self) -> InputSource:
+        return self.trained.inputs(self.seed)
 
     @property
     def psi(self) -> float:
@@ -80,10 +57,7 @@ class Sampler:
         Raises:
             RunFailed: the generator gives values that are not numbers.
         """
-        class_index = self.class_index(label)
-        z = noise(self.seed, class_index, range(index * CHUNK, (index + 1) * CHUNK), self.trained.z_dim)
-        y = torch.full((CHUNK,), class_index, dtype=torch.int64)
-        images = (self.truncation or self.trained).generate(z, y)
+        images = (self.truncation or self.trained).generate(self.inputs.chunk(self.class_index(label), index))
         if not bool(torch.isfinite(images).all()):
             raise RunFailed(
                 f"checkpoint {self.trained.checkpoint!r} generates values that are not numbers for class {label!r}",
@@ -102,17 +76,17 @@ class Sampler:
         self.class_index(label)
         shape = (count, self.trained.channels, self.trained.resolution, self.trained.resolution)
         images = np.empty(shape, np.uint8)
-        for index, rows in aligned(start, count):
+        for index, rows in chunk_rows(start, count):
             chunk = self.chunk(label, index)
             first = index * CHUNK + rows.start - start
             images[first : first + len(rows)] = chunk[rows.start : rows.stop]
         return images
 
 
-def aligned(start: int, count: int) -> Iterator[tuple[int, range]]:
+def chunk_rows(start: int, count: int) -> Iterator[tuple[int, range]]:
     """The chunks that hold images `start` to `start + count - 1`, each with its rows of interest.
 
-    >>> list(aligned(60, 10))
+    >>> list(chunk_rows(60, 10))
     [(0, range(60, 64)), (1, range(0, 6))]
     """
     end = start + count
@@ -121,7 +95,7 @@ def aligned(start: int, count: int) -> Iterator[tuple[int, range]]:
 
 
 def load(
-    run: str | Path | Run | None = None,
+    run: str | Path | Run | FitDocument | None = None,
     *,
     checkpoint: str | Path = "best",
     seed: int | None = None,
@@ -131,13 +105,15 @@ def load(
 ) -> Sampler:
     """Open a run's generator; `synthaug.load(run).sample("rare", 16)` gives 16 images.
 
-    `run` is a path, a name or a number, and the latest run when it is None. `seed` is the run's own unless given.
-    `truncation` below 1 gives less varied, more typical images (see `sampling.truncation`).
+    `run` is a path, a name, a number or what `synthaug.fit` returned; None is the latest run. `seed` is the run's own
+    unless given. A `truncation` below 1 gives less varied, more typical images (see `sampling.truncation`).
 
     Raises:
         SynthaugError: there is no such run or checkpoint, or `seed` or `truncation` is out of range.
     """
     check_truncation(truncation)
+    if isinstance(run, FitDocument):
+        run = run.run
     found = run if isinstance(run, Run) else find(run, runs)
     if seed is not None and not 0 <= seed < 2**31:
         raise SynthaugError(f"seed {seed} is out of range", "give a number from 0 to 2147483647")

@@ -6,7 +6,6 @@ are wanted, interrupted or not, on one process or on many.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -16,9 +15,11 @@ from scipy.special import expit
 
 from synthaug.data.cache import LabelledImages
 from synthaug.errors import SynthaugError
+from synthaug.models.inputs import CHUNK
 from synthaug.progress import Progress, Silent
 from synthaug.sampling.critic import Critic, Scores, calibrate
-from synthaug.sampling.generate import CHUNK, Sampler, image_seed
+from synthaug.sampling.generate import Sampler
+from synthaug.seeds import coin, pilot_seed
 
 PILOT = 8
 """Chunks of a class that show rejection sampling what its scores are like; they are never exported."""
@@ -94,7 +95,7 @@ class Rejection(Selector):
             )
         pilots: dict[str, Scores] = {}
         drawn = list(dict.fromkeys([*real, *labels]))
-        other = replace(self.sampler, seed=image_seed(self.sampler.seed, -1, 0))
+        other = replace(self.sampler, seed=pilot_seed(self.sampler.seed))
         with self.progress.task("selection: pilot samples", len(drawn) * PILOT * CHUNK, "images") as task:
             for label in drawn:
                 index, chunks = other.class_index(label), []
@@ -136,12 +137,6 @@ def evidence(logits: Scores, largest: float) -> Scores:
     below = np.minimum(logits - largest, 0)
     found: Scores = below - np.log(-np.expm1(below - _EPSILON))
     return found
-
-
-def coin(image: NDArray[np.uint8]) -> float:
-    """A number in [0, 1) that is the image's own: uniform over images, the same one each time and everywhere."""
-    digest = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=8, person=b"synthaug coin").digest()
-    return int.from_bytes(digest, "big") / 2**64
 
 
 def build_selector(

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from synthaug.errors import SynthaugError
 from synthaug.models.family import Generator
-from synthaug.training.checkpoint import TrainedGenerator
+from synthaug.models.inputs import Inputs
+from synthaug.sampling.trained import TrainedGenerator
 
 _BATCH = 64
 _PAIRS = 80 * _BATCH
@@ -43,14 +44,15 @@ class Truncation:
             )
 
     @torch.inference_mode()
-    def generate(self, z: Tensor, y: Tensor) -> Tensor:
-        """As `TrainedGenerator.generate`: z float32[B, z_dim], y int64[B] → float32[B, C, H, W] in [−1, 1]."""
-        network, codes, device = self.trained.network, self.trained.codes, self.trained.device
-        z, y = codes.encode(z.to(device)), y.to(device)
-        latents = network.latents(z, y)
-        moved = torch.lerp(torch.stack([self.centre(label) for label in y.tolist()]), latents, self.psi)
+    def generate(self, inputs: Inputs) -> Tensor:
+        """As `TrainedGenerator.generate`."""
+        network, codes = self.trained.network, self.trained.codes
+        inputs = codes.encoded(inputs.to(self.trained.device))
+        latents = network.latents(inputs)
+        centres = torch.stack([self.centre(label) for label in inputs.labels.tolist()])
+        moved = torch.lerp(centres, latents, self.psi)
         moved[:, : codes.size] = latents[:, : codes.size]
-        return network.synthesise(moved, z, y).float()
+        return network.synthesise(moved, inputs).float()
 
     @torch.inference_mode()
     def centre(self, class_index: int) -> Tensor:
@@ -62,6 +64,6 @@ class Truncation:
             for _ in range(_PAIRS // _BATCH):  # batches of one chunk, whose bits do not depend on the threads
                 z = torch.randn(_BATCH, trained.z_dim, generator=rng).to(trained.device)
                 for noise in (z, -z):
-                    total = total + trained.network.latents(noise, y).cpu().double().sum(dim=0)
+                    total = total + trained.network.latents(Inputs(y, noise)).cpu().double().sum(dim=0)
             self._centres[class_index] = (total / (2 * _PAIRS)).float().to(trained.device)
         return self._centres[class_index]

@@ -12,26 +12,20 @@ import json
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from synthaug.device import resolve_device
 from synthaug.errors import SynthaugError, suggest
-from synthaug.files import new_folder, sha256, write_json
-from synthaug.models import build_family
-from synthaug.models.codes import Codes, codes_of
-from synthaug.models.family import Discriminator, Family, Generator, ImageShape
+from synthaug.files import new_folder, write_json
 from synthaug.runs import Run
 from synthaug.training.state import Counters, TrainingState
 
 _NAME = re.compile(r"kimg\d{6}")
-N = TypeVar("N", bound=nn.Module)
 
 
 def name_for(images: int) -> str:
@@ -71,11 +65,11 @@ def restore(run: Run, name: str, state: TrainingState) -> None:
     folder = run.checkpoints / name
     tensors = load_tensors(folder / "training.safetensors")
     for prefix, module in state.networks.items():
-        load_into(module, with_prefix(tensors, f"{prefix}."), folder)
+        load_weights(module, with_prefix(tensors, f"{prefix}."), folder)
     for prefix, player in state.players.items():
         _restore_optimizer(player.optimizer, with_prefix(tensors, f"{prefix}_optimizer."))
-    load_into(state.average.network, load_tensors(folder / "generator.safetensors"), folder)
-    vars(state.counters).update(vars(Counters(**_read_state(folder)["counters"])))
+    load_weights(state.average.network, load_tensors(folder / "generator.safetensors"), folder)
+    vars(state.counters).update(vars(Counters(**read_state(folder)["counters"])))
 
 
 def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
@@ -98,12 +92,12 @@ def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def save_counters(run: Run, name: str, counters: Counters) -> None:
     """Put other counters into a checkpoint, so that a rollback is remembered after a kill."""
     file = run.checkpoints / name / "state.json"
-    write_json(file, {**_read_state(file.parent), "counters": vars(counters)})
+    write_json(file, {**read_state(file.parent), "counters": vars(counters)})
 
 
 def images_at(run: Run, name: str) -> int:
     """How many images the discriminator had been shown at a checkpoint."""
-    return int(_read_state(run.checkpoints / name)["counters"]["images"])
+    return int(read_state(run.checkpoints / name)["counters"]["images"])
 
 
 def discard(run: Run, after: str | None) -> None:
@@ -128,7 +122,12 @@ def _kimg(name: str) -> int:
     return int(name.removeprefix("kimg"))
 
 
-def _read_state(folder: Path) -> dict[str, Any]:
+def read_state(folder: Path) -> dict[str, Any]:
+    """The `counters` and the `architecture` of a checkpoint.
+
+    Raises:
+        SynthaugError: it is damaged.
+    """
     try:
         state: dict[str, Any] = json.loads((folder / "state.json").read_text(encoding="utf-8"))
         return {"counters": state["counters"], "architecture": state["architecture"]}
@@ -160,7 +159,7 @@ def load_tensors(file: Path, prefix: str = "") -> dict[str, Tensor]:
         ) from error
 
 
-def load_into(module: nn.Module, tensors: Mapping[str, Tensor], folder: Path) -> None:
+def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], folder: Path) -> None:
     try:
         module.load_state_dict(dict(tensors))
     except RuntimeError as error:
@@ -168,90 +167,6 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], folder: Path) ->
             f"the checkpoint {str(folder)!r} is of another architecture than its run",
             "give the checkpoint's own run, whose config.yaml has the right model section",
         ) from error
-
-
-@dataclass
-class TrainedGenerator:
-    """An averaged generator in evaluation mode, with what is needed to name and remake its images."""
-
-    run: Run
-    network: Generator
-    classes: list[str]
-    targets: list[str]
-    channels: int
-    resolution: int
-    z_dim: int
-    seed: int
-    kimg: float
-    sha256: str
-    checkpoint: str
-    device: torch.device
-    codes: Codes
-
-    @torch.inference_mode()
-    def generate(self, z: Tensor, y: Tensor) -> Tensor:
-        """z float32[B, z_dim], y int64[B] → float32[B, C, H, W] in [−1, 1], on the generator's device."""
-        images: Tensor = self.network(z.to(self.device), y.to(self.device)).float()
-        return images
-
-
-def load_generator(run: Run, which: str | Path = "best", device: str = "auto") -> TrainedGenerator:
-    """Load the averaged generator of a checkpoint: `best`, `last`, a name such as `kimg000100`, or a folder.
-
-    Raises:
-        SynthaugError: there is no such checkpoint, it is damaged, or it does not fit the run's architecture.
-    """
-    folder = find_checkpoint(run, which)
-    config, facts = run.config(), run.facts()
-    network = _family_of(run, folder).generator
-    load_into(network, load_tensors(folder / "generator.safetensors"), folder)
-    target = resolve_device(device)
-    return TrainedGenerator(
-        run=run,
-        network=_for_use(network, target),
-        classes=facts.classes,
-        targets=facts.targets,
-        channels=facts.channels,
-        resolution=config.data.resolution,
-        z_dim=network.z_dim,
-        seed=config.seed,
-        kimg=_read_state(folder)["counters"]["images"] / 1000,
-        sha256=sha256(folder / "generator.safetensors"),
-        checkpoint=folder.name,
-        device=target,
-        codes=codes_of(config.model),
-    )
-
-
-def load_discriminator(run: Run, which: str | Path = "best", device: str = "auto") -> Discriminator:
-    """Load the discriminator of a checkpoint as the training left it (it is never averaged), in evaluation mode.
-
-    Raises:
-        SynthaugError: as `load_generator`.
-    """
-    folder = find_checkpoint(run, which)
-    network = _family_of(run, folder).discriminator
-    load_into(network, load_tensors(folder / "training.safetensors", "discriminator."), folder)
-    return _for_use(network, resolve_device(device))
-
-
-def _family_of(run: Run, folder: Path) -> Family:
-    """Networks of a run, untrained, for a checkpoint of it."""
-    architecture = _read_state(folder)["architecture"]
-    config, facts = run.config(), run.facts()
-    if architecture["family"] != config.model.family:
-        raise SynthaugError(
-            f"the checkpoint {str(folder)!r} is of another architecture ({architecture['family']}) "
-            f"than its run ({config.model.family})",
-            "give the checkpoint's own run, whose config.yaml has the right model section",
-        )
-    shape = ImageShape(config.data.resolution, facts.channels, len(facts.classes))
-    return build_family(config.model.family, shape, config.model)
-
-
-def _for_use(network: N, device: torch.device) -> N:
-    ready: N = network.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload]
-    return ready
 
 
 def find_checkpoint(run: Run, which: str | Path) -> Path:

@@ -21,6 +21,7 @@ from synthaug.losses.objective import Objective, smoothed
 from synthaug.losses.regularizers import DiscriminatorBatch, GeneratorRegularizer, Regularizer
 from synthaug.models.embedding_noise import EmbeddingNoise
 from synthaug.models.family import Family
+from synthaug.models.inputs import Inputs
 from synthaug.seeds import step_generator
 from synthaug.training.ema import Average
 from synthaug.training.schedule import condition_strength, penalty_decay
@@ -84,7 +85,7 @@ class Game:
     def generate(self, z: Tensor, labels: Tensor) -> Tensor:
         """G(z, labels), float32[B, C, H, W]."""
         with self.fabric.autocast():
-            images: Tensor = self.family.generator(_cast(z), labels)
+            images: Tensor = self.family.generator(Inputs(labels, _cast(z)))
         return images.float()
 
     def examine(self, x: Tensor, labels: Tensor) -> tuple[list[Tensor], Tensor | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +20,26 @@ from synthaug.files import replacing
 from synthaug.metrics.distances import nearest
 from synthaug.metrics.fidelity import kid_unbiased, prdc
 from synthaug.models.family import Generator, to_uint8
+from synthaug.models.inputs import Inputs
 
 MIN_IMAGES = 8  # fewer held-out images of a class than this say nothing about it
 MAX_GRID_ROWS = 40
 _BATCH = 100
+
+
+class FixedNoise:
+    """An `InputSource` for each score of a training: the same `count` noises of each class, drawn in one go.
+
+    Its chunks hold 100 images, the last one the rest.
+    """
+
+    def __init__(self, classes: int, count: int, z_dim: int, rng: torch.Generator) -> None:
+        self._z = torch.randn(classes, count, z_dim, generator=rng)
+        self.chunks = math.ceil(count / _BATCH)
+
+    def chunk(self, class_index: int, index: int) -> Inputs:
+        z = self._z[class_index, index * _BATCH : (index + 1) * _BATCH]
+        return Inputs(torch.full((len(z),), class_index), z)
 
 
 @dataclass
@@ -66,9 +83,8 @@ class Monitor:
         self._config, self._features, self._device = config, features, device
         self._classes, self._targets = list(train.classes), list(targets)
         rng = torch.Generator().manual_seed(seed)
-        self._noise = torch.randn(len(self._classes), config.samples_per_class, z_dim, generator=rng)
-        self._grid_noise = torch.randn(len(self._classes), config.grid_columns, z_dim, generator=rng)
-        self._subsets = np.random.default_rng(seed)
+        self._sample_inputs = FixedNoise(len(self._classes), config.samples_per_class, z_dim, rng)
+        self._grid_inputs = FixedNoise(len(self._classes), config.grid_columns, z_dim, rng)
         self.latest = ""
 
         self._train = {c: self._limited(train.of_class(c)) for c in targets}
@@ -97,12 +113,9 @@ class Monitor:
         return self._features(np.ascontiguousarray(pixels[: 2 * self._config.samples_per_class]))
 
     @torch.inference_mode()
-    def _sample(self, generator: Generator, label: int, noise: torch.Tensor) -> NDArray[np.uint8]:
-        parts = []
-        for chunk in torch.split(noise, _BATCH):
-            y = torch.full((len(chunk),), label, device=self._device)
-            parts.append(to_uint8(generator(chunk.to(self._device), y)))
-        return np.concatenate(parts)
+    def _sample(self, generator: Generator, label: int, inputs: FixedNoise) -> NDArray[np.uint8]:
+        chunks = (inputs.chunk(label, index).to(self._device) for index in range(inputs.chunks))
+        return np.concatenate([to_uint8(generator(chunk)) for chunk in chunks])
 
     def score(self, generator: Generator) -> dict[str, Any]:
         """Score the generator (in evaluation mode): `per_class`, `pooled`, and `score`, lower for the better.
@@ -115,7 +128,7 @@ class Monitor:
         wanted = [c for c in self._classes if c in self._references or c in self._pooled_classes]
         for name in wanted:
             label = self._classes.index(name)
-            samples[name] = self._features(self._sample(generator, label, self._noise[label]))
+            samples[name] = self._features(self._sample(generator, label, self._sample_inputs))
             reference = self._references.get(name)
             if reference is not None:
                 per_class[name] = {
@@ -166,7 +179,7 @@ class Monitor:
         order = list(range(len(self._classes)))
         if len(order) > MAX_GRID_ROWS:
             order.sort(key=lambda k: self._classes[k] not in self._targets)
-        rows = [torch.from_numpy(self._sample(generator, k, self._grid_noise[k])) for k in order[:MAX_GRID_ROWS]]
+        rows = [torch.from_numpy(self._sample(generator, k, self._grid_inputs)) for k in order[:MAX_GRID_ROWS]]
         grid = make_grid(torch.cat(rows), nrow=self._config.grid_columns, padding=2, pad_value=128)
         save_png(grid, file)
 

@@ -20,6 +20,7 @@ from torchvision.utils import save_image
 
 import synthaug
 from synthaug.models.blocks import ConditionalBatchNorm2d
+from synthaug.models.inputs import Inputs
 from synthaug.pipelines.export import export
 from synthaug.pipelines.fit import fit
 from synthaug.sampling import generate
@@ -77,7 +78,7 @@ def painted_run(scratch: Path, resolution: int) -> Path:
     return make_run(root / "data", root / "runs", **{"data.resolution": resolution, "gate.steps": 600}).path
 
 
-def save_image_loop(made: Callable[[Tensor, Tensor], Tensor], z_dim: int, classes: Sequence[str], out: Path) -> None:
+def save_image_loop(made: Callable[[Inputs], Tensor], z_dim: int, classes: Sequence[str], out: Path) -> None:
     """What one writes without a tool: generate in batches, save one by one."""
     shutil.rmtree(out, ignore_errors=True)
     per_class = IMAGES // len(classes)
@@ -87,7 +88,7 @@ def save_image_loop(made: Callable[[Tensor, Tensor], Tensor], z_dim: int, classe
         number = 0
         while number < per_class:
             with torch.no_grad():
-                images = made(torch.randn(64, z_dim), torch.full((64,), index))
+                images = made(Inputs(torch.full((64,), index), torch.randn(64, z_dim)))
             for image in images[: per_class - number]:
                 save_image(image, folder / f"{number:06d}.png", normalize=True, value_range=(-1, 1))
                 number += 1

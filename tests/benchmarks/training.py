@@ -20,6 +20,7 @@ from torchvision.datasets import ImageFolder
 from synthaug.config import Config, ModelConfig, TrainingConfig
 from synthaug.data.batches import BalancedBatches, class_probabilities
 from synthaug.models.family import Discriminator, Family, Generator
+from synthaug.models.inputs import Inputs
 from synthaug.training.game import Game, build_game
 from synthaug.training.steps.adversarial import adversarial_step
 
@@ -69,8 +70,8 @@ class _OurGenerator(Generator):
         super().__init__()
         self.foreign, self.z_dim = layers, z_dim
 
-    def forward(self, z: Tensor, y: Tensor) -> Tensor:
-        images: Tensor = self.foreign(z.view(*z.shape, 1, 1))
+    def forward(self, inputs: Inputs) -> Tensor:
+        images: Tensor = self.foreign(inputs.noise[:, :, None, None])
         return images.float()
 
 

@@ -16,11 +16,11 @@ from synthaug.config import validate
 from synthaug.errors import SynthaugError
 from synthaug.models import build_family
 from synthaug.models.family import ImageShape, to_uint8
+from synthaug.models.inputs import Inputs, noise
 from synthaug.pipelines.traverse import traverse
 from synthaug.runs import Run, all_runs
-from synthaug.sampling.generate import noise
+from synthaug.sampling.trained import TrainedGenerator
 from synthaug.training import checkpoint
-from synthaug.training.checkpoint import TrainedGenerator
 from synthaug.training.ema import Average
 from synthaug.training.transfer import noted_starting_point, open_starting_point, transfer
 
@@ -97,7 +97,7 @@ def test_equal_classes_keep_their_embedding_and_others_begin_afresh(first: Run) 
     assert all(torch.equal(ours[k], theirs[k]) for k in ours if not k.startswith("embed"))
     assert torch.equal(average.network.state_dict()["embed.weight"][2:], fresh["embed.weight"][2:])
     z = torch.randn(4, 16, generator=torch.Generator().manual_seed(0))
-    logits = family.discriminator(family.generator(z, torch.arange(4)), torch.arange(4))
+    logits = family.discriminator(family.generator(Inputs(torch.arange(4), z)), torch.arange(4))
     assert logits[0].isfinite().all()
 
 
@@ -189,7 +189,9 @@ def test_a_walk_along_noise_goes_from_sample_to_sample(
 ) -> None:
     lines: list[torch.Tensor] = []
     original = TrainedGenerator.generate
-    monkeypatch.setattr(TrainedGenerator, "generate", lambda self, z, y: lines.append(z) or original(self, z, y))
+    monkeypatch.setattr(
+        TrainedGenerator, "generate", lambda self, inputs: lines.append(inputs.noise) or original(self, inputs)
+    )
     made = traverse(first, along="noise", class_="0", rows=3, steps=5, out=tmp_path / "n.png", device="cpu")
     assert made.places == [0, 0.25, 0.5, 0.75, 1]
     walk, sampled = tiles(tmp_path / "n.png"), synthaug.load(first, device="cpu").sample("0", 3)
@@ -210,7 +212,7 @@ def test_a_walk_along_classes_ends_as_the_other_class(first: Run, tmp_path: Path
     z = noise(sampler.seed, sampler.class_index("2"), range(2), sampler.trained.z_dim)
     for column, label in ((0, "2"), (4, "0")):
         y = torch.full((2,), sampler.class_index(label))
-        expected = to_uint8(sampler.trained.generate(z, y)).astype(int)
+        expected = to_uint8(sampler.trained.generate(Inputs(y, z))).astype(int)
         assert np.abs(walk[:, column, ::4, ::4] - expected[:, 0]).max() <= 1
     assert traverse(first, along="classes", class_="2", out=tmp_path / "d.png", device="cpu").to != "2"
     with pytest.raises(SynthaugError, match="stands still"):

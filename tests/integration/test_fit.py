@@ -20,8 +20,9 @@ from safetensors.torch import load_file
 
 import synthaug
 from synthaug.errors import SynthaugError
+from synthaug.models.inputs import Inputs
 from synthaug.runs import Run, find
-from synthaug.training.checkpoint import load_generator
+from synthaug.sampling.trained import load_generator
 
 SMALL = (
     "data.resolution=16",
@@ -112,11 +113,16 @@ def test_no_pickle_and_no_temporary_file_is_left(finished: Run) -> None:
 def test_the_generator_can_be_loaded_and_conditions_on_the_class(finished: Run) -> None:
     trained = load_generator(finished, "last", "cpu")
     z = torch.randn(8, trained.z_dim, generator=torch.Generator().manual_seed(0))
-    images = trained.generate(z, torch.zeros(8, dtype=torch.int64))
+    images = trained.generate(Inputs(torch.zeros(8, dtype=torch.int64), z))
     assert images.shape == (8, 1, 16, 16)
-    assert not torch.equal(images, trained.generate(z, torch.ones(8, dtype=torch.int64)))
+    assert not torch.equal(images, trained.generate(Inputs(torch.ones(8, dtype=torch.int64), z)))
     with pytest.raises(SynthaugError, match="kimg999999"):
         load_generator(finished, "kimg999999")
+
+
+def test_what_fit_returns_can_be_loaded(digits: Path, tmp_path: Path) -> None:
+    run = fit(digits, tmp_path, "training.budget=1kimg")
+    assert synthaug.load(run, device="cpu").sample("2", 3).shape == (3, 1, 16, 16)
 
 
 SCRIPT = """

@@ -14,13 +14,14 @@ from export_material import CLASSES, Z_DIM, Painters, Smoothness, contents, make
 from synthaug.errors import Interrupted, SynthaugError
 from synthaug.exporters import synthetic
 from synthaug.exporters.manifest import read_manifest
+from synthaug.models.inputs import CHUNK, noise
 from synthaug.pipelines.export import export
 from synthaug.pipelines.regenerate import regenerate
 from synthaug.pipelines.samples import samples
 from synthaug.runs import Run
 from synthaug.sampling.critic import Critic
-from synthaug.sampling.generate import CHUNK, load, noise
-from synthaug.training.checkpoint import load_discriminator
+from synthaug.sampling.generate import load
+from synthaug.sampling.trained import load_discriminator
 
 DISC, RING, STRIPES = CLASSES
 TRUNCATED = {"truncation": 0.6, "select": "top-k", "keep": 0.25, "gate": False}

@@ -30,6 +30,7 @@ from synthaug.data.batches import BalancedBatches
 from synthaug.device import has_bf16, resolve_device
 from synthaug.models import build_family
 from synthaug.models.family import Generator, ImageShape, to_uint8
+from synthaug.models.inputs import Inputs
 from synthaug.training.game import Game, build_game
 from synthaug.training.steps.adversarial import adversarial_step
 
@@ -113,7 +114,9 @@ def sample(generator: Generator, count: int, device: torch.device) -> Pixels:
     rng = torch.Generator().manual_seed(1)
     sizes = [min(500, count - start) for start in range(0, count, 500)]
     zs = (torch.randn(n, generator.z_dim, generator=rng).to(device) for n in sizes)
-    return np.concatenate([to_uint8(generator(z, torch.zeros(len(z), dtype=torch.int64, device=device))) for z in zs])
+    return np.concatenate(
+        [to_uint8(generator(Inputs(torch.zeros(len(z), dtype=torch.int64, device=device), z))) for z in zs]
+    )
 
 
 def main() -> None:

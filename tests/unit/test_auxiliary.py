@@ -16,6 +16,7 @@ from synthaug.losses.infogan import Recogniser
 from synthaug.models import MODELS, build_family
 from synthaug.models.codes import Codes, codes_of
 from synthaug.models.family import Discriminator, ImageShape
+from synthaug.models.inputs import Inputs
 
 CODES = Codes((3,), 2)
 
@@ -50,7 +51,7 @@ def test_a_generator_with_codes_takes_plain_noise() -> None:
     torch.manual_seed(0)
     plain = MODELS.get("dcgan")(ImageShape(16, 1, 2), config).generator.eval()
     z, y = torch.randn(4, 8), torch.zeros(4, dtype=torch.int64)
-    assert torch.equal(generator(z, y), plain(codes_of(config).encode(z), y))
+    assert torch.equal(generator(Inputs(y, z)), plain(Inputs(y, codes_of(config).encode(z))))
     assert generator.state_dict().keys() == plain.state_dict().keys()
 
 

@@ -12,6 +12,7 @@ from torch import nn
 from synthaug.models import MODELS, build_family
 from synthaug.models.embedding_noise import EmbeddingNoise, deviations
 from synthaug.models.family import Family, ImageShape
+from synthaug.models.inputs import Inputs
 
 COUNTS = torch.tensor([1, 30, 3000])
 
@@ -46,12 +47,12 @@ def test_the_generator_hears_it_and_its_copy_does_not(name: str) -> None:
     copied = copy.deepcopy(generator)
     noise = EmbeddingNoise(generator, COUNTS, 1.0)
     rng = torch.Generator().manual_seed(5)
-    z, y = torch.randn(4, generator.z_dim, generator=rng), torch.tensor([0, 0, 1, 2])
-    clean = copied(z, y)
-    assert torch.equal(generator(z, y), clean)  # nothing to draw from yet
+    inputs = Inputs(torch.tensor([0, 0, 1, 2]), torch.randn(4, generator.z_dim, generator=rng))
+    clean = copied(inputs)
+    assert torch.equal(generator(inputs), clean)  # nothing to draw from yet
     noise.rng = torch.Generator().manual_seed(1)
-    noisy = generator(z, y)
+    noisy = generator(inputs)
     assert not torch.equal(noisy, clean)
-    assert torch.equal(copied(z, y), clean)
+    assert torch.equal(copied(inputs), clean)
     noise.rng = torch.Generator().manual_seed(1)
-    assert torch.equal(generator(z, y), noisy)
+    assert torch.equal(generator(inputs), noisy)

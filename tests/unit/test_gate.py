@@ -15,7 +15,7 @@ from synthaug.config import GateConfig
 from synthaug.data.cache import LabelledImages
 from synthaug.errors import RunFailed, SynthaugError
 from synthaug.metrics.pixel_copies import recompressed
-from synthaug.sampling.agreement import (
+from synthaug.sampling.agreement_gate import (
     FOLDS,
     QUANTILE,
     SURE,
@@ -268,7 +268,7 @@ def test_classifiers_come_from_the_cache_the_second_time(
 
     first, fresh = fit(), pixels(10, 0, seed=90)
     with monkeypatch.context() as patched:
-        patched.setattr("synthaug.sampling.agreement._fit_member", refuse)
+        patched.setattr("synthaug.sampling.agreement_gate._fit_member", refuse)
         again = fit()
         assert np.array_equal(again.thresholds, first.thresholds)
         assert np.array_equal(again.members(fresh), first.members(fresh))

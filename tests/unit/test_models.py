@@ -18,6 +18,7 @@ from synthaug.errors import SynthaugError
 from synthaug.models import MODELS, biggan, build_family, lapgan, progressive, projected, r3gan, stylegan2
 from synthaug.models.blocks import ConditionalBatchNorm2d
 from synthaug.models.family import Family, ImageShape
+from synthaug.models.inputs import Inputs
 from synthaug.progress import Silent
 from synthaug.training import checkpoint
 from synthaug.training.ema import Average
@@ -77,7 +78,7 @@ def test_the_loop_says_how_far_it_is(budget: str, tmp_path: Path, monkeypatch: p
 
 def test_mlp_makes_points_of_the_plane() -> None:
     family = make("mlp", ImageShape(1, 2, classes=8))
-    points = family.generator(noise(5, 16), torch.arange(5))
+    points = family.generator(Inputs(torch.arange(5), noise(5, 16)))
     assert points.shape == (5, 2, 1, 1)
     assert family.discriminator(points, torch.arange(5))[0].shape == (5, 1)
 
@@ -119,7 +120,7 @@ def test_attention_stands_where_it_was_asked_for() -> None:
     for network in ("generator", "discriminator"):
         extra = len(list(getattr(attending, network).parameters())) - len(list(getattr(plain, network).parameters()))
         assert extra > 0
-    x = attending.generator(noise(2, 16), torch.arange(2))
+    x = attending.generator(Inputs(torch.arange(2), noise(2, 16)))
     assert attending.discriminator(x, torch.arange(2))[0].isfinite().all()
     with pytest.raises(SynthaugError, match=r"model\.attention = 32 does not fit"):
         make("biggan", attention=32)
@@ -133,19 +134,19 @@ def test_every_chunk_of_z_counts() -> None:
             if "affine" in name:  # conditional scales and shifts start at zero
                 parameter.copy_(0.1 * noise(*parameter.shape))
     z = noise(1, 16)
-    before = family.generator(z, torch.zeros(1, dtype=torch.int64))
+    before = family.generator(Inputs(torch.zeros(1, dtype=torch.int64), z))
     assert sum(family.generator.chunks) == 16
     for start in (0, *itertools.accumulate(family.generator.chunks[:-1])):
         moved = z.clone()
         moved[:, start] += 1
-        assert not torch.equal(family.generator(moved, torch.zeros(1, dtype=torch.int64)), before)
+        assert not torch.equal(family.generator(Inputs(torch.zeros(1, dtype=torch.int64), moved)), before)
 
 
 def test_the_average_keeps_the_directions_of_spectral_norm_of_length_one() -> None:
     family = make("biggan")
     average = Average(family.generator, half_life_kimg=1.0, ramp=1.0)
     for k in range(3):
-        family.generator(noise(4, 16, seed=k), torch.arange(4) % 3)
+        family.generator(Inputs(torch.arange(4) % 3, noise(4, 16, seed=k)))
         average.update(family.generator, 10_000, 500)
     vectors = [b for name, b in average.network.named_buffers() if name.endswith(("._u", "._v"))]
     assert vectors
@@ -245,11 +246,11 @@ def test_it_begins_with_enlarged_4_px_images_and_ends_with_full_ones() -> None:
     generator = make("progressive").generator
     z, y = noise(4, 16), torch.arange(4) % 3
     generator.set_progress(0.0)
-    small = generator(z, y)
+    small = generator(Inputs(y, z))
     assert small.shape == (4, 3, 32, 32)
     assert torch.equal(small, F.interpolate(small[:, :, ::8, ::8], scale_factor=8))
     generator.set_progress(1.0)
-    full = generator(z, y)
+    full = generator(Inputs(y, z))
     assert not torch.equal(full, F.interpolate(full[:, :, ::2, ::2], scale_factor=2))
 
 
@@ -260,7 +261,7 @@ def test_fading_has_no_jumps(edge: float) -> None:
     results = []
     for progress in (edge - 1e-5, edge + 1e-5):
         family.set_progress(progress)
-        results.append((family.generator(z, y), family.discriminator(x, y)[0]))
+        results.append((family.generator(Inputs(y, z)), family.discriminator(x, y)[0]))
     for before, after in zip(*results, strict=True):
         torch.testing.assert_close(before, after, rtol=0, atol=5e-3)
 
@@ -330,14 +331,14 @@ def test_each_level_learns_from_the_low_pass_image_it_is_given() -> None:
     assert generator.z_dim == 3 * 16
     z, y, real = noise(4, generator.z_dim), torch.arange(4) % 3, noise(4, 3, 32, 32)
     low = lapgan.low_passes(lapgan.gaussian_pyramid(real))
-    levels = generator.levels(z, y, low)
+    levels = generator.levels(Inputs(y, z), low)
     assert [level.shape[2] for level in levels] == [8, 16, 32]
     levels[2].sum().backward()
     assert all(p.grad is None for p in generator.coarse.parameters())
     assert all(p.grad is None for p in generator.refiners[0].parameters())
     assert all(p.grad is not None for p in generator.refiners[1].parameters())
     changed = [low[0], low[1] + 1]
-    again = generator.levels(z, y, changed)
+    again = generator.levels(Inputs(y, z), changed)
     assert torch.equal(again[1], levels[1])
     assert not torch.equal(again[2], levels[2])
 
@@ -345,16 +346,16 @@ def test_each_level_learns_from_the_low_pass_image_it_is_given() -> None:
 def test_sampling_runs_through_the_whole_pyramid_with_noise_at_each_level() -> None:
     generator = make("lapgan").generator.eval()
     z, y = noise(4, generator.z_dim), torch.arange(4) % 3
-    image = generator(z, y)
+    image = generator(Inputs(y, z))
     for part in range(3):
         moved = z.clone()
         moved[:, 16 * part : 16 * (part + 1)] += 1
-        assert not torch.equal(generator(moved, y), image)
-    x = generator.coarse(generator.conditions(z, y)[0])
+        assert not torch.equal(generator(Inputs(y, moved)), image)
+    x = generator.coarse(generator.conditions(Inputs(y, z))[0])
     given = []
     for k in range(2):
         given.append(lapgan.up(x))
-        x = generator.levels(z, y, [*given, *[torch.zeros(4, 3, 32, 32)] * (1 - k)])[k + 1].clamp(-1, 1)
+        x = generator.levels(Inputs(y, z), [*given, *[torch.zeros(4, 3, 32, 32)] * (1 - k)])[k + 1].clamp(-1, 1)
     assert torch.equal(x, image)
 
 
@@ -478,7 +479,7 @@ def test_it_goes_with_every_generator(name: str) -> None:
     family = make(name, ImageShape(16, 3, 3), discriminator="projected")
     assert isinstance(family.discriminator, projected.ProjectedDiscriminator)
     y = torch.arange(4) % 3
-    heads = family.discriminator(family.generator(noise(4, family.generator.z_dim), y), y)
+    heads = family.discriminator(family.generator(Inputs(y, noise(4, family.generator.z_dim))), y)
     torch.stack([head.sum() for head in heads]).sum().backward()
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in family.generator.parameters())
     assert family.step == "adversarial"
@@ -502,11 +503,11 @@ def test_what_sampling_saves_changes_no_pixel(channels: int) -> None:
         for norm in (m for m in generator.modules() if isinstance(m, ConditionalBatchNorm2d)):
             norm.affine.weight.normal_(0, 0.3)
         z, y = noise(64, generator.z_dim), torch.arange(64) % 3
-        fast = generator.eval()(z, y)
+        fast = generator.eval()(Inputs(y, z))
         generator.train()
         for norm in (m for m in generator.modules() if isinstance(m, torch.nn.BatchNorm2d)):
             norm.eval()  # the stored statistics, but in three steps
-        usual = generator(z, y)
+        usual = generator(Inputs(y, z))
     assert fast.std() > 0.1
     torch.testing.assert_close(fast, usual, rtol=0, atol=1e-5)
 
@@ -523,7 +524,7 @@ def test_a_blind_discriminator_never_hears_of_the_class(name: str) -> None:
     zeros, ones = torch.zeros(4, dtype=torch.int64), torch.ones(4, dtype=torch.int64)
     for a, b in zip(family.discriminator(x, zeros), family.discriminator(x, ones), strict=True):
         assert torch.equal(a, b)
-    assert not torch.equal(family.generator.eval()(z, zeros), family.generator(z, ones))
+    assert not torch.equal(family.generator.eval()(Inputs(zeros, z)), family.generator(Inputs(ones, z)))
 
 
 def test_without_spectral_norm_the_weights_are_as_they_are() -> None:

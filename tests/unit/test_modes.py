@@ -26,6 +26,7 @@ from synthaug.data.batches import BalancedBatches
 from synthaug.losses import OBJECTIVES
 from synthaug.models import build_family
 from synthaug.models.family import Discriminator, Family, Generator, ImageShape
+from synthaug.models.inputs import Inputs
 from synthaug.training.game import build_game
 from synthaug.training.steps.adversarial import adversarial_step
 
@@ -136,7 +137,7 @@ def cloud(toy: Toy, seed: int) -> BalancedBatches:
 def score(toy: Toy, generator: Generator) -> tuple[int, float]:
     """Modes covered, and the share of good samples."""
     z = torch.randn(SAMPLES, Z_DIM, generator=torch.Generator().manual_seed(1))
-    samples = generator(z, torch.zeros(SAMPLES, dtype=torch.int64)).flatten(1)
+    samples = generator(Inputs(torch.zeros(SAMPLES, dtype=torch.int64), z)).flatten(1)
     distance, nearest = torch.cdist(samples, toy.modes).min(dim=1)
     good = distance < NEAR
     return len(nearest[good].unique()), float(good.float().mean())

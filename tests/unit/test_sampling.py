@@ -15,8 +15,9 @@ from torch import nn
 
 from synthaug.errors import RunFailed, SynthaugError
 from synthaug.models.family import to_uint8
+from synthaug.models.inputs import CHUNK, Inputs, NoiseInputs, noise
 from synthaug.runs import Run
-from synthaug.sampling.generate import CHUNK, Sampler, aligned, image_seed, load, noise
+from synthaug.sampling.generate import Sampler, chunk_rows, load
 
 
 @pytest.fixture(scope="module")
@@ -31,17 +32,6 @@ def painter(run: Run) -> Sampler:
     return Sampler(Painters()(run), seed=0)
 
 
-def test_the_seed_of_an_image_never_changes() -> None:
-    # exports made by earlier versions are remade from these numbers
-    assert image_seed(0, 0, 0) == 7216974905578122256
-    assert image_seed(7, 3, 4999) == 4909080226435153015
-
-
-@given(st.tuples(*[st.integers(0, 50)] * 3), st.tuples(*[st.integers(0, 50)] * 3))
-def test_different_images_have_different_seeds(one: tuple[int, ...], other: tuple[int, ...]) -> None:
-    assert (image_seed(*one) == image_seed(*other)) == (one == other)
-
-
 def test_noise_is_standard_normal_and_free_of_its_neighbours() -> None:
     z = noise(0, 1, range(2000), 16)
     assert abs(float(z.mean())) < 0.02
@@ -53,8 +43,18 @@ def test_noise_is_standard_normal_and_free_of_its_neighbours() -> None:
 
 @given(st.integers(0, 500), st.integers(0, 500))
 def test_aligned_chunks_cover_each_image_once(start: int, count: int) -> None:
-    covered = [index * CHUNK + row for index, rows in aligned(start, count) for row in rows]
+    covered = [index * CHUNK + row for index, rows in chunk_rows(start, count) for row in rows]
     assert covered == list(range(start, start + count))
+
+
+def test_noise_inputs_are_the_noise_of_64_images() -> None:
+    inputs = NoiseInputs(seed=3, z_dim=5).chunk(class_index=2, index=1)
+    assert torch.equal(inputs.noise, noise(3, 2, range(64, 128), 5))
+    assert inputs.labels.tolist() == [2] * 64
+    assert inputs.sources is None
+    moved = inputs._replace(z=None, sources=torch.zeros(64, 1, 2, 2)).to(torch.device("meta"))
+    assert moved.z is None
+    assert [part.device.type for part in moved if part is not None] == ["meta"] * 2
 
 
 def test_images_do_not_depend_on_how_many_are_asked_for(run: Run) -> None:
@@ -117,8 +117,8 @@ def test_a_run_that_does_not_exist(tmp_path: Path) -> None:
 
 def test_a_diverged_generator_is_an_error(run: Run) -> None:
     class Broken(Painter):
-        def forward(self, z: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-            return super().forward(z, y) * torch.nan
+        def forward(self, inputs: Inputs) -> torch.Tensor:
+            return super().forward(inputs) * torch.nan
 
     broken: nn.Module = Broken(3, 16)
     sampler = Sampler(replace(Painters()(run), network=broken), seed=0)  # type: ignore[arg-type]

@@ -16,12 +16,14 @@ from synthaug.data.cache import LabelledImages
 from synthaug.errors import SynthaugError
 from synthaug.models.blocks import MinibatchStd
 from synthaug.models.codes import Codes
+from synthaug.models.inputs import CHUNK, noise
 from synthaug.runs import Run
 from synthaug.sampling.critic import Critic, calibrate
 from synthaug.sampling.gate import Gate, gated_samples
-from synthaug.sampling.generate import CHUNK, Sampler, noise
-from synthaug.sampling.selection import Rejection, Selector, TopK, build_selector, coin, evidence
-from synthaug.training.checkpoint import TrainedGenerator
+from synthaug.sampling.generate import Sampler
+from synthaug.sampling.selection import Rejection, Selector, TopK, build_selector, evidence
+from synthaug.sampling.trained import TrainedGenerator
+from synthaug.seeds import coin
 
 CLASSES = ["disc", "ring", "stripes"]
 

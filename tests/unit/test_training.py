@@ -14,11 +14,12 @@ from synthaug.data.batches import BalancedBatches, class_probabilities
 from synthaug.data.cache import LabelledImages
 from synthaug.models.blocks import MinibatchStd
 from synthaug.models.family import Generator
+from synthaug.models.inputs import Inputs
 from synthaug.runs import Run
 from synthaug.seeds import step_generator
 from synthaug.training.checkpoint import names, prune
 from synthaug.training.ema import Average
-from synthaug.training.monitor import Monitor
+from synthaug.training.monitor import FixedNoise, Monitor
 from synthaug.training.schedule import condition_strength, images_in_budget, set_length
 from synthaug.training.state import Counters
 
@@ -81,7 +82,6 @@ class Constant(Generator):
         self.z_dim = 2
         self.weight = torch.nn.Parameter(torch.tensor([value]))
         self.register_buffer("running", torch.tensor([value]))
-        self.register_buffer("condition_strength", torch.tensor(value))
 
 
 def test_the_average_has_the_half_life_it_says() -> None:
@@ -129,6 +129,16 @@ def test_scores_take_at_most_a_fifth_of_a_time_budget() -> None:
     assert counters.interval >= counters.total
 
 
+@pytest.mark.parametrize("count", [1, 100, 250])
+def test_fixed_noise_is_drawn_in_one_go_and_given_in_chunks_of_100(count: int) -> None:
+    fixed = FixedNoise(3, count, 4, torch.Generator().manual_seed(7))
+    whole = torch.randn(3, count, 4, generator=torch.Generator().manual_seed(7))
+    chunks = [fixed.chunk(1, index) for index in range(fixed.chunks)]
+    assert torch.equal(torch.cat([chunk.noise for chunk in chunks]), whole[1])
+    assert {len(chunk.noise) for chunk in chunks[:-1]} <= {100}
+    assert all(chunk.labels.tolist() == [1] * len(chunk.noise) for chunk in chunks)
+
+
 class Painter(Generator):
     """Paints class k as the k-th grey level; `repeat` gives one image for all noise."""
 
@@ -136,13 +146,14 @@ class Painter(Generator):
         super().__init__()
         self.z_dim, self._real, self._repeat = 4, torch.from_numpy(real).float() / 127.5 - 1, repeat
 
-    def forward(self, z: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    def forward(self, inputs: Inputs) -> torch.Tensor:
+        z = inputs.noise
         which = (
             torch.zeros(len(z), dtype=torch.int64)
             if self._repeat
             else (z[:, 0].abs() * 1000).long() % self._real.shape[1]
         )
-        return self._real[y, which]
+        return self._real[inputs.labels, which]
 
 
 class Flat:

@@ -13,6 +13,7 @@ from synthaug.errors import SynthaugError
 from synthaug.models import MODELS
 from synthaug.models.codes import Codes
 from synthaug.models.family import Generator
+from synthaug.models.inputs import Inputs
 from synthaug.sampling.generate import Sampler
 from synthaug.sampling.truncation import Truncation
 
@@ -25,8 +26,7 @@ def spread(images: Tensor) -> float:
 @pytest.mark.parametrize("family", MODELS.names())
 def test_images_of_a_class_draw_together(family: str) -> None:
     generator = trained(family)
-    z, y = inputs(generator)
-    spreads = [spread(Truncation(generator, psi).generate(z, y)) for psi in (1.0, 0.7, 0.4, 0.02)]
+    spreads = [spread(Truncation(generator, psi).generate(inputs(generator))) for psi in (1.0, 0.7, 0.4, 0.02)]
     assert spreads[0] > 1.05 * spreads[1] > 1.1 * spreads[2] > 2 * spreads[3], spreads
     assert spreads[3] < 0.2 * spreads[0]
 
@@ -34,17 +34,16 @@ def test_images_of_a_class_draw_together(family: str) -> None:
 @pytest.mark.parametrize("family", MODELS.names())
 def test_no_truncation_is_the_generator_bit_for_bit(family: str) -> None:
     generator = trained(family)
-    z, y = inputs(generator)
-    assert torch.equal(Truncation(generator, 1.0).generate(z, y), generator.generate(z, y))
+    noise = inputs(generator)
+    assert torch.equal(Truncation(generator, 1.0).generate(noise), generator.generate(noise))
 
 
 @pytest.mark.parametrize("family", MODELS.names())
 def test_classes_stay_apart(family: str) -> None:
     """Towards the centre of all classes, images would lose their class first."""
     truncation = Truncation(trained(family), 0.02)
-    means = [truncation.generate(*inputs(truncation.trained, label)).mean(0) for label in range(len(CLASSES))]
-    z, y = inputs(truncation.trained)
-    within = (truncation.generate(z, y) - means[1]).flatten(1).norm(dim=1).mean()
+    means = [truncation.generate(inputs(truncation.trained, label)).mean(0) for label in range(len(CLASSES))]
+    within = (truncation.generate(inputs(truncation.trained)) - means[1]).flatten(1).norm(dim=1).mean()
     assert min((means[1] - means[0]).norm(), (means[1] - means[2]).norm()) > 2 * within
 
 
@@ -53,8 +52,8 @@ def test_the_centre_is_the_mean_latent_of_the_class(family: str) -> None:
     generator = trained(family)
     truncation = Truncation(generator, 0.5)
     for label in range(len(CLASSES)):
-        z, y = torch.randn(20_000, generator.z_dim, generator=torch.Generator().manual_seed(5)), torch.tensor([label])
-        latents = generator.network.latents(z, y.expand(len(z)))
+        z = torch.randn(20_000, generator.z_dim, generator=torch.Generator().manual_seed(5))
+        latents = generator.network.latents(Inputs(torch.full((len(z),), label), z))
         error = latents.std(dim=0) * (1 / 20_000 + 1 / 10_000) ** 0.5
         assert ((truncation.centre(label) - latents.mean(0)).abs() < 5 * error + 1e-6).all()
     if family == "stylegan2":
@@ -72,13 +71,12 @@ def test_a_centre_is_found_once_and_is_the_same_everywhere() -> None:
 
 def test_codes_are_not_moved(monkeypatch: pytest.MonkeyPatch) -> None:
     generator = trained("dcgan", categorical_codes=[3], continuous_codes=2)
-    z, y = inputs(generator)
     seen: list[Tensor] = []
     monkeypatch.setattr(
-        type(generator.network), "synthesise", lambda self, latents, z, y: seen.append(latents) or self.forward(z, y)
+        type(generator.network), "synthesise", lambda self, latents, fed: seen.append(latents) or self.forward(fed)
     )
-    Truncation(generator, 0.3).generate(z, y)
-    expected = generator.codes.encode(z)
+    Truncation(generator, 0.3).generate(inputs(generator))
+    expected = generator.codes.encode(inputs(generator).noise)
     assert torch.equal(seen[0][:, :5], expected[:, :5])
     torch.testing.assert_close(seen[0][:, 5:], 0.3 * expected[:, 5:], atol=1e-6, rtol=1e-5)
 
@@ -98,9 +96,9 @@ def test_a_truncated_sampler_keeps_to_its_chunks() -> None:
 
 def test_a_family_need_not_know_of_latents() -> None:
     class Plain(Generator):
-        def forward(self, z: Tensor, y: Tensor) -> Tensor:
-            return z[:, :, None, None] * (1 + y[:, None, None, None])
+        def forward(self, inputs: Inputs) -> Tensor:
+            return inputs.noise[:, :, None, None] * (1 + inputs.labels[:, None, None, None])
 
     network = Plain()
-    z, y = torch.randn(4, 3), torch.arange(4)
-    assert torch.equal(network.synthesise(network.latents(z, y), z, y), network(z, y))
+    fed = Inputs(torch.arange(4), torch.randn(4, 3))
+    assert torch.equal(network.synthesise(network.latents(fed), fed), network(fed))

@@ -14,6 +14,7 @@ from torch import nn
 from synthaug.errors import SynthaugError
 from synthaug.models import MODELS
 from synthaug.models.family import Generator
+from synthaug.models.inputs import Inputs
 from synthaug.sampling.walk import between, slerp
 
 
@@ -50,9 +51,9 @@ def test_a_walk_between_classes_begins_and_ends_at_them(family: str) -> None:
     generator = trained(family)
     shares = [0.0, 0.01, 0.5, 1.0]
     mixed = between(generator.network, 2, 0, shares)
-    z, _ = inputs(generator, count=1)
-    path = mixed(z.expand(4, -1), torch.arange(4))
-    ends = generator.network(z.expand(2, -1), torch.tensor([2, 0]))
+    z = inputs(generator, count=1).noise
+    path = mixed(Inputs(torch.arange(4), z.expand(4, -1)))
+    ends = generator.network(Inputs(torch.tensor([2, 0]), z.expand(2, -1)))
     torch.testing.assert_close(path[[0, -1]], ends, atol=1e-5, rtol=1e-4)
     way = (ends[0] - ends[1]).norm()
     assert 0 < (path[1] - path[0]).norm() < 0.2 * way  # no jump
@@ -75,13 +76,13 @@ def test_spectrally_normalised_embeddings_are_taken_as_they_act() -> None:
             super().__init__()
             self.embed = nn.utils.parametrizations.spectral_norm(nn.Embedding(3, 4))
 
-        def forward(self, z: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-            out: torch.Tensor = self.embed(y)
+        def forward(self, inputs: Inputs) -> torch.Tensor:
+            out: torch.Tensor = self.embed(inputs.labels)
             return out
 
     network = Small().eval()
-    y = torch.arange(2)
-    torch.testing.assert_close(between(network, 0, 1, [0.0, 1.0])(y, y), network(y, y))
+    ends = Inputs(torch.arange(2), None)
+    torch.testing.assert_close(between(network, 0, 1, [0.0, 1.0])(ends), network(ends))
 
 
 def test_no_embedding_is_an_error() -> None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from synthaug.losses.regularizers import GeneratorBatch
+from synthaug.models.inputs import Inputs
 from synthaug.models.lapgan import LAPGANDiscriminator, LAPGANGenerator, gaussian_pyramid, low_passes
 from synthaug.training.game import Game, Scalars
 from synthaug.training.steps.adversarial import discriminator_loss, generator_loss
@@ -58,7 +59,7 @@ def pyramid_step(game: Game, step: int, seed: int) -> Scalars:
 
 def _generate(game: Game, z: Tensor, labels: Tensor, low: Sequence[Tensor]) -> list[Tensor]:
     with game.fabric.autocast():
-        levels = cast(LAPGANGenerator, game.family.generator).levels(z, labels, low)
+        levels = cast(LAPGANGenerator, game.family.generator).levels(Inputs(labels, z), low)
     return [level.float() for level in levels]
 
 

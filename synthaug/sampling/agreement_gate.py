@@ -29,8 +29,8 @@ from synthaug.data.store import cache_root, touch
 from synthaug.device import resolve_device
 from synthaug.features.base import Features, hash_weights
 from synthaug.files import replacing
+from synthaug.models.inputs import CHUNK
 from synthaug.progress import Progress, Silent
-from synthaug.sampling.generate import CHUNK
 
 FOLDER = "gate-classifiers"
 KEPT = 50

@@ -1,0 +1,110 @@
+"""Opens the trained networks of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from synthaug.device import resolve_device
+from synthaug.errors import SynthaugError
+from synthaug.files import sha256
+from synthaug.models import build_family
+from synthaug.models.codes import Codes, codes_of
+from synthaug.models.family import Discriminator, Family, Generator, ImageShape
+from synthaug.models.inputs import Inputs, InputSource, NoiseInputs
+from synthaug.runs import Run
+from synthaug.training.checkpoint import find_checkpoint, load_tensors, load_weights, read_state
+
+N = TypeVar("N", bound=nn.Module)
+
+
+@dataclass
+class TrainedGenerator:
+    """An averaged generator in evaluation mode, with what is needed to name and remake its images."""
+
+    run: Run
+    network: Generator
+    classes: list[str]
+    targets: list[str]
+    channels: int
+    resolution: int
+    z_dim: int
+    seed: int
+    kimg: float
+    sha256: str
+    checkpoint: str
+    device: torch.device
+    codes: Codes
+
+    def inputs(self, seed: int) -> InputSource:
+        """Where the inputs of the images of a seed come from."""
+        return NoiseInputs(seed, self.z_dim)
+
+    @torch.inference_mode()
+    def generate(self, inputs: Inputs) -> Tensor:
+        """Images float32[B, C, H, W] in [-1, 1], on the generator's device."""
+        images: Tensor = self.network(inputs.to(self.device)).float()
+        return images
+
+
+def load_generator(run: Run, which: str | Path = "best", device: str = "auto") -> TrainedGenerator:
+    """Load the averaged generator of a checkpoint: `best`, `last`, a name such as `kimg000100`, or a folder.
+
+    Raises:
+        SynthaugError: there is no such checkpoint, it is damaged, or it does not fit the run's architecture.
+    """
+    folder = find_checkpoint(run, which)
+    config, facts = run.config(), run.facts()
+    network = _family_of(run, folder).generator
+    load_weights(network, load_tensors(folder / "generator.safetensors"), folder)
+    target = resolve_device(device)
+    return TrainedGenerator(
+        run=run,
+        network=_for_use(network, target),
+        classes=facts.classes,
+        targets=facts.targets,
+        channels=facts.channels,
+        resolution=config.data.resolution,
+        z_dim=network.z_dim,
+        seed=config.seed,
+        kimg=read_state(folder)["counters"]["images"] / 1000,
+        sha256=sha256(folder / "generator.safetensors"),
+        checkpoint=folder.name,
+        device=target,
+        codes=codes_of(config.model),
+    )
+
+
+def load_discriminator(run: Run, which: str | Path = "best", device: str = "auto") -> Discriminator:
+    """Load the discriminator of a checkpoint as the training left it (it is never averaged), in evaluation mode.
+
+    Raises:
+        SynthaugError: as `load_generator`.
+    """
+    folder = find_checkpoint(run, which)
+    network = _family_of(run, folder).discriminator
+    load_weights(network, load_tensors(folder / "training.safetensors", "discriminator."), folder)
+    return _for_use(network, resolve_device(device))
+
+
+def _family_of(run: Run, folder: Path) -> Family:
+    """Networks of a run, untrained, for a checkpoint of it."""
+    architecture = read_state(folder)["architecture"]
+    config, facts = run.config(), run.facts()
+    if architecture["family"] != config.model.family:
+        raise SynthaugError(
+            f"the checkpoint {str(folder)!r} is of another architecture ({architecture['family']}) "
+            f"than its run ({config.model.family})",
+            "give the checkpoint's own run, whose config.yaml has the right model section",
+        )
+    shape = ImageShape(config.data.resolution, facts.channels, len(facts.classes))
+    return build_family(config.model.family, shape, config.model)
+
+
+def _for_use(network: N, device: torch.device) -> N:
+    ready: N = network.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload]
+    return ready
