@@ -1,8 +1,8 @@
 """Adaptive augmentation (ADA, 2006.06676 §3): each transform acts with a probability that follows the overfitting.
 
-The mean sign of its logits on real images rises when a discriminator learns them by heart. Every few batches the
-probability goes one step up if that is above the target, and one step down otherwise: few images get much augmentation,
-many get little, and nobody has to choose.
+The mean sign of a discriminator's logits on real images rises when it overfits. Every few batches the probability goes
+one step up if this mean is above the target, and one step down otherwise. Few images get strong augmentation, many get
+little.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from synthaug.augment.diffaugment import DiffAugment, uniform
 class AdaptiveAugment(nn.Module):
     """The policies of `DiffAugment`, each applied to each group of images with probability `p`.
 
-    `p` and the signs since its last change are buffers: they are saved with a checkpoint, and a resumed training
-    goes on as if nothing had happened.
+    `p` and the signs since its last change are buffers: checkpoints hold them, so a resumed training is exact.
 
     Args:
         target: the mean sign to steer towards.
@@ -50,7 +49,7 @@ class AdaptiveAugment(nn.Module):
 
     @torch.no_grad()
     def observe(self, margin: Tensor) -> Tensor:
-        """Take note of one batch and return p.
+        """Count one batch and return p.
 
         Args:
             margin: positive where the discriminator is right about a real image, float[B, k].

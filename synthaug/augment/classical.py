@@ -2,8 +2,8 @@
 
 Every image gets one operation, drawn uniformly, at a strength drawn uniformly [arXiv:2103.10158, Müller & Hutter 2021].
 Operations and ranges are the paper's "RA" space. Lengths are relative to the image's side, so that the same strength
-means the same picture at 16 px and at 128 px. There are no flips: whether a mirrored image keeps its class is the
-user's to say.
+means the same picture at 16 px and at 128 px. There are no flips: only the user knows whether a mirrored image keeps
+its class.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def trivial_augment(pixels: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _warp(images: Tensor, operation: Tensor, amount: Tensor) -> Tensor:
-    """Shear, shift or turn the images that drew it, all in one sampling; outside the image is its border."""
+    """Shear, shift or rotate the images that drew this, all in one resampling; border pixels are repeated."""
     chosen = torch.isin(operation, torch.tensor([OPERATIONS.index(name) for name in _GEOMETRIC])).nonzero()[:, 0]
     if not len(chosen):
         return images

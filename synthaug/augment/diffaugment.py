@@ -1,7 +1,7 @@
 """Differentiable augmentation of what the discriminator sees (DiffAugment, 2006.10738).
 
-Real and generated images pass through the same random transforms, so a discriminator that is shown few images cannot
-learn them by heart and the generator learns images as they are. Parameters are FIELD settings of the paper's code.
+Real and generated images pass through the same random transforms, so that a discriminator cannot memorise few images.
+The generator still learns unaugmented images. Parameters are those of the paper's code; `affine` is ours.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Transform = Callable[[Tensor, torch.Generator], Tensor]
 def uniform(x: Tensor, rng: torch.Generator, columns: int = 1) -> Tensor:
     """U(0, 1) of shape [B, columns], drawn where `rng` lives and moved to x; neighbours of a group share their draw.
 
-    Images of one class are so compared under one augmentation: see `synthaug.data.batches.GROUP`.
+    So images of one class are compared under one augmentation: see `synthaug.data.batches.GROUP`.
     """
     group = group_of(len(x))
     drawn = torch.rand(len(x) // group, columns, generator=rng, device=rng.device)
@@ -54,7 +54,7 @@ def translation(x: Tensor, rng: torch.Generator, ratio: float = 0.125) -> Tensor
 
 
 def cutout(x: Tensor, rng: torch.Generator, ratio: float = 0.5) -> Tensor:
-    """Blank a square of `ratio` of the side. At 32 px it leaks boxes into the samples: not on by default there."""
+    """Blank a square of `ratio` of the side. At 32 px it leaves boxes in the samples, so it is off by default."""
     _, _, h, w = x.shape
     size = torch.tensor([int(h * ratio + 0.5), int(w * ratio + 0.5)], device=x.device)
     extent = torch.tensor([h, w], device=x.device)

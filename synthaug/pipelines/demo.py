@@ -23,14 +23,14 @@ SEEDS, STEPS = 5, 120
 
 
 def demo(out: Path | None = None, *, runs: Path | None = None, progress: Progress = Silent()) -> EvaluateDocument:
-    """Run the whole way once, offline, in a few minutes on a CPU.
+    """Run fit, export and evaluate once, offline, in a few minutes on a CPU.
 
     Args:
-        out: where the data, the export and the report go (default: `./synthaug-demo`); an earlier demo's are replaced.
-        runs: where the run goes (default: `out/runs`).
+        out: folder of the data, the export and the report (default: `./synthaug-demo`); an earlier demo is replaced.
+        runs: folder of the run (default: `out/runs`).
 
     Raises:
-        SynthaugError: `out` holds something that is not an earlier demo's.
+        SynthaugError: `out` holds files that are not an earlier demo's.
     """
     out = Path("synthaug-demo") if out is None else out
     data = out / "data"
@@ -49,28 +49,29 @@ def demo(out: Path | None = None, *, runs: Path | None = None, progress: Progres
 
 
 def write_digits(folder: Path) -> None:
-    """Write `train/` and `test/` with one folder a digit, the digits of `RARE` thinned; replaces what it wrote before.
+    """Write `train/` and `test/` with one folder a digit and few images of `RARE`. Replaces an earlier demo's data.
 
     Raises:
-        SynthaugError: `folder` holds something else.
+        SynthaugError: `folder` holds other files.
     """
     if folder.exists():
         strangers = [p for p in folder.rglob("*") if p.is_file() and p.suffix != ".png"]
         if strangers or not (folder / "train" / RARE[0]).is_dir():
             raise SynthaugError(
-                f"{str(folder)!r} is there and is not the data of an earlier demo", "choose another folder with --out"
+                f"{str(folder)!r} exists and does not hold the data of an earlier demo",
+                "choose another folder with --out",
             )
         shutil.rmtree(folder)
     digits = load_digits()
     for label in range(10):
         mine = np.flatnonzero(digits.target == label)
-        # Neighbours in the file are one writer's: the test images come from the far end.
-        parts = {
+        # neighbours in the file are by one writer, so the test images come from the other end
+        splits = {
             "test": mine[-TEST_IMAGES:],
             "train": mine[: RARE_IMAGES if str(label) in RARE else OTHER_IMAGES],
         }
-        for part, indices in parts.items():
-            place = folder / part / str(label)
+        for split, indices in splits.items():
+            place = folder / split / str(label)
             place.mkdir(parents=True)
             for i in indices:
                 levels = np.round(digits.images[i] * (255 / 16)).astype(np.uint8)
