@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from synthaug import files, runs
-from synthaug.config import Config, leaves, resolve
+from synthaug.config import FAMILY_OPTIONS, Config, leaves, resolve
 from synthaug.errors import SynthaugError, suggest
 from synthaug.models.options import BigGANOptions
 from synthaug.registry import Registry
@@ -76,6 +76,13 @@ def test_a_configuration_lists_only_the_options_of_its_family() -> None:
     assert biggan.origins.keys() - plain.origins.keys() == {"model.attention"}
     assert isinstance(biggan.config.model, BigGANOptions)
     assert leaves(biggan.config.model_dump(mode="json"))["model.attention"] == 16
+
+
+def test_a_plug_in_can_give_its_family_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FAMILY_OPTIONS._entries, "mine", "synthaug.models.options:BigGANOptions")
+    assert isinstance(resolve(sets=["model.family=mine", "model.attention=8"]).config.model, BigGANOptions)
+    with pytest.raises(SynthaugError, match="is an option of biggan and mine; this is dcgan"):
+        resolve(sets=["model.attention=8"])
 
 
 @pytest.mark.parametrize(("recipe", "settings"), [("default", []), ("biggan", ["model.attention=8"])])
