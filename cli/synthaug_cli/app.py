@@ -1,4 +1,4 @@
-"""The `synthaug` command: its table of commands, and what happens when one of them fails."""
+"""The `synthaug` command: the table of commands, and the handling of errors."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def root(context: typer.Context) -> None:
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM: work stops, and saves, as it does for Ctrl-C."""
+    """SIGTERM: the work is saved and stops, as after Ctrl-C."""
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
@@ -88,21 +88,21 @@ _terminated = False
 def main() -> NoReturn:
     """Run the command line and exit with its status."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a file name that is no text must not end the program
+        if hasattr(stream, "reconfigure"):  # a file name may not be valid text
             stream.reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGTERM, _terminate)
     status = run(sys.argv[1:])
     try:
         sys.stdout.flush()
-    except OSError as failure:  # whoever read the result has gone away, or the disk it went to is full
+    except OSError as failure:  # the reader has gone away, or the disk is full
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = status or _report(failure)
     sys.exit(status)
 
 
 def run(arguments: list[str]) -> int:
-    """Do what the command line says and return the exit status."""
-    FLAGS.debug = "--debug" in arguments  # wherever it stands, even if the rest cannot be parsed
+    """Run a command line and return its exit status."""
+    FLAGS.debug = "--debug" in arguments  # even if the rest cannot be parsed
     if not FLAGS.debug:
         warnings.simplefilter("ignore")
         logging.disable(logging.WARNING)
@@ -133,7 +133,7 @@ def _report(failure: BaseException) -> int:
 
 
 def as_synthaug(failure: BaseException) -> SynthaugError:
-    """The two lines that any exception becomes."""
+    """Any exception as an error with a hint."""
     if isinstance(failure, SynthaugError):
         return failure
     if isinstance(failure, KeyboardInterrupt):
@@ -156,7 +156,7 @@ def as_synthaug(failure: BaseException) -> SynthaugError:
             "give another path, or change its permissions",
         )
     hint = (
-        "this is a fault of synthaug: please report it with the traceback above"
+        "this is a bug in synthaug: please report it with the traceback above"
         if FLAGS.debug
         else "run it again with --debug for the traceback"
     )

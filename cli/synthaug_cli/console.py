@@ -1,4 +1,4 @@
-"""What a person sees: progress on stderr, tables on stdout, one `error:` and one `hint:` line when it goes wrong."""
+"""Output for people: progress on stderr, tables on stdout, one `error:` and one `hint:` line for an error."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def line(text: str = "") -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, words: int = 1) -> None:
-    """Draw a table on stdout; the first `words` columns are text, the others are numbers and stand at the right."""
+    """Draw a table on stdout; the first `words` columns are text, the others are numbers, aligned right."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -64,7 +64,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], 
 
 
 def cell(value: object) -> str:
-    """Write a value for a person: numbers with three digits, nothing as a dash.
+    """Write a value for a person: numbers with three digits, None as a dash.
 
     >>> cell(0.12345), cell(12345), cell(None)
     ('0.123', '12,345', '–')
@@ -102,7 +102,7 @@ def fail(error: SynthaugError) -> int:
 
 
 def to_stderr(text: str) -> None:
-    """Write a line to stderr; a reader who has gone away is no reason to stop working."""
+    """Write a line to stderr; go on if its reader has gone away."""
     with suppress(BrokenPipeError, ValueError):
         print(text, file=sys.stderr, flush=True)
 
@@ -170,7 +170,7 @@ class _Counter:
 
 
 class _Lines(_Counter):
-    """A counter that prints itself every `LINE_SECONDS`, and at its end if it took that long."""
+    """A counter that prints a line every `LINE_SECONDS`, and at the end of a longer task."""
 
     def __init__(self, name: str, total: float | None, unit: str) -> None:
         super().__init__(name, total, unit)
@@ -190,7 +190,7 @@ class _Lines(_Counter):
 
 
 class LineProgress(QuietProgress):
-    """No terminal: a line every few seconds."""
+    """Without a terminal: a line every few seconds."""
 
     @contextmanager
     def task(self, name: str, total: float | None, unit: str) -> Iterator[Task]:
@@ -203,7 +203,7 @@ class LineProgress(QuietProgress):
 
 
 class BarProgress:
-    """A terminal: one bar a task, nested tasks below each other, gone when they are done."""
+    """On a terminal: one bar per task, nested tasks below each other, removed when done."""
 
     def __init__(self) -> None:
         self._bars: Bars | None = None

@@ -1,4 +1,4 @@
-"""`synthaug demo`: all of it on real handwritten digits, offline, in minutes on a CPU."""
+"""`synthaug demo`: the whole way on handwritten digits, offline, in minutes on a CPU."""
 
 from __future__ import annotations
 
@@ -13,15 +13,13 @@ from synthaug_cli import console, evaluate, fast_checks
 def command(
     out: Annotated[
         Path | None,
-        typer.Option(
-            "--out", metavar="DIR", help="Where the data, the export and the report go. [default: ./synthaug-demo]"
-        ),
+        typer.Option("--out", metavar="DIR", help="Folder of the data, export and report. [default: ./synthaug-demo]"),
     ] = None,
     runs: Annotated[
-        Path | None, typer.Option("--runs", metavar="DIR", help="Where the run goes. [default: runs in --out]")
+        Path | None, typer.Option("--runs", metavar="DIR", help="Folder of the run. [default: runs in --out]")
     ] = None,
 ) -> None:
-    """Fit, export and evaluate on handwritten digits, two of them made rare."""
+    """Fit, export and evaluate on handwritten digits."""
     fast_checks.new_folder(out, overwrite=True)
     if runs is not None:
         fast_checks.runs_folder(runs)

@@ -1,4 +1,4 @@
-"""`synthaug evaluate [RUN]`: before and after, against honest controls; verdict and report."""
+"""`synthaug evaluate [RUN]`: do synthetic images help? Controls, verdict and report."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ SHOWN = 12  # target classes in the table; the report has all
 
 
 def command(request: EvaluateRequest) -> None:
-    """Train classifiers with and without the synthetic images, and say whether they help."""
+    """Measure whether synthetic images help a classifier.
+
+    Classifiers are trained with and without them, and compared on test images.
+    """
     for folder, option in ((request.test, "--test"), (request.synthetic, "--synthetic"), (request.data, "--data")):
         if folder is not None:
             fast_checks.folder(folder, option)
@@ -35,12 +38,12 @@ def command(request: EvaluateRequest) -> None:
 
 def _judged_on(found: EvaluateDocument) -> str:
     if found.folds is None:
-        return "test images that no classifier learnt from"
-    return f"all images, each by what learnt from other folds only ({found.folds} folds)"
+        return "test images"
+    return f"all images in {found.folds} folds"
 
 
 def before_and_after(found: EvaluateDocument) -> list[str]:
-    """The real images as they are, the best control, and a synthetic arm: fixed, not the one that test likes best."""
+    """The real images, the best control, and a synthetic arm that is fixed in advance."""
     synthetic = [name for name in ("synthetic+classical", "synthetic") if name in found.arms]
     names = ["real", found.verdict.best_control, *synthetic[:1]]
     return [name for name in dict.fromkeys(names) if name in found.arms]
@@ -49,7 +52,7 @@ def before_and_after(found: EvaluateDocument) -> list[str]:
 def render(found: EvaluateDocument) -> None:
     """Draw the arms beside each other, each target's before and after, the verdict, and where the report is."""
     console.table(
-        f"{found.classifier}, {found.seeds} seeds, judged on {_judged_on(found)}",
+        f"{found.classifier}, {found.seeds} seeds, tested on {_judged_on(found)}",
         ["arm", "synthetic", "macro-F1", "95% interval", "balanced accuracy"],
         [
             [

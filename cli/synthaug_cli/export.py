@@ -1,4 +1,4 @@
-"""`synthaug export [RUN]`: top every class up with synthetic images, with a manifest."""
+"""`synthaug export [RUN]`: fill every class up with synthetic images, and write a manifest."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 def command(request: ExportRequest) -> None:
-    """Write a balanced dataset: real images first, synthetic ones for the rest."""
+    """Write a balanced dataset of real and synthetic images.
+
+    Every class gets its real training images first, and synthetic images for the rest.
+    """
     fast_checks.new_folder(request.out, overwrite=True)  # the pipeline knows an interrupted export
     fast_checks.run(request.run, request.runs)
     from synthaug.pipelines.export import run_export
@@ -24,7 +27,7 @@ def command(request: ExportRequest) -> None:
 def render(made: ExportDocument) -> None:
     console.table(
         f"exported to {made.out}",
-        ["class", "asked", "real", "synthetic", "short", "turned away"],
+        ["class", "asked", "real", "synthetic", "short", "rejected"],
         [
             [
                 name,

@@ -12,20 +12,21 @@ if TYPE_CHECKING:
     from synthaug.requests import FitRequest
 
 
-def folder(path: Path, option: str) -> Path:
-    """Return `path` if it is a folder; `option` says what the user gave it as.
+def folder(path: Path, option: str) -> None:
+    """Check that `path` is a folder; `option` is how the user gave it.
 
     Raises:
         SynthaugError: it is missing, or a file.
     """
     if path.is_dir():
-        return path
+        return
     if path.exists():
         raise SynthaugError(
-            f"{option} {str(path)!r} is a file", "give the folder that holds one folder of images a class"
+            f"{option} {str(path)!r} is a file", "give the folder that holds one folder of images per class"
         )
     raise SynthaugError(
-        f"{option}: there is no folder {str(path)!r}", _neighbour(path) or "give a folder of images, one folder a class"
+        f"{option}: there is no folder {str(path)!r}",
+        _neighbour(path) or "give a folder of images, one folder per class",
     )
 
 
@@ -40,10 +41,10 @@ def _neighbour(path: Path) -> str | None:
 
 
 def new_folder(path: Path | None, overwrite: bool, option: str = "--out") -> None:
-    """Make sure that `path` can become a folder.
+    """Check that `path` can become a folder.
 
     Raises:
-        SynthaugError: something that `overwrite` does not cover stands there or above it.
+        SynthaugError: a file, or a folder that is not empty, is in the way.
     """
     if path is None:
         return
@@ -61,10 +62,10 @@ def new_folder(path: Path | None, overwrite: bool, option: str = "--out") -> Non
 
 
 def runs_folder(path: Path | None) -> None:
-    """Make sure that the folder of runs is one, or can become one.
+    """Check that the folder of runs is a folder, or can become one.
 
     Raises:
-        SynthaugError: a file stands there or above it.
+        SynthaugError: a file is in the way.
     """
     from synthaug.runs import default_root
 
@@ -76,15 +77,14 @@ def runs_folder(path: Path | None) -> None:
         )
 
 
-def choice(value: str, choices: Sequence[str], option: str) -> str:
-    """Return `value` if it is one of `choices`.
+def choice(value: str, choices: Sequence[str], option: str) -> None:
+    """Check that `value` is one of `choices`.
 
     Raises:
         SynthaugError: it is not; the hint lists them.
     """
     if value not in choices:
         raise SynthaugError(f"{option} {value!r} is not known", suggest(value, choices))
-    return value
 
 
 def run(reference: str | None, runs: Path | None, *classes: str | None) -> None:

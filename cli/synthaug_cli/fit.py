@@ -1,4 +1,4 @@
-"""`synthaug fit DATA`: train a class-conditional generator; all classes teach, the target classes count."""
+"""`synthaug fit DATA`: train a class-conditional generator on all classes, for the target classes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`synthaug inspect DATA`: what is here, what is rare, what is broken, what to run next."""
+"""`synthaug inspect DATA`: what is in a folder, what is rare, what is broken, what to run next."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SHOWN = 5  # files named per problem; --json has all of them
 
 
 def command(request: InspectRequest) -> None:
-    """Say what is in a folder of images: classes, problems, and the next command."""
+    """Describe a folder of images, and propose the next command."""
     fast_checks.folder(request.data, "DATA")
     from synthaug.pipelines.inspect import run_inspect
 
@@ -43,7 +43,7 @@ def render(found: InspectDocument) -> None:
     console.line(f"colours     {_most_frequent(found.channels)}")
     console.line(f"formats     {_most_frequent(found.formats)}")
     _problem("unreadable files", [f"{u.path}: {u.reason}" for u in found.unreadable])
-    _problem("not part of any class", found.ignored)
+    _problem("files outside any class", found.ignored)
     _problem("groups of equal images", [" = ".join(g) for g in found.duplicates])
     _problem("groups of equal images with different labels", [" = ".join(g) for g in found.conflicting_labels])
     _problem("groups of images that look alike (kept in one split)", [" ≈ ".join(g) for g in found.near_duplicates])

@@ -1,4 +1,4 @@
-"""`synthaug list KIND`: the names that a table holds, with a line on each; nothing heavy is imported for it."""
+"""`synthaug list KIND`: the names in a table, with a line about each. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ TABLES = {
 }
 
 
-def command(kind: Annotated[str, typer.Argument(metavar="|".join(TABLES), help="Which table.")]) -> None:
-    """List the names that a table holds, with a line on each: architectures, objectives, metrics and so on."""
+def command(kind: Annotated[str, typer.Argument(metavar="|".join(TABLES), help="The table.")]) -> None:
+    """List the names in a table, with a line about each."""
     fast_checks.choice(kind, list(TABLES), "KIND")
     module, _, attribute = TABLES[kind].partition(":")
     entries: Registry[Any] = getattr(importlib.import_module(module), attribute)

@@ -1,4 +1,4 @@
-"""`synthaug recipes ls|show|cp|validate`: starting points for `fit`, to list, read, copy, edit and check."""
+"""`synthaug recipes ls|show|cp|validate`: list, read, copy and check recipes for `fit`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def group() -> None:
 @app.command("ls")
 @everywhere
 def ls() -> None:
-    """List the recipes: what each is for, and what it costs."""
+    """List the recipes with their purpose and cost."""
     from synthaug.config import recipe_names
     from synthaug.documents import RecipesDocument
 
@@ -44,10 +44,10 @@ def ls() -> None:
 @everywhere
 def show(
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="A recipe; without it, every key with its default.")
+        str | None, typer.Argument(metavar="NAME", help="A recipe. [default: every key with its default]")
     ] = None,
 ) -> None:
-    """Print a recipe, or every key that a recipe can set."""
+    """Print a recipe, or every key of a recipe."""
     from synthaug.documents import RecipeDocument
 
     if name is None:
@@ -64,10 +64,10 @@ def show(
 @everywhere
 def cp(
     name: RecipeName,
-    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="Where to; without it, NAME.yaml here.")] = None,
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="The copy. [default: NAME.yaml]")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE.")] = False,
 ) -> None:
-    """Copy a recipe to a file of your own, for --config."""
+    """Copy a recipe to a file, to edit and use with --config."""
     from synthaug.config import recipe_text
     from synthaug.files import write_text
 
@@ -88,7 +88,7 @@ def cp(
 @app.command("validate")
 @everywhere
 def validate(file: Annotated[Path, typer.Argument(metavar="FILE", help="A recipe of your own.")]) -> None:
-    """Check a recipe: every fault of it at once."""
+    """Check a recipe, and report all faults at once."""
     from synthaug.config import resolve
     from synthaug.documents import RecipeDocument
     from synthaug.pipelines.config_checks import check_config, config_warnings
@@ -103,7 +103,7 @@ def validate(file: Annotated[Path, typer.Argument(metavar="FILE", help="A recipe
 
 
 def header(text: str) -> dict[str, str]:
-    """What the comment lines at the head of a recipe say: `purpose`, `cost`, `run`."""
+    """The fields of a recipe's leading comment: `purpose`, `cost`, `run`."""
     said: dict[str, str] = {}
     key = ""
     for comment in re.findall(r"^#[ ]?(.*)$", text.split("\n\n")[0], flags=re.MULTILINE):

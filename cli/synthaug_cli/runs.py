@@ -1,4 +1,4 @@
-"""`synthaug runs ls|show|prune`: the runs that stand in a folder."""
+"""`synthaug runs ls|show|prune`: the runs in a folder."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def ls(runs: Runs = None) -> None:
 @app.command("show")
 @everywhere
 def show(run: RunArgument = None, runs: Runs = None) -> None:
-    """Say what a run is, how far it came, and what to do with it."""
+    """Describe a run: data, configuration, progress, checkpoints."""
     from synthaug.runs import find
 
     console.result(describe(find(run, runs)), render_run)
@@ -51,10 +51,10 @@ def prune(
     keep: Annotated[
         int | None, typer.Option("--keep", metavar="N", min=0, help="Remove all but the newest N runs.")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Remove them; without it they are only listed.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove them; by default they are only listed.")] = False,
     runs: Runs = None,
 ) -> None:
-    """Remove runs that never came to a checkpoint, or with --keep all but the newest."""
+    """Remove runs without a checkpoint; with --keep, all but the newest."""
     from synthaug.documents import PruneDocument
     from synthaug.runs import all_runs, default_root
 
@@ -71,7 +71,7 @@ def prune(
 
 
 def describe(run: Run) -> RunDocument:
-    """What the files of a run say; a run that is broken says so in its state."""
+    """The run as its files describe it; the state of a broken run names the fault."""
     from synthaug.documents import RunDocument
     from synthaug.errors import SynthaugError
 
@@ -99,7 +99,7 @@ def _checkpoints(run: Run) -> list[str]:
 
 
 def _alive(run: Run) -> bool:
-    """Whether a process is still training it: running, and a sign of life within the hour."""
+    """Whether a process is probably training it: its status says so and is less than an hour old."""
     from datetime import datetime, timedelta, timezone
 
     from synthaug.errors import SynthaugError
@@ -113,7 +113,7 @@ def _alive(run: Run) -> bool:
 
 
 def _mend_latest(root: Path) -> None:
-    """`latest` may point to a run that is gone: let it point to the newest that is left."""
+    """If `latest` points to a removed run, point it to the newest run left."""
     from synthaug.runs import all_runs, point_latest
 
     latest = root / "latest"
@@ -151,5 +151,5 @@ def render_prune(pruned: PruneDocument) -> None:
     verb = "removed" if pruned.removed else "would remove"
     for name in pruned.runs:
         console.line(f"{verb} {name}")
-    how = "" if pruned.removed or not pruned.runs else "; add --yes to do it"
+    how = "" if pruned.removed or not pruned.runs else "; add --yes to remove them"
     console.line(f"{verb} {len(pruned.runs)} runs, {pruned.bytes / 1e6:,.1f} MB{how}")

@@ -1,4 +1,4 @@
-"""`synthaug samples [RUN]`: just images of one class."""
+"""`synthaug samples [RUN]`: a few images of one class."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def command(request: SamplesRequest) -> None:
-    """Write a few images of one class, as the generator makes them (no gate)."""
+    """Write a few images of one class, without the gate."""
     fast_checks.new_folder(request.out, request.overwrite)
     fast_checks.run(request.run, request.runs, request.class_)
     from synthaug.pipelines.samples import run_samples

@@ -1,4 +1,4 @@
-"""`synthaug traverse [RUN]`: a picture of a walk along codes, from noise to noise, or from class to class."""
+"""`synthaug traverse [RUN]`: a picture of a walk along codes, noise or classes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def command(request: TraverseRequest) -> None:
-    """Draw a walk: along a code, from noise to noise, or from class to class."""
+    """Draw a walk along codes, noise or classes, step by step."""
     fast_checks.run(request.run, request.runs, request.class_, request.to)
     from synthaug.pipelines.traverse import run_traverse
 

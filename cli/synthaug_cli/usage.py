@@ -1,4 +1,4 @@
-"""Faults in the command line itself, said in the same two lines as every other error."""
+"""Usage errors of Typer as `error:` and `hint:`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from synthaug.errors import SynthaugError, suggest
 
 
 def as_error(fault: Any) -> SynthaugError:
-    """Turn a usage error of Typer into an `error:` and a `hint:`.
+    """A usage error of Typer as an error with a hint.
 
-    `fault` is recognised by its class's name and its attributes: Typer has its own copy of Click since 0.26
-    and used the package before, and the classes are alike in both.
+    `fault` is recognised by its class's name: Typer up to 0.25 uses the Click package, later versions a copy of it.
     """
     context = getattr(fault, "ctx", None)
     path = context.command_path if context is not None else "synthaug"
