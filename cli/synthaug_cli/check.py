@@ -1,4 +1,4 @@
-"""`synthaug check [RUN|DIR]`: are the images any good? Fidelity, diversity, copies, collapse."""
+"""`synthaug check [RUN|DIR]`: how good are the images? Fidelity, variety, copies, collapse."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Features of real images are computed once and kept in the cache, by the net's hash and the images' pixels."""
+"""A cache of the features of real images, keyed by the net's hash and the images' pixels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def describe(net: FeatureNet, pixels: Pixels, *, name: str, progress: Progress, 
         pixels: the images.
         name: of the progress bar.
         progress: where it goes.
-        keep: the cache's root; None keeps nothing. Where it cannot be written, nothing is kept.
+        keep: the cache's root; None, or a folder that cannot be written, stores nothing.
     """
     if not len(pixels):
         return np.empty((0, net.dim), np.float32)

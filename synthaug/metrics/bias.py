@@ -1,8 +1,9 @@
-"""What do the synthetic images change? Brightness, contrast, colour, size of the object, and shares of kinds of image.
+"""How do synthetic images differ? Brightness, contrast, colour, size of the object, and shares of clusters.
 
-A generator can score well and still make every car a little darker, every object a little larger, or half of all
-images of one kind. Each such change is given in standard deviations of the real images (Cohen's d), beside that between
-other real images: the training images where there are enough, else one half of the reference against the other.
+A generator can score well and still make every image a little darker, every object a little larger, or half of all
+images of one kind. Each difference is given in standard deviations of the real images (Cohen's d). Its floor is the
+same difference for other real images: training images if there are enough, else one half of the reference against the
+other.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def _looks(pixels: Pixels) -> dict[str, Floats]:
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """The same of the reference, of the training images if they are known, and of the synthetic images."""
+    """One quantity of the reference, of the training images if they are known, and of the synthetic images."""
 
     reference: Array
     train: Array | None

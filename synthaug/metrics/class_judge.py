@@ -1,7 +1,7 @@
-"""Do samples look like their class, and not like another one? A share beside that of real images.
+"""Do samples look like their class? The share that a classifier of real images gives to it.
 
-The role is that of GAN-test (Shmelkov et al., arXiv:1807.09499), with a ridge classifier on frozen features: closed
-form, a fraction of a second, good enough to see that a class was swapped or lost. It is no downstream classifier.
+Similar to GAN-test (Shmelkov et al., arXiv:1807.09499), with a ridge classifier on frozen features. It takes a fraction
+of a second and detects a class that was swapped or lost. It does not stand for the user's classifier.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ _FOLDS = 5
 
 @dataclass(frozen=True, slots=True)
 class ClassJudge:
-    """A classifier of real features, and how often real images of each class are recognised by it."""
+    """A classifier of real features, and how many real images of each class it recognises."""
 
     model: Pipeline
     recognised: dict[int, tuple[int, int]]
     """Class → (real images recognised by a model that has not seen them, real images tried)."""
 
     def share(self, features: Array, label: int) -> float | None:
-        """Share of `features` [n, d] that are given to class `label`; None where the class has too few real images."""
+        """Share of `features` [n, d] that it gives to class `label`; None if the class has too few real images."""
         if label not in self.recognised or not len(features):
             return None
         return float((self.model.predict(features) == label).mean())
 
     def taken_for(self, features: Array, label: int) -> tuple[int, float] | None:
-        """The other class that most of `features` look like, and their share."""
+        """The other class to which it gives most of `features`, and their share."""
         found = self.model.predict(features)
         others = found[found != label]
         if not len(others):
@@ -53,13 +53,13 @@ def class_judge(
     unseen: tuple[Array, NDArray[np.int64]] | None = None,
     rng: np.random.Generator,
 ) -> ClassJudge | None:
-    """Fit the classifier on real features [n, d]; at most 500 images a class, all classes weighing alike.
+    """Fit the classifier on real features [n, d]; at most 500 images of each class; classes have equal weights.
 
     Args:
         features: of real images.
         labels: their classes.
         unseen: features and labels of other real images, on which `recognised` is counted; None: by cross-validation.
-            Give them where the net was trained on the images of `features`, which it tells apart all too well.
+            Needed if the feature net was trained on the images of `features`.
         rng: chooses images and folds.
 
     Returns:

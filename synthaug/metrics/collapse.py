@@ -1,13 +1,11 @@
-"""Has a class collapsed? A verdict from the numbers, each held against what real images score against real ones.
+"""Has a class collapsed? A verdict from the scores of a class, each compared with its real-vs-real floor.
 
-Every score is divided by its real-vs-real floor at the same number of images, because the scores themselves depend on
-that number, on the feature net and on the class. The thresholds below are on these quotients.
+Every score is divided by its floor at the same number of images, because scores depend on that number, on the feature
+net and on the class. The thresholds below are on these quotients. With more images real images vary less, so that a
+quotient nearer to 1 is already suspicious (`TOLERANCE`).
 
-They come from what real images score against real ones at the same number: the more images, the less real images
-scatter, and the nearer to 1 a quotient is already suspicious (`TOLERANCE`). docs/science/collapse.md tells how often
-the verdict is wrong on real images and what it sees of planted collapses, by class size; `make study-collapse` repeats
-it, `tests/unit/test_metrics_collapse.py` a part of it. Blur and averages of images are a matter for KID and precision,
-and copies for `memorisation`.
+docs/science/collapse.md shows false alarms on real images and which planted collapses are found, by class size. `make
+study-collapse` repeats it. Blur and averages of images are found by KID and precision, copies by `memorisation`.
 """
 
 from __future__ import annotations
@@ -19,25 +17,25 @@ from synthaug.documents import Collapse, Range
 from synthaug.metrics.diversity import Clusters
 
 MIN_DIVERSITY = 6
-"""Images on each side below which nothing is said about variety."""
+"""With fewer images on each side the verdict is "insufficient data"."""
 
 COLLAPSED = {"pairwise": 0.5, "vendi": 0.15, "coverage": 0.1, "agreement": 0.25}
 THINNING = {"pairwise": 0.75, "vendi": 0.6, "coverage": 0.5, "agreement": 0.6}
-"""Score ÷ floor below which it says so by itself."""
+"""One score ÷ floor below these is enough for the verdict."""
 TOLERANCE = {"pairwise": 0.6, "vendi": 0.9, "coverage": 0.6}
-"""Times 1/√n: how far below 1 the quotient of n real images may lie. Of 90 sets of 10 to 32 none fell lower."""
+"""Times 1/√n: how far below 1 the quotient of n real images may be. Of 90 sets of 10 to 32 images none was lower."""
 CLOSEST = 0.95
-"""No quotient above this says thinning."""
+"""A quotient above this is never "thinning"."""
 DUPLICATES_COLLAPSED, VENDI_OF_MODES = 0.6, 0.5
-"""A few modes only: so many more near-duplicates than among real images, and so low a Vendi score."""
+"""Only a few modes: this many more near-duplicates than among real images, and a Vendi score ÷ floor this low."""
 DUPLICATES_THINNING = 0.15
 MISSED_THINNING = 0.25
-"""Share of the real class's clusters without a sample. Samples that are merely off the mark in one direction miss
-clusters too, so this alone never says collapsed."""
+"""Share of the real class's clusters without a sample. Samples that are merely shifted miss clusters, too, so this
+alone never means "collapsed"."""
 
 _WORDS = {
-    "vendi": "the samples hold {share:.0%} as many different images as real ones do (Vendi score)",
-    "pairwise": "samples are {share:.0%} as far apart as real images are",
+    "vendi": "{share:.0%} as many different images as among real ones (Vendi score)",
+    "pairwise": "samples are {share:.0%} as far apart as real images",
     "coverage": "{value:.0%} of the real images have a sample near them (real against real {floor:.0%})",
     "agreement": "{value:.0%} of the samples look like {label!r} (of real images {floor:.0%}){instead}",
 }
@@ -65,7 +63,7 @@ class Evidence:
 
 
 def thinning(name: str, n: int) -> float:
-    """Score ÷ floor below which `n` images on each side are said to thin out.
+    """Score ÷ floor below which a class of `n` images on each side is "thinning".
 
     >>> thinning("coverage", 9), thinning("coverage", 100)
     (0.8, 0.94)
@@ -76,10 +74,10 @@ def thinning(name: str, n: int) -> float:
 
 
 def judge(evidence: Evidence) -> tuple[Collapse, list[str]]:
-    """Give the verdict on one class, and its reasons in words, the gravest first.
+    """The verdict on one class, and its reasons, the most serious first.
 
-    A quotient counts only if the score also lies below the lower end of its floor, and missed clusters only if they are
-    more than the upper end of theirs, so that a floor which few real images leave uncertain accuses nobody.
+    A quotient counts only if the score is below the lower end of its floor, and missed clusters only above the upper
+    end of theirs: a floor from few real images is uncertain.
     """
     if evidence.n < MIN_DIVERSITY:
         return "insufficient data", [
@@ -112,7 +110,7 @@ def judge(evidence: Evidence) -> tuple[Collapse, list[str]]:
 
 
 def _missed(evidence: Evidence) -> bool:
-    """Too many clusters have no sample, and more than new real images would leave without one."""
+    """Too many clusters have no sample, also compared with new real images."""
     clusters, floor = evidence.clusters, evidence.clusters_floor
     if clusters is None or clusters.missed < max(2, MISSED_THINNING * clusters.judged):
         return False

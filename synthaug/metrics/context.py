@@ -35,7 +35,7 @@ from synthaug.metrics.real import Features, RealFeatures, all_real
 from synthaug.metrics.usefulness import Usefulness
 
 MIN_UNFITTED = 2 * collapse.MIN_DIVERSITY
-"""Held-out images from which they alone are the yardstick of variety where the feature net knows the others."""
+"""With so many held-out images, only they are the yardstick of variety if the feature net knows the training images."""
 MAX_DETECT = 500
 """Images a side that detectability is measured on."""
 
@@ -48,7 +48,7 @@ class ClassImages:
     train: Features
     held_out: Features
     yardstick: Features
-    """Real images of the class whose variety is the measure."""
+    """Real images of the class, whose variety is compared with that of the synthetic ones."""
     compared_with_train: bool
     notes: list[str]
 
@@ -63,14 +63,14 @@ class ClassImages:
             reference = train
             many = f"only {len(held_out)}" if len(held_out) else "no"
             notes.append(
-                f"{many} held-out images of this class: judged against its training images, which flatters copies"
+                f"{many} held-out images of this class: compared with its training images, which flatters copies"
             )
         yardstick = all_real(held_out, train, held_out=True)
         if real.fitted and len(held_out) >= MIN_UNFITTED:
             yardstick = held_out
         elif real.fitted:
             notes.append(
-                "the feature net was trained on images of this class, and too few others are there to measure by"
+                "the feature net was trained on images of this class, and too few of them were kept out to compare with"
             )
         floor = None if compared_with_train or real.fitted else train
         return cls(Stratum(reference, floor, synthetic), train, held_out, yardstick, compared_with_train, notes)

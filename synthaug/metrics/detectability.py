@@ -1,4 +1,4 @@
-"""Can a classifier tell synthetic from real? 0.5: no; 1.0: always."""
+"""Can a classifier tell synthetic from real images? AUC 0.5: no; 1: always."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Is the variety right? Pairwise distances, Vendi score, near-duplicates, and clusters that got no sample.
+"""Are the images varied enough? Pairwise distances, Vendi score, near-duplicates, and clusters without a sample.
 
-All of them rise or fall with the number of images: compare equal numbers, and put the real images' own value beside.
-High diversity alone is no merit, since garbage is diverse; read it with precision.
+Most depend on the number of images: compare equal numbers, and compare with the value of real images. Noise is diverse,
+too, so read them together with precision.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MAX_HALF = 1000
 def pairwise_ratio(real: Array, fake: Array) -> float:
     """Mean distance between synthetic images ÷ mean distance between real ones; 1 is right, 0 is a single image.
 
-    The one measure here that does not depend on the numbers of images, and so the steadiest for rare classes.
+    The only metric here that does not depend on the numbers of images, and so the most stable for rare classes.
 
     Args:
         real: features [n, d], n ≥ 2.
@@ -118,7 +118,7 @@ def _to_nearest(squared: Floats) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class Clusters:
-    """How many clusters of the real class got no synthetic image, of those that should have got some."""
+    """How many clusters of the real class have no synthetic image, of those that should have some."""
 
     missed: int
     judged: int
@@ -129,7 +129,7 @@ class Clusters:
 
 @dataclass(frozen=True, slots=True)
 class Clustering:
-    """Kinds of image within a real class, found by k-means."""
+    """Clusters of the real images of a class, found by k-means."""
 
     centres: Floats
     """[k, d]: the middle of each cluster."""

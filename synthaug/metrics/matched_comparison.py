@@ -1,13 +1,12 @@
-"""Comparisons at equal numbers: the scores of synthetic images and, beside them, what real images score against real.
+"""Comparisons at equal numbers of images: scores of synthetic images, and their floors (real images against real ones).
 
-Two comparisons, because they need different images. *Fidelity* (KID, PRDC) must be held against real images that the
-generator has not seen; the floor is then what the real training images score against them, since no generator that
-learned from these can be expected to do better, or, where those are fewer, one half of the held-out images against the
-other. *Diversity* asks only how varied a set is in itself, so all real images of the class serve as the yardstick, and
-the floor is one random half of them against the other.
+*Fidelity* (KID, FID, PRDC) needs real images that the generator has not seen. Its floor is what the training images
+score against these, because no generator trained on them can be expected to do better; if the training images are
+fewer, one half of the held-out images against the other. *Diversity* measures how varied a set is in itself. It is
+compared with all real images of the class; its floor is one random half of them against the other.
 
-Several classes are compared at once by strata: each gives as many real as synthetic images, so that a difference of the
-class shares is not taken for one of the images.
+Several classes are compared at once as strata: each gives as many real as synthetic images, so that different class
+shares are not mistaken for different images.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ MAX_FIDELITY = 1000
 MAX_DIVERSITY = 300
 DRAWS = 10
 WORK = 2000
-"""Images in all draws of a fidelity comparison: many draws of few images, few of many."""
+"""Images in all draws of a fidelity comparison together: many draws of few images, few draws of many."""
 SPREAD_DRAWS = 20
 """Half-samples behind a range."""
 KID_DRAWS = 100
@@ -44,7 +43,7 @@ KID_DRAWS = 100
 
 @dataclass(frozen=True, slots=True)
 class Stratum:
-    """What one class brings to a comparison, as features [n, d]."""
+    """The images of one class in a comparison, as features [n, d]."""
 
     reference: Array
     """Real images to judge against, held out if there are any."""
@@ -75,7 +74,7 @@ class Draw:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How many images of each class are compared, and whether a floor is there."""
+    """How many images of each class are compared, and whether there is a floor."""
 
     strata: Sequence[Stratum]
     counts: list[int]

@@ -1,8 +1,8 @@
-"""Are training images copied? Distances to the training images, judged against those of held-out real images.
+"""Does the generator copy training images? Distances to training images, compared with those of held-out real images.
 
-No single score tells copying from underfitting (Stein et al., arXiv:2306.04675): a blurred average is near to every
-training image too. So a *copy* here is an image that is near to one training image, and much nearer to it than to the
-others. Everything is measured against the training images and their mirror images, for held-out images alike.
+No single score distinguishes copying from underfitting (Stein et al., arXiv:2306.04675): a blurred average is near to
+every training image, too. So a *copy* here is near to one training image and much farther from all others. Distances
+are to training images and their mirror images, for synthetic and for held-out images alike.
 """
 
 from __future__ import annotations
@@ -25,8 +25,7 @@ Floats = NDArray[np.float64]
 MIN_HELD_OUT = 10
 MIN_TRAIN = 3
 C_T_FLOOR = Range(mean=0.0, low=-1.96, high=1.96)
-"""`c_t` of unseen real images. Nothing distinguishes these from the held-out ones, so all orders of their distances are
-equally likely, and the z-score is that of any Mann-Whitney test under its null hypothesis: standard normal."""
+"""`c_t` of unseen real images: standard normal, as of any Mann-Whitney test under its null hypothesis."""
 NEAR, LONELY = 0.5, 0.7
 """A near copy is nearer to a training image than NEAR × the median of held-out images, and LONELY × the next one's."""
 EXACT_NEAR, EXACT_LONELY = 0.25, 0.5
@@ -115,7 +114,7 @@ def c_t(synthetic: Floats, held_out: Floats) -> float:
     """Meehan et al.'s test for data copying (arXiv:2004.05675), within one class: a Mann-Whitney z-score.
 
     Below −3, synthetic images are nearer to the training images than held-out ones are, beyond chance; above 3 they
-    are farther. It grows with the number of images, so it says how sure, not how much: see `dcr`.
+    are farther. It grows with the number of images: it says how certain the difference is, and `dcr` how large.
 
     Args:
         synthetic: distances [n] to the nearest training image.
@@ -190,9 +189,9 @@ def memorisation(
     if held_out is None or len(held_out) < MIN_HELD_OUT:
         count = "no" if held_out is None or not len(held_out) else f"only {len(held_out)}"
         if pixels is not None and _plenty(same := _Tally.of(pixels[0] < SAME_PIXELS, pixels[1] < SAME_PIXELS)):
-            words = f"{same.hits} of {same.synthetic} samples are training images pixel by pixel"
+            words = f"{same.hits} of {same.synthetic} samples have the pixels of a training image"
             return MemorisationScores(None, authentic, None, None, None, "copying", [words])
-        reason = f"{count} held-out images: whether samples are nearer to the training images than new ones are is open"
+        reason = f"{count} held-out images: too few to test for copying"
         return MemorisationScores(None, authentic, None, None, None, "insufficient held-out data", [reason])
     near_real = nearest_training_images(held_out, train, mirrored)
     ratio = dcr(near_train.distance, near_real.distance, rng=rng)
@@ -253,12 +252,12 @@ def _judge(near: _Tally, exact: _Tally, ratio: Range, z: float) -> tuple[Memoris
     elif near.rate >= 0.05 and near.rate > 2 * near.floor:
         reasons.append(
             f"{near.rate:.1%} of the samples are near copies of training images;"
-            f" {near.real} held-out images are too few to say that new ones are not"
+            f" {near.real} held-out images are too few to say whether new real images are, too"
         )
     if z < -3 and ratio.high < 0.75:
         reasons.append(
             f"samples are {ratio.mean:.2f} times as far from the training images as held-out images are (C_T {z:.1f}):"
-            " copies or blur, the worst pairs show which"
+            " copies or blur; look at the worst pairs"
         )
     return ("suspect", reasons) if reasons else ("clear", [])
 
@@ -270,12 +269,12 @@ def _plenty(tally: _Tally) -> bool:
 def _judge_pixels(synthetic: Floats, held_out: Floats) -> tuple[Memorisation, str]:
     """The verdict by pixels alone, and its reason."""
     sure = _Tally.of(synthetic < SURE_PIXELS, held_out < SURE_PIXELS)
-    words = f"{sure.hits} of {sure.synthetic} samples are training images again, at most flipped, moved or recompressed"
+    words = f"{sure.hits} of {sure.synthetic} samples are training images, at most flipped, moved or recompressed"
     if _plenty(sure) and (sure.real_hits == 0 or sure.proven()):
         return "copying", words
     if sure.hits >= 2 and sure.rate > 2 * sure.floor:
         return "suspect", words
     near = _Tally.of(synthetic < 1, held_out < 1)
     if near.hits and binomtest(near.hits, near.synthetic, max(CHANCE, near.floor), alternative="greater").pvalue < 0.01:
-        return "suspect", f"{near.hits} of {near.synthetic} samples nearly are training images, by their pixels"
+        return "suspect", f"{near.hits} of {near.synthetic} samples have nearly the pixels of a training image"
     return "clear", ""

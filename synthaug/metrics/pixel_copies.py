@@ -1,18 +1,16 @@
-"""Is an image a copy of a training image, over flips, small moves and brightness? Decided by pixels.
+"""Is an image a copy of a training image, up to flips, small shifts and brightness? Decided by pixels.
 
-Feature distances are blind to what a pixel comparison sees at once, and a plain pixel comparison is blind to a copy
-that was moved by a pixel. Here an image's inside is held against all windows of a training image and of its mirror
-image that begin up to two pixels away (one below 16 pixels a side), after the best change of brightness by at most a
-fifth. What is compared are averages over small cells, of luminance and, coarser and half as heavy, of chroma: JPEG
-keeps little else of a colour image at this size. A distance is a root mean square difference in grey levels.
+The central window of an image is compared with all windows of a training image and of its mirror image that are
+shifted by up to two pixels (one below 16 pixels a side), after the best change of brightness by at most a fifth.
+Compared are averages over small cells of luminance and over larger cells of chroma, which counts half: JPEG keeps
+little more of a small colour image. A distance is a root mean square difference in grey levels.
 
-How near is a copy differs by image, not only by class: new images come near where training images are dense. So each
-training image has its own limit, `NEAR` × its distance to the nearest other one; but at least what recompressing it
-(JPEG 75) changes, since nobody can tell a new image from a recompressed one below that. docs/science/copying.md shows
-what is found and how many new real images are taken for copies.
+Each training image has its own limit, because new images come nearer where training images are dense: `NEAR` × its
+distance to the nearest other training image, but at least the change by recompression (JPEG 75).
+docs/science/copying.md shows which copies are found and how many new real images are taken for copies.
 
-Fast, because nearly all pairs are ruled out by a lower bound: projections onto a few directions, and any change of
-brightness allowed, can only make a distance smaller.
+A lower bound rules out nearly all pairs: projection onto a few directions, and any change of brightness, can only make
+a distance smaller.
 """
 
 from __future__ import annotations
@@ -30,19 +28,19 @@ Floats = NDArray[np.float32]
 NEAR = 0.33
 """Part of the distance between training images below which an image is a copy of one."""
 TYPICAL = 0.75
-"""What is typical of a class is this quantile of the distances: in a class of animation frames most are tiny."""
+"""The typical distance of a class is this quantile: in a class of animation frames most distances are tiny."""
 SPARSE = 1.25
-"""An image that is alone counts as no farther from the others than so many times what is typical."""
+"""The distance of an isolated image counts at most as this many times the typical one."""
 RECOMPRESSED, RECOMPRESSED_CAP = 1.1, 0.31
-"""The limit is no lower than what recompression changes, times this, up to this part of what is typical."""
+"""The limit is at least the first × the change by recompression, up to the second × the typical distance."""
 QUALITY = 75
 LEAST = 1.0
-"""Grey levels that show nothing: the lowest limit."""
+"""The lowest limit, in grey levels: a smaller difference is invisible."""
 GAIN = 0.2
 CHROMA = 0.5
 DIRECTIONS = 32
 FEW = 5
-"""With fewer training images, distances between images of all classes stand in for their own."""
+"""With fewer training images, the typical distance is that between images of all classes."""
 _SUSPECTS = 4
 _VERSIONS_KEPT = 1000
 _BLOCK = 128

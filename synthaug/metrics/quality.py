@@ -1,7 +1,7 @@
-"""Are the images any good? All metrics of all classes, assembled into a `CheckDocument`.
+"""How good are the images? All metrics of all classes, as a `CheckDocument`.
 
-Each class is judged against real images that the generator has not seen, where there are any, each number beside what
-real images score against real ones; where there are none, the class says so.
+Each class is compared with real images that the generator has not seen. If there are too few of these, it is compared
+with its training images, and its reasons say so. Every number has a floor: what real images score against real ones.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from synthaug.progress import Progress, Silent
 from synthaug.seeds import stream
 
 SMALL = 30
-"""Images a side below which a reason says that the numbers are uncertain."""
+"""With fewer images on each side, a reason says that the numbers are uncertain."""
 PAIRS_PER_CLASS = 4
 TOLD = 0.5
-"""Standard deviations from which a change that the floor does not explain is told in words, and how many of them."""
+"""A change beyond the floor becomes a reason from so many standard deviations on; the largest `MOST_TOLD` of them."""
 MOST_TOLD = 3
 
 
@@ -180,14 +180,14 @@ def _usefulness(
 
 
 def _told(table: list[BiasRow]) -> list[str]:
-    """The largest changes beyond the floor, in words."""
+    """The largest changes beyond the floor, as reasons."""
     out: list[str] = []
     for row in [row for row in table if row.beyond and abs(row.difference.mean) >= TOLD][:MOST_TOLD]:
         if row.name.startswith("cluster"):
-            out.append(f"{row.synthetic:.0%} of the samples are of {row.name}, and {row.real:.0%} of real images")
+            out.append(f"{row.name} holds {row.synthetic:.0%} of the samples and {row.real:.0%} of real images")
         else:
             more, size = "more" if row.difference.mean > 0 else "less", abs(row.difference.mean)
-            out.append(f"samples have {more} {row.name} than real images, by {size:.1f} standard deviations of these")
+            out.append(f"samples have {more} {row.name} than real images, by {size:.1f} standard deviations")
     return out
 
 
@@ -196,11 +196,11 @@ def _small_numbers(fidelity: Fidelity | None, n_real: int, n_synthetic: int) -> 
         return [f"{n_real} real and {n_synthetic} synthetic images are too few for KID, precision and coverage"]
     notes = []
     if fidelity.synthetic.coverage is None:
-        notes.append(f"compared at {fidelity.n} images a side: too few for precision and coverage")
+        notes.append(f"compared at {fidelity.n} images on each side: too few for precision and coverage")
     elif fidelity.n < SMALL:
-        notes.append(f"compared at {fidelity.n} images a side: the ranges are wide, and coverage is lenient")
+        notes.append(f"compared at {fidelity.n} images on each side: intervals are wide, and coverage is less strict")
     if fidelity.floor is None:
-        notes.append("too few real images to score real against real")
+        notes.append("too few real images to compare real with real")
     return notes
 
 

@@ -1,4 +1,4 @@
-"""The real side of a judgement: features of held-out and training images, computed once for all judged sets."""
+"""Features of held-out and training images, computed once for all synthetic sets that are compared with them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Reference = Literal["test", "val", "train", "folder"]
 
 @dataclass(frozen=True)
 class RealFeatures:
-    """What judging needs of the real images: computed once, used for the ungated and for the gated samples."""
+    """All that metrics need of the real images; the same for ungated and gated samples."""
 
     classes: list[str]
     reference: dict[str, Features]
@@ -40,7 +40,7 @@ class RealFeatures:
     features: FeatureNet
     kind: Reference
     fitted: bool = False
-    """The feature net was trained on the training images, so that these are no yardstick for others."""
+    """The feature net was trained on the training images, so that they cannot serve as a floor."""
     reference_looks: dict[str, Looks] = field(default_factory=dict)
     train_looks: dict[str, Looks] = field(default_factory=dict)
     pictures: dict[str, Pixels] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class RealFeatures:
     copy_finders: dict[str, CopyFinder] = field(default_factory=dict)
     """The training images of each class that will be judged, to find copies by their pixels."""
     held_out_nearness: dict[str, NDArray[np.float64]] = field(default_factory=dict)
-    """What `copy_finders` give for the held-out images, in their order."""
+    """Pixel distance ÷ limit (`CopyFinder.closest`) of the held-out images, in their order."""
 
 
 def describe_real(

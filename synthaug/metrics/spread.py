@@ -1,8 +1,8 @@
-"""How sure an estimate is: spread from halves drawn without replacement.
+"""95% intervals from half-samples, drawn without replacement.
 
-A bootstrap repeats images, and repeats corrupt every metric built on pairs (KID, PRDC, duplicates). Half-samples have
-no repeats, and for a mean-like statistic the variance among them is σ²/(n/2) · (1 − 1/2) = σ²/n: just that of the
-full-sample estimate, so nothing has to be rescaled (Shao & Wu 1989; Politis & Romano 1994).
+A bootstrap repeats images, which corrupts metrics of pairs (KID, PRDC, duplicates). Half-samples have no repeats. For
+a statistic like a mean their variance is σ²/(n/2) · (1 − 1/2) = σ²/n, the variance of the full-sample estimate, so
+that no rescaling is needed (Shao & Wu 1989; Politis & Romano 1994).
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def half_sample_range(
         n_real: number of real images, ≥ 4.
         n_fake: number of synthetic images, ≥ 4.
         draws: half-samples.
-        rng: where they come from.
-        bounds: what the statistic cannot exceed.
+        rng: draws them.
+        bounds: lowest and highest possible value of the statistic.
     """
     halves = (max(2, n_real // 2), max(2, n_fake // 2))
     values = np.array(

@@ -1,9 +1,8 @@
-"""Thousands of products of some hundred rows are done sooner by one thread than by many.
+"""One thread for thousands of small matrix products, which many threads make slower.
 
-Each of them is over in a millisecond or so, after which all threads wait for one another. BLAS, which is there twice
-(numpy's and scipy's), and OpenMP wait in loops that take the cores from one another, and where another program wants a
-core the wait is for its time slice: k-means of 250 images took 0.1 s with one thread, and 5 s with two on two cores
-that were busy with something else.
+Each product takes about a millisecond, after which all threads wait for one another. The waiting threads of numpy's
+BLAS, scipy's BLAS and OpenMP take the cores from one another: on two busy cores, k-means of 250 images took 0.1 s with
+one thread and 5 s with two.
 """
 
 from __future__ import annotations
@@ -16,6 +15,6 @@ from threadpoolctl import threadpool_limits
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Within it BLAS and OpenMP keep to one thread. Not for feature nets, which have work for all cores."""
+    """Limits BLAS and OpenMP to one thread. Not for feature nets, which use all cores."""
     with threadpool_limits(1):
         yield

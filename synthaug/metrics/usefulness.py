@@ -1,10 +1,9 @@
-"""Could a classifier be trained on the synthetic images? GAN-train and GAN-test, beside real images in their place.
+"""Can a classifier be trained on the synthetic images? GAN-train and GAN-test; floors use real images instead.
 
 Shmelkov et al., "How good is my GAN?" (arXiv:1807.09499), section 3; GAN-train over all classes is the classification
 accuracy score of Ravuri & Vinyals (arXiv:1905.10887). GAN-train falls where samples are poor or lack variety, GAN-test
 where they do not look like their class. The classifier here is a logistic regression on 128 principal components of the
-judge's frozen features, fitted in a fraction of a second: it says whether the information is there. What the user's own
-classifier gains, `evaluate` measures by training it.
+judge's frozen features, fitted in a fraction of a second. `evaluate` trains the user's own classifier instead.
 """
 
 from __future__ import annotations
