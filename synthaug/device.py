@@ -1,4 +1,4 @@
-"""Which device a name means, and what its hardware is fast in."""
+"""Devices by name, and whether a device is fast in bfloat16."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
     """Read `auto` (CUDA, then Apple's MPS, then the CPU), `cpu`, `cuda`, `cuda:1` or `mps`.
 
     Raises:
-        SynthaugError: the device is unknown or not there.
+        SynthaugError: the device is unknown, or this machine has none.
     """
     if isinstance(device, torch.device):
         return device

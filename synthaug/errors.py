@@ -1,4 +1,4 @@
-"""The only exceptions that a user meets: one line that says what is wrong, one that says what to do."""
+"""The exceptions that users see: one line says what is wrong, one says what to do."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def _restored(kind: type[SynthaugError], args: tuple[Any, ...], state: dict[str,
 
 
 class RunFailed(SynthaugError):
-    """The input was right and the work failed all the same (full disk, lost worker, diverged training)."""
+    """The input was right, but the work failed (full disk, lost worker, diverged training)."""
 
     exit_status = 1
 
 
 class Interrupted(SynthaugError):
-    """Work stopped by a signal after its state was saved; the hint is the command that continues it.
+    """A signal stopped the work after its state was saved; the hint is the command that continues it.
 
     `exit_status` is 130 for SIGINT and 143 for SIGTERM.
     """
@@ -47,7 +47,7 @@ class Interrupted(SynthaugError):
 
 
 def suggest(name: str, choices: Iterable[str]) -> str:
-    """Say which of `choices` was probably meant by `name`, and list them.
+    """Name the one of `choices` that is closest to `name`, and list them all.
 
     >>> suggest("shrit", ["shirt", "coat"])
     'did you mean "shirt"? choices: shirt, coat'

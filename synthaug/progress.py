@@ -1,4 +1,4 @@
-"""How a pipeline tells what it is doing. The command line draws it; the Python API is silent by default."""
+"""How a pipeline reports its progress. The command line draws it; the Python API is silent by default."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Task(Protocol):
 
 
 class Progress(Protocol):
-    """Where a pipeline's progress goes. Everything is meant for a person and goes to stderr."""
+    """Receives a pipeline's progress. It is meant for people, and the command line writes it to stderr."""
 
     @contextmanager
     def task(self, name: str, total: float | None, unit: str) -> Iterator[Task]:
@@ -24,11 +24,11 @@ class Progress(Protocol):
         ...
 
     def say(self, line: str) -> None:
-        """A line worth reading once."""
+        """Print a line."""
         ...
 
     def warn(self, line: str) -> None:
-        """Something the user should know before believing the result."""
+        """Print a warning: something to know before the result is trusted."""
         ...
 
 
@@ -41,7 +41,7 @@ class _SilentTask:
 
 
 class Silent:
-    """Progress that nobody watches."""
+    """Discards all progress."""
 
     @contextmanager
     def task(self, name: str, total: float | None, unit: str) -> Iterator[Task]:

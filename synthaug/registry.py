@@ -29,11 +29,11 @@ class Registry(Generic[T]):
 
     def __init__(self, kind: str, entries: Mapping[str, str]) -> None:
         self.kind = kind
-        self._own = dict(entries)
+        self._built_in = dict(entries)
 
     @cached_property
     def _entries(self) -> dict[str, str]:
-        entries = dict(self._own)
+        entries = dict(self._built_in)
         for point in entry_points(group=f"synthaug.{self.kind.replace(' ', '_')}"):
             if point.name in entries:
                 raise SynthaugError(
@@ -61,14 +61,14 @@ class Registry(Generic[T]):
         return name
 
     def get(self, name: str) -> T:
-        """Import and return what `name` stands for."""
+        """Import and return the entry called `name`."""
         module, _, attribute = self._entries[self.check(name)].partition(":")
         return cast(T, getattr(importlib.import_module(module), attribute))
 
     def summary(self, name: str) -> str:
-        """The first line that describes the entry, read without importing it.
+        """The first line of the entry's docstring, read without importing it.
 
-        That of the module; of the function or class itself where several entries share a module.
+        This is the docstring of its module, or, if several entries share the module, of the function or class.
         """
         module, _, attribute = self._entries[self.check(name)].partition(":")
         spec = importlib.util.find_spec(module)
@@ -76,7 +76,9 @@ class Registry(Generic[T]):
             return ""
         tree: ast.Module | ast.FunctionDef | ast.ClassDef = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
         if sum(target.partition(":")[0] == module for target in self._entries.values()) > 1:
-            own = (n for n in tree.body if isinstance(n, (ast.FunctionDef, ast.ClassDef)) and n.name == attribute)
-            tree = next(own, tree)
+            definitions = (
+                n for n in tree.body if isinstance(n, (ast.FunctionDef, ast.ClassDef)) and n.name == attribute
+            )
+            tree = next(definitions, tree)
         docstring = ast.get_docstring(tree)
         return docstring.splitlines()[0] if docstring else ""

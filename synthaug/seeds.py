@@ -7,6 +7,7 @@ Runs, exports and verdicts depend on these numbers: a formula here never changes
 from __future__ import annotations
 
 import hashlib
+import zlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,6 +37,11 @@ def stream(seed: int, *what: int) -> np.random.Generator:
     False
     """
     return np.random.default_rng([seed, *what])
+
+
+def named_stream(seed: int, name: str) -> np.random.Generator:
+    """A NumPy generator that depends on a seed and on a name, such as that of a metric."""
+    return stream(seed, zlib.crc32(name.encode()))
 
 
 def step_generator(seed: int, *what: int | str) -> torch.Generator:

@@ -1,4 +1,4 @@
-"""What every classifier of the table promises, and the checks that all of them make on their input."""
+"""The interface of a classifier, and the checks of its training input."""
 
 from __future__ import annotations
 

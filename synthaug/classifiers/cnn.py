@@ -1,4 +1,4 @@
-"""A small convolutional net trained from scratch: fast, and with nothing learnt elsewhere.
+"""A small convolutional net, trained from scratch: fast, and independent of other data.
 
 Convolutions with batch normalisation [arXiv:1502.03167], the side brought down to 4, then a global average.
 0.4 million parameters and 21 million multiply-adds for a 32 px image.

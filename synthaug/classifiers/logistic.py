@@ -37,7 +37,7 @@ Floats = npt.NDArray[np.float32]
 
 
 class RememberedFeatures:
-    """A feature net that computes each image once: arms and seeds share almost all of theirs."""
+    """A feature net that computes each image once: arms and seeds share most of their images."""
 
     def __init__(self, net: FeatureNet) -> None:
         self.net = net
@@ -67,8 +67,8 @@ def drawn(
     draw_weights: npt.NDArray[np.floating[Any]],
     loss_weights: npt.NDArray[np.floating[Any]] | None,
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
-    """Indices of the images that are drawn at all, and the weight of each where weights stand for draws."""
-    used = np.flatnonzero(draw_weights > 0)  # a class of weight 0 must be unknown, not improbable
+    """Indices of the images with a positive weight, and the weight of each, which takes the place of repeated draws."""
+    used = np.flatnonzero(draw_weights > 0)  # a class of weight 0 is unknown to the classifier
     weights = np.asarray(draw_weights, np.float64)[used]
     if loss_weights is not None:
         weights = weights * np.asarray(loss_weights, np.float64)[labels[used]]
@@ -121,24 +121,24 @@ class Logistic:
         used, weights = drawn(labels, draw_weights, loss_weights)
         pixels, labels = pixels[used], labels[used]
         groups = np.arange(len(used)) if groups is None else groups[used]
-        source = np.arange(len(pixels))  # the image each row of features comes from
+        image_of = np.arange(len(pixels))  # row of features → image
         rows = self.features(pixels)
         if augment == "classical":
             copied = copies(weights, labels, groups)
             rows = np.concatenate([rows, self.features(augmented(pixels, copied))])
-            source = np.concatenate([source, copied])
+            image_of = np.concatenate([image_of, copied])
             weights = weights / (1 + np.bincount(copied, minlength=len(pixels)))
-        weights = weights[source]
+        weights = weights[image_of]
         real = np.flatnonzero(groups >= 0)
-        # by the real images alone: with synthetic ones beside them the penalty is to be worth what it was
+        # judged on real images alone, so that synthetic ones do not change the strength of the penalty
         weights *= max(len(real), 1) / weights.sum()
         self._mean = rows[real].mean(axis=0)
         self._scale = rows[real].std(axis=0) + 1e-6
         rows = (rows - self._mean) / self._scale
         self._num_classes = num_classes
         if self.penalty is None:
-            self.penalty = self._choose(rows, labels, weights, source, groups, seed)
-        self._model = self._train(rows, labels[source], weights, self.penalty, seed)
+            self.penalty = self._choose(rows, labels, weights, image_of, groups, seed)
+        self._model = self._train(rows, labels[image_of], weights, self.penalty, seed)
         return self
 
     def predict_proba(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -166,7 +166,7 @@ class Logistic:
         rows: Floats,
         labels: npt.NDArray[np.int64],
         weights: npt.NDArray[np.float64],
-        source: npt.NDArray[np.int64],
+        image_of: npt.NDArray[np.int64],
         groups: npt.NDArray[np.int64],
         seed: int,
     ) -> float:
@@ -184,11 +184,11 @@ class Logistic:
         predicted = np.full((len(GRID), len(groups)), -1)
         for fold in range(FOLDS):
             held_out = np.flatnonzero(folds == fold)
-            seen = np.flatnonzero(folds[source] != fold)
-            if not len(held_out) or len(np.unique(labels[source[seen]])) < 2:
+            seen = np.flatnonzero(folds[image_of] != fold)
+            if not len(held_out) or len(np.unique(labels[image_of[seen]])) < 2:
                 continue
             for index, penalty in enumerate(GRID):
-                model = self._train(rows[seen], labels[source[seen]], weights[seen], penalty, seed)
+                model = self._train(rows[seen], labels[image_of[seen]], weights[seen], penalty, seed)
                 predicted[index, held_out] = model.predict(rows[held_out])
         scores = [
             f1_score(labels[real], predicted[i, real], labels=np.unique(labels[real]), average="macro", zero_division=0)

@@ -164,7 +164,7 @@ def predict(network: nn.Module, pixels: npt.NDArray[np.uint8], batch_size: int =
 def outputs(
     layers: Callable[[Tensor], Tensor], network: nn.Module, pixels: npt.NDArray[np.uint8], batch_size: int
 ) -> Tensor:
-    """What `layers`, a part of `network`, give for at least one image; float32 [N, …] on the CPU."""
+    """Outputs of `layers`, some layers of `network`, for at least one image; float32 [N, …] on the CPU."""
     where = next(network.parameters()).device
     rows = []
     with torch.inference_mode():

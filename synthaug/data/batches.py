@@ -25,10 +25,9 @@ def class_probabilities(
 
 
 GROUP = 4
-"""Neighbours in a batch that share their class, and their augmentation. A statistic over them, such as the minibatch
-standard deviation, then shows a discriminator whether the images *of one class* are varied. Over mixed classes the
-differences between classes would hide a collapse, and over images that are each augmented in their own way the
-augmentation would: it varies one image as handwriting varies."""
+"""Neighbours in a batch that share their class and their augmentation. A statistic over a group, like the minibatch
+standard deviation, tells the discriminator how varied the images *of one class* are. If a group mixed classes, or if
+each image were augmented differently, those differences would hide a collapse."""
 
 
 def group_of(batch: int) -> int:

@@ -1,4 +1,4 @@
-"""Decode once: labelled images as one memory-mapped uint8 array, kept in the cache by content and geometry."""
+"""Labelled images as one uint8 array: decoded once, then memory-mapped from the cache."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class LabelledFile(Protocol):
 class LabelledImages:
     """Images of one size with their classes.
 
-    `pixels`: uint8 [N, C, H, W]; `labels`: int64 [N], indices into `classes`; `paths`: where each came from.
+    `pixels`: uint8 [N, C, H, W]; `labels`: int64 [N], indices into `classes`; `paths`: the file of each image.
     """
 
     pixels: NDArray[np.uint8]
@@ -103,8 +103,8 @@ def load_images(
 ) -> LabelledImages:
     """Decode and resize the images of `rows`, or map what an earlier call stored.
 
-    The array is keyed by the pixel hashes of its rows, in order, and by the geometry. Changing it in memory does not
-    change the stored file. Where it cannot be stored (no room, no permission) it is held in memory.
+    The key of the array is made of the pixel hashes of its rows, in order, the size and the fit. Changing the array in
+    memory does not change the stored file. If it cannot be stored (no room, no permission), it is held in memory.
 
     Args:
         root: the folder that `row.path` is relative to.
@@ -134,7 +134,7 @@ def load_images(
 
 @dataclass(frozen=True)
 class _Work:
-    """What is to be decoded."""
+    """Images to decode, and how."""
 
     root: Path
     rows: Sequence[LabelledFile]
@@ -149,7 +149,7 @@ class _Work:
         return digest(what)
 
     def into(self, array: NDArray[np.uint8]) -> None:
-        """Fill `array` [N, C, H, W], whose memory processes share."""
+        """Fill `array` [N, C, H, W]; its memory must be shared with forked processes."""
 
         def fill(chunk: range) -> None:
             for k in chunk:
@@ -220,7 +220,7 @@ def _lock(file: Path) -> Iterator[None]:
         with FileLock(lock, timeout=_LOCK_SECONDS):
             yield
     finally:
-        lock.unlink(missing_ok=True)  # who still waits on it then finds the array, or decodes a second time
+        lock.unlink(missing_ok=True)  # a process that still waits for it finds the array, or decodes again
 
 
 def _map(file: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:

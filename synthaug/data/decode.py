@@ -27,19 +27,19 @@ from synthaug.config import Fit
 from synthaug.errors import SynthaugError
 from synthaug.files import digest
 
-DECODE_VERSION = 1  # part of every cache key: raise it when the same file would give other pixels
+DECODE_VERSION = 1  # part of every cache key; raise it when files decode to other pixels than before
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "PPM")  # no format that runs a program
 _RASTER = (".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif")
 SUFFIXES = frozenset({*_RASTER, ".ppm", ".pgm", ".pbm", ".pnm"})
 MAX_PIXELS = 89_478_485  # Pillow's own threshold for a decompression bomb (a quarter of a GiB as RGB)
 MAX_FILE_BYTES = 1 << 29
-OVERSAMPLE = 4  # a reduced JPEG decode stays at least this much larger than what is made from it
+OVERSAMPLE = 4  # a JPEG decoded at reduced size stays at least this much larger than the result
 
 _MODES_8_BIT = ("L", "RGB", "RGBA")
 
 
 class UnreadableImage(SynthaugError):
-    """A file that cannot be decoded; `reason` is what stands in the list of unreadable files."""
+    """A file that cannot be decoded; `reason` is shown in the list of unreadable files."""
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(
@@ -50,7 +50,7 @@ class UnreadableImage(SynthaugError):
 
 @contextmanager
 def quiet_decoding() -> Iterator[None]:
-    """Silence Pillow's warnings and log (broken EXIF, palette transparency, size): what matters is raised.
+    """Silence Pillow's warnings and log (broken EXIF, palette transparency, size); real faults are raised.
 
     Filters are global to the process: enter this before threads start, never inside one.
     """
@@ -68,7 +68,7 @@ def quiet_decoding() -> Iterator[None]:
 
 @cache
 def _silence_libtiff() -> None:
-    """libtiff writes what it dislikes straight to file descriptor 2; the fault itself comes back as an exception."""
+    """Silence libtiff, which writes to file descriptor 2; faults are raised as exceptions anyway."""
     package = Path(PIL.__file__).parent
     bundled = [*package.parent.glob("pillow.libs/libtiff*"), *package.glob(".dylibs/libtiff*")]  # Linux, macOS wheels
     for library in bundled or filter(None, [ctypes.util.find_library("tiff")]):
@@ -163,7 +163,7 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _to_8_bit(image: Image.Image, path: Path) -> Image.Image:
-    """To "L", "RGB" or "RGBA"; the alpha channel goes where nothing is transparent."""
+    """Convert to "L", "RGB" or "RGBA"; an alpha channel that is opaque everywhere is dropped."""
     mode = image.mode
     if mode == "L" and "transparency" not in image.info:
         return image

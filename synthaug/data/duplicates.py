@@ -33,7 +33,7 @@ COARSE = 5  # lowest DCT frequencies a side
 COARSE_CORRELATION = 0.999
 COARSE_LEVELS = 2.5  # or this root mean square difference, in grey levels: images of low contrast
 CHROMA_DISTANCE = 24  # levels in any of 4x4 cells: a recoloured drawing is another image
-FLATNESS = 2.0  # standard deviation in levels under which a thumbnail shows nothing that could be compared
+FLATNESS = 2.0  # standard deviation in levels; a flatter thumbnail shows nothing to compare
 _TO_YCBCR = np.array(  # ITU-R 601, full range, as JPEG; columns Y, Cb, Cr
     [[0.299, -0.168736, 0.5], [0.587, -0.331264, -0.418688], [0.114, 0.5, -0.081312]], np.float32
 )
@@ -52,7 +52,7 @@ def reduced(image: Image.Image) -> bytes:
 
 
 def make_thumbnails(small: Iterable[bytes]) -> NDArray[np.uint8]:
-    """What images are compared by, of what `reduced` gave for each: 16x16 of luminance, then 4x4 of Cb and of Cr.
+    """Thumbnails of images that `reduced` made small: 16x16 of luminance, then 4x4 of Cb and of Cr.
 
     All at once, since a conversion by Pillow takes longer than decoding a small image.
 
@@ -138,7 +138,7 @@ def _similar(hashes: NDArray[np.uint64], start: int, stop: int) -> tuple[NDArray
 
 @dataclass(frozen=True)
 class _Looks:
-    """What pairs are confirmed by: unit vectors [N, 256], coarse DCT [N, 24] with its norm [N], chroma [N, 32]."""
+    """Confirms pairs by unit vectors [N, 256], coarse DCT [N, 24] with its norm [N], and chroma [N, 32]."""
 
     vectors: NDArray[np.float32]
     coarse: NDArray[np.float32]

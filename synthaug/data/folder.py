@@ -1,7 +1,7 @@
-"""Scan a folder of labelled images: what is there, what can be read, and a fingerprint of it all.
+"""Scan a folder of labelled images: list, decode and hash its files.
 
-Files are decoded once; what was learnt is kept in the cache by path, size, time and inode, so that the next scan
-only lists the folder.
+Files are decoded once. The results are cached by path, size, time and inode, so that the next scan only lists the
+folder.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ class ImageRecord:
 
 @dataclass
 class Scan:
-    """A folder of labelled images, as far as they can be read; `images` is in the order of `path`.
+    """The readable images of a folder, in the order of their `path`.
 
-    `empty` names the classes without a readable image and says why; they are in neither `classes` nor `counts`.
+    `empty` maps each class without a readable image to the reason; such classes are in neither `classes` nor `counts`.
     `thumbnails` (uint8 [N, 288], see `duplicates.make_thumbnails`) goes with `images`.
     """
 
@@ -97,7 +97,7 @@ class Scan:
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Spare the garbage collector the hundred thousand objects of a large folder, none of which is garbage."""
+    """Pause the garbage collector: a scan makes a hundred thousand objects, and none of them is garbage."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""Folds for data that is too small to keep a test set apart: each image is tested in one of them, and only there."""
+"""Folds for data that is too small for a test set: each image is a test image in exactly one fold."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def fold_of(labels: Sequence[str], groups: NDArray[np.intp], folds: int, seed: i
     Raises:
         SynthaugError: there are too few groups to have as many folds.
     """
-    from sklearn.model_selection import StratifiedGroupKFold  # half a second, which `inspect` need not wait for
+    from sklearn.model_selection import StratifiedGroupKFold  # takes half a second, and `inspect` does not need it
 
     count = len(np.unique(groups))
     assigned = np.full(len(labels), -1, np.int64)

@@ -1,4 +1,4 @@
-"""Which files of a folder are labelled images: by folder names, by split folders, or by a metadata table."""
+"""Find the labelled images of a folder by the names of its folders; `metadata` does so by tables."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ class Entry:
 
 @dataclass
 class Found:
-    """What a folder holds, by name only."""
+    """The images of a folder, known by name only."""
 
     layout: Layout
     entries: list[Entry] = field(default_factory=list)
     unreadable: list[Unreadable] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
     empty: dict[str, str] = field(default_factory=dict)
-    """class → why there is not one image file in it"""
+    """class → why it has no image file"""
 
 
 @dataclass
 class Tree:
-    """Every regular file under a folder, by its relative path, and what was left out."""
+    """Every regular file below a folder, by its relative path, and the files that are left out."""
 
     root: Path
     files: dict[str, os.stat_result] = field(default_factory=dict)

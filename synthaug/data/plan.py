@@ -1,4 +1,4 @@
-"""How many images each class has, shall have, and must get: `--per-class`, `--strategy`, `--target-class`.
+"""How many images each class keeps and how many are generated: `--per-class`, `--strategy`, `--target-class`.
 
 The vocabulary of strategies is imbalanced-learn's (https://imbalanced-learn.org, `sampling_strategy`).
 """
@@ -17,7 +17,7 @@ RARE_BELOW = 0.5  # of the mean class size
 
 @dataclass(frozen=True)
 class ClassPlan:
-    """One class of a plan: of `have` real images `keep` stay, `generate` synthetic ones come, which makes `want`."""
+    """One class of a plan: `keep` of `have` real images stay, `generate` are added, and `want` is the total."""
 
     label: str
     have: int
@@ -45,7 +45,7 @@ def rare_classes(counts: Mapping[str, int]) -> list[str]:
 
 
 def check_targets(targets: str | Sequence[str], counts: Mapping[str, int]) -> list[str]:
-    """Resolve what was given as `--target-class`; "auto", alone, means `rare_classes`.
+    """Resolve `--target-class`; "auto" alone means `rare_classes`.
 
     Raises:
         SynthaugError: there is no such class, or none was given.
@@ -69,7 +69,7 @@ def plan(
     cap: bool = False,
     synthetic_only: bool = False,
 ) -> dict[str, ClassPlan]:
-    """Work out what each class ends with.
+    """Plan the images of each class.
 
     >>> plan({"cat": 300, "dog": 20}, per_class=100)["dog"]
     ClassPlan(label='dog', have=20, want=100, keep=20, generate=80)

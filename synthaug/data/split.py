@@ -216,7 +216,7 @@ def _draw(
     """Choose whole groups that add up to `wanted` images a class, or come closest from below.
 
     A class whose groups are all too large gives its smallest one all the same, as long as it keeps enough to train
-    on: one group too many is better than a class that nothing can be said about.
+    on: one group too many is better than a class without test images.
     """
     left = dict(wanted)
     chosen: list[list[int]] = []
@@ -250,7 +250,7 @@ def _draw(
 
 
 def _together(scan: Scan) -> NDArray[np.intp]:
-    """Component of each image under everything that must not be divided."""
+    """Component of each image; a component must not be divided."""
     component = _alike(scan)
     first_of: dict[str, int] = {}
     pairs = [(k, first_of.setdefault(image.group, k)) for k, image in enumerate(scan.images) if image.group is not None]
@@ -264,8 +264,8 @@ def _group_names(scan: Scan, groups: Iterable[list[int]]) -> list[str]:
     """A name for each image's group: the user's where there is one, else the start of a pixel hash."""
     names = [""] * len(scan.images)
     for group in groups:
-        own = sorted({name for k in group if (name := scan.images[k].group) is not None})
-        name = "+".join(own) if own else min(scan.images[k].pixel_sha256 for k in group)[:16]
+        given = sorted({name for k in group if (name := scan.images[k].group) is not None})
+        name = "+".join(given) if given else min(scan.images[k].pixel_sha256 for k in group)[:16]
         for k in group:
             names[k] = name
     return names
@@ -301,7 +301,7 @@ def _warnings(result: Split, *, folds: bool) -> list[str]:
             )
     double = sum(len(labels) > 1 for labels in labels_of.values())
     if double:
-        lines.append(f"{double} pictures stand in more than one class")
+        lines.append(f"{double} pictures are in more than one class")
     counts = result.counts()
     without = [label for label, count in counts["test"].items() if count == 0]
     if without and not folds:  # a fold need not hold every class

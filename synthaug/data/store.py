@@ -1,4 +1,4 @@
-"""The place for what can be made again: scan results, decoded images and their features, with a cap on its size."""
+"""The cache: scan results, decoded images and their features. All of it can be made again, and its size is capped."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def cache_root(cache: Path | None = None) -> Path:
     """`cache`, else `$SYNTHAUG_CACHE`, else `$XDG_CACHE_HOME/synthaug`, else `~/.cache/synthaug`."""
     if cache is not None:
         return cache.expanduser()
-    if own := os.environ.get("SYNTHAUG_CACHE"):
-        return Path(own).expanduser()
+    if chosen := os.environ.get("SYNTHAUG_CACHE"):
+        return Path(chosen).expanduser()
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base and Path(base).is_absolute() else Path("~/.cache").expanduser()) / "synthaug"
 
 
 def outside(root: Path, cache: Path) -> Path:
-    """Return `cache` unless it lies in the data folder `root`, into which nothing is ever written.
+    """Return `cache`, unless it is inside the data folder `root`: nothing is ever written there.
 
     Raises:
-        SynthaugError: it does.
+        SynthaugError: it is.
     """
     if cache.resolve().is_relative_to(root.resolve()):
         raise SynthaugError(
@@ -60,7 +60,7 @@ def cap_bytes() -> int:
 
 
 def touch(path: Path) -> None:
-    """Note that `path` was used now; the least recently used files are evicted first."""
+    """Note that `path` was used now; the least recently used files are deleted first."""
     with contextlib.suppress(OSError):
         os.utime(path)
 

@@ -1,4 +1,4 @@
-"""Where an export may go, whether it fits there, and what is left when something goes wrong."""
+"""Checks of an export's destination, and the clean-up after a failure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROW_BYTES = 900
 
 
 def check_out(out: Path, *, data: Path, run: Path, overwrite: bool) -> None:
-    """Refuse a place where an export would destroy something or write into the data.
+    """Refuse a destination where an export would overwrite something or write into the data.
 
     Raises:
         SynthaugError: it is in the data folder, holds the data or the run, or exists; with `overwrite`, it exists and
@@ -52,10 +52,10 @@ def on_disk(size: int) -> int:
 
 
 def check_space(out: Path, needed: int) -> None:
-    """Fail before the work where `needed` bytes are more than the disk of `out` has free.
+    """Fail before the work if the disk of `out` has less than `needed` bytes free.
 
     Raises:
-        RunFailed: they are.
+        RunFailed: it has.
     """
     existing = next(p for p in (out, *out.parents) if p.exists())
     disk = shutil.disk_usage(existing)
@@ -72,7 +72,7 @@ def _megabytes(size: float) -> str:
 
 @contextmanager
 def working(out: Path, settings: Mapping[str, Any], progress: Progress) -> Iterator[Workspace]:
-    """Open the workspace of an export. Interrupted work stays in it, to go on from; failed work is deleted.
+    """Open the workspace of an export. An interrupted export stays in it and can be continued; a failed one is deleted.
 
     Raises:
         Interrupted: for a KeyboardInterrupt in the block.

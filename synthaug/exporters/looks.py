@@ -1,4 +1,4 @@
-"""No giveaway: a synthetic image is dressed in the size, colour mode, file format and quality of a real one.
+"""Synthetic images get size, colour mode, file format and quality of real ones, so that these do not give them away.
 
 The look of each real training image of a class is read from its file. Each synthetic image of the class draws one of
 these looks, so that all that a file reveals about itself is distributed over synthetic images as it is over real ones.
@@ -33,7 +33,7 @@ _OPTIONS_OF_TIFF = ("raw", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "pa
 
 
 class Look(BaseModel):
-    """What the file of one real image is like; width and height are those of the upright image."""
+    """Size, mode and format of a real image's file; width and height are those of the upright image."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -63,7 +63,7 @@ class LookCount(Look):
 
 
 def counted(looks: Iterable[Look]) -> list[LookCount]:
-    """Equal looks once, with their number, in the order of their first appearance."""
+    """Each distinct look with its count, in the order of first appearance."""
     counts = Counter(looks)
     return [LookCount(**look.model_dump(), count=number) for look, number in counts.items()]
 

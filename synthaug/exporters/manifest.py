@@ -1,4 +1,4 @@
-"""What lies beside the images: `manifest.json`, the rows of `metadata.jsonl`, and the dataset card.
+"""The files beside the images: `manifest.json`, `metadata.jsonl` and the dataset card.
 
 Nothing here holds a time or a speed: an export that was interrupted and continued is the same folder, byte for byte.
 """
@@ -22,8 +22,8 @@ MANIFEST = "manifest.json"
 METADATA = "metadata.jsonl"
 _ROWS = json.JSONEncoder(ensure_ascii=False, allow_nan=False)  # once: `json.dumps` would make one for each row
 NO_NUMBER, NO_TEXT = -1, ""
-"""What does not apply to a row of `metadata.jsonl`. Not null: `datasets` takes a column's type from the first rows that
-it reads and refuses splits whose types differ, so that a split of real images alone could not be read."""
+"""Values of columns that do not apply to a row of `metadata.jsonl`. They are not null: `datasets` takes a column's type
+from the first rows and refuses splits whose types differ, so it could not read a split of real images alone."""
 
 
 class RunReference(Document):
@@ -45,7 +45,7 @@ class SourceData(Document):
 
 
 class GateReport(Document):
-    """How candidates were judged; limits per class are what `gate` in the metadata is compared with."""
+    """How candidates were judged; the values of `gate` in the metadata are compared with the limits per class."""
 
     features: str | None = Field(None, description="name and hash of the gate's classifiers")
     limits: dict[str, dict[str, float]]

@@ -89,7 +89,7 @@ def _table(folder: Path, rows: list[dict[str, Any]]) -> Any:
 
 
 def _metadata() -> dict[str, str]:
-    """The schema's note by which `datasets` knows which column is an image, and what the others are."""
+    """Schema metadata that tells `datasets` the types of the columns, the image among them."""
     from_arrow = {"string": "string", "bool": "bool", "int32": "int32", "int64": "int64"}
     features: dict[str, Any] = {"image": {"_type": "Image"}}
     for column, kind in _COLUMNS.items():

@@ -1,4 +1,4 @@
-"""The mark that says in each synthetic file that it is synthetic.
+"""The mark inside each file that says the image is synthetic.
 
 IPTC's `DigitalSourceType` with the value `trainedAlgorithmicMedia`, in an XMP packet: the mark that search engines,
 stock libraries and C2PA tools read (IPTC Photo Metadata Standard 2023.2; ISO 16684-1 for XMP and where each format

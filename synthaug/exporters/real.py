@@ -1,4 +1,4 @@
-"""Real images of a run's split: located inside the data folder, checked against the split, put in their place."""
+"""The real images of an export: found in the data folder, checked against the split, copied or linked."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class RealImage:
 
 
 def locate(root: Path, row: SplitRow) -> Path:
-    """Where a split's image is, below `root`, which is resolved.
+    """The path of a split's image below `root`, a resolved path.
 
     Raises:
         SynthaugError: its path leaves the data folder, or there is no such file.
@@ -78,7 +78,7 @@ def read(root: Path, rows: Sequence[SplitRow], tables: Tables, task: Task, threa
 
 
 def chosen(images: Sequence[RealImage], keep: int, seed: int) -> list[RealImage]:
-    """All images, or with a cap the same random ones each time, in the order of their paths."""
+    """At most `keep` images, the same random ones each time, in the order of their paths."""
     if keep >= len(images):
         return list(images)
     drawn = sorted(images, key=lambda image: subset_order(seed, image.row.path))[:keep]
@@ -105,7 +105,7 @@ def place(images: Sequence[RealImage], names: Sequence[str], folder: Path, *, li
 def rows(
     images: Sequence[RealImage], names: Sequence[str], label: str, class_index: int, gate: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """Their rows of `metadata.jsonl`; `gate` is what stands there for an image that no gate has seen."""
+    """The rows of `metadata.jsonl`; `gate` is the value of that column for real images."""
     return [
         real_row(
             file_name=f"{label}/{name}",

@@ -49,7 +49,7 @@ _SLICE = 16  # images that a worker encodes at once
 
 @dataclass
 class Output:
-    """How far a class is."""
+    """Progress of one class."""
 
     chunks: int = 0
     written: int = 0
@@ -57,7 +57,7 @@ class Output:
     rejected: Counter[str] = field(default_factory=Counter)
 
     def count(self, entry: Mapping[str, Any]) -> None:
-        """Add a finished chunk, as it stands in the journal."""
+        """Add a finished chunk from its journal entry."""
         self.chunks = entry["chunk"] + 1
         self.written += len(entry["rows"])
         self.remembered += entry["remembered"]
@@ -88,8 +88,8 @@ class _Pending:
 
 @contextmanager
 def _half_of_the_cores() -> Iterator[None]:
-    """Leave cores to the encoders, which have as much to do as the small nets, whose threads wait for each other by
-    spinning: on two cores, one thread is four times as fast as two that are disturbed."""
+    """Leave half of the cores to the encoders. Threads of small nets wait for each other by spinning: on two cores with
+    encoders, one thread is four times as fast as two."""
     before = torch.get_num_threads()
     torch.set_num_threads(max(1, before // 2))
     try:
@@ -99,7 +99,7 @@ def _half_of_the_cores() -> Iterator[None]:
 
 
 class SyntheticWriter:
-    """Writes accepted images into a workspace. While files are encoded, the next chunks are generated and judged.
+    """Writes accepted images into a workspace. The next chunks are generated and judged while files are encoded.
 
     Args:
         looks: class → what its images are dressed in.
@@ -141,7 +141,7 @@ class SyntheticWriter:
         self._stack.__exit__(kind, error, trace)
 
     def _work(self, label: str, job: int | _Files) -> Candidates | list[Written]:
-        """What the crew does: generate and measure a chunk of a class, or write some of its images."""
+        """Work of a crew member: generate and measure a chunk of a class, or write some of its images."""
         if isinstance(job, int):
             return candidates(self.sampler, self.gate, label, job)
         looks = self.looks[label]
@@ -159,7 +159,7 @@ class SyntheticWriter:
         allow_short: bool,
         task: Task,
     ) -> None:
-        """Write images of a class until `count` are there; `output` says how far earlier work came.
+        """Write images of a class until there are `count`; `output` counts those that exist already.
 
         Raises:
             RunFailed: the class cannot be filled, and `allow_short` is not given.

@@ -4,11 +4,11 @@
         settings.json   what is being exported; another export of the same name begins anew
         lock            held by the process that works here
         journal.jsonl   for each finished piece of work, in order: a line that says what, then its rows of metadata
-        accepted/       what the gates remember of accepted images, one file a class
+        accepted/       features of accepted images, for the gates; one file a class
         tree/           the export itself; becomes NAME
 
-A process can be killed at any moment: the journal is read as far as it is whole and its files are as it says, all that
-came later is deleted, and the work goes on from there.
+A process can be killed at any moment. The next one reads the journal up to the first entry that is incomplete or whose
+files are not as recorded, deletes everything after it, and continues from there.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from synthaug.files import make_folders, remove_empty, sha256, write_json
 
 
 class Workspace:
-    """The hidden folder of one export. Use `open` to begin or go on, and `finish` or `discard` to end."""
+    """The hidden folder of one export. Call `open` first, and `finish` or `discard` last."""
 
     def __init__(self, out: Path) -> None:
         self.out = out
@@ -46,7 +46,7 @@ class Workspace:
         self._made: list[Path] = []
 
     def open(self, settings: Mapping[str, Any]) -> Literal["new", "continued", "discarded"]:
-        """Take the folder, and say whether there is earlier work in it; work of other settings is discarded.
+        """Lock the folder, and return whether an earlier export is continued; one with other settings is discarded.
 
         Raises:
             SynthaugError: another process works here, or the place cannot be written.
@@ -73,12 +73,12 @@ class Workspace:
         return "discarded" if earlier else "new"
 
     def _put_back(self) -> None:
-        """A process died between moving the old export away and moving the new one in: the old one is still good."""
+        """Restore the old export if a process died after moving it away and before moving the new one in."""
         if self.replaced.exists() and not self.out.exists():
             self.replaced.rename(self.out)
 
     def journal(self) -> Iterator[dict[str, Any]]:
-        """The finished pieces of earlier work, as far as their files are whole; the rest is cut off and deleted."""
+        """The entries of an earlier process whose files are complete; everything after them is deleted."""
         file = self.path / "journal.jsonl"
         file.touch()
         whole = 0
@@ -105,7 +105,7 @@ class Workspace:
         return True
 
     def record(self, entry: Mapping[str, Any]) -> None:
-        """Append a finished piece of work, whose files are written."""
+        """Append a finished piece of work; its files must be written already."""
         if self._journal is None:
             self._journal = (self.path / "journal.jsonl").open("ab", buffering=0)
         self._index = None
@@ -133,12 +133,12 @@ class Workspace:
         return self._index
 
     def remember(self, class_index: int, rows: NDArray[np.float32]) -> None:
-        """Append what the gates remember of accepted images, float32 [n, d]; before `record`, which counts them."""
+        """Append features of accepted images, float32 [n, d]. Call it before `record`, which counts them."""
         with (self.path / "accepted" / f"{class_index}.f32").open("ab") as file:
             file.write(np.ascontiguousarray(rows, "<f4").tobytes())
 
     def remembered(self, class_index: int, count: int, dim: int) -> NDArray[np.float32]:
-        """The first `count` remembered rows [count, dim]; later ones, which no record counts, are dropped."""
+        """The first `count` remembered rows [count, dim]; later rows, which no record counts, are dropped."""
         file = self.path / "accepted" / f"{class_index}.f32"
         if not file.exists() and count == 0:
             return np.empty((0, dim), np.float32)
@@ -147,7 +147,7 @@ class Workspace:
         return np.fromfile(file, "<f4").reshape(count, dim).astype(np.float32)
 
     def finish(self) -> None:
-        """Let the tree become the export, in the place of an earlier one if there is one."""
+        """Move the tree to the destination; an earlier export there is replaced."""
         self.close()
         if self.out.exists():
             if not is_export(self.out):
@@ -176,13 +176,13 @@ class Workspace:
             self._journal = None
 
     def release(self) -> None:
-        """Let go of the folder; the work in it stays."""
+        """Unlock the folder; the work in it stays."""
         self.close()
         self._lock.release()
 
 
 def _next_entry(journal: BinaryIO) -> dict[str, Any] | None:
-    """The entry that begins here, with its rows; None at the end, and where a process was killed while it wrote."""
+    """The next entry with its rows; None at the end, or if a process was killed while it wrote the entry."""
     try:
         entry: dict[str, Any] = _parsed(journal.readline())
         entry["rows"] = [_parsed(journal.readline()) for _ in range(entry["rows"])]

@@ -1,4 +1,4 @@
-"""What a feature net is: pixels in, one vector an image out, with a name and a hash that stand in every score."""
+"""The interface of a feature net: pixels in, one vector an image out, with the name and the hash that scores record."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class FeatureNet(Protocol):
 
 @dataclass
 class TorchFeatureNet:
-    """A torch module behind the `FeatureNet` contract.
+    """A torch module as a `FeatureNet`.
 
     `module` takes float [B, `channels`, h, w], normalised by `mean` and `std` on the scale 0 to 1; it returns [B, dim].
     Images whose shorter side is below `min_side` are enlarged to it (bicubic; enlarging needs no antialiasing);
@@ -91,7 +91,7 @@ class TorchFeatureNet:
         return out
 
     def prepare(self, batch: Tensor) -> Tensor:
-        """Bring uint8 [B, C, H, W] to the channels, the size and the range that the module knows."""
+        """Convert uint8 [B, C, H, W] to the channels, the size and the range that the module expects."""
         x = batch.float().div_(255.0)
         height, width = x.shape[-2:]
         if self.exact_side is not None:

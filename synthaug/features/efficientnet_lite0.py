@@ -43,7 +43,7 @@ _LATER_STAGES = {
 
 
 def weights_file() -> Path:
-    """Where the package keeps its weights.
+    """The path of the package's weights.
 
     Raises:
         SynthaugError: the package is missing or broken.

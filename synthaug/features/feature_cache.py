@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 
 import numpy as np
 
 from synthaug.data import store
 from synthaug.features.base import FeatureNet, Features, Pixels
-from synthaug.files import replacing
+from synthaug.files import digest, replacing
 from synthaug.progress import Progress
 
 _VERSION = 1
@@ -44,10 +42,7 @@ def describe(net: FeatureNet, pixels: Pixels, *, name: str, progress: Progress, 
 
 
 def _key(net: FeatureNet, pixels: Pixels) -> str:
-    digest = hashlib.sha256(json.dumps([_VERSION, net.name, net.sha256, net.dim, list(pixels.shape)]).encode())
-    for start in range(0, len(pixels), _CHUNK):
-        digest.update(np.ascontiguousarray(pixels[start : start + _CHUNK]).data)
-    return digest.hexdigest()
+    return digest([_VERSION, net.name, net.sha256, net.dim], pixels)
 
 
 def _read(file: Path, shape: tuple[int, int]) -> Features | None:

@@ -6,7 +6,6 @@ other one's numbers. A metric that needs randomness of its own takes `Context.rn
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -33,6 +32,7 @@ from synthaug.metrics.matched_comparison import (
 from synthaug.metrics.memorisation import memorisation
 from synthaug.metrics.real import Features, RealFeatures, all_real
 from synthaug.metrics.usefulness import Usefulness
+from synthaug.seeds import named_stream
 
 MIN_UNFITTED = 2 * collapse.MIN_DIVERSITY
 """With so many held-out images, only they are the yardstick of variety if the feature net knows the training images."""
@@ -105,7 +105,7 @@ class Context:
 
     def rng_of(self, name: str) -> np.random.Generator:
         """A generator for the metric of this name; the same for the same class and seed."""
-        return np.random.default_rng([self._seed, zlib.crc32(name.encode())])
+        return named_stream(self._seed, name)
 
     @cached_property
     def detection(self) -> Score | None:

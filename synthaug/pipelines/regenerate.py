@@ -1,4 +1,4 @@
-"""Make synthetic images of an export again from what its manifest says, and compare them with what was exported."""
+"""Make the synthetic images of an export again from its manifest, and compare them with the exported files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SHOWN = 3
 
 
 class _Row(BaseModel):
-    """What of a metadata row is needed to make its image again."""
+    """The fields of a metadata row that are needed to make its image again."""
 
     file_name: str
     label: str
@@ -100,7 +100,7 @@ def _root(manifest: Path) -> Path:
 
 
 def _wanted(metadata: Path, rows: Sequence[int]) -> dict[int, _Row]:
-    """Number → row, of the rows asked for or of all synthetic ones."""
+    """Number → row: the rows asked for, or all synthetic ones."""
     asked, found, last = set(rows), {}, -1
     for number, row in read_rows(metadata):
         last = number
@@ -189,10 +189,10 @@ def _remake(
 
 
 def _difference(made: Path, exported: Path, look: Look, sampler: Sampler) -> str | None:
-    """Why two files are not within one grey level; None where they are.
+    """How two files differ by more than one grey level; None if they do not.
 
-    A grey level of the generator can become two when it is resampled. Lossy formats and palettes spread it, so that
-    there the mean must be within one.
+    Resampling can turn one grey level of the generator into two. Lossy formats and palettes spread differences over
+    many pixels, so there the mean must be within one.
     """
     try:
         one, other = open_image(made), open_image(exported)

@@ -8,7 +8,6 @@ generator's resolution, one pass through which serves all gates.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,16 +20,17 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-import synthaug
 from synthaug.classifiers.cnn import Cnn, SmallCnn
 from synthaug.classifiers.steps import outputs
 from synthaug.data.cache import LabelledImages
-from synthaug.data.store import cache_root, touch
+from synthaug.data.store import cache_root, keep_latest, touch
 from synthaug.device import resolve_device
 from synthaug.features.base import Features, hash_weights
-from synthaug.files import replacing
+from synthaug.files import digest, replacing
 from synthaug.models.inputs import CHUNK
 from synthaug.progress import Progress, Silent
+from synthaug.seeds import AGREEMENT_FOLDS, stream
+from synthaug.version import __version__
 
 FOLDER = "gate-classifiers"
 KEPT = 50
@@ -117,7 +117,7 @@ def fit_agreement(
     Raises:
         SynthaugError: fewer than two classes have images.
     """
-    folds = assign_folds(train.labels, groups, np.random.default_rng([seed, 1]))
+    folds = assign_folds(train.labels, groups, stream(seed, AGREEMENT_FOLDS))
     file = cache_root(cache) / FOLDER / f"{_key(train, folds, steps, seed, device)}.safetensors"
     members = _stored(file, train, device)
     if members is None:
@@ -160,13 +160,8 @@ def _fit_member(train: LabelledImages, seen: NDArray[np.intp], steps: int, seed:
 
 def _key(train: LabelledImages, folds: NDArray[np.int64], steps: int, seed: int, device: str) -> str:
     """All that decides what the classifiers are."""
-    digest = hashlib.sha256(
-        f"{synthaug.__version__} {torch.__version__} {resolve_device(device)} {steps} {seed} {train.pixels.shape} "
-        f"{train.classes}".encode()
-    )
-    for array in (train.labels, folds, train.pixels):
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
+    settings = [__version__, torch.__version__, str(resolve_device(device)), steps, seed, train.classes]
+    return digest(settings, train.labels, folds, train.pixels)
 
 
 def _stored(file: Path, train: LabelledImages, device: str) -> Members | None:
@@ -194,9 +189,7 @@ def _store(file: Path, tensors: dict[str, Tensor]) -> None:
     with suppress(OSError):  # a cache that cannot be written costs time, nothing else
         with replacing(file) as temporary:
             save_file(tensors, temporary)
-        oldest_last = sorted(file.parent.glob("*.safetensors"), key=lambda path: path.stat().st_mtime, reverse=True)
-        for path in oldest_last[KEPT:]:
-            path.unlink()
+        keep_latest(file.parent, KEPT)
 
 
 def threshold(probabilities: NDArray[np.float64], quantile: float) -> float:

@@ -9,7 +9,6 @@ images are turned away; tests/unit/test_gate.py plants copies.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from synthaug.data.cache import LabelledImages
 from synthaug.features.base import FeatureNet
+from synthaug.files import digest
 from synthaug.metrics.distances import nearest, squared_distances
 from synthaug.metrics.pixel_copies import CopyFinder
 
@@ -45,10 +45,6 @@ def low_pass(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def mirrored(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(pixels[..., ::-1])
-
-
-def _fingerprint(image: NDArray[np.uint8]) -> bytes:
-    return hashlib.blake2b(np.ascontiguousarray(image).tobytes(), digest_size=16).digest()
 
 
 def limit(distances: Floats, lowest: float, highest: float) -> float:
@@ -123,7 +119,7 @@ class Neighbourhood:
         self.net = features
         self._references: dict[int, Reference] = {}
         self._borrowed: tuple[Floats, Floats, float] | None = None
-        self._exact = {_fingerprint(image) for image in train.pixels}
+        self._exact = {digest(image) for image in train.pixels}
         rng = np.random.default_rng(0)
         self._project_features = rng.standard_normal((features.dim, _FEATURE_DIM)).astype(np.float32) / 16.0
         dim = low_pass(np.asarray(train.pixels[:1])).shape[1]
@@ -135,7 +131,7 @@ class Neighbourhood:
         """Which of [n, C, H, W] equal a training image of any class, or its mirror image, bit for bit."""
         flipped = mirrored(pixels)
         hits = [
-            _fingerprint(image) in self._exact or _fingerprint(other) in self._exact
+            digest(image) in self._exact or digest(other) in self._exact
             for image, other in zip(pixels, flipped, strict=True)
         ]
         return np.asarray(hits, np.bool_)
