@@ -57,8 +57,6 @@ class MemorisationScores:
     dcr: Range | None
     authenticity: float | None
     c_t: float | None
-    copy_rate: float | None
-    copy_floor: float | None
     verdict: Memorisation
     reasons: list[str]
     authenticity_floor: Range | None = None
@@ -182,7 +180,7 @@ def memorisation(
     """
     if len(train) < MIN_TRAIN or len(synthetic) < MIN_HELD_OUT:
         few = f"{len(train)} training and {len(synthetic)} synthetic images are too few to look for copies"
-        return MemorisationScores(None, None, None, None, None, "insufficient held-out data", [few])
+        return MemorisationScores(None, None, None, "insufficient held-out data", [few])
     near_train = nearest_training_images(synthetic, train, mirrored)
     spacing = nearest(train, train, skip_self=True)[0][:, 0]
     authentic = authenticity(near_train, spacing)
@@ -190,9 +188,9 @@ def memorisation(
         count = "no" if held_out is None or not len(held_out) else f"only {len(held_out)}"
         if pixels is not None and _plenty(same := _Tally.of(pixels[0] < SAME_PIXELS, pixels[1] < SAME_PIXELS)):
             words = f"{same.hits} of {same.synthetic} samples have the pixels of a training image"
-            return MemorisationScores(None, authentic, None, None, None, "copying", [words])
+            return MemorisationScores(None, authentic, None, "copying", [words])
         reason = f"{count} held-out images: too few to test for copying"
-        return MemorisationScores(None, authentic, None, None, None, "insufficient held-out data", [reason])
+        return MemorisationScores(None, authentic, None, "insufficient held-out data", [reason])
     near_real = nearest_training_images(held_out, train, mirrored)
     ratio = dcr(near_train.distance, near_real.distance, rng=rng)
     z = c_t(near_train.distance, near_real.distance)
@@ -207,7 +205,7 @@ def memorisation(
         if seen != "clear":
             verdict, reasons = seen, [words, *reasons]
     real = proportion_range(authenticity(near_real, spacing), len(held_out))
-    return MemorisationScores(ratio, authentic, z, near.rate, near.floor, verdict, reasons, authenticity_floor=real)
+    return MemorisationScores(ratio, authentic, z, verdict, reasons, authenticity_floor=real)
 
 
 @dataclass(frozen=True, slots=True)
