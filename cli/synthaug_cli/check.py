@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def command(request: CheckRequest) -> None:
-    """Measure how good synthetic images are, compared with real ones."""
+    """Measure how good synthetic images are."""
     if request.reference is not None:
         fast_checks.folder(request.reference, "--reference")
     if request.target is None or not Path(request.target).is_dir():
