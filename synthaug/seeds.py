@@ -1,7 +1,6 @@
-"""Every random stream and every seed that is derived from another, so that no two uses draw the same numbers by chance.
+"""Random streams, and seeds that are derived from other seeds; no two uses share a stream.
 
-Runs, exports and verdicts depend on these numbers: a formula here never changes. What takes a `torch.Generator` or a
-`numpy.random.Generator` as an argument gets it from one of these functions, at the top of a pipeline.
+Runs, exports and verdicts depend on these numbers, so a formula here must never change.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import torch
 
-# What a stream is for: the last number that `stream` gets. Those of the metrics are small: 0, and 1 + class number.
+# What a stream is for: the last argument of `stream`.
 AGREEMENT_FOLDS = 1
 CLASSIFIER_DRAWS = 0x0D
 SELF_TRAINED_FEATURES = 0x0F

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -111,6 +112,12 @@ def save_images(
                 image.save(root / label / f"{number:04d}.png")
             else:
                 write(image, root / label / f"{number:04d}", number)
+
+
+def source_type(path: Path) -> str | None:
+    """The `DigitalSourceType` that a file carries, or None."""
+    match = re.search(rb"DigitalSourceType[^\"'<>]*(?:=\s*[\"']|>)\s*([^\"'<>\s]+)", path.read_bytes())
+    return match[1].decode("utf-8", "replace") if match else None
 
 
 def make_run(data: Path, runs: Path, **flags: Any) -> Run:

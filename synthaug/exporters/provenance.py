@@ -9,8 +9,6 @@ decoders do not look and packet scanners do.
 from __future__ import annotations
 
 import io
-import re
-from pathlib import Path
 from typing import Any
 
 from PIL import Image, PngImagePlugin
@@ -18,7 +16,6 @@ from PIL import Image, PngImagePlugin
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 PNG_KEY = "XML:com.adobe.xmp"
 _TIFF_XMP = 700
-_PATTERN = re.compile(rb"DigitalSourceType[^\"'<>]*(?:=\s*[\"']|>)\s*([^\"'<>\s]+)")
 
 PACKET = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
@@ -43,10 +40,3 @@ def save_marked(image: Image.Image, kind: str, **options: Any) -> bytes:
         image.save(buffer, kind, **options)
         buffer.write(b"\n" + PACKET)
     return buffer.getvalue()
-
-
-def source_type(path: Path) -> str | None:
-    """The `DigitalSourceType` that a file carries, or None."""
-    with path.open("rb") as file:
-        match = _PATTERN.search(file.read())
-    return match[1].decode("utf-8", "replace") if match else None

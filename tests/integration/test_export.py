@@ -17,7 +17,7 @@ from typing import Any
 import export_material
 import numpy as np
 import pytest
-from export_material import CLASSES, Painters, contents, make_run, metadata, save_images
+from export_material import CLASSES, Painters, contents, make_run, metadata, save_images, source_type
 from PIL import Image
 
 from synthaug.data.decode import open_image, pixel_sha256
@@ -26,7 +26,7 @@ from synthaug.documents import ExportDocument
 from synthaug.errors import Interrupted, RunFailed, SynthaugError
 from synthaug.exporters import destination, folder, synthetic
 from synthaug.exporters.manifest import read_manifest
-from synthaug.exporters.provenance import SOURCE_TYPE, source_type
+from synthaug.exporters.provenance import SOURCE_TYPE
 from synthaug.exporters.workspace import Workspace
 from synthaug.pipelines.export import export
 from synthaug.pipelines.samples import samples

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from export_material import CLASSES, contents, make_run, metadata, save_images
+from export_material import CLASSES, contents, make_run, metadata, save_images, source_type
 from PIL import Image
 
 from synthaug.data.decode import open_image
 from synthaug.errors import RunFailed, SynthaugError
-from synthaug.exporters.provenance import SOURCE_TYPE, source_type
+from synthaug.exporters.provenance import SOURCE_TYPE
 from synthaug.pipelines.export import export
 from synthaug.pipelines.regenerate import regenerate
 from synthaug.runs import Run

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from export_material import pixels
+from export_material import pixels, source_type
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -18,7 +18,7 @@ from synthaug.data.decode import open_image, pixel_sha256, resize
 from synthaug.exporters.folder import write_synthetic
 from synthaug.exporters.looks import Look, LookCount, Tables, Wardrobe, counted, dress, encode, plain_look, read_look
 from synthaug.exporters.names import file_names, synthetic_prefix
-from synthaug.exporters.provenance import SOURCE_TYPE, source_type
+from synthaug.exporters.provenance import SOURCE_TYPE
 
 SAMPLE = pixels(1, 0, seed=5, resolution=32)[0]
 GREY = pixels(1, 0, seed=5, resolution=32, channels=1)[0]
