@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,13 +22,15 @@ class DiscriminatorBatch:
     """What the discriminator's penalties see of one step.
 
     `discriminate` maps x float[B, C, H, W] to logits under the step's labels, which are repeated where x has a multiple
-    of B rows. `discriminate_augmented` augments x first, as the step does.
+    of B rows. `discriminate_augmented` augments x first, as the step does. `real` and `fake` are float[B, C, H, W]
+    before augmentation, `fake` without the generator's graph. Where they require gradients (see
+    `Regularizer.differentiates`), the logits were computed from them.
     """
 
     discriminate: Callable[[Tensor], Logits]
     discriminate_augmented: Callable[[Tensor], Logits]
-    real: Tensor  # before augmentation, float[B, C, H, W]
-    fake: Tensor  # likewise, detached
+    real: Tensor
+    fake: Tensor
     real_logits: Logits
     fake_logits: Logits
     rng: torch.Generator  # the step's; penalties take their random numbers from it
@@ -41,6 +44,7 @@ class Regularizer(nn.Module):
 
     interval: int = 1
     second_order: bool = False  # whether it differentiates a gradient of the discriminator
+    differentiates: Literal["real", "fake"] | None = None  # images by which it differentiates the step's own logits
 
     def forward(self, batch: DiscriminatorBatch) -> Tensor:
         """Return a scalar."""
@@ -67,12 +71,18 @@ class GeneratorRegularizer(nn.Module):
         raise NotImplementedError
 
 
-def _input_gradient(discriminate: Callable[[Tensor], Logits], x: Tensor) -> Tensor:
+def _input_gradient(logits: Logits, x: Tensor) -> Tensor:
     """∇ₓ of the sum of all logits, float32 of x's shape, differentiable once more."""
-    x = x.detach().requires_grad_(True)
-    score = torch.stack([logits.sum() for logits in discriminate(x)]).sum()
-    (gradient,) = torch.autograd.grad(score, x, create_graph=True)
+    (gradient,) = torch.autograd.grad(torch.stack([head.sum() for head in logits]).sum(), x, create_graph=True)
     return gradient.float()
+
+
+def _half_squared_norm(discriminate: Callable[[Tensor], Logits], x: Tensor, logits: Logits) -> Tensor:
+    """½ E[‖∇ₓ D(x)‖²], by the step's logits where these were computed from x, else by another pass."""
+    if not x.requires_grad:
+        x = x.detach().requires_grad_(True)
+        logits = discriminate(x)
+    return 0.5 * _input_gradient(logits, x).square().sum(dim=(1, 2, 3)).mean()
 
 
 class R1(Regularizer):
@@ -80,9 +90,10 @@ class R1(Regularizer):
 
     interval = 4
     second_order = True
+    differentiates = "real"
 
     def forward(self, batch: DiscriminatorBatch) -> Tensor:
-        return 0.5 * _input_gradient(batch.discriminate_augmented, batch.real).square().sum(dim=(1, 2, 3)).mean()
+        return _half_squared_norm(batch.discriminate_augmented, batch.real, batch.real_logits)
 
 
 class R2(Regularizer):
@@ -90,9 +101,10 @@ class R2(Regularizer):
 
     interval = 4
     second_order = True
+    differentiates = "fake"
 
     def forward(self, batch: DiscriminatorBatch) -> Tensor:
-        return 0.5 * _input_gradient(batch.discriminate_augmented, batch.fake).square().sum(dim=(1, 2, 3)).mean()
+        return _half_squared_norm(batch.discriminate_augmented, batch.fake, batch.fake_logits)
 
 
 class GradientPenalty(Regularizer):
@@ -102,7 +114,8 @@ class GradientPenalty(Regularizer):
 
     def forward(self, batch: DiscriminatorBatch) -> Tensor:
         share = torch.rand(len(batch.real), 1, 1, 1, generator=batch.rng).to(batch.real.device)
-        gradient = _input_gradient(batch.discriminate_augmented, torch.lerp(batch.real, batch.fake, share))
+        between = torch.lerp(batch.real.detach(), batch.fake.detach(), share).requires_grad_(True)
+        gradient = _input_gradient(batch.discriminate_augmented(between), between)
         # the small number keeps the root's own derivative finite where the gradient vanishes
         norm = (gradient.square().sum(dim=(1, 2, 3)) + 1e-12).sqrt()
         return (norm - 1).square().mean()
@@ -116,7 +129,8 @@ class Consistency(Regularizer):
 
     def forward(self, batch: DiscriminatorBatch) -> Tensor:
         # one pass for both: under spectral norm they must meet the same weights
-        logits = batch.discriminate(torch.cat([batch.real, translation(batch.real, batch.rng)]))
+        real = batch.real.detach()
+        logits = batch.discriminate(torch.cat([real, translation(real, batch.rng)]))
         pairs = [head.chunk(2) for head in logits]
         return torch.stack([(before - after).square().mean() for before, after in pairs]).mean()
 

@@ -129,7 +129,7 @@ class Game:
             discriminate=discriminate,
             discriminate_augmented=lambda x: discriminate(self.augment(x, rng)),
             real=real,
-            fake=fake.detach(),
+            fake=fake,
             real_logits=real_logits,
             fake_logits=fake_logits,
             rng=rng,

@@ -140,6 +140,34 @@ def test_r1_looks_at_real_images_and_r2_at_generated_ones() -> None:
     assert R2()(given).item() == pytest.approx(2 * images(2).square().sum(dim=(1, 2, 3)).mean().item(), rel=1e-5)
 
 
+@pytest.mark.parametrize(("penalty", "name"), [(R1(), "real"), (R2(), "fake")])
+def test_r1_and_r2_use_the_logits_that_were_computed_from_images_with_gradients(
+    penalty: Regularizer, name: str
+) -> None:
+    def never(x: Tensor) -> list[Tensor]:
+        raise AssertionError("another pass through the discriminator")
+
+    weight = images(0)[0].clone().requires_grad_(True)
+    x = images(1).requires_grad_(True)
+    given = DiscriminatorBatch(never, never, x, x, linear(weight)(x), linear(weight)(x), torch.Generator())
+    assert penalty.differentiates == name
+    assert penalty(given).item() == pytest.approx(0.5 * weight.square().sum().item(), rel=1e-5)
+
+
+def test_a_step_with_r1_takes_no_more_passes_through_the_discriminator() -> None:
+    from synthaug.training.steps.adversarial import adversarial_step
+
+    passes = []
+    for weight in (0.0, 1.0):
+        game = small(regularizers={"r1": weight, "r2": weight}, augment=["color"])
+        calls: list[int] = []
+        game.family.discriminator.register_forward_pre_hook(lambda module, inputs, calls=calls: calls.append(1))
+        scalars = adversarial_step(game, 0, 0)
+        assert ("r1" in scalars) == ("r2" in scalars) == (weight > 0)
+        passes.append(len(calls))
+    assert passes[0] == passes[1] == 2
+
+
 def test_the_gradient_penalty_wants_slope_one_between_real_and_generated_images() -> None:
     weight = images(0)[0].clone().requires_grad_(True)
     norm = weight.detach().norm()

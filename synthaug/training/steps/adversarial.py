@@ -26,8 +26,9 @@ def adversarial_step(game: Game, step: int, seed: int) -> Scalars:
         real, labels = game.batches.draw(rng)
         z = game.noise(len(labels), rng)
         fake = game.generate(z, labels)
+        shown_real, shown_fake = _leaf(real, "real", penalties), _leaf(fake, "fake", penalties)
         # One pass for both halves: under spectral norm they must meet the same weights.
-        images = torch.cat([game.augment(real, rng), game.augment(fake.detach(), rng)])
+        images = torch.cat([game.augment(shown_real, rng), game.augment(shown_fake, rng)])
         logits, features = game.examine(images, torch.cat([labels, labels]))
         half = len(real)
         real_logits, fake_logits = [head[:half] for head in logits], [head[half:] for head in logits]
@@ -35,7 +36,7 @@ def adversarial_step(game: Game, step: int, seed: int) -> Scalars:
         if game.heads is not None and features is not None:
             auxiliary, losses = game.heads.discriminator_loss(features, labels, z, game.condition_strength)
             scalars |= {f"{name}_d": loss for name, loss in losses.items()}
-        batch = game.discriminator_batch(real, fake, labels, list(real_logits), list(fake_logits), rng)
+        batch = game.discriminator_batch(shown_real, shown_fake, labels, list(real_logits), list(fake_logits), rng)
         loss, found = discriminator_loss(game, batch, penalties, auxiliary)
         discriminator.update(loss)
         scalars |= found
@@ -56,6 +57,12 @@ def adversarial_step(game: Game, step: int, seed: int) -> Scalars:
         loss, found = generator_loss(game, made, pairs, penalties, auxiliary)
         generator.update(loss)
         return scalars | found
+
+
+def _leaf(images: Tensor, name: str, penalties: Sequence[Penalty]) -> Tensor:
+    """The images without their graph. They require gradients where a penalty differentiates the logits by them."""
+    regularizers = [due.regularizer for due in penalties if isinstance(due.regularizer, Regularizer)]
+    return images.detach().requires_grad_(any(regularizer.differentiates == name for regularizer in regularizers))
 
 
 def discriminator_loss(

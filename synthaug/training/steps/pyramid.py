@@ -37,7 +37,7 @@ def pyramid_step(game: Game, step: int, seed: int) -> Scalars:
         shown_real = _augment(game, real_levels, low, rng)
         shown_fake = _augment(game, [level.detach() for level in fake_levels], low, rng)
         real_logits, fake_logits = _judge_both(game, shown_real, shown_fake, labels)
-        batch = game.discriminator_batch(real, fake_levels[-1], labels, real_logits, fake_logits, rng)
+        batch = game.discriminator_batch(real, fake_levels[-1].detach(), labels, real_logits, fake_logits, rng)
         loss, found = discriminator_loss(game, batch, penalties)
         discriminator.update(loss)
         scalars |= found
