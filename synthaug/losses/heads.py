@@ -12,6 +12,7 @@ from synthaug.losses import AUXILIARIES
 from synthaug.losses.auxiliary import AuxiliaryHead
 from synthaug.models.codes import Codes
 from synthaug.models.family import Discriminator, Family, ImageShape
+from synthaug.models.inputs import Inputs
 
 
 class Heads(nn.Module):
@@ -22,32 +23,26 @@ class Heads(nn.Module):
         self.heads = nn.ModuleDict(heads)
         self._weights = dict(weights)
 
-    def discriminator_loss(
-        self, features: Tensor, y: Tensor, z: Tensor, strength: float
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def discriminator_loss(self, features: Tensor, inputs: Inputs, strength: float) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum, and each head's own loss.
 
         Args:
             features: of the real images, then of the generated ones, float[2B, F].
-            y: the labels of either half, int64[B].
-            z: the noise of the generated half, float[B, z_dim].
+            inputs: of the generated half; the real half has the same labels.
             strength: how much of the class condition counts, 0 to 1.
         """
         real, fake = features.chunk(2)
-        return self._sum(
-            {
-                name: head.loss(fake, y, z) + head.loss(real, y, None) if head.on_real else head.loss(fake, y, z)
-                for name, head in self._named()
-            },
-            features,
-            strength,
-        )
+        losses = {}
+        for name, head in self._named():
+            losses[name] = head.loss(fake, inputs.labels, inputs.z)
+            if head.on_real:
+                losses[name] = losses[name] + head.loss(real, inputs.labels, None)
+        return self._sum(losses, features, strength)
 
-    def generator_loss(
-        self, features: Tensor, y: Tensor, z: Tensor, strength: float
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def generator_loss(self, features: Tensor, inputs: Inputs, strength: float) -> tuple[Tensor, dict[str, Tensor]]:
         """As `discriminator_loss`, with the features of generated images only, float[B, F]."""
-        return self._sum({name: head.loss(features, y, z) for name, head in self._named()}, features, strength)
+        losses = {name: head.loss(features, inputs.labels, inputs.z) for name, head in self._named()}
+        return self._sum(losses, features, strength)
 
     def _named(self) -> list[tuple[str, AuxiliaryHead]]:
         return [(name, head) for name, head in self.heads.items() if isinstance(head, AuxiliaryHead)]

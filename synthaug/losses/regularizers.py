@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from synthaug.augment.diffaugment import translation
 from synthaug.models.family import Generator
+from synthaug.models.inputs import Inputs
 
 Logits = list[Tensor]
 
@@ -56,9 +57,8 @@ class GeneratorBatch:
     """What the generator's penalties see of one step."""
 
     generator: Generator
-    z: Tensor  # float[B, z_dim]
-    labels: Tensor  # int64[B]; neighbours share their class: synthaug.data.batches.GROUP
-    fake: Tensor  # G(z, labels) before augmentation, float[B, C, H, W], with its graph
+    inputs: Inputs  # neighbours share their class: synthaug.data.batches.GROUP
+    fake: Tensor  # G(inputs) before augmentation, float[B, C, H, W], with its graph
 
 
 class GeneratorRegularizer(nn.Module):
@@ -199,9 +199,9 @@ class ModeSeeking(GeneratorRegularizer):
     """
 
     def forward(self, batch: GeneratorBatch) -> Tensor:
-        first = torch.nonzero(batch.labels[1:] == batch.labels[:-1]).squeeze(1)
+        first = torch.nonzero(batch.inputs.labels[1:] == batch.inputs.labels[:-1]).squeeze(1)
         if len(first) == 0:
             return batch.fake.new_zeros(())
         images = (batch.fake[first] - batch.fake[first + 1]).float().abs().mean()
-        noise = (batch.z[first] - batch.z[first + 1]).abs().mean()
+        noise = (batch.inputs.noise[first] - batch.inputs.noise[first + 1]).abs().mean()
         return noise / (images + 1e-5)

@@ -78,14 +78,15 @@ class Game:
             self.embedding_noise.rng = rng
         return rng
 
-    def noise(self, count: int, rng: torch.Generator) -> Tensor:
-        """z, float[count, z_dim], on the device."""
-        return torch.randn(count, self.family.generator.z_dim, generator=rng).to(self.fabric.device)
+    def inputs(self, labels: Tensor, rng: torch.Generator) -> Inputs:
+        """What the generator is fed for a batch of labels."""
+        z = torch.randn(len(labels), self.family.generator.z_dim, generator=rng)
+        return Inputs(labels, z.to(self.fabric.device))
 
-    def generate(self, z: Tensor, labels: Tensor) -> Tensor:
-        """G(z, labels), float32[B, C, H, W]."""
+    def generate(self, inputs: Inputs) -> Tensor:
+        """G(inputs), float32[B, C, H, W]."""
         with self.fabric.autocast():
-            images: Tensor = self.family.generator(Inputs(labels, _cast(z)))
+            images: Tensor = self.family.generator(inputs._replace(z=_cast(inputs.noise)))
         return images.float()
 
     def examine(self, x: Tensor, labels: Tensor) -> tuple[list[Tensor], Tensor | None]:

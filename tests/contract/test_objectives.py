@@ -27,6 +27,7 @@ from synthaug.losses.regularizers import (
     Regularizer,
 )
 from synthaug.models.family import Generator
+from synthaug.models.inputs import Inputs
 
 REAL = torch.tensor([[2.0], [0.5]])
 FAKE = torch.tensor([[-0.5], [1.0]])
@@ -224,7 +225,7 @@ class TwoClasses(Generator):
 
 def test_conditional_spectral_is_the_sum_of_the_classes_squared_spectral_norms() -> None:
     generator = TwoClasses()
-    value = ConditionalSpectral()(GeneratorBatch(generator, torch.zeros(0), torch.zeros(0), torch.zeros(0)))
+    value = ConditionalSpectral()(GeneratorBatch(generator, Inputs(torch.zeros(0), None), torch.zeros(0)))
     assert value.item() == pytest.approx(1.0 + 36.0, rel=1e-5)
     value.backward()
     # ∂σ²/∂Γ = 2 σ u vᵀ, and u vᵀ has entries of ½ here
@@ -235,12 +236,12 @@ def test_mode_seeking_compares_neighbours_of_one_class_only() -> None:
     z = torch.tensor([[0.0], [1.0], [5.0], [8.0]])
     fake = torch.tensor([0.0, 0.5, 100.0, 100.0]).view(4, 1, 1, 1).requires_grad_(True)
     labels = torch.tensor([0, 0, 1, 2])  # one pair of a class: noise 1 apart, images ½ apart
-    value = ModeSeeking()(GeneratorBatch(TwoClasses(), z, labels, fake))
+    value = ModeSeeking()(GeneratorBatch(TwoClasses(), Inputs(labels, z), fake))
     assert value.item() == pytest.approx(2.0, rel=1e-3)
     value.backward()
     assert fake.grad[0] > 0 > fake.grad[1]  # descent drives them apart
     assert torch.equal(fake.grad[2:], torch.zeros(2, 1, 1, 1))
-    assert ModeSeeking()(GeneratorBatch(TwoClasses(), z, torch.arange(4), fake)).item() == 0
+    assert ModeSeeking()(GeneratorBatch(TwoClasses(), Inputs(torch.arange(4), z), fake)).item() == 0
 
 
 def small(family: str = "dcgan", **training):  # type: ignore[no-untyped-def]

@@ -1,7 +1,8 @@
 """The usual game: a discriminator against a generator, under any objective of the table and its penalties.
 
-What the original papers differ in is data here: the objective gives both losses, regularisers are added when they are
-due (lazily, 1912.04958 §3.1), and auxiliary heads (AC-GAN, InfoGAN) add theirs to both.
+The objective gives both losses. Regularisers add theirs when they are due (lazily, 1912.04958 §3.1), auxiliary heads
+(AC-GAN, InfoGAN) to both. R1 and R2 differentiate the step's own pass through the discriminator, as in StyleGAN3 and
+R3GAN.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ def adversarial_step(game: Game, step: int, seed: int) -> Scalars:
     scalars: Scalars = {}
     for _ in range(game.config.training.discriminator_steps):
         real, labels = game.batches.draw(rng)
-        z = game.noise(len(labels), rng)
-        fake = game.generate(z, labels)
+        inputs = game.inputs(labels, rng)
+        fake = game.generate(inputs)
         shown_real, shown_fake = _leaf(real, "real", penalties), _leaf(fake, "fake", penalties)
         # One pass for both halves: under spectral norm they must meet the same weights.
         images = torch.cat([game.augment(shown_real, rng), game.augment(shown_fake, rng)])
@@ -34,9 +35,9 @@ def adversarial_step(game: Game, step: int, seed: int) -> Scalars:
         real_logits, fake_logits = [head[:half] for head in logits], [head[half:] for head in logits]
         auxiliary = None
         if game.heads is not None and features is not None:
-            auxiliary, losses = game.heads.discriminator_loss(features, labels, z, game.condition_strength)
+            auxiliary, losses = game.heads.discriminator_loss(features, inputs, game.condition_strength)
             scalars |= {f"{name}_d": loss for name, loss in losses.items()}
-        batch = game.discriminator_batch(shown_real, shown_fake, labels, list(real_logits), list(fake_logits), rng)
+        batch = game.discriminator_batch(shown_real, shown_fake, labels, real_logits, fake_logits, rng)
         loss, found = discriminator_loss(game, batch, penalties, auxiliary)
         discriminator.update(loss)
         scalars |= found
@@ -50,10 +51,10 @@ def adversarial_step(game: Game, step: int, seed: int) -> Scalars:
         logits, features = game.examine(images, image_labels)
         auxiliary = None
         if game.heads is not None and features is not None:
-            auxiliary, losses = game.heads.generator_loss(features[: len(fake)], labels, z, game.condition_strength)
+            auxiliary, losses = game.heads.generator_loss(features[: len(fake)], inputs, game.condition_strength)
             scalars |= losses
         pairs = [(head[len(fake) :], head[: len(fake)]) for head in logits]
-        made = GeneratorBatch(game.family.generator, z, labels, fake)
+        made = GeneratorBatch(game.family.generator, inputs, fake)
         loss, found = generator_loss(game, made, pairs, penalties, auxiliary)
         generator.update(loss)
         return scalars | found

@@ -30,10 +30,10 @@ def pyramid_step(game: Game, step: int, seed: int) -> Scalars:
     scalars: Scalars = {}
     for _ in range(game.config.training.discriminator_steps):
         real, labels = game.batches.draw(rng)
-        z = game.noise(len(labels), rng)
+        inputs = game.inputs(labels, rng)
         real_levels = gaussian_pyramid(real)
         low = low_passes(real_levels)
-        fake_levels = _generate(game, z, labels, low)
+        fake_levels = _generate(game, inputs, low)
         shown_real = _augment(game, real_levels, low, rng)
         shown_fake = _augment(game, [level.detach() for level in fake_levels], low, rng)
         real_logits, fake_logits = _judge_both(game, shown_real, shown_fake, labels)
@@ -50,16 +50,16 @@ def pyramid_step(game: Game, step: int, seed: int) -> Scalars:
         else:
             fake_logits = _judge(game, shown_fake, labels)
             real_logits = [logits[:0] for logits in fake_logits]
-        made = GeneratorBatch(game.family.generator, z, labels, fake_levels[-1])
+        made = GeneratorBatch(game.family.generator, inputs, fake_levels[-1])
         pairs = list(zip(real_logits, fake_logits, strict=True))
         loss, found = generator_loss(game, made, pairs, penalties)
         generator.update(loss)
         return scalars | found
 
 
-def _generate(game: Game, z: Tensor, labels: Tensor, low: Sequence[Tensor]) -> list[Tensor]:
+def _generate(game: Game, inputs: Inputs, low: Sequence[Tensor]) -> list[Tensor]:
     with game.fabric.autocast():
-        levels = cast(LAPGANGenerator, game.family.generator).levels(Inputs(labels, z), low)
+        levels = cast(LAPGANGenerator, game.family.generator).levels(inputs, low)
     return [level.float() for level in levels]
 
 
