@@ -21,7 +21,8 @@ from synthaug.data.split import SplitRow, look_like, near_duplicate_groups
 from synthaug.errors import RunFailed, SynthaugError, suggest
 from synthaug.evaluation.lineage import Learnt, ancestors
 from synthaug.progress import Progress
-from synthaug.sampling.gate import build_gate, gated_samples
+from synthaug.sampling.gate import build_gate
+from synthaug.sampling.gated_samples import gated_samples
 from synthaug.sampling.generate import Sampler
 
 if TYPE_CHECKING:

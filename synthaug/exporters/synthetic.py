@@ -30,18 +30,18 @@ from synthaug.exporters.manifest import NO_NUMBER, NO_TEXT, gate_row, synthetic_
 from synthaug.exporters.workspace import Workspace
 from synthaug.models.inputs import CHUNK
 from synthaug.progress import Task
-from synthaug.sampling.gate import (
-    AHEAD,
+from synthaug.sampling.gate import Gate
+from synthaug.sampling.gated_samples import (
+    MOST_PENDING,
     Batch,
     Candidates,
-    Gate,
-    Judgement,
-    candidates,
-    judged,
+    judge_chunks,
+    make_candidates,
     max_candidates,
     shortfall,
 )
 from synthaug.sampling.generate import Sampler
+from synthaug.sampling.judgement import Judgement
 from synthaug.seeds import look_draw
 
 _SLICE = 16  # images that a worker encodes at once
@@ -143,7 +143,7 @@ class SyntheticWriter:
     def _work(self, label: str, job: int | _Files) -> Candidates | list[Written]:
         """Work of a crew member: generate and measure a chunk of a class, or write some of its images."""
         if isinstance(job, int):
-            return candidates(self.sampler, self.gate, label, job)
+            return make_candidates(self.sampler, self.gate, label, job)
         looks = self.looks[label]
         return [
             write_synthetic(job.folder / name, pixels, looks[look], self.fit, self.tables)
@@ -166,7 +166,7 @@ class SyntheticWriter:
         """
         index = self.sampler.class_index(label)
         pending: deque[_Pending] = deque()
-        batches = judged(
+        batches = judge_chunks(
             self.sampler, self.gate, label, count,
             limit=max_candidates(count, self._share), chunk=output.chunks, have=output.written,
             submit=self._crew.submit if self._forks else None,
@@ -179,7 +179,7 @@ class SyntheticWriter:
                 memory = self.gate.memory(index, remembered)
                 remembered += len(memory)
             pending.append(self._start(batch, label, index, wardrobe, prefix, memory))
-            while len(pending) > AHEAD:
+            while len(pending) > MOST_PENDING:
                 self._end(pending.popleft(), label, index, output, task)
         while pending:
             self._end(pending.popleft(), label, index, output, task)

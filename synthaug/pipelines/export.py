@@ -302,7 +302,7 @@ def _gate(job: _Job, workspace: Workspace, outputs: Mapping[str, Output]) -> Gat
             device=job.request.device, cache=job.request.cache, progress=job.progress,
         )  # fmt: skip
     else:
-        gate = Gate.of_nothing(job.sampler.classes)
+        gate = Gate.without_checks(job.sampler.classes)
     if job.request.select is not None and job.critic is not None:
         keep, held_out = job.request.share_kept(), partial(job.images, "val")
         gate.selector = build_selector(job.request.select, keep, job.critic, job.sampler, held_out, job.progress)

@@ -34,7 +34,8 @@ from synthaug.classifiers.steps import BATCH_SIZE, LEARNING_RATE, WEIGHT_DECAY, 
 from synthaug.data.cache import LabelledImages, load_images
 from synthaug.data.split import Split
 from synthaug.evaluation.statistics import contrast, f1_table, resample_groups
-from synthaug.sampling.gate import Gate, build_gate, gated_samples
+from synthaug.sampling.gate import Gate, build_gate
+from synthaug.sampling.gated_samples import gated_samples
 
 STEPS = 600
 POOL = 375

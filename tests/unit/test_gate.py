@@ -26,18 +26,10 @@ from synthaug.sampling.agreement_gate import (
     threshold,
 )
 from synthaug.sampling.copies import mirrored
-from synthaug.sampling.gate import (
-    AGREEMENT,
-    COPY,
-    DUPLICATE,
-    NOT_NEEDED,
-    Gate,
-    Judgement,
-    build_gate,
-    gated_samples,
-    max_candidates,
-)
+from synthaug.sampling.gate import Gate, build_gate
+from synthaug.sampling.gated_samples import gated_samples, max_candidates
 from synthaug.sampling.generate import Sampler
+from synthaug.sampling.judgement import AGREEMENT, COPY, DUPLICATE, NOT_NEEDED, Judgement
 
 COUNTS = (40, 12, 40)
 RARE = CLASSES[1]

@@ -19,7 +19,8 @@ from synthaug.models.codes import Codes
 from synthaug.models.inputs import CHUNK, noise
 from synthaug.runs import Run
 from synthaug.sampling.critic import Critic, calibrate
-from synthaug.sampling.gate import Gate, gated_samples
+from synthaug.sampling.gate import Gate
+from synthaug.sampling.gated_samples import gated_samples
 from synthaug.sampling.generate import Sampler
 from synthaug.sampling.selection import Rejection, Selector, TopK, build_selector, evidence
 from synthaug.sampling.trained import TrainedGenerator
@@ -56,7 +57,7 @@ def selector(method: str, keep: float = 0.5, scale: float = 10.0) -> Selector:
 
 
 def accepted(made: Selector, label: str, count: int) -> tuple[np.ndarray, np.ndarray]:
-    gate = Gate.of_nothing(CLASSES)
+    gate = Gate.without_checks(CLASSES)
     gate.selector = made
     samples = gated_samples(sampler(), gate, label, count)
     return samples.pixels, samples.indices

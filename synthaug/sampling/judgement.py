@@ -1,0 +1,82 @@
+"""What the gates find of candidates, and the reasons for which they reject one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthaug.sampling.copies import Accepted
+
+DISCRIMINATOR = "discriminator"
+AGREEMENT = "agreement"
+COPY = "copy"
+DUPLICATE = "duplicate"
+NOT_NEEDED = "not needed"
+"""Reasons to reject a candidate. `NOT_NEEDED`: enough were accepted before it; this is not counted as a rejection."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the gates found of n candidates. A measurement that was not taken is NaN, or -1 for an index."""
+
+    reasons: list[str | None]  # [n], None where accepted
+    agreement: NDArray[np.float64]  # [n], probability of the image's own class
+    nearest_real_distance: NDArray[np.float64]  # [n], in the gate's feature space
+    nearest_real_index: NDArray[np.int64]  # [n], into the training images
+    score: NDArray[np.float64]  # [n], the discriminator's
+
+    @property
+    def accepted(self) -> NDArray[np.bool_]:
+        return np.asarray([reason is None for reason in self.reasons], np.bool_)
+
+    @property
+    def rejected(self) -> Counter[str]:
+        """Reason → number of candidates rejected for it."""
+        return Counter(reason for reason in self.reasons if reason not in (None, NOT_NEEDED))
+
+    def take(self, rows: NDArray[Any]) -> Judgement:
+        """The judgement of some rows (indices, or a mask)."""
+        indices = np.arange(len(self.reasons))[rows]
+        return Judgement(
+            [self.reasons[i] for i in indices],
+            self.agreement[indices],
+            self.nearest_real_distance[indices],
+            self.nearest_real_index[indices],
+            self.score[indices],
+        )
+
+    @classmethod
+    def unmeasured(cls, n: int, needed: int) -> Judgement:
+        """The judgement without gates: the first `needed` are accepted."""
+        return cls.blank([None if i < needed else NOT_NEEDED for i in range(n)])
+
+    @classmethod
+    def blank(cls, reasons: list[str | None]) -> Judgement:
+        """These reasons, without measurements."""
+        n = len(reasons)
+        return cls(reasons, np.full(n, np.nan), np.full(n, np.nan), np.full(n, -1, np.int64), np.full(n, np.nan))
+
+    @classmethod
+    def join(cls, judgements: Sequence[Judgement]) -> Judgement:
+        if not judgements:
+            return cls.unmeasured(0, 0)
+        return cls(
+            [reason for one in judgements for reason in one.reasons],
+            np.concatenate([one.agreement for one in judgements]),
+            np.concatenate([one.nearest_real_distance for one in judgements]),
+            np.concatenate([one.nearest_real_index for one in judgements]),
+            np.concatenate([one.score for one in judgements]),
+        )
+
+
+class Measured(NamedTuple):
+    """Candidates measured one by one, before they are compared with those that were accepted."""
+
+    judgement: Judgement
+    projected: Accepted | None  # those that passed selection and agreement, copies among them
+    rows: NDArray[np.intp]  # which candidates `projected` holds
