@@ -1,1 +1,1 @@
-"""From a trained generator to images: deterministic sampling, and the gates that turn bad samples away."""
+"""From a trained generator to images: deterministic sampling, and the gates that reject bad samples."""

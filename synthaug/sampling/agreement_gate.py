@@ -1,9 +1,8 @@
-"""The first gate: would a classifier that learnt from real images give a synthetic one its own class?
+"""The agreement gate: do classifiers trained on real images give a synthetic image its own class?
 
-Three classifiers are trained, each on two thirds of the real training images. What they give the third that they did
-not see says how sure they are of real images, and that, not a round number, is where a class's threshold lies. Their
-last layers before the classes are the features by which the other gates measure distances: small nets at the
-generator's resolution, one pass through which serves all gates.
+Three classifiers are trained, each on two thirds of the real training images. Their probabilities for the third that
+they did not see set each class's threshold. The features before their last layers also serve the other gates as the
+space for distances, so one pass through these small networks is enough for all gates.
 """
 
 from __future__ import annotations
@@ -33,18 +32,18 @@ from synthaug.seeds import AGREEMENT_FOLDS, stream
 from synthaug.version import __version__
 
 FOLDER = "gate-classifiers"
-KEPT = 50
-"""Files in the cache (about 6 MB each), the least recently used going first."""
+CACHED = 50
+"""How many files stay in the cache (about 6 MB each)."""
 FOLDS = 3
 QUANTILE = 0.20
 TARGET_QUANTILE = 0.05
-"""Share of real images of a class that its threshold may turn away; rare classes are known less well, so fewer."""
+"""The share of a class's real images that its threshold may reject; smaller for the rare classes."""
 SURE = 0.5
-"""No threshold is above this: an image that gets more than half of the probability is agreed on."""
+"""The highest threshold: an image with more than half of the probability always passes."""
 
 
 class Members:
-    """The classifiers of the folds side by side; as a `FeatureNet`, their features one after another."""
+    """The classifiers of the folds. As a `FeatureNet`, they give their features concatenated."""
 
     name = "agreement"
 
@@ -60,35 +59,35 @@ class Members:
         return f"{self.name}@{self.sha256[:12]}"
 
     def __call__(self, pixels: NDArray[np.uint8], *, batch_size: int | None = None) -> Features:
-        """Features [n, dim] of uint8 [n, C, H, W], in batches of one chunk, so that they do not depend on n."""
+        """Features [n, dim] of uint8 [n, C, H, W], in batches of one chunk, so they do not depend on n."""
         if not len(pixels):
             return np.empty((0, self.dim), np.float32)
-        parts = [outputs(network.features, network, pixels, batch_size or CHUNK) for network in self.networks]
-        return torch.cat(parts, dim=1).numpy()
+        features = [outputs(network.features, network, pixels, batch_size or CHUNK) for network in self.networks]
+        return torch.cat(features, dim=1).numpy()
 
     def probabilities(self, features: Features) -> NDArray[np.float32]:
-        """What each classifier gives each class, [folds, n, K], for features [n, dim]."""
+        """Each classifier's class probabilities, [folds, n, K], for features [n, dim]."""
         votes, start = [], 0
         with torch.inference_mode():
             for network in self.networks:
-                own = torch.from_numpy(features[:, start : start + network.dim])
-                votes.append(network.head(own.to(next(network.parameters()).device)).softmax(1).cpu())
+                inputs = torch.from_numpy(features[:, start : start + network.dim])
+                votes.append(network.head(inputs.to(next(network.parameters()).device)).softmax(1).cpu())
                 start += network.dim
         return torch.stack(votes).numpy()
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Classifiers of the folds, and the least probability [K] that each class asks for (0: anything passes)."""
+    """The classifiers, and the lowest probability [K] with which an image of each class passes (0: all pass)."""
 
     members: Members
     thresholds: NDArray[np.float64]
 
     def probability(self, features: Features, class_index: int) -> NDArray[np.float64]:
-        """Mean probability [n] of one class for images with these features of `members`.
+        """Mean probability [n] of one class, for features [n, dim] of `members`.
 
-        A mean scatters less than one classifier does, so that it turns away fewer real images than the threshold's
-        quantile allows.
+        A mean varies less than one classifier does, so it rejects fewer real images than the threshold's quantile
+        allows.
         """
         mean: NDArray[np.float64] = self.members.probabilities(features)[:, :, class_index].mean(0, dtype=np.float64)
         return mean
@@ -105,14 +104,14 @@ def fit_agreement(
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> Agreement:
-    """Train the classifiers of the folds, or take them from the cache, and place the thresholds.
+    """Train the classifiers, or take them from the cache, and set the thresholds.
 
     Args:
         train: real training images only.
-        targets: the rare classes, whose thresholds are generous.
+        targets: the rare classes; their thresholds are lower.
         steps: optimiser steps of each classifier.
-        groups: [N] images with an equal group never stand on both sides of a fold.
-        cache: where trained classifiers are kept (default: `store.cache_root`).
+        groups: [N] images with the same group are always in the same fold.
+        cache: where trained classifiers are stored (default: `store.cache_root`).
 
     Raises:
         SynthaugError: fewer than two classes have images.
@@ -128,17 +127,17 @@ def fit_agreement(
                 tensors |= {f"{fold}.{name}": tensor for name, tensor in state.items()}
                 task.advance()
         _store(file, tensors)
-        members = _restored(tensors, train, device)  # not as trained: memory formats could change the last bit
+        members = _restored(tensors, train, device)  # memory formats change the last bit: always use the stored form
     probability = np.full(len(train.labels), np.nan)
     held_out = np.flatnonzero(folds >= 0)
     if len(held_out):
-        given = members.probabilities(members(train.pixels[held_out]))
-        probability[held_out] = given[folds[held_out], np.arange(len(held_out)), train.labels[held_out]]
+        probabilities = members.probabilities(members(train.pixels[held_out]))
+        probability[held_out] = probabilities[folds[held_out], np.arange(len(held_out)), train.labels[held_out]]
     thresholds = np.zeros(len(train.classes))
     for index, label in enumerate(train.classes):
-        own = probability[train.labels == index]
+        of_class = probability[train.labels == index]
         quantile = TARGET_QUANTILE if label in targets else QUANTILE
-        thresholds[index] = threshold(own[np.isfinite(own)], quantile)
+        thresholds[index] = threshold(of_class[np.isfinite(of_class)], quantile)
     return Agreement(members, thresholds)
 
 
@@ -159,13 +158,13 @@ def _fit_member(train: LabelledImages, seen: NDArray[np.intp], steps: int, seed:
 
 
 def _key(train: LabelledImages, folds: NDArray[np.int64], steps: int, seed: int, device: str) -> str:
-    """All that decides what the classifiers are."""
-    settings = [__version__, torch.__version__, str(resolve_device(device)), steps, seed, train.classes]
-    return digest(settings, train.labels, folds, train.pixels)
+    """A digest of everything that the classifiers depend on."""
+    settings = [__version__, torch.__version__, str(resolve_device(device)), steps, seed, list(train.classes)]
+    return digest(settings, train.labels, folds, np.asarray(train.pixels))
 
 
 def _stored(file: Path, train: LabelledImages, device: str) -> Members | None:
-    """The classifiers of an earlier call; None where there are none, or the file is damaged."""
+    """The classifiers of an earlier call; None if there are none, or the file is damaged."""
     try:
         members = _restored(load_file(file), train, device)
     except (OSError, SafetensorError, RuntimeError):
@@ -186,14 +185,16 @@ def _restored(tensors: Mapping[str, Tensor], train: LabelledImages, device: str)
 
 
 def _store(file: Path, tensors: dict[str, Tensor]) -> None:
-    with suppress(OSError):  # a cache that cannot be written costs time, nothing else
+    with suppress(OSError):  # without a cache, the next call trains again
         with replacing(file) as temporary:
             save_file(tensors, temporary)
-        keep_latest(file.parent, KEPT)
+        keep_latest(file.parent, CACHED)
 
 
 def threshold(probabilities: NDArray[np.float64], quantile: float) -> float:
-    """The largest value up to `SURE` that at most `quantile` of `probabilities` lie below; 0 for none.
+    """The largest value, at most `SURE`, such that at most a share `quantile` of `probabilities` is below it.
+
+    It is 0 if there are no probabilities.
 
     >>> threshold(np.array([0.1, 0.2, 0.3, 0.4]), 0.25)
     0.2
@@ -208,9 +209,10 @@ def threshold(probabilities: NDArray[np.float64], quantile: float) -> float:
 def assign_folds(
     labels: NDArray[np.int64], groups: Sequence[str | None] | None, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Give each image the fold [N] that holds it out, spreading each class evenly; -1 trains in every fold.
+    """The fold [N] that holds out each image, or -1 if none does; each class is spread evenly over the folds.
 
-    A class whose images are all of one group (a single image, say) is never held out: some fold would lose it.
+    A class whose images are all of one group (a single image, for example) is never held out: otherwise one classifier
+    would not know it.
     """
     names = [f"\0{i}" if g is None else g for i, g in enumerate(groups or [None] * len(labels))]
     keys = np.unique(np.asarray(names, dtype=object).astype(str), return_inverse=True)[1].reshape(-1)

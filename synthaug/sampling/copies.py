@@ -1,10 +1,9 @@
-"""The second and third gate: copies of training images, and images that the output already has.
+"""Distances for two gates: copies of training images, and near-duplicates of accepted images.
 
-Two tests find copies, because each is blind where the other sees. `metrics.pixel_copies` compares pixels over flips,
-moves of two pixels and changes of brightness; the classifiers' features notice what changes pixels and not the look.
-For features, "near" is measured on the class's own real images: the unit is the median distance of an image to its
-nearest neighbour. docs/science/copying.md says what is found, by kind of copy and class size, and how many new real
-images are turned away; tests/unit/test_gate.py plants copies.
+Two tests find copies, because each finds what the other misses. `metrics.pixel_copies` compares pixels under flips,
+shifts of two pixels and changes of brightness. The classifiers' features find changes of pixels that keep the look.
+Their distances are in units of the class: the median distance of a real image to its nearest neighbour.
+docs/science/copying.md lists what is found, by kind of copy and class size, and how many new real images are rejected.
 """
 
 from __future__ import annotations
@@ -25,16 +24,16 @@ Floats = NDArray[np.floating[Any]]
 
 COPY_FEATURES = (0.20, 0.35)
 DUPLICATE_FEATURES, DUPLICATE_PIXELS = (0.20, 0.35), (0.10, 0.20)
-"""Lowest and highest limit in units of the median; between them, the 1% quantile of real images decides."""
+"""The lowest and the highest limit, in medians; between them, the limit is the 1% quantile of real images."""
 CALIBRATING = 5
-"""A class with fewer training images borrows its unit from all classes."""
+"""A class with fewer training images uses the unit of all classes together."""
 _FEATURE_DIM, _PIXEL_DIM = 256, 128
 MEMORY_DIM = _FEATURE_DIM + _PIXEL_DIM
-_KEPT_IN_MEMORY = 20_000
+_MOST_IN_MEMORY = 20_000  # real images
 
 
 def low_pass(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Area-averaged images [n, C · s²], s = 16 (half the side below 32 pixels): what survives noise and blur."""
+    """Images averaged to s × s pixels, [n, C · s²]; s = 16, or half the side below 32 px. Robust to noise and blur."""
     n, channels, side, _ = pixels.shape
     small = min(16, max(side // 2, 1))
     step = side // small
@@ -48,7 +47,7 @@ def mirrored(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def limit(distances: Floats, lowest: float, highest: float) -> float:
-    """A limit between `lowest` and `highest` medians of `distances`, at their 1% quantile where that lies between.
+    """The 1% quantile of `distances`, but at least `lowest` and at most `highest` times their median.
 
     >>> limit(np.array([1.0, 1.0, 1.0]), 0.3, 0.5)
     0.5
@@ -78,9 +77,10 @@ class Reference:
 
 @dataclass
 class Accepted:
-    """What a class's output already holds, randomly projected, in half precision: 0.8 kB an image.
+    """The accepted images of a class, randomly projected and in half precision: 0.8 kB an image.
 
-    The projection changes distances by about 5%; the precision those near a limit by 0.3% at most (samples of digits).
+    The projection changes distances by about 5%. Half precision changes those near a limit by at most 0.3% (measured on
+    digits).
     """
 
     features: NDArray[np.floating[Any]]  # [n, 256]
@@ -101,7 +101,7 @@ class Accepted:
         return rows[:, :_FEATURE_DIM], rows[:, _FEATURE_DIM:]
 
     def add(self, features: NDArray[np.floating[Any]], pixels: NDArray[np.floating[Any]]) -> None:
-        """Append rows; the arrays grow by doubling."""
+        """Append rows. The arrays grow by doubling."""
         have, want = len(self.features), len(self.features) + len(features)
         if self._room is None or len(self._room[0]) < want:
             grown = (np.empty((2 * want, _FEATURE_DIM), np.float16), np.empty((2 * want, _PIXEL_DIM), np.float16))
@@ -137,9 +137,9 @@ class Neighbourhood:
         return np.asarray(hits, np.bool_)
 
     def reference(self, class_index: int) -> Reference:
-        """The class's real images; computed on first use, and forgotten when too many others are held."""
+        """The class's real images; measured on first use, and dropped from memory when there are too many."""
         if class_index not in self._references:
-            while self._references and sum(len(r.indices) for r in self._references.values()) > _KEPT_IN_MEMORY:
+            while self._references and sum(len(r.indices) for r in self._references.values()) > _MOST_IN_MEMORY:
                 del self._references[next(iter(self._references))]
             self._references[class_index] = self._measure(class_index)
         return self._references[class_index]
@@ -181,9 +181,9 @@ def _nearest_others(both: Floats) -> Floats:
     """Distance [m] of each image to the nearest other image or its mirror image; `both` [2m, d] holds the two."""
     m = len(both) // 2
     distances = squared_distances(both[:m], both)
-    own = np.arange(m)
-    distances[own, own] = np.inf
-    distances[own, own + m] = np.inf
+    rows = np.arange(m)
+    distances[rows, rows] = np.inf
+    distances[rows, rows + m] = np.inf
     nearest_: Floats = np.sqrt(distances.min(axis=1))
     return nearest_ if np.isfinite(nearest_).all() else np.ones(1)
 

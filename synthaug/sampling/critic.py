@@ -1,10 +1,9 @@
-"""What the discriminator of a run thinks of images, and how much that says about images it has never seen.
+"""Scores images with the discriminator of a run, and calibrates the scores on held-out images.
 
-A score is the mean of the discriminator's logits over its heads and places. What a difference of scores means depends
-on the objective: only logistic losses train logits that are log-odds, and those are too sure of images that they were
-trained on. So σ(a · score + b) is fitted to held-out real images against generated ones, as MH-GAN does (1811.11357):
-then a · score is a log density ratio up to a constant, whatever the objective, and however far the averaged generator
-has moved from the one that the discriminator was trained against.
+A score is the mean of the discriminator's logits over its heads and places. Only logistic losses train logits that are
+log-odds, and those are overconfident on training images. So σ(a · score + b) is fitted to held-out real images against
+generated ones, as in MH-GAN (1811.11357). Then a · score is a log density ratio up to a constant, for any objective and
+for the averaged generator, although the discriminator was trained against another one.
 """
 
 from __future__ import annotations
@@ -34,10 +33,10 @@ class Critic:
 
     @torch.inference_mode()
     def scores(self, pixels: NDArray[np.uint8], class_index: int) -> Scores:
-        """The score [n] of each of the images uint8 [n, C, H, W] as one of a class: higher is more like a real one.
+        """The score [n] of images uint8 [n, C, H, W] of one class; higher is more like a real image.
 
-        Always in full chunks, the last one filled with the images from the first on: a discriminator with a minibatch
-        statistic sees groups of neighbours, and no group may be smaller than in training.
+        Chunks are always full: the last one is filled up with the first images. A minibatch statistic compares groups
+        of neighbours, and no group may be smaller than in training.
         """
         n = len(pixels)
         scores = np.empty(n)
@@ -56,11 +55,11 @@ class Critic:
 
 
 def calibrate(real: Mapping[Any, Scores], fake: Mapping[Any, Scores]) -> float:
-    """The slope a of σ(a · score + b_y), fitted to tell `real` from `fake`: class → scores, in both.
+    """The slope a of σ(a · score + b_y), fitted to tell `real` from `fake`; both map a class to its scores.
 
-    Each class has an offset of its own and all have one slope, so that a class with few held-out images, or with none,
-    borrows what its scores mean. Real and generated images weigh the same within a class. Targets are Platt's
-    smoothed ones, (n + 1) / (n + 2) and 1 / (n + 2), without which scores that do not overlap would make a infinite.
+    Each class has its own offset b_y. All share the slope, so it also holds for a class with few held-out images or
+    none. Real and generated images weigh the same within a class. Targets are smoothed after Platt, (n + 1) / (n + 2)
+    and 1 / (n + 2); otherwise a would be infinite for scores that do not overlap.
 
     >>> rng = np.random.default_rng(0)  # of densities N(1, 1) and N(0, 1) the log ratio is x − 1/2: a is 1
     >>> round(calibrate({"a": rng.normal(1, 1, 4000)}, {"a": rng.normal(0, 1, 4000)}), 1)
@@ -78,7 +77,7 @@ def calibrate(real: Mapping[Any, Scores], fake: Mapping[Any, Scores]) -> float:
             target.append(np.full(len(scores), (n_real + 1) / (n_real + 2) if is_real else 1 / (n_real + 2)))
             weight.append(np.full(len(scores), each))
             of_class.append(np.full(len(scores), k))
-    x, t, w, c = (np.concatenate(parts) for parts in (score, target, weight, of_class))
+    x, t, w, c = (np.concatenate(arrays) for arrays in (score, target, weight, of_class))
 
     def loss(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         logit = parameters[0] * x + parameters[1 + c]

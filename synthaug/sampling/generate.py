@@ -22,7 +22,7 @@ from synthaug.sampling.truncation import Truncation
 
 @dataclass(frozen=True)
 class Sampler:
-    """A trained generator, the seed from which its images come, and whether they are truncated."""
+    """A trained generator, the seed of its images, and their truncation, if any."""
 
     trained: TrainedGenerator
     seed: int
@@ -55,7 +55,7 @@ class Sampler:
         """Images `64 * index` to `64 * index + 63` of a class, uint8 [64, C, H, W].
 
         Raises:
-            RunFailed: the generator gives values that are not numbers.
+            RunFailed: the generator's output is not finite.
         """
         images = (self.truncation or self.trained).generate(self.inputs.chunk(self.class_index(label), index))
         if not bool(torch.isfinite(images).all()):
@@ -84,7 +84,7 @@ class Sampler:
 
 
 def chunk_rows(start: int, count: int) -> Iterator[tuple[int, range]]:
-    """The chunks that hold images `start` to `start + count - 1`, each with its rows of interest.
+    """The chunks that hold images `start` to `start + count - 1`, each with the rows of these images.
 
     >>> list(chunk_rows(60, 10))
     [(0, range(60, 64)), (1, range(0, 6))]

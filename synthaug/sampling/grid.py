@@ -13,9 +13,9 @@ _SMALLEST = 64
 
 
 def grid(rows: Sequence[NDArray[np.uint8]], columns: int) -> Image.Image:
-    """Lay out images, each element of `rows` (uint8 [n, C, H, W]) beginning a new line; wrapped after `columns`.
+    """Lay out images, uint8 [n, C, H, W] in `rows`. Each element begins a new line, wrapped after `columns`.
 
-    Images smaller than 64 pixels are enlarged by whole factors, so that a person sees their pixels.
+    Images smaller than 64 px are enlarged by whole factors, so that their pixels can be seen.
     """
     lines = [row[start : start + columns] for row in rows for start in range(0, len(row), columns)]
     channels, height, width = lines[0].shape[1:]

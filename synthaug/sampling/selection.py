@@ -1,7 +1,7 @@
-"""Keeping the candidates that the run's discriminator takes for real: the best of each chunk, or by rejection sampling.
+"""Selects candidates by the run's discriminator: the best of each chunk, or by rejection sampling.
 
-What becomes of a candidate depends on its chunk alone, so that the first 100 kept are the same ones whether 100 or 5000
-are wanted, interrupted or not, on one process or on many.
+The decision on a candidate depends on its chunk alone. So the first 100 selected images are the same ones whether 100
+or 5000 are wanted, after an interruption too, and in any number of processes.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from synthaug.sampling.generate import Sampler
 from synthaug.seeds import coin, pilot_seed
 
 PILOT = 8
-"""Chunks of a class that show rejection sampling what its scores are like; they are never exported."""
+"""Chunks of each class on which rejection sampling is calibrated; they are never exported."""
 HELD_OUT = 20
-"""Real images that a calibration needs at least."""
+"""The fewest real images for a calibration."""
 _EPSILON = 1e-8
 
 
@@ -36,42 +36,42 @@ class Selector:
     keep: float
 
     def prepare(self, labels: Iterable[str]) -> None:
-        """Learn what has to be known of these classes, now, so that forked processes inherit it."""
+        """Calibrate these classes now, so that forked processes inherit the result."""
 
     def choose(self, pixels: NDArray[np.uint8], class_index: int) -> tuple[Scores, NDArray[np.bool_]]:
-        """The scores [n] of one chunk of candidates, uint8 [n, C, H, W], and which of them are kept, [n]."""
+        """The scores [n] of one chunk of candidates, uint8 [n, C, H, W], and which of them are selected, [n]."""
         scores = self.critic.scores(pixels, class_index)
-        return scores, self._kept(scores, pixels, class_index)
+        return scores, self._select(scores, pixels, class_index)
 
-    def _kept(self, scores: Scores, pixels: NDArray[np.uint8], class_index: int) -> NDArray[np.bool_]:
+    def _select(self, scores: Scores, pixels: NDArray[np.uint8], class_index: int) -> NDArray[np.bool_]:
         raise NotImplementedError
 
     def limits(self, class_index: int) -> dict[str, float]:
-        """What decides about images of a class, for the manifest."""
+        """The limits for images of a class, for the manifest."""
         return {}
 
 
 class TopK(Selector):
     """The best of each chunk: the share `keep` of its 64 images, by score (top-k, 2002.06224, at sampling)."""
 
-    def _kept(self, scores: Scores, pixels: NDArray[np.uint8], class_index: int) -> NDArray[np.bool_]:
+    def _select(self, scores: Scores, pixels: NDArray[np.uint8], class_index: int) -> NDArray[np.bool_]:
         best = np.argsort(-scores, kind="stable")[: max(1, round(self.keep * len(scores)))]
-        kept = np.zeros(len(scores), np.bool_)
-        kept[best] = True
-        return kept
+        selected = np.zeros(len(scores), np.bool_)
+        selected[best] = True
+        return selected
 
 
 @dataclass
 class Rejection(Selector):
     """Discriminator rejection sampling (1810.06758, algorithm 1): accept with probability σ(F − γ), see `evidence`.
 
-    Two things differ from the paper. Logits are calibrated scores (see `critic.calibrate`) in place of those of a
-    discriminator trained on. And the largest logit is that of a pilot sample, not of all images so far, so that an
-    image's fate does not depend on others; images above it are almost surely accepted.
+    Two things differ from the paper. Logits are calibrated scores (see `critic.calibrate`); the paper trains the
+    discriminator further instead. And the largest logit is that of a pilot sample, not of all images so far, so the
+    decision on an image does not depend on others. An image above it is almost always accepted.
 
     Args:
-        sampler: draws the pilot samples, from noise of its own.
-        held_out: class → real images that the training has not seen, uint8 [n, C, H, W].
+        sampler: draws the pilot samples, with another seed.
+        held_out: gives, for each class, real images that are not in the training, uint8 [n, C, H, W].
     """
 
     sampler: Sampler
@@ -90,8 +90,8 @@ class Rejection(Selector):
         real = {label: images for label, images in self.held_out().items() if len(images)}
         if (count := sum(map(len, real.values()))) < HELD_OUT:
             raise SynthaugError(
-                f"rejection sampling is calibrated on held-out images, and the run has {count} in val, not {HELD_OUT}",
-                "take --select top-k, which needs none, or train with a larger data.val_fraction",
+                f"rejection sampling needs {HELD_OUT} held-out images to calibrate on, and the run has {count} in val",
+                "use --select top-k, which needs none, or train with a larger data.val_fraction",
             )
         pilots: dict[str, Scores] = {}
         drawn = list(dict.fromkeys([*real, *labels]))
@@ -107,8 +107,8 @@ class Rejection(Selector):
         self.slope = calibrate(scored, {label: pilots[label] for label in scored})
         if self.slope <= 0:
             raise SynthaugError(
-                "the discriminator takes held-out real images for no more real than generated ones, so that its "
-                "scores cannot say which image to reject",
+                "the discriminator does not score held-out real images higher than generated ones, so its scores "
+                "cannot select images",
                 "export without --select, or use another checkpoint with --checkpoint",
             )
         for label in labels:
@@ -116,10 +116,10 @@ class Rejection(Selector):
             self._largest[index] = float(logits.max())
             self._gamma[index] = float(np.quantile(evidence(logits, self._largest[index]), 1 - self.keep))
 
-    def _kept(self, scores: Scores, pixels: NDArray[np.uint8], class_index: int) -> NDArray[np.bool_]:
+    def _select(self, scores: Scores, pixels: NDArray[np.uint8], class_index: int) -> NDArray[np.bool_]:
         logits = evidence(self.slope * scores, self._largest[class_index]) - self._gamma[class_index]
-        kept: NDArray[np.bool_] = np.array([coin(image) for image in pixels]) < expit(logits)
-        return kept
+        selected: NDArray[np.bool_] = np.array([coin(image) for image in pixels]) < expit(logits)
+        return selected
 
     def limits(self, class_index: int) -> dict[str, float]:
         return {"largest_logit": self._largest[class_index], "gamma": self._gamma[class_index]}
@@ -128,8 +128,8 @@ class Rejection(Selector):
 def evidence(logits: Scores, largest: float) -> Scores:
     """F = D − M − log(1 − e^(D − M − ε)), whose σ(F) is e^(D − M), the share that rejection sampling accepts.
 
-    D are logits [n], M the largest; a D above it counts as M. With γ taken from F the share grows (1810.06758):
-    γ is the percentile of F above which a share `keep` of a pilot sample lies, the paper's 80th where `keep` is 0.2.
+    D are logits [n] and M is the largest; a D above M counts as M. Subtracting γ from F raises the share (1810.06758).
+    γ is the quantile of F that a share `keep` of a pilot sample exceeds; for `keep` 0.2, the paper's 80th percentile.
 
     >>> expit(evidence(np.log([0.5, 0.1]), 0.0)).round(6)
     array([0.5, 0.1])
@@ -150,7 +150,7 @@ def build_selector(
     """The selector called `method`.
 
     Args:
-        held_out: gives the real images of val, where they are needed.
+        held_out: gives the real images of val; called only if they are needed.
     """
     if method == "top-k":
         return TopK(critic, keep)

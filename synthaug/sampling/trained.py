@@ -24,7 +24,7 @@ N = TypeVar("N", bound=nn.Module)
 
 @dataclass
 class TrainedGenerator:
-    """An averaged generator in evaluation mode, with what is needed to name and remake its images."""
+    """An averaged generator in evaluation mode, and the facts of its run that images are made and described with."""
 
     run: Run
     network: Generator
@@ -80,7 +80,7 @@ def load_generator(run: Run, which: str | Path = "best", device: str = "auto") -
 
 
 def load_discriminator(run: Run, which: str | Path = "best", device: str = "auto") -> Discriminator:
-    """Load the discriminator of a checkpoint as the training left it (it is never averaged), in evaluation mode.
+    """Load the discriminator of a checkpoint, in evaluation mode. It is never averaged.
 
     Raises:
         SynthaugError: as `load_generator`.
@@ -92,7 +92,7 @@ def load_discriminator(run: Run, which: str | Path = "best", device: str = "auto
 
 
 def _family_of(run: Run, folder: Path) -> Family:
-    """Networks of a run, untrained, for a checkpoint of it."""
+    """The untrained networks of a run, for one of its checkpoints."""
     architecture = read_state(folder)["architecture"]
     config, facts = run.config(), run.facts()
     if architecture["family"] != config.model.family:

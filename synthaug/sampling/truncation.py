@@ -1,10 +1,10 @@
-"""Truncation: images nearer to the middle of their class, less varied and more typical.
+"""Truncation: images nearer to the centre of their class, less varied and more typical.
 
-latent ← centre_y + ψ (latent − centre_y), 0 < ψ ≤ 1, as StyleGAN truncates w (1812.04948, appendix B), but towards each
-class's own centre: the mean of all classes looks like none of them. A family without a mapping network has z in the
-place of w, whose centre is 0, so that z ~ N(0, ψ²). BigGAN draws z anew where it exceeds a threshold (1809.11096
-§3.1); scaling gives ψ one meaning in all families, leaves image i the same image, nearer to the middle, and is no
-truncation at all at ψ = 1. InfoGAN's codes are not moved.
+latent ← centre_y + ψ (latent − centre_y), 0 < ψ ≤ 1, as StyleGAN truncates w (1812.04948, appendix B), but towards the
+centre of each class, because the mean of all classes looks like none of them. In a family without a mapping network the
+latent is z, with centre 0, so that z ~ N(0, ψ²). BigGAN draws z again where it exceeds a threshold (1809.11096 §3.1).
+Here z is scaled instead: ψ then means the same in all families, image i stays recognisable, and ψ = 1 changes nothing.
+InfoGAN's codes are not moved.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from synthaug.sampling.trained import TrainedGenerator
 
 _BATCH = 64
 _PAIRS = 80 * _BATCH
-"""A centre is a mean over so many noises and their negatives, in whose mean all that is odd in z cancels out."""
+"""A centre is the mean over this many noises and their negatives; odd functions of z cancel exactly."""
 
 
 @dataclass(frozen=True)
 class Truncation:
-    """A trained generator's images, each at the share `psi` of its distance from its class's centre.
+    """A trained generator whose latents are at `psi` times their distance from their class's centre.
 
     Raises:
-        SynthaugError: the network maps z, codes included, to something where the codes cannot be left alone.
+        SynthaugError: the network maps z and its codes together, so the codes cannot be left alone.
     """
 
     trained: TrainedGenerator
@@ -61,7 +61,7 @@ class Truncation:
             trained, rng = self.trained, torch.Generator().manual_seed(0)
             y = torch.full((_BATCH,), class_index, device=trained.device)
             total = torch.zeros((), dtype=torch.float64)
-            for _ in range(_PAIRS // _BATCH):  # batches of one chunk, whose bits do not depend on the threads
+            for _ in range(_PAIRS // _BATCH):  # batches of 64, whose results do not depend on the number of threads
                 z = torch.randn(_BATCH, trained.z_dim, generator=rng).to(trained.device)
                 for noise in (z, -z):
                     total = total + trained.network.latents(Inputs(y, noise)).cpu().double().sum(dim=0)

@@ -1,4 +1,4 @@
-"""Walks through what a generator has learnt: from one noise to another, and from one class to another."""
+"""Walks through the inputs of a generator: from one noise to another, and from one class to another."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def slerp(start: Tensor, end: Tensor, shares: Tensor) -> Tensor:
     """Spherical interpolation, float[T, d]: (sin((1 − t) Ω) start + sin(t Ω) end) / sin Ω (1609.04468, after Shoemake).
 
     Ω is the angle between start and end, float[d] each; t are the shares of the way, float[T]. Noise of many dimensions
-    lies near a sphere; a straight line between two points leads through its middle, where no noise ever was.
+    lies near a sphere; a straight line would leave it.
 
     >>> slerp(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0]), torch.tensor([0.0, 0.5, 1.0]))
     tensor([[1.0000, 0.0000],
@@ -25,17 +25,17 @@ def slerp(start: Tensor, end: Tensor, shares: Tensor) -> Tensor:
     """
     one, other, t = start.double(), end.double(), shares.double()[:, None]
     angle = torch.arccos((one @ other / (one.norm() * other.norm())).clamp(-1, 1))
-    if angle.sin() < 1e-6:  # on one line through the middle: no way around it is shorter than the others
+    if angle.sin() < 1e-6:  # both on one line through the centre: there is no shortest arc
         return torch.lerp(one, other, t).to(start.dtype)
     path = ((1 - t) * angle).sin() / angle.sin() * one + (t * angle).sin() / angle.sin() * other
     return path.to(start.dtype)
 
 
 def between(network: Generator, one: int, other: int, shares: Sequence[float]) -> Generator:
-    """A copy of a generator whose class k lies the share `shares[k]` of the way from class `one` to class `other`.
+    """A copy of a generator with new classes: class k is at the share `shares[k]` of the way from `one` to `other`.
 
-    The embedding of a class is all that tells classes apart, so a class between two others is a row between two rows,
-    in every embedding that the network has. This holds for any family, whatever it makes of its embeddings.
+    Classes differ by their embeddings alone. So the new class k has, in every embedding of the network, a row between
+    the two rows. This works for any family.
 
     Raises:
         SynthaugError: the network embeds no classes.

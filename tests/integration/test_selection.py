@@ -206,7 +206,7 @@ def test_bad_arguments(run: Run, tmp_path: Path, options: dict[str, Any], words:
 def test_no_held_out_images_leave_nothing_behind(tmp_path: Path) -> None:
     save_images(tmp_path / "data", {DISC: 12, RING: 12, STRIPES: 12})
     run = make_run(tmp_path / "data", tmp_path / "runs")
-    with pytest.raises(SynthaugError, match="held-out images, and the run has 0 in val"):
+    with pytest.raises(SynthaugError, match="held-out images to calibrate on, and the run has 0 in val"):
         export(run, out=tmp_path / "a" / "out", per_class=45, gate=False, select="drs", device="cpu")
     assert not (tmp_path / "a").exists()
 
