@@ -18,9 +18,9 @@ def command(request: CheckRequest) -> None:
         fast_checks.folder(request.reference, "--reference")
     if request.target is None or not Path(request.target).is_dir():
         fast_checks.run(request.target, request.runs)
-    from synthaug.pipelines.check import check
+    from synthaug.pipelines.check import run_check
 
-    console.result(check(**dict(request), progress=console.progress()), render)
+    console.result(run_check(request, console.progress()), render)
 
 
 def render(found: CheckDocument) -> None:

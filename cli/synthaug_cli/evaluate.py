@@ -24,13 +24,9 @@ def command(request: EvaluateRequest) -> None:
     fast_checks.new_folder(request.out, overwrite=True)
     if request.data is None:
         fast_checks.run(request.run, request.runs)
-    from synthaug.pipelines.evaluate import evaluate, require_gain
+    from synthaug.pipelines.evaluate import require_gain, run_evaluate
 
-    options = dict(request)
-    for name in ("resolution", "group_by", "fail_under"):
-        del options[name]
-    options["curve"] = options.pop("learning_curve")
-    document = evaluate(**options, flags=request.flags(), progress=console.progress())
+    document = run_evaluate(request, console.progress())
     console.result(document, render)
     if request.fail_under is not None:
         require_gain(document, request.fail_under)
@@ -40,13 +36,6 @@ def _judged_on(found: EvaluateDocument) -> str:
     if found.folds is None:
         return "test images"
     return f"all images in {found.folds} folds"
-
-
-def before_and_after(found: EvaluateDocument) -> list[str]:
-    """The real images, the best control, and a synthetic arm that is fixed in advance."""
-    synthetic = [name for name in ("synthetic+classical", "synthetic") if name in found.arms]
-    names = ["real", found.verdict.best_control, *synthetic[:1]]
-    return [name for name in dict.fromkeys(names) if name in found.arms]
 
 
 def render(found: EvaluateDocument) -> None:
@@ -65,7 +54,9 @@ def render(found: EvaluateDocument) -> None:
             for name, arm in found.arms.items()
         ],
     )
-    shown = before_and_after(found)
+    from synthaug.evaluation.before_after import before_and_after
+
+    shown = [name for name in dict.fromkeys(["real", *before_and_after(found)]) if name in found.arms]
     console.table(
         "target classes, before and after",
         ["class", *(f"{score}, {arm}" for score in ("F1", "recall") for arm in shown)],

@@ -1,13 +1,13 @@
-"""The arms of an evaluation: what a classifier is trained on, and which comparison decides (DESIGN §6.2, §6.4).
+"""The arms of an evaluation: what a classifier is trained on, and which comparisons decide.
 
-All arms take the same number of optimiser steps. The synthetic arms differ from their control in one thing: in each
-class of the mix a share of the draws goes to synthetic images. The mix is the target classes, or all of them, so that
-"synthetic" says nothing about the label.
+All arms take the same number of optimiser steps. A synthetic arm differs from its control in one thing: in each class
+of the mix, a share of the draws are synthetic images. The mix is the target classes, or all classes. With all classes,
+the fact that an image is synthetic says nothing about its label.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,12 +19,19 @@ from synthaug.classifiers.base import Augment
 from synthaug.classifiers.logistic import require_smote
 from synthaug.data.cache import LabelledImages
 from synthaug.errors import SynthaugError, suggest
+from synthaug.seeds import FEWER_REAL_IMAGES, SYNTHETIC_POOL, stream
 
 
 @dataclass(frozen=True)
 class ArmKind:
-    """How an arm trains. `natural` draws every image alike, `balanced` every class alike."""
+    """How an arm trains.
 
+    `draws` is "natural" where every image is drawn equally often, "balanced" where every class is. `about` is a
+    sentence for the report.
+    """
+
+    name: str
+    about: str
     draws: Literal["natural", "balanced"]
     loss_weights: bool = False
     augment: Augment = "none"
@@ -32,32 +39,71 @@ class ArmKind:
     synthetic: bool = False
 
 
+@dataclass(frozen=True)
+class PlannedContrast:
+    """A synthetic arm and its control, which differs in the synthetic images only. `name` is its key in documents."""
+
+    name: str
+    arm: ArmKind
+    control: ArmKind
+
+
+_OVERSAMPLE = ArmKind("oversample", "real images of small classes repeated to the same counts", "balanced")
+_CLASSICAL = ArmKind(
+    "classical",
+    "repeated real images, each time cropped, turned or recoloured at random",
+    "balanced",
+    augment="classical",
+)
+_SYNTHETIC = ArmKind("synthetic", "real images and generated ones", "balanced", synthetic=True)
+_SYNTHETIC_CLASSICAL = ArmKind(
+    "synthetic+classical",
+    "real and generated images, with the same random changes as “classical”",
+    "balanced",
+    augment="classical",
+    synthetic=True,
+)
 ARMS: dict[str, ArmKind] = {
-    "real": ArmKind("natural"),
-    "class-weights": ArmKind("natural", loss_weights=True),
-    "oversample": ArmKind("balanced"),
-    "classical": ArmKind("balanced", augment="classical"),
-    "smote": ArmKind("natural", smote=True),
-    "synthetic": ArmKind("balanced", synthetic=True),
-    "synthetic+classical": ArmKind("balanced", augment="classical", synthetic=True),
+    arm.name: arm
+    for arm in (
+        ArmKind("real", "the real images as they are, nothing done about the imbalance", "natural"),
+        ArmKind("class-weights", "real images; mistakes on small classes cost more", "natural", loss_weights=True),
+        _OVERSAMPLE,
+        _CLASSICAL,
+        ArmKind("smote", "points interpolated between real images in feature space", "natural", smote=True),
+        _SYNTHETIC,
+        _SYNTHETIC_CLASSICAL,
+    )
 }
-CONTRASTS: dict[str, tuple[str, str]] = {
-    "synthetic-oversample": ("synthetic", "oversample"),
-    "synthetic+classical-classical": ("synthetic+classical", "classical"),
+"""The arms by name, in the order of tables and reports: controls first."""
+CONTRASTS: dict[str, PlannedContrast] = {
+    contrast.name: contrast
+    for contrast in (
+        PlannedContrast("synthetic-oversample", _SYNTHETIC, _OVERSAMPLE),
+        PlannedContrast("synthetic+classical-classical", _SYNTHETIC_CLASSICAL, _CLASSICAL),
+    )
 }
-"""The two comparisons that decide, fixed beforehand: name → (arm, its control)."""
+"""The comparisons that decide. They are fixed before any training."""
 MIXES = {"targets": 0.25, "all": 0.5}
-"""Which classes get synthetic images in the synthetic arms → their share where nothing can choose it: what was measured
-to be harmless for the targets, and to help for all of them (docs/science/using-synthetic.md)."""
+"""Which classes get synthetic images in the synthetic arms → their share where there is nothing to choose it by.
+
+These shares did no harm for the targets, and helped for all classes (docs/science/using-synthetic.md).
+"""
 CONTROLS = tuple(name for name, kind in ARMS.items() if not kind.synthetic and not kind.smote)
-"""What synthetic images must beat before they are said to help: all of it costs nothing."""
+"""What synthetic images must beat before they are said to help: none of it costs anything."""
 DEFAULT_SHARES = (0.1, 0.25, 0.5)
-"""Where validation may choose; FIELD figures put the useful range between a tenth and a half of the draws."""
+"""The shares that val chooses among. Published gains lie between a tenth and a half of the draws."""
+
+
+def planned(arms: Iterable[str]) -> list[PlannedContrast]:
+    """The contrasts whose arm and control are both among `arms`, in the order of the table."""
+    there = set(arms)
+    return [contrast for contrast in CONTRASTS.values() if {contrast.arm.name, contrast.control.name} <= there]
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """What one trial learns from; the fields are arguments of `Classifier.fit`. `groups` is -1 for synthetic images."""
+    """What one trial is trained on: arguments of `Classifier.fit`. `groups` is -1 for synthetic images."""
 
     pixels: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int64]
@@ -68,10 +114,10 @@ class TrainingSet:
 
 
 def choose_arms(asked: Sequence[str] | None, classifier: str) -> tuple[list[str], list[str]]:
-    """The arms to train, in the order of the table, and what had to be left out.
+    """The arms to train, in the order of the table, and a note on each that had to be left out.
 
     Raises:
-        SynthaugError: an arm does not exist, cannot be had with this classifier, or nothing is left to compare.
+        SynthaugError: an arm does not exist or does not work with this classifier, or nothing is left to compare.
     """
     feature_space = classifier == FEATURE_SPACE
     if asked is None:
@@ -95,9 +141,9 @@ def choose_arms(asked: Sequence[str] | None, classifier: str) -> tuple[list[str]
                     "use --classifier logistic, or leave the arm out",
                 )
             require_smote()
-    if not any(arm in asked and control in asked for arm, control in CONTRASTS.values()):
+    if not planned(asked):
         raise SynthaugError(
-            f"the arms {', '.join(asked)} hold no comparison" if asked else "no arm was given",
+            f"the arms {', '.join(asked)} leave nothing to compare" if asked else "no arm was given",
             "name synthetic with oversample, or synthetic+classical with classical",
         )
     return [name for name in ARMS if name in asked], []
@@ -113,16 +159,16 @@ def training_set(
     seed: int,
     per_seed: int,
 ) -> TrainingSet:
-    """Assemble what an arm learns from.
+    """Assemble the training set of an arm.
 
     Args:
         name: of the arm.
         train: real training images.
-        groups: [len(train)] numbers of what must not be divided.
+        groups: [len(train)] group numbers; a group is never divided.
         pool: synthetic images of the classes of the mix.
-        share: of each of their draws, taken by synthetic images (0 … 1); used by the synthetic arms only.
-        seed: which synthetic images are taken from the pool; the same for every arm of a seed.
-        per_seed: how many of each class are taken at most.
+        share: of the draws of each class of the mix that are synthetic, 0 to 1; for synthetic arms only.
+        seed: chooses the synthetic images from the pool; the same for every arm of a seed.
+        per_seed: the most images of a class to take from the pool.
     """
     kind = ARMS[name]
     counts = np.bincount(train.labels, minlength=len(train.classes))
@@ -131,7 +177,7 @@ def training_set(
     else:
         weights = (1 / (counts * np.count_nonzero(counts)).clip(1))[train.labels]
     loss_weights = None
-    if kind.loss_weights:  # the mean over the images is 1, so that the step length stays what it was
+    if kind.loss_weights:  # their mean over the images is 1, so that the step length stays the same
         loss_weights = len(train) / (np.count_nonzero(counts) * counts.clip(1))
     position = places(train.labels, counts)
     if not kind.synthetic:
@@ -145,8 +191,8 @@ def training_set(
     labels = np.concatenate([train.labels, pool.labels[taken]])
     mass = share / (np.count_nonzero(counts) * drawn.clip(1))
     weights = np.concatenate([weights, mass[pool.labels[taken]]])
-    # Synthetic images stand right behind real ones, so that where their control draws a real image, this arm draws
-    # the same image or a synthetic one in its place (see `Classifier.fit`): seeds are paired down to the draw.
+    # Each synthetic image comes right after a real one. Where the control draws a real image, this arm then draws the
+    # same image or a synthetic one in its place (see `Classifier.fit`): seeds are paired draw by draw.
     position = np.concatenate([position, places(pool.labels[taken], drawn) + 1e-9])
     order = np.argsort(labels + position, kind="stable")
     return TrainingSet(
@@ -160,7 +206,7 @@ def training_set(
 
 
 def places(labels: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Where in [0, 1) each image stands within its class: 0, 1/n, 2/n, …
+    """The position of each image within its class, in [0, 1): 0, 1/n, 2/n, …
 
     >>> places(np.array([0, 1, 0, 1]), np.array([2, 2])).tolist()
     [0.0, 0.0, 0.5, 0.5]
@@ -176,27 +222,27 @@ def places(labels: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]) -> npt.
 def redraw(pool: LabelledImages, seed: int, per_seed: int) -> npt.NDArray[np.int64]:
     """Indices of the synthetic images of one seed: of each class, four fifths of the pool, and at most `per_seed`.
 
-    Seeds differ in their synthetic images as well, so that the interval knows about their luck.
+    Every seed draws other synthetic images, so that the interval over seeds includes their variance.
     """
-    rng = np.random.default_rng([seed, 0x5E])
+    rng = stream(seed, SYNTHETIC_POOL)
     taken = []
     for label in np.unique(pool.labels):
-        own = np.flatnonzero(pool.labels == label)
-        size = min(per_seed, int(np.ceil(0.8 * len(own))))
-        taken.append(np.sort(rng.choice(own, size, replace=False)))
+        images = np.flatnonzero(pool.labels == label)
+        size = min(per_seed, int(np.ceil(0.8 * len(images))))
+        taken.append(np.sort(rng.choice(images, size, replace=False)))
     return np.concatenate(taken) if taken else np.zeros(0, np.int64)
 
 
 def fewer_real(labels: npt.NDArray[np.int64], targets: Sequence[int], share: float, seed: int) -> npt.NDArray[np.int64]:
-    """Indices of the images that are left when each target class keeps `share` of its own, at least one, in order.
+    """Indices of the images that are left when each target class keeps a `share` of its images, at least one.
 
-    The images of a smaller share are among those of a larger one, so that a learning curve is paired along its length.
+    A larger share keeps all images of a smaller one, so that the points of a learning curve are paired.
 
     >>> fewer_real(np.array([0, 0, 1, 1, 1, 1]), [1], 0.5, seed=0).size
     4
     """
-    kept = np.ones(len(labels), bool)
+    left = np.ones(len(labels), bool)
     for target in targets:
-        own = np.random.default_rng([seed, target, 0x1C]).permutation(np.flatnonzero(labels == target))
-        kept[own[max(1, round(share * len(own))) :]] = False
-    return np.flatnonzero(kept).astype(np.int64)
+        order = stream(seed, target, FEWER_REAL_IMAGES).permutation(np.flatnonzero(labels == target))
+        left[order[max(1, round(share * len(order))) :]] = False
+    return np.flatnonzero(left).astype(np.int64)

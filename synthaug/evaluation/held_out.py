@@ -1,4 +1,4 @@
-"""The test images that predictions are compared with, of one split or of all folds together, and an arm's scores."""
+"""The test images of all folds together, and the scores of an arm's predictions for them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ from synthaug.documents import Arm, ClassScores, Interval
 from synthaug.evaluation.images import RealImages
 from synthaug.evaluation.scores import Floats, group_counts, score
 from synthaug.evaluation.statistics import F1Table, estimate, f1_table, resample_groups
+from synthaug.seeds import TEST_GROUPS, TEST_GROUPS_OF_AN_ARM, stream
+
+FEW_TEST_IMAGES = 30
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Labels [N], groups [N] in 0 … G-1 of what belongs together, and the fold of each image [N].
+    """Labels [N], group numbers [N] from 0 to G-1, and the fold of each image [N].
 
-    No group lies in two folds. `seed` is that of the bootstrap.
+    No group is in two folds. `seed` is that of the bootstrap.
     """
 
     labels: npt.NDArray[np.int64]
@@ -29,15 +32,15 @@ class HeldOut:
     seed: int = 0
 
     @classmethod
-    def of(cls, parts: Sequence[RealImages]) -> HeldOut:
-        """The test images of each fold behind one another, or of the only split."""
-        sizes = np.cumsum([0, *(int(part.test_groups.max()) + 1 for part in parts)])
+    def of(cls, folds: Sequence[RealImages]) -> HeldOut:
+        """The test images of all folds, concatenated."""
+        sizes = np.cumsum([0, *(int(fold.test_groups.max()) + 1 for fold in folds)])
         return cls(
-            labels=np.concatenate([part.test.labels for part in parts]),
-            groups=np.concatenate([part.test_groups + start for part, start in zip(parts, sizes, strict=False)]),
-            folds=np.repeat(np.arange(len(parts)), [len(part.test) for part in parts]),
-            classes=parts[0].classes,
-            seed=parts[0].config.seed,
+            labels=np.concatenate([fold.test.labels for fold in folds]),
+            groups=np.concatenate([fold.test_groups + start for fold, start in zip(folds, sizes, strict=False)]),
+            folds=np.repeat(np.arange(len(folds)), [len(fold.test) for fold in folds]),
+            classes=folds[0].classes,
+            seed=folds[0].config.seed,
         )
 
     @property
@@ -45,7 +48,7 @@ class HeldOut:
         return int(self.groups.max()) + 1
 
     def groups_of_classes(self) -> npt.NDArray[np.int64]:
-        """Groups that hold each class, [K]."""
+        """The number of groups with images of each class, [K]."""
         return np.array([len(np.unique(self.groups[self.labels == k])) for k in range(len(self.classes))], np.int64)
 
     def counts(self) -> dict[str, int]:
@@ -63,13 +66,13 @@ class HeldOut:
         return others
 
     def table(self, probabilities: Sequence[npt.NDArray[np.float32]]) -> F1Table:
-        """F1 of an arm from each seed's probabilities [N, K]; resamples are the same for every arm."""
+        """F1 of an arm from each seed's probabilities [N, K]. Every arm has the same resamples."""
         predicted = [rows.argmax(axis=1) for rows in probabilities]
         return f1_table(self.labels, predicted, self.groups, len(self.classes), self._times, self.without_fold())
 
     @cached_property
     def _times(self) -> Floats:
-        return resample_groups(self.num_groups, np.random.default_rng([self.seed, 0xB0]))
+        return resample_groups(self.num_groups, stream(self.seed, TEST_GROUPS))
 
     def arm(
         self,
@@ -83,13 +86,13 @@ class HeldOut:
 
         Args:
             probabilities: [N, K] of each seed.
-            table: what `table` says of them.
-            shares: of synthetic draws, one a fold.
+            table: their `table`.
+            shares: of synthetic draws, one per fold.
             steps: optimiser steps of each classifier.
         """
         scored = [score(self.labels, rows) for rows in probabilities]
         present = np.flatnonzero(self.groups_of_classes()).tolist()
-        times = resample_groups(self.num_groups, np.random.default_rng([self.seed, 0xB1]), 200)
+        times = resample_groups(self.num_groups, stream(self.seed, TEST_GROUPS_OF_AN_ARM), 200)
         without = self.without_fold()
         recalls = self._recalls(probabilities, times)[:, :, present]
         recalls_without = None if without is None else self._recalls(probabilities, without)[:, :, present]
@@ -140,3 +143,33 @@ def _geometric(recalls: Floats) -> Floats:
     with np.errstate(divide="ignore"):
         found: Floats = np.exp(np.log(recalls).mean(axis=2)).mean(axis=0)
     return found
+
+
+def small_test_warnings(held_out: HeldOut, targets: Sequence[str], alike: int) -> list[str]:
+    """Warnings where test images are too few, or too close to the training images.
+
+    Args:
+        held_out: all test images.
+        targets: the target classes.
+        alike: how many look like training images.
+    """
+    warnings = []
+    groups, counts = held_out.groups_of_classes(), held_out.counts()
+    for name in targets:
+        images, apart = counts[name], int(groups[held_out.classes.index(name)])
+        if images < FEW_TEST_IMAGES:
+            warnings.append(
+                f"only {images} test images of {name!r}: each of them changes its recall by {1 / images:.3f}, so only "
+                "a large effect can be seen"
+            )
+        elif apart < FEW_TEST_IMAGES:
+            warnings.append(f"the {images} test images of {name!r} come from only {apart} groups")
+    if alike:
+        warnings.append(
+            f"{alike} test images look like training images, or share a group with some: the scores of all arms are "
+            "too high"
+        )
+    absent = [name for name, n in counts.items() if n == 0]
+    if absent:
+        warnings.append(f"no test images of {', '.join(absent)}: left out of macro-F1 and of the means")
+    return warnings

@@ -1,13 +1,11 @@
-"""The images of an evaluation: real ones to train on, test images nothing learnt from, synthetic ones to judge."""
+"""The images of an evaluation: real ones to train on, test images that no training has seen, synthetic ones."""
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -25,17 +23,13 @@ from synthaug.sampling.gate import build_gate
 from synthaug.sampling.gated_samples import gated_samples
 from synthaug.sampling.generate import Sampler
 
-if TYPE_CHECKING:
-    from synthaug.evaluation.held_out import HeldOut
-
-FEW_TEST_IMAGES = 30
 PER_SEED = (100, 500)
-"""Least and most synthetic images of a class that one classifier sees; between them, the largest class's count."""
+"""Least and most synthetic images of a class that one classifier sees. Between them: as many as the largest class."""
 
 
 @dataclass
 class RealImages:
-    """The images to train on and to test with; `*_groups` number what belongs together."""
+    """The images to train on and to test with. `train_groups` and `test_groups` are group numbers."""
 
     data: RunData
     train: LabelledImages
@@ -46,9 +40,9 @@ class RealImages:
     test_groups: npt.NDArray[np.int64]
     test_hashes: dict[str, str]
     alike: int = 0
-    """Test images that look like training images, or stand in one group with some."""
+    """Test images that look like training images, or share a group with some."""
     warnings: list[str] = field(default_factory=list)
-    """What could not be made sure of."""
+    """What could not be verified."""
 
     @property
     def config(self) -> Config:
@@ -68,7 +62,7 @@ class RealImages:
 
     @property
     def per_seed(self) -> int:
-        """Synthetic images of a class that one classifier sees at most."""
+        """The most synthetic images of a class that one classifier sees."""
         return int(np.clip(max(self.train.counts().values()), *PER_SEED))
 
 
@@ -79,14 +73,14 @@ def real_images(
 
     Args:
         data: what to load.
-        test: a folder of other test images.
-        every_target: each target class must have test images; a fold may lack some.
+        test: a folder of other test images; None: those of the split.
+        every_target: whether each target class must have test images; a fold may lack some.
         cache: where decoded images are kept.
         progress: where to report.
 
     Raises:
-        SynthaugError: a test image is one of the training images, or of those of a run that the weights came from; a
-            target has no test images; files are gone.
+        SynthaugError: a training image, also of a run that the weights came from, is among the test images; a target
+            class has no test images; files are missing.
     """
     train_rows = data.split.of("train")
     seen = [*train_rows, *data.split.of("val")]
@@ -151,7 +145,7 @@ def _test_folder(test: Path, data: RunData, cache: Path | None, progress: Progre
 
 
 def _groups(found: Scan, group_by: str | None) -> dict[str, str]:
-    """Path → name of its group: what `group_by` names, else the near-duplicates that it belongs to, else itself."""
+    """Path → name of its group: by `group_by`, else by its near-duplicates, else its own path."""
     groups = {image.path: image.path for image in found.images}
     for members in near_duplicate_groups(found):
         for member in members:
@@ -164,7 +158,7 @@ def _groups(found: Scan, group_by: str | None) -> dict[str, str]:
 
 
 def _refuse_seen(test: Sequence[SplitRow], learnt: Sequence[Learnt], root: Path) -> None:
-    """Raise where a test image, below `root`, has the pixels of one that the generator learnt from."""
+    """Raise where a test image below `root` has the pixels of an image that the generator was trained on."""
     hashes = {row.pixel_sha256: row.path for row in test}
     leaks = [(hashes[row.pixel_sha256], row, by) for by in learnt for row in by.rows if row.pixel_sha256 in hashes]
     if not leaks:
@@ -175,11 +169,11 @@ def _refuse_seen(test: Sequence[SplitRow], learnt: Sequence[Learnt], root: Path)
     )
     more = f", and {len(leaks) - 3} more" if len(leaks) > 3 else ""
     raise SynthaugError(
-        f"{len({path for path, _, _ in leaks})} test images were seen during the training: {shown}{more}",
+        f"the training has seen {len({path for path, _, _ in leaks})} test images: {shown}{more}",
         "take them out of the test folder, or out of the training folder and fit again"
         if leaks[0][2] is learnt[0]
-        else "give other test images with --test DIR, or fit again with the --seed of the run that it began from, "
-        "which keeps the same images apart",
+        else "give other test images with --test DIR, or fit again with the --seed of the run that it started from: "
+        "then both keep the same images apart",
     )
 
 
@@ -189,9 +183,9 @@ def synthetic_folder(
     """Synthetic images from a folder: one folder a class, or an export of ours.
 
     Args:
-        folder: where they stand.
-        real: the images that they are judged with.
-        names: the classes of the mix; all others are left out.
+        folder: where they are.
+        real: the real images to judge them with.
+        names: the classes of the mix; images of other classes are left out.
         cache: where decoded images are kept.
         progress: where to report.
 
@@ -214,7 +208,7 @@ def synthetic_folder(
         raise SynthaugError(
             f"{len(leaks)} images of {str(folder)!r} are test images: {leaks[0].path!r} has the pixels of "
             f"{real.test_hashes[leaks[0].pixel_sha256]!r}",
-            "a generator must not have seen the test images; take them out, or give other ones with --test DIR",
+            "take them out, or give other test images with --test DIR: a generator must not have seen the test images",
         )
     for name in real.targets:
         if not any(image.label == name for image in kept):
@@ -225,7 +219,7 @@ def synthetic_folder(
     warnings = []
     there = {image.label for image in kept}
     if others := sorted(there - set(names)):
-        warnings.append(f"synthetic images of {', '.join(others)} were not used: they are no target classes")
+        warnings.append(f"synthetic images of {', '.join(others)} are not used: these are not target classes")
     if absent := [name for name in names if name not in there]:
         warnings.append(
             f"{str(folder)!r} has no synthetic images of {', '.join(absent)}: these classes stay as they are"
@@ -238,21 +232,16 @@ def synthetic_folder(
     return real.data.load(found.root, rows, cache, progress), warnings
 
 
-def fresh_seed(seed: int) -> int:
-    """The seed of the images that an evaluation generates: others than the export's, the same each time."""
-    return int.from_bytes(hashlib.blake2b(f"evaluate {seed}".encode(), digest_size=4).digest(), "big") >> 1
-
-
 def fresh_samples(
     sampler: Sampler, real: RealImages, names: Sequence[str], *, gate: bool, device: str, progress: Progress
 ) -> tuple[LabelledImages, LabelledImages, list[str]]:
-    """Images from the run's generator: gated ones to train on, ungated ones to judge it by.
+    """Images from the run's generator: gated ones to train classifiers on, ungated ones to judge the generator by.
 
     Args:
         sampler: the generator.
-        real: its training images, and how many are wanted.
+        real: its training images, and how many images to make.
         names: the classes of the mix.
-        gate: turn away what an export would.
+        gate: reject what an export would reject.
         device: where the gates run.
         progress: where to report.
 
@@ -278,7 +267,7 @@ def fresh_samples(
         if not len(samples.pixels) and name in real.targets:
             raise RunFailed(
                 f"no generated image of class {name!r} passes the gates (rejected: {reasons})",
-                "train longer, or judge the images as they come with --no-gate",
+                "train longer, or judge ungated images with --no-gate",
             )
         if len(samples.pixels) < count:
             warnings.append(
@@ -296,33 +285,3 @@ def _labelled(images: dict[str, npt.NDArray[np.uint8]], classes: list[str]) -> L
         classes=classes,
         paths=[f"{name}/{i:06d}" for name, pixels in images.items() for i in range(len(pixels))],
     )
-
-
-def small_test_warnings(held_out: HeldOut, targets: Sequence[str], alike: int) -> list[str]:
-    """What a person should know about the test images before believing the result.
-
-    Args:
-        held_out: all of them.
-        targets: the target classes.
-        alike: how many look like training images.
-    """
-    warnings = []
-    groups, counts = held_out.groups_of_classes(), held_out.counts()
-    for name in targets:
-        images, own = counts[name], int(groups[held_out.classes.index(name)])
-        if images < FEW_TEST_IMAGES:
-            warnings.append(
-                f"only {images} test images of {name!r}: one image more or less moves its recall by {1 / images:.3f}; "
-                "only a large effect can be seen"
-            )
-        elif own < FEW_TEST_IMAGES:
-            warnings.append(f"the {images} test images of {name!r} come from {own} groups only")
-    if alike:
-        warnings.append(
-            f"{alike} test images look like training images, or are of one group with some: the scores are "
-            "flattered, in all arms alike"
-        )
-    absent = [name for name, n in counts.items() if n == 0]
-    if absent:
-        warnings.append(f"no test images of {', '.join(absent)}: left out of macro-F1 and of the means")
-    return warnings

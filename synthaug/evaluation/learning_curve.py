@@ -1,8 +1,8 @@
-"""What the synthetic images are worth in real ones, read off a learning curve of the real data (DESIGN §6.5).
+"""How many real images the gain is worth, from a learning curve of the real data.
 
-The control is trained with fewer real images of the target classes. A power law through its F1 (Cortes et al., NIPS
-1993) says how many more real images would have given the gain that the synthetic images gave. A gain that cannot be
-told from zero is worth none, and nothing is read off beyond twice the images that there are.
+The control is trained with fewer real images of the target classes. A power law is fitted to its F1 (Cortes et al.,
+NIPS 1993). It says how many more real images would have given the same gain as the synthetic images. A gain that does
+not differ from zero is worth no images. The curve is extrapolated to twice the number of images at most.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ import numpy.typing as npt
 from scipy.optimize import nnls
 
 from synthaug.documents import CurvePoint, LearningCurve, TargetCurve
-from synthaug.evaluation.arms import CONTRASTS
+from synthaug.evaluation.arms import PlannedContrast, planned
 from synthaug.evaluation.scores import Floats
 from synthaug.evaluation.statistics import F1Table, contrast, mean_f1
+from synthaug.seeds import LEARNING_CURVE, stream
 
 SHARES = (0.25, 0.5, 0.75)
-"""Of the real images of the target classes; all of them is the control itself."""
+"""Of the real images of the target classes; the control itself has all of them."""
 FARTHEST = 2.0
-"""Images beyond this many times those that there are are not promised."""
+"""The most that the curve is extrapolated to, as a multiple of the number of real images."""
 _EXPONENTS = np.geomspace(0.05, 3.0, 60)
 _DRAWS = 500
 LEAST_IMAGES = 4
@@ -31,7 +32,7 @@ BEYOND = "beyond the curve"
 
 @dataclass(frozen=True)
 class PowerLaw:
-    """F1 = ceiling − drop · n^(−exponent), which never falls: drop ≥ 0."""
+    """F1 = ceiling − drop · n^(−exponent), with drop ≥ 0."""
 
     ceiling: float
     drop: float
@@ -42,7 +43,7 @@ class PowerLaw:
         return value
 
     def images_for(self, f1: float) -> float:
-        """The number of images at which the law reaches `f1`; infinite where it never does."""
+        """The number of images at which the law reaches `f1`; infinite if it never does."""
         if self.drop <= 0 or f1 >= self.ceiling:
             return float("inf")
         return float((self.drop / (self.ceiling - f1)) ** (1 / self.exponent))
@@ -65,34 +66,31 @@ def fit_power_law(images: Floats, f1: Floats) -> PowerLaw:
     return best
 
 
-def control_of(arms: Sequence[str]) -> tuple[str, str, str]:
-    """The contrast whose control the curve is measured with: its name, arm and control; classical where it is there."""
-    for name, (arm, control) in reversed(CONTRASTS.items()):
-        if arm in arms and control in arms:
-            return name, arm, control
-    raise AssertionError("choose_arms sees to it that there is a contrast")
+def curve_contrast(arms: Sequence[str]) -> PlannedContrast:
+    """The contrast of the curve: the one with classical augmentation, where both of its arms are trained."""
+    return planned(arms)[-1]
 
 
 def learning_curve(
     tables: Mapping[float, F1Table],
     arm: F1Table,
-    names: tuple[str, str, str],
+    of: PlannedContrast,
     targets: Mapping[str, int],
     images: Mapping[str, int],
     test_groups: npt.NDArray[np.int64],
     *,
     seed: int = 0,
 ) -> LearningCurve:
-    """Measure the curve and read off every target class, and their mean.
+    """The curve of each target class, and what the gain is worth on it.
 
     Args:
         tables: share of the real target images → F1 of the control; 1.0 must be among them.
         arm: F1 of the synthetic arm of the same contrast.
-        names: from `control_of`.
+        of: the contrast, from `curve_contrast`.
         targets: target class → its index.
         images: target class → its real training images.
         test_groups: [K] groups of test images that hold each class.
-        seed: of the resamples of seeds.
+        seed: of the bootstrap over seeds.
     """
     shares = sorted(tables)
     per_target = {}
@@ -120,7 +118,7 @@ def learning_curve(
             more_images_high=worth[2] if worth else None,
             worth=text,
         )
-    return LearningCurve(contrast=names[0], arm=names[1], control=names[2], per_target=per_target)
+    return LearningCurve(contrast=of.name, arm=of.arm.name, control=of.control.name, per_target=per_target)
 
 
 def worth_in_images(
@@ -128,25 +126,25 @@ def worth_in_images(
 ) -> tuple[str, tuple[float, float | None, float | None] | None]:
     """How many more real images would have given the mean of `gains`, in words and as (number, low, high).
 
-    The interval comes from drawing the seeds again, 90% of the draws lying in it; None is beyond the curve.
+    The 90% interval is a bootstrap over seeds. `high` is None where it is beyond the curve.
 
     Args:
-        images: [P] numbers of real images, ascending; the last is all of them.
+        images: [P] numbers of real images, ascending; the last is the number of all.
         scores: [P, S] F1 of the control.
-        gains: [S] of the synthetic arm over the control at all images.
+        gains: [S] of the synthetic arm over the control, with all real images.
         significant: whether the interval of the gain lies above zero.
-        seed: of the draws.
+        seed: of the bootstrap.
     """
     if not significant:
-        return "none: no gain that can be told from zero", None
+        return "none: the gain does not differ measurably from zero", None
     there = images[-1]
     if there < LEAST_IMAGES or len(np.unique(images)) < 3:
-        return f"not to be read off: {there:g} real images make no curve", None
+        return f"unknown: {there:g} real images are too few for a curve", None
     rising = scores[-1] - scores[0]
     if rising.mean() <= rising.std(ddof=1) / np.sqrt(len(rising)) * 2:
-        return "not to be read off: fewer real images were not measurably worse", None
+        return "unknown: fewer real images were not measurably worse", None
     more = _more(images, scores.mean(axis=1), float(gains.mean()))
-    rng = np.random.default_rng([seed, 0xC0])
+    rng = stream(seed, LEARNING_CURVE)
     draws = rng.integers(0, scores.shape[1], (_DRAWS, scores.shape[1]))
     drawn = np.array([_more(images, scores[:, d].mean(axis=1), float(gains[d].mean())) for d in draws])
     low, high = np.sort(drawn)[[int(0.05 * _DRAWS), int(0.95 * _DRAWS) - 1]]

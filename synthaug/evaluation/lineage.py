@@ -1,4 +1,4 @@
-"""What a generator learnt from beside its run's own images: those of the runs that its weights came from (`--from`)."""
+"""The images that a fine-tuned generator was trained on before its own run: those of the runs it started from."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from synthaug.runs import Run
 
 @dataclass(frozen=True)
 class Learnt:
-    """Images that a training has seen."""
+    """Images that a training has seen: `rows` of train and val below `data`. `name` says whose, for messages."""
 
-    name: str  # of what was trained, in words
+    name: str
     data: Path
-    rows: Sequence[SplitRow]  # of train and val
+    rows: Sequence[SplitRow]
 
 
 def ancestors(run: Run) -> tuple[list[Learnt], list[str]]:
-    """What the runs before this one have seen, the nearest first, and warnings where that cannot be known."""
+    """The images of the runs that this one started from, the latest first, and warnings where one cannot be read."""
     found: list[Learnt] = []
     passed = {run.path.resolve()}
     here = run
     while start := here.facts().started_from:
         before = Run(start.run)
-        if before.path in passed:  # a folder that took an ancestor's place
+        if before.path in passed:  # another run has taken the place of an ancestor
             break
         passed.add(before.path)
         try:
@@ -35,8 +35,8 @@ def ancestors(run: Run) -> tuple[list[Learnt], list[str]]:
             data = before.facts().data
         except SynthaugError:
             return found, [
-                f"the run {here.name!r} began from the weights of {str(before.path)!r}, which is gone or cannot be "
-                "read: whether the generator saw the test images cannot be known"
+                f"the run {here.name!r} started from {str(before.path)!r}, which cannot be read: whether the generator "
+                "has seen the test images cannot be known"
             ]
         rows = [*split.of("train"), *split.of("val")]
         found.append(Learnt(f"the run {before.name!r}, that its weights came from", data, rows))

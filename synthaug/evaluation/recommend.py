@@ -1,9 +1,9 @@
-"""How many synthetic images to export, class by class, zero included.
+"""How many synthetic images of each class to export. The answer may be none.
 
-The share is chosen by validation where validation could choose, among those tried and none at all; test has only a
-veto. Without validation images the verdict is all the evidence there is: a share that was fixed beforehand is advised
-where it helps, and none elsewhere. An exported folder carries no weights, so the share of draws becomes a share of the
-class's images: with r real ones, r · s / (1 − s) synthetic ones make up the share s.
+Where there are validation images, they choose between the shares that were tried and none; the test images can only
+reject. Without validation images only the verdict is left: the share that was fixed beforehand is recommended where it
+helps, and none elsewhere. An exported folder has no draw weights, so the share of draws becomes a share of images: with
+r real images, r · s / (1 − s) synthetic images give the share s.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ import numpy.typing as npt
 from sklearn.metrics import f1_score
 
 from synthaug.documents import ClassQuality, Recommendation, VerdictDocument
-from synthaug.evaluation.arms import CONTRASTS
-from synthaug.evaluation.trial import Outcome, Trial
+from synthaug.evaluation.arms import CONTRASTS, PlannedContrast
+from synthaug.evaluation.grid import Outcome, Trial
 
 Validation = Sequence[tuple[npt.NDArray[np.int64], Mapping[Trial, Outcome]]]
-"""Labels of the validation images and the outcomes of the trials on them, of the one split or of each fold."""
+"""Of each fold: the labels of the validation images, and the outcomes of the trials."""
 
 
 def images_for_share(real: int, share: float) -> int:
-    """Synthetic images that make up `share` of a class with `real` real images.
+    """The number of synthetic images that is `share` of a class with `real` real images.
 
     >>> images_for_share(30, 0.25)
     10
@@ -45,20 +45,20 @@ def recommend(
     mixed: Sequence[str] = (),
     quality: Mapping[str, ClassQuality] | None = None,
 ) -> dict[str, Recommendation]:
-    """Advise on every target class, and on the other classes where they got synthetic images too.
+    """Recommend a number for every class that got synthetic images.
 
     Args:
-        verdict: of the test images; a class that they say is hurt gets none.
+        verdict: on the test images; a class that is hurt gets none.
         targets: target class → its index.
         counts: class → real images that the export would hold.
-        validation: looked at where `chosen_on` is val.
+        validation: used where `chosen_on` is val.
         shares: that were tried.
         seeds: trials of each arm.
-        chosen_on: what could choose among the shares.
-        mixed: the classes that got synthetic images. One that is no target gets the largest share of a target: what was
-            measured is synthetic images of all classes.
-        quality: class → what `check` says of the images. It changes no number, since a classifier may gain from images
-            that are alike, but who exports them is told.
+        chosen_on: what chose among the shares.
+        mixed: the classes that got synthetic images. Those that are not targets get the largest share of a target,
+            since all classes were measured together.
+        quality: class → the result of `check`. It adds a warning but changes no number: a classifier may gain from
+            images that lack variety.
     """
     found: dict[str, Recommendation] = {}
     advised: dict[str, float] = {}
@@ -72,19 +72,20 @@ def recommend(
             chosen = _by_val(verdict.details[name].contrasts, label, validation, shares, seeds)
             arm, share, reason = chosen.arm, chosen.share, chosen.reason
         else:
-            given = "given by the user" if chosen_on == "user" else "the default"
-            tried = f"{shares[0]:.0%}, {given}, was not chosen on data"
+            given = f"the given {shares[0]:.0%}" if chosen_on == "user" else f"the default of {shares[0]:.0%}"
             if said == "helps":
-                share, reason = shares[0], f"{tried}; on the test images it helps"
+                share, reason = shares[0], f"{given} was tried and helps; it was not chosen on data"
             else:
-                share, by, reason = 0.0, "test", f"{tried}; on the test images: {said}"
+                share, by, reason = 0.0, "test", f"{given} was tried and made no measurable difference"
         found[name] = _advice(counts[name], share, arm, by, reason)
         advised[name] = share
     most = max(advised, key=lambda name: advised[name])
     for name in mixed:
         if name not in targets:
             like = found[most]
-            found[name] = _advice(counts[name], advised[most], like.arm, like.chosen_on, f"as {most}: {like.reason}")
+            found[name] = _advice(
+                counts[name], advised[most], like.arm, like.chosen_on, f"as for {most}: {like.reason}"
+            )
     for name, images in (quality or {}).items():
         if name in found and found[name].synthetic:
             found[name].reason += _doubts(images)
@@ -115,15 +116,15 @@ def _advice(
 
 
 def _better_arm(verdict: VerdictDocument, name: str) -> str:
-    """The synthetic arm that helps, else that of the contrast that gains more."""
+    """The synthetic arm that helps, else the one that gains more."""
     detail = verdict.details[name]
     key = detail.helping or max(detail.contrasts, key=lambda key: detail.contrasts[key].mean)
-    return CONTRASTS[key][0]
+    return CONTRASTS[key].arm.name
 
 
 @dataclass(frozen=True)
 class _Choice:
-    """What val says of a contrast: a share of 0 where none beats the control by a standard error."""
+    """What val chose for a contrast: the share is 0 where none beats the control by a standard error."""
 
     arm: str
     share: float
@@ -135,7 +136,7 @@ class _Choice:
 def _by_val(
     contrasts: Iterable[str], label: int, validation: Validation, shares: Sequence[float], seeds: int
 ) -> _Choice:
-    """The arm and the share with the best F1 of the class on val; without any share, the arm that came nearest."""
+    """The arm and share with the best F1 of the class on val; if no share is good enough, the arm that came closest."""
     truth = np.concatenate([labels for labels, _ in validation])
 
     def scores(name: str, share: float) -> npt.NDArray[np.float64]:
@@ -146,7 +147,8 @@ def _by_val(
         found = [f1_score(truth, p, labels=[label], average="macro", zero_division=0.0) for p in predicted]
         return np.array(found, dtype=np.float64)
 
-    def choice(arm: str, control: str) -> _Choice:
+    def choice(of: PlannedContrast) -> _Choice:
+        arm, control = of.arm.name, of.control.name
         without = scores(control, 0.0)
         gains = {share: scores(arm, share) - without for share in shares}
         best = max(shares, key=lambda share: (round(float(gains[share].mean()), 9), -share))
@@ -158,5 +160,5 @@ def _by_val(
         said = f"on val no share beats {control} by more than a standard error (F1 {tried})"
         return _Choice(arm, 0.0, f1, mean - error, said)
 
-    found = [choice(*CONTRASTS[name]) for name in contrasts]
+    found = [choice(CONTRASTS[name]) for name in contrasts]
     return max(found, key=lambda c: (c.share > 0, c.f1 if c.share > 0 else c.margin))

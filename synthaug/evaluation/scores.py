@@ -1,4 +1,4 @@
-"""Scores of predictions, by scikit-learn, and the counts from which the bootstrap makes F1 again."""
+"""Scores of predictions, by scikit-learn, and the counts from which the bootstrap computes F1."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of one classifier on labelled images; arrays have one entry a class.
+    """Scores of one classifier on labelled images; arrays have one entry per class.
 
-    Classes without test images are NaN per class and left out of the means.
+    A class without test images is NaN, and is left out of the means.
     """
 
     precision: Floats
@@ -32,7 +32,7 @@ def score(truth: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float32]) 
     """Score class probabilities.
 
     An undefined precision (nothing predicted as the class) counts as 0. Balanced accuracy is the mean of the recalls,
-    the geometric mean their K-th root of the product (Kubat & Matwin 1997).
+    the geometric mean the K-th root of their product (Kubat & Matwin 1997).
 
     Args:
         truth: [N].
@@ -63,7 +63,7 @@ def score(truth: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float32]) 
 def group_counts(
     truth: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64], groups: npt.NDArray[np.int64], num_classes: int
 ) -> Floats:
-    """True positives, predictions and images of each class in each group, [3, G, K]; `groups` holds 0 … G-1.
+    """True positives, predictions and images of each class in each group, [3, G, K]; `groups` holds 0 to G-1.
 
     F1 of any set of groups is 2·sum(true positives) / (sum(predictions) + sum(images)).
     """

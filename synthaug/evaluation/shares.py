@@ -1,4 +1,4 @@
-"""How many of a target class's draws synthetic images take: chosen on val, never on test (DESIGN §6.3)."""
+"""The share of synthetic images in a class's draws. It is chosen on val, never on test."""
 
 from __future__ import annotations
 
@@ -12,47 +12,47 @@ from sklearn.metrics import f1_score
 
 from synthaug.errors import SynthaugError
 from synthaug.evaluation.arms import DEFAULT_SHARES, MIXES
+from synthaug.evaluation.grid import Outcome, Trial
 from synthaug.evaluation.images import RealImages
-from synthaug.evaluation.trial import Outcome, Trial
 
 FEW_VAL_IMAGES = 20
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """The shares to try, who decides among them, and what to tell the user."""
+    """The shares to try, what chooses among them, and a note for the user."""
 
     shares: list[float]
     chosen_on: Literal["val", "default", "user"]
     note: str | None = None
 
 
-def candidates(asked: Sequence[float] | None, parts: Sequence[RealImages], mix: str = "targets") -> Candidates:
-    """Which shares are tried. Without validation images of every target, in every fold, there is nothing to choose by.
+def candidates(asked: Sequence[float] | None, folds: Sequence[RealImages], mix: str = "targets") -> Candidates:
+    """Which shares are tried. Val can choose if every fold has validation images of every target class.
 
     Raises:
-        SynthaugError: a share is not between 0 and 1, or several were asked for and nothing can choose.
+        SynthaugError: a share is not between 0 and 1, or several were given and val cannot choose.
     """
     for share in asked or ():
         if not 0 < share < 1:
             raise SynthaugError(f"the share {share:g} is not between 0 and 1", "write it like --shares 0.1,0.25,0.5")
-    least = {name: min(real.val.counts()[name] for real in parts) for name in parts[0].targets}
+    least = {name: min(real.val.counts()[name] for real in folds) for name in folds[0].targets}
     without = [name for name, images in least.items() if not images]
     shares = sorted(set(asked)) if asked else list(DEFAULT_SHARES)
     if asked and len(shares) == 1:
         return Candidates(shares, "user")
     if not without:
         few = min(least, key=lambda name: least[name])
-        note = f"the share is chosen on only {least[few]} validation images of {few}: it may be chance"
+        note = f"the share is chosen on only {least[few]} validation images of {few}: the choice may be chance"
         return Candidates(shares, "val", note if least[few] < FEW_VAL_IMAGES else None)
     reason = f"{', '.join(without)} {'has' if len(without) == 1 else 'have'} no validation images"
     if asked:
         raise SynthaugError(
-            f"nothing can choose among the shares {', '.join(f'{s:g}' for s in shares)}: {reason}",
+            f"val cannot choose among the shares {', '.join(f'{s:g}' for s in shares)}: {reason}",
             f"give one share, such as --shares {MIXES[mix]:g}",
         )
     return Candidates(
-        [MIXES[mix]], "default", f"the share of synthetic draws is the default {MIXES[mix]:.0%}: {reason}"
+        [MIXES[mix]], "default", f"the share of synthetic images is the default of {MIXES[mix]:.0%}: {reason}"
     )
 
 
@@ -64,12 +64,12 @@ def choose(
     truth: npt.NDArray[np.int64],
     targets: Sequence[int],
 ) -> float:
-    """The share with the best mean F1 of the targets on val, over all seeds; the smallest among equals.
+    """The share with the best mean F1 of the targets on val, over all seeds; the smallest where several are equal.
 
     Args:
         arm: a synthetic arm.
         shares: in ascending order.
-        seeds: trials a share.
+        seeds: trials per share.
         outcomes: of all trials.
         truth: [N] labels of the validation images.
         targets: indices of the target classes.

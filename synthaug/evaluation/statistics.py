@@ -1,12 +1,12 @@
-"""How sure a difference of two arms is: seeds and test images both have their luck (DESIGN §6.4).
+"""Confidence intervals of F1 and of differences of F1, which combine seed and test-set variance.
 
-One held-out test set: the interval says what other seeds and other test images would have given, with this generator
-and these training images. Folds: F1 is counted over the out-of-fold predictions of all images together, since F1 of a
-fold with two images of a rare class means nothing (Forman & Scholz, SIGKDD Explorations 12(1), 2010). Now generators
-and training samples differ as well, but they overlap, and no unbiased estimate of the variance of a cross-validation
-exists (Bengio & Grandvalet, JMLR 5, 2004). So the interval covers two: the one above, and one that takes the folds as
-the replicates, through the jackknife's pseudo-values, with the variance of Nadeau & Bengio (Machine Learning 52, 2003,
-eq. 9) for training sets that overlap.
+One test set: the interval is for other seeds and other test images, with the same generator and training images.
+
+Folds: F1 is computed on the out-of-fold predictions of all images together, since F1 of a fold with two images of a
+rare class means little (Forman & Scholz, SIGKDD Explorations 12(1), 2010). Generators and training sets then differ as
+well. Training sets overlap, and the variance of a cross-validation has no unbiased estimate (Bengio & Grandvalet, JMLR
+5, 2004). So the wider of two intervals is used: the one above, and one over the folds, from the jackknife's
+pseudo-values with the variance of Nadeau & Bengio (Machine Learning 52, 2003, eq. 9) for overlapping training sets.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from synthaug.evaluation.scores import Floats, f1_of_resamples, group_counts
 BOOTSTRAP = 1000
 CONFIDENCE = 0.95
 POWER = 0.8
-"""Of an effect as large as the smallest detectable one to be found by the two-sided 5% test."""
+"""The probability that the two-sided 5% test finds an effect as large as the smallest detectable one."""
 _CHUNK = 100
 
 
@@ -41,15 +41,15 @@ class Estimate:
 
     @property
     def smallest_detectable(self) -> float:
-        """The effect that is found in 80% of cases: 1.96 + 0.84 standard errors, more at few degrees of freedom."""
+        """The effect found in 80% of cases: 1.96 + 0.84 standard errors, more with few degrees of freedom."""
         quantiles = stats.t.ppf([0.5 + CONFIDENCE / 2, POWER], self.freedom)
         return float(quantiles.sum()) * self.standard_error
 
 
 @dataclass(frozen=True)
 class F1Table:
-    """F1 of one arm: of each seed [S, K]; of bootstrap resamples of the test groups, mean over seeds [B, K]; and, where
-    there are folds, of all folds but one, mean over seeds [F, K]."""
+    """F1 of one arm: of each seed [S, K]; of bootstrap resamples of the test groups, mean over seeds [B, K]; with
+    folds, also of all folds but one, mean over seeds [F, K]."""
 
     seeds: Floats
     resamples: Floats
@@ -57,17 +57,17 @@ class F1Table:
 
 
 def estimate(per_seed: Floats, test_variance: float, test_groups: int, without_fold: Floats | None = None) -> Estimate:
-    """Interval of a mean over seeds, with the variance of the test set added.
+    """The interval of a mean over seeds, with the variance of the test set added.
 
     The standard error is sqrt(var(seeds) / S + test variance). Its degrees of freedom follow Welch & Satterthwaite
     (Biometrika 34, 1947, p. 28) from S - 1 and `test_groups` - 1; without test variance this is the t interval over
-    seeds, for differences the paired t interval. With folds it is widened to cover `over_folds` too.
+    seeds, for differences the paired t interval. With folds, the interval of `over_folds` is used where it is wider.
 
     Args:
         per_seed: [S] values, at least two.
-        test_variance: variance of the mean when the test groups are drawn again.
-        test_groups: groups that the test variance rests on.
-        without_fold: [F] the mean without each of the folds; None: there are none.
+        test_variance: variance of the mean over resamples of the test groups.
+        test_groups: number of groups behind the test variance.
+        without_fold: [F] the mean without each of the folds; None without folds.
 
     >>> estimate(np.array([1.0, 2.0, 3.0]), 0.0, 10).mean
     2.0
@@ -96,7 +96,7 @@ def over_folds(mean: float, without_fold: Floats, per_seed: list[float]) -> Esti
     Args:
         mean: over all folds.
         without_fold: [F].
-        per_seed: only passed on.
+        per_seed: returned in the estimate.
     """
     count = len(without_fold)
     pseudo = count * mean - (count - 1) * without_fold
@@ -113,7 +113,7 @@ def _t_interval(mean: float, error: float, freedom: float, per_seed: list[float]
 
 
 def resample_groups(num_groups: int, rng: np.random.Generator, count: int = BOOTSTRAP) -> Floats:
-    """How often each group is drawn in each of `count` bootstrap resamples, [count, num_groups]."""
+    """How often each of `count` bootstrap resamples draws each group, [count, num_groups]."""
     return rng.multinomial(num_groups, np.full(num_groups, 1 / num_groups), size=count).astype(np.float64)
 
 
@@ -125,15 +125,15 @@ def f1_table(
     times: Floats,
     without_fold: Floats | None = None,
 ) -> F1Table:
-    """F1 of each seed's predictions, and their mean under each bootstrap resample.
+    """F1 of each seed's predictions, and the mean over seeds in each bootstrap resample.
 
     Args:
         truth: [N].
         predictions: for each seed [N].
-        groups: [N], in 0 … G-1.
+        groups: [N], from 0 to G-1.
         num_classes: K.
         times: [B, G] from `resample_groups`; the same for every arm, so that differences are paired.
-        without_fold: [F, G] 0 for the groups of a fold and 1 for the others.
+        without_fold: [F, G] 0 for the groups of the fold, 1 for the others.
     """
     tables = [group_counts(truth, predicted, groups, num_classes) for predicted in predictions]
     everything = np.ones((1, times.shape[1]))
@@ -148,7 +148,7 @@ def f1_table(
 
 
 def mean_f1(table: F1Table, classes: Sequence[int], test_groups: int) -> Estimate:
-    """Mean F1 of some classes, as a score of its own."""
+    """The mean F1 of some classes."""
     chosen = list(classes)
     return estimate(
         table.seeds[:, chosen].mean(axis=1),
@@ -159,7 +159,7 @@ def mean_f1(table: F1Table, classes: Sequence[int], test_groups: int) -> Estimat
 
 
 def contrast(arm: F1Table, control: F1Table, classes: Sequence[int], test_groups: int) -> Estimate:
-    """Difference of the mean F1 of some classes, arm minus control, paired over seeds, resamples and folds."""
+    """The difference in mean F1 of some classes, arm minus control, paired over seeds, resamples and folds."""
     folds = None
     if arm.without_fold is not None and control.without_fold is not None:
         folds = arm.without_fold - control.without_fold
@@ -167,7 +167,7 @@ def contrast(arm: F1Table, control: F1Table, classes: Sequence[int], test_groups
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p-values (Holm, Scand. J. Statist. 6, 1979): right together, not only each alone.
+    """Adjusted p-values, which bound the probability of any false rejection (Holm, Scand. J. Statist. 6, 1979).
 
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]

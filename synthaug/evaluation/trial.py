@@ -1,7 +1,7 @@
-"""One trial is one classifier: an arm, a share, a seed. Trials run beside each other, one thread each.
+"""Train the classifiers of a grid, in parallel processes on a CPU.
 
-Two processes of two threads each slow each other many times over, and the last bits of a sum depend on the number of
-threads. So every trial on a CPU uses one thread, wherever it runs: any number of processes gives the same numbers.
+Every trial on a CPU uses one thread. Processes with several threads each slow one another down many times, and the last
+bits of a sum depend on the number of threads. With one thread, any number of processes gives the same numbers.
 """
 
 from __future__ import annotations
@@ -10,82 +10,34 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import joblib
-import numpy as np
-import numpy.typing as npt
 import torch
 from joblib.externals.loky.process_executor import BrokenProcessPool, TerminatedWorkerError
 
 from synthaug.classifiers import FEATURE_SPACE, make_classifier
 from synthaug.classifiers.logistic import FEATURES, Logistic, RememberedFeatures
-from synthaug.data.cache import LabelledImages
 from synthaug.device import resolve_device
 from synthaug.errors import RunFailed
-from synthaug.evaluation.arms import ARMS, TrainingSet, fewer_real, training_set
-from synthaug.evaluation.kept import KeptTrials
+from synthaug.evaluation.arms import ARMS
+from synthaug.evaluation.grid import Grid, Outcome, Trial
+from synthaug.evaluation.trial_cache import TrialCache
 from synthaug.features import load_features
 from synthaug.progress import Progress, Task
 
 
-@dataclass(frozen=True, order=True)
-class Trial:
-    """`share` is 0 in arms without synthetic images; `real` below 1 leaves real images of the target classes out."""
-
-    arm: str
-    share: float
-    seed: int
-    real: float = 1.0
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Class probabilities [N, K] of the validation and of the test images; the penalty that `logistic` chose."""
-
-    val: npt.NDArray[np.float32]
-    test: npt.NDArray[np.float32]
-    penalty: float | None = None
-
-
-@dataclass(frozen=True)
-class Grid:
-    """What all trials of an evaluation share."""
-
-    classifier: str
-    steps: int
-    device: str
-    train: LabelledImages
-    groups: npt.NDArray[np.int64]
-    pool: LabelledImages
-    val: npt.NDArray[np.uint8]
-    test: npt.NDArray[np.uint8]
-    per_seed: int
-    targets: tuple[int, ...] = ()
-
-    def training_set(self, trial: Trial) -> TrainingSet:
-        """What one trial learns from."""
-        train, groups = self.train, self.groups
-        if trial.real < 1:
-            kept = fewer_real(train.labels, self.targets, trial.real, trial.seed)
-            train, groups = train.subset(kept), groups[kept]
-        return training_set(
-            trial.arm, train, groups, self.pool, share=trial.share, seed=trial.seed, per_seed=self.per_seed
-        )
-
-
 def run_trials(
-    grid: Grid, trials: Sequence[Trial], progress: Progress, jobs: int | None = None, kept: KeptTrials | None = None
+    grid: Grid, trials: Sequence[Trial], progress: Progress, jobs: int | None = None, cache: TrialCache | None = None
 ) -> dict[Trial, Outcome]:
-    """Train and predict; equal trials give equal outcomes whatever `jobs` is, and whatever was kept.
+    """Train and predict. Equal trials give equal outcomes, whatever `jobs` is and whatever the cache holds.
 
     Args:
         grid: images and settings.
         trials: each is run once.
         progress: shows one bar.
-        jobs: processes; None: one a core, as far as there are trials.
-        kept: where finished trials come from and go to.
+        jobs: processes; None: one per core, but no more than trials.
+        cache: holds finished trials, and takes new ones.
 
     Raises:
         RunFailed: a worker process died.
@@ -97,24 +49,24 @@ def run_trials(
     with progress.task(f"training {name} classifiers", len(ordered), "classifiers") as task:
         done: dict[Trial, Outcome] = {}
         for trial in ordered:
-            if kept is not None and (outcome := kept.find(trial)) is not None:
+            if cache is not None and (outcome := cache.find(trial)) is not None:
                 done[trial] = _advance(task, trial, outcome, None)
         left = [trial for trial in ordered if trial not in done]
         jobs = min(jobs or joblib.cpu_count(), len(left)) if on_cpu else 1
         if grid.classifier == FEATURE_SPACE and left:
-            _run_in_feature_space(grid, ordered, done, task, kept)
+            _run_in_feature_space(grid, ordered, done, task, cache)
         elif jobs <= 1:
             with _threads(1 if on_cpu else None):
-                done |= {trial: _advance(task, trial, _run(grid, trial), kept) for trial in left}
+                done |= {trial: _advance(task, trial, _run(grid, trial), cache) for trial in left}
         else:
-            _run_in_processes(grid, left, done, jobs, task, kept)
-    if kept is not None:
-        kept.tidy()
+            _run_in_processes(grid, left, done, jobs, task, cache)
+    if cache is not None:
+        cache.tidy()
     return done
 
 
 def _run_in_processes(
-    grid: Grid, trials: list[Trial], done: dict[Trial, Outcome], jobs: int, task: Task, kept: KeptTrials | None
+    grid: Grid, trials: list[Trial], done: dict[Trial, Outcome], jobs: int, task: Task, cache: TrialCache | None
 ) -> None:
     finished = 0
     try:
@@ -124,15 +76,15 @@ def _run_in_processes(
             )
             try:
                 for trial, outcome in zip(trials, outcomes, strict=True):
-                    done[trial] = _advance(task, trial, outcome, kept)
+                    done[trial] = _advance(task, trial, outcome, cache)
                     finished += 1
             finally:
                 outcomes.close()
     except (BrokenProcessPool, TerminatedWorkerError) as error:
         raise RunFailed(
             f"a process that trained a classifier died after {finished} of {len(trials)} classifiers",
-            "it was killed from outside or ran out of memory; close other programs and run the command again: it goes "
-            "on from there",
+            "it ran out of memory or was killed from outside; close other programs and run the command again: it "
+            "continues from there",
         ) from error
 
 
@@ -154,11 +106,11 @@ def _run(grid: Grid, trial: Trial) -> Outcome:
 
 
 def _run_in_feature_space(
-    grid: Grid, trials: list[Trial], done: dict[Trial, Outcome], task: Task, kept: KeptTrials | None
+    grid: Grid, trials: list[Trial], done: dict[Trial, Outcome], task: Task, cache: TrialCache | None
 ) -> None:
-    """Logistic regression: one process, since its linear algebra and its feature net use all threads by themselves.
+    """Logistic regression, in one process: its linear algebra and its feature net use all threads.
 
-    Arms whose data does not depend on the seed are fitted once. The penalty of an arm is chosen on its first seed.
+    An arm whose data does not depend on the seed is fitted once. The penalty of an arm is chosen on its first seed.
     """
     features = RememberedFeatures(load_features(FEATURES, device=grid.device))
     penalties: dict[tuple[str, float, float], float | None] = {}
@@ -182,15 +134,15 @@ def _run_in_feature_space(
                 outcome = Outcome(
                     classifier.predict_proba(grid.val), classifier.predict_proba(grid.test), classifier.penalty
                 )
-            done[trial] = _advance(task, trial, outcome, kept)
+            done[trial] = _advance(task, trial, outcome, cache)
         penalties.setdefault(key, outcome.penalty)
         if not by_seed:
             fixed.setdefault(trial.arm, outcome)
 
 
-def _advance(task: Task, trial: Trial, outcome: Outcome, kept: KeptTrials | None) -> Outcome:
-    if kept is not None:
-        kept.keep(trial, outcome)
+def _advance(task: Task, trial: Trial, outcome: Outcome, cache: TrialCache | None) -> Outcome:
+    if cache is not None:
+        cache.store(trial, outcome)
     task.advance()
     share = f" {trial.share:.0%}" if trial.share else ""
     less = f", {trial.real:.0%} of the real images" if trial.real < 1 else ""

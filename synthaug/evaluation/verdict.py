@@ -1,12 +1,12 @@
-"""helps, hurts, or no measurable effect: for each target class, for macro-F1, and overall (DESIGN §6.4).
+"""The verdict: helps, hurts, or no measurable effect; for each target class, for macro-F1, and overall.
 
-What the null is. The contrasts ask whether the synthetic images change the F1 that this kind of classifier reaches
-from these training images, over its seeds and over test images of this kind; another training sample is not in the
-claim, unless folds bring some. A gain over one's own control is not enough: copies of the training images, moved by a
-pixel, beat oversampling because classical augmentation does, and an arm's mean is above another control's by luck in
-every second case. So an arm must beat every control by an interval above zero: the test of a union of nulls rejects
-when each of them is rejected, and needs no further correction (Berger, Technometrics 24(4), 1982). How often this is
-wrong is measured in docs/science/verdict.md.
+Null hypothesis: the synthetic images do not change the F1 that this classifier reaches with these training images, over
+its seeds and over test images of the same kind. Other training images are not covered, except with folds.
+
+*helps*: synthetic images beat every method without them, each by more than chance. To beat the arm's own control is not
+enough: copies of the training images, shifted by a pixel, beat oversampling too, since classical augmentation does. The
+null is a union, "some control is at least as good", and its test rejects when every part is rejected, without further
+correction (Berger, Technometrics 24(4), 1982). docs/science/verdict.md measures how often the verdict is wrong.
 """
 
 from __future__ import annotations
@@ -18,27 +18,28 @@ import numpy as np
 import numpy.typing as npt
 
 from synthaug.documents import Contrast, TargetVerdict, Verdict, VerdictDocument
-from synthaug.evaluation.arms import ARMS, CONTRASTS, CONTROLS
+from synthaug.evaluation.arms import ARMS, CONTRASTS, CONTROLS, planned
 from synthaug.evaluation.statistics import Estimate, F1Table, contrast, holm, mean_f1
 
 ALPHA = 0.05
 CAVEAT = (
-    "one generator and one training sample were judged: another training of the generator, or other real images, "
-    "may turn out otherwise"
+    "one generator and one set of training images were judged: with another training of the generator, or with other "
+    "real images, the result may differ"
 )
 FOLDS_CAVEAT = (
-    "the generators of the folds learnt from overlapping images: the interval makes an allowance for it (Nadeau and "
-    "Bengio, 2003), which is an approximation"
+    "the generators of the folds were trained on overlapping images: the interval corrects for this only approximately "
+    "(Nadeau and Bengio, 2003)"
 )
 MACRO = "macro-F1"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One question (a target class, their mean, or macro-F1) and its answer.
+    """The verdict on one score: F1 of a target class, the mean over target classes, or macro-F1.
 
-    `against_best` is the difference of each contrast's arm to the best control; `p_values` are those of the claim that
-    a contrast's arm beats every control; `helping` is the contrast whose arm does, the surer one of two.
+    Dictionaries have the contrasts' names as keys, `against_best` those of the synthetic arms. `against_best` is the
+    difference to the best control. `p_values` are for "the arm beats every control". `helping` is the contrast whose
+    arm does; of two, the one with the smaller p-value.
     """
 
     verdict: Verdict
@@ -52,7 +53,7 @@ class Finding:
 
     @property
     def smallest_detectable(self) -> float:
-        """The largest one of the comparisons: an effect in any would have been seen from there on."""
+        """The largest of all comparisons: any of them would have shown an effect of this size."""
         return max(e.smallest_detectable for e in [*self.contrasts.values(), *self.against_best.values()])
 
     def document(self) -> TargetVerdict:
@@ -72,19 +73,19 @@ def contrast_documents(contrasts: Mapping[str, Estimate]) -> dict[str, Contrast]
 
 
 def missing_controls(arms: Mapping[str, object]) -> list[str]:
-    """Controls without which nothing is said to help: one of them may do as well."""
+    """Controls that were not trained. Without them nothing is said to help: one of them may do as well."""
     return [name for name in CONTROLS if name not in arms]
 
 
 def find(tables: Mapping[str, F1Table], classes: Sequence[int], test_groups: int) -> Finding:
-    """Answer for the mean F1 of `classes`, without correction for other questions.
+    """The verdict on the mean F1 of `classes`, without correction for other classes.
 
-    *helps*: one contrast's interval lies above zero, and so does its arm's interval against every other control, none
-    missing. *hurts*: the intervals of all contrasts lie below zero. Otherwise *no measurable effect*, also
-    where all test images are of one group, since nothing then says how others would have turned out.
+    *helps*: an arm's intervals against all controls lie above zero, and all controls were trained. *hurts*: the
+    intervals of all contrasts lie below zero. Otherwise *no measurable effect*. That is also the verdict where all test
+    images are of one group, since the variance over groups is then unknown.
 
     Args:
-        tables: arm → F1; at least one contrast's arm and control among them.
+        tables: arm → F1; with both arms of at least one contrast.
         classes: indices of classes.
         test_groups: groups of test images that hold these classes.
     """
@@ -92,15 +93,14 @@ def find(tables: Mapping[str, F1Table], classes: Sequence[int], test_groups: int
     controls = [name for name in tables if not ARMS[name].synthetic]
     best = max(controls, key=lambda name: means[name])
     against = {
-        name: {other: contrast(tables[arm], tables[other], classes, test_groups) for other in controls}
-        for name, (arm, control) in CONTRASTS.items()
-        if arm in tables and control in tables
+        pair.name: {other: contrast(tables[pair.arm.name], tables[other], classes, test_groups) for other in controls}
+        for pair in planned(tables)
     }
-    contrasts = {name: by[CONTRASTS[name][1]] for name, by in against.items()}
-    against_best = {CONTRASTS[name][0]: by[best] for name, by in against.items()}
+    contrasts = {name: by[CONTRASTS[name].control.name] for name, by in against.items()}
+    against_best = {CONTRASTS[name].arm.name: by[best] for name, by in against.items()}
     p_values = {name: max(e.p_value if e.mean > 0 else 1.0 for e in by.values()) for name, by in against.items()}
     if test_groups < 2:
-        reason = "all test images are of one group, which says nothing about others"
+        reason = "all test images are of one group, so the result cannot be generalised to others"
         ones = dict.fromkeys(p_values, 1.0)
         return Finding("no measurable effect", contrasts, against_best, ones, best, means[best], None, reason)
     above = [name for name, e in contrasts.items() if e.low > 0]
@@ -112,18 +112,18 @@ def find(tables: Mapping[str, F1Table], classes: Sequence[int], test_groups: int
         return Finding(verdict, contrasts, against_best, p_values, best, means[best], helping, reason)
 
     if helping is not None and not lacking:
-        return answer("helps", f"{_said(helping, contrasts[helping])}, and every other control is beaten too")
+        return answer("helps", f"{_said(helping, contrasts[helping])}, and the arm beats every other control too")
     if all(e.high < 0 for e in contrasts.values()):
         return answer("hurts", "; ".join(_said(name, e) for name, e in contrasts.items()))
     if helping is not None:
-        said = f"{_said(helping, contrasts[helping])}, but {', '.join(lacking)} may do as well: not trained"
+        said = f"{_said(helping, contrasts[helping])}, but {', '.join(lacking)} may do as well, and was not trained"
         return answer("no measurable effect", said)
     if above:
-        arm, control = CONTRASTS[above[0]]
+        arm, control = CONTRASTS[above[0]].arm.name, CONTRASTS[above[0]].control.name
         e = against_best[arm]
-        better = "better still" if e.mean < 0 else "not measurably worse"
+        better = "even better" if e.mean < 0 else "not measurably worse"
         reason = (
-            f"{arm} beats {control}, but the control {best} is {better} ({means[best]:.3f} to {means[arm]:.3f})"
+            f"{arm} beats {control}, but the control {best} is {better} (F1 {means[best]:.3f}, {arm} {means[arm]:.3f})"
             if e.low <= 0
             else f"{arm} beats {control}, but not every other control by more than chance"
         )
@@ -131,13 +131,14 @@ def find(tables: Mapping[str, F1Table], classes: Sequence[int], test_groups: int
         worse = next(name for name, e in contrasts.items() if e.high < 0)
         reason = f"{_said(worse, contrasts[worse])}, but not in the other comparison"
     else:
-        reason = "; ".join(_said(name, e) for name, e in contrasts.items()) + ": zero is inside"
+        reason = "; ".join(_said(name, e) for name, e in contrasts.items()) + ": the interval includes zero"
     return answer("no measurable effect", reason)
 
 
 def _said(name: str, estimate: Estimate) -> str:
-    arm, control = CONTRASTS[name]
-    return f"{arm} against {control}: F1 {estimate.mean:+.3f} ({estimate.low:+.3f} to {estimate.high:+.3f})"
+    pair = CONTRASTS[name]
+    interval = f"{estimate.low:+.3f} to {estimate.high:+.3f}"
+    return f"{pair.arm.name} against {pair.control.name}: F1 {estimate.mean:+.3f} ({interval})"
 
 
 def judge(
@@ -149,12 +150,12 @@ def judge(
     *,
     folds: int | None = None,
 ) -> VerdictDocument:
-    """Answer for every target class, for macro-F1, and overall.
+    """The verdict for every target class, for macro-F1, and overall.
 
-    A target's verdict is the one that it keeps under Holm's correction, and overall follows the targets: *helps* when
-    some target does and none is hurt, *hurts* the other way round. For helping, either contrast would do, so all
-    contrasts of all targets are corrected together, each with its largest p-value against a control; for hurting, all
-    contrasts of a target must agree, so its largest p-value counts.
+    The verdicts of the target classes are corrected for their number (Holm). Overall *helps* when some class is helped
+    and none is hurt; *hurts* the other way round. One contrast is enough to help, so all contrasts of all target
+    classes are corrected together, each with its largest p-value against a control. All contrasts of a class must agree
+    that it is hurt, so the largest p-value of the class counts.
 
     Args:
         tables: arm → F1 of all classes.
@@ -162,7 +163,7 @@ def judge(
         targets: the target classes, each with test images.
         test_groups: [K] groups of test images that hold each class; 0 leaves a class out of macro-F1.
         all_groups: groups of test images.
-        folds: how many generators were judged, where there are folds.
+        folds: their number, in a cross-validation.
     """
     index = {name: k for k, name in enumerate(class_names)}
     findings = {name: find(tables, [index[name]], int(test_groups[index[name]])) for name in targets}
@@ -183,7 +184,7 @@ def judge(
     for name, detail in details.items():
         if detail.verdict != "no measurable effect" and name not in (*helped, *hurt):
             detail.verdict = "no measurable effect"
-            detail.reason += f"; but not after correction for {len(pairs)} comparisons"
+            detail.reason += f"; not significant after correction for {len(pairs)} comparisons"
     overall: Verdict = "helps" if helped and not hurt else "hurts" if hurt and not helped else "no measurable effect"
     return VerdictDocument(
         overall=overall,
@@ -204,10 +205,10 @@ def judge(
 
 
 def _untested(beating: list[str], lacking: list[str], findings: Mapping[str, Finding]) -> str:
-    """Something was gained, over too little."""
+    """The gain is over the trained controls only."""
     return (
         f"The synthetic images beat the controls that were trained ({'; '.join(_gains(beating, findings))}), but "
-        f"{', '.join(lacking)} were left out and may do as well: without them nothing is said to help."
+        f"{', '.join(lacking)} may do as well, and was not trained: train all controls to find out whether they help."
     )
 
 
@@ -217,18 +218,18 @@ def _gains(names: list[str], findings: Mapping[str, Finding]) -> list[str]:
 
 def _gain(finding: Finding) -> str:
     assert finding.helping is not None
-    arm, control = CONTRASTS[finding.helping]
+    pair = CONTRASTS[finding.helping]
     e = finding.contrasts[finding.helping]
-    return f"{e.mean:+.3f} ({e.low:+.3f} to {e.high:+.3f}) with {arm} instead of {control}"
+    return f"{e.mean:+.3f} ({e.low:+.3f} to {e.high:+.3f}) with {pair.arm.name} instead of {pair.control.name}"
 
 
 def _price(contrasts: Collection[str | None], macro: Finding) -> str:
-    """That the other classes pay for the gain, where macro-F1 of all classes falls by more than chance."""
+    """A sentence on the other classes, where macro-F1 of all classes falls by more than chance."""
     losses = [e for name, e in macro.contrasts.items() if name in contrasts and e.high < 0]
     if not losses:
         return ""
     worst = min(losses, key=lambda e: e.mean)
-    return f" Other classes pay for it: {MACRO} of all {worst.mean:+.3f} ({worst.low:+.3f} to {worst.high:+.3f})."
+    return f" Other classes lose: {MACRO} of all classes {worst.mean:+.3f} ({worst.low:+.3f} to {worst.high:+.3f})."
 
 
 def _sentence(
@@ -248,20 +249,20 @@ def _sentence(
         losses = [f"{name}: F1 {max(e.mean for e in findings[name].contrasts.values()):+.3f} at best" for name in hurt]
         return f"The synthetic images hurt the classifier: {'; '.join(losses)}. Use {together.best_control} instead."
     if helped and hurt:
-        return f"The synthetic images help {', '.join(helped)} and hurt {', '.join(hurt)}: no answer fits them all."
+        return f"The synthetic images help {', '.join(helped)} and hurt {', '.join(hurt)}."
     alone = [name for name, finding in findings.items() if finding.verdict != "no measurable effect"]
-    note = f" {', '.join(alone)} alone would say otherwise, but not after correction." if alone else ""
+    note = f" Without correction for several classes, {', '.join(alone)} would differ." if alone else ""
     if len(findings) > 1 and together.verdict == "helps" and together.helping is not None:
         corrected = dict(zip(together.p_values, holm(list(together.p_values.values())), strict=True))
         if corrected[together.helping] < ALPHA:
             return (
-                f"No single one of the {len(findings)} target classes gains measurably after correction, though their "
-                f"mean F1 does: {_gain(together)}."
+                f"None of the {len(findings)} target classes gains measurably after correction, but their mean F1 "
+                f"does: {_gain(together)}."
             )
     blind = (
-        f"an effect below {together.smallest_detectable:.3f} could not have been seen"
+        f"this test could not have shown an effect below {together.smallest_detectable:.3f}"
         if together.smallest_detectable > 0
-        else "not one score differs"
+        else "all scores are equal"
     )
     return (
         f"The synthetic images make no measurable difference: the best control is {together.best_control} "

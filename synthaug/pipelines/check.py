@@ -1,8 +1,7 @@
-"""Are the images any good? A run's generator, or any folder of synthetic images, against real ones."""
+"""`check`: how good are synthetic images? A run's generator, or any folder of images, against real images."""
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -23,14 +22,16 @@ from synthaug.files import write_json
 from synthaug.metrics.quality import quality
 from synthaug.metrics.real import Reference
 from synthaug.progress import Progress, Silent
+from synthaug.requests import CheckRequest, documented
 from synthaug.runs import Run, find
 from synthaug.sampling.generate import Sampler, load
+from synthaug.seeds import check_seed
 
-MIN_COUNT, COUNT = 8, 500
-MAX_COUNT = 100_000
+COUNT = 500
 DOCUMENT = "check.json"
 
 
+@documented(CheckRequest)
 def check(
     target: str | Path | Run | None = None,
     *,
@@ -41,85 +42,68 @@ def check(
     runs: Path | None = None,
     device: str = "auto",
     cache: Path | None = None,
-    progress: Progress | None = None,
+    progress: Progress = Silent(),
 ) -> CheckDocument:
     """Judge fresh, ungated samples of a run, or the images of a folder.
 
-    A run is held against its own test images; where it kept none, against its val images; failing these, against its
-    training images, and the document says so. The document is left in the run as `check.json`.
+    A run is compared with its own test images; without any, with its val images; without these, with its
+    training images, and the document says so. The document is also written into the run, as `check.json`.
 
-    Args:
-        target: a run (path, name, number; the latest when None), or a folder of class folders. An export of ours may be
-            given as it is: its synthetic images are judged, and its real ones are known to be the training images.
-        reference: real images to judge against. Where it holds train/ and test/, the latter is the reference and the
-            former is what the generator is taken to have seen.
-        features: who judges; for a run its monitor's net, else efficientnet_lite0.
-        count: images made per class of a run (default: 500). A folder's images are all judged.
-        checkpoint: which generator of the run.
-        runs: where runs are.
-        device: where generator and features run.
-        cache: where decoded images are kept.
-        progress: where to report.
+    A folder that is an export of ours holds synthetic and real images. The synthetic ones are judged, and the real ones
+    are known to be the training images. If `reference` holds train/ and test/, the images in test/ are the reference,
+    and those in train/ are taken to be the generator's training images.
 
     Raises:
         SynthaugError: no such run or folder, a folder without a reference or with a `count` or `checkpoint`, unknown
             features or classes.
     """
-    bar = progress or Silent()
-    if count is not None and not MIN_COUNT <= count <= MAX_COUNT:
-        raise SynthaugError(f"{count} images a class were asked for", f"give a number from {MIN_COUNT} to {MAX_COUNT}")
-    resolve_device(device)
-    if features is not None:
-        check_features(features)
-    if isinstance(target, Run) or not _is_folder_of_images(target):
-        found = target if isinstance(target, Run) else find(target, runs)
-        return _check_run(found, reference, features, count or COUNT, checkpoint, device, cache, bar)
-    assert target is not None
-    if count is not None or checkpoint != "best":
-        option = "--count" if count is not None else "--checkpoint"
+    return run_check(CheckRequest.of(locals()), progress)
+
+
+def run_check(request: CheckRequest, progress: Progress) -> CheckDocument:
+    resolve_device(request.device)
+    if request.features is not None:
+        check_features(request.features)
+    if request.target is None or not _is_folder_of_images(Path(request.target)):
+        return _check_run(find(request.target, request.runs), request, progress)
+    if request.count is not None or request.checkpoint != "best":
+        option = "--count" if request.count is not None else "--checkpoint"
         raise SynthaugError(
-            f"{option} is for a run, and {str(target)!r} is a folder of images", "leave it out: all images are judged"
+            f"{option} is for a run, and {request.target!r} is a folder of images",
+            "leave it out: all images are judged",
         )
-    return _check_folder(Path(target), reference, features, device, cache, bar)
+    return _check_folder(Path(request.target), request, progress)
 
 
-def _is_folder_of_images(target: str | Path | None) -> bool:
-    return target is not None and Path(target).is_dir() and not (Path(target) / "config.yaml").exists()
+def _is_folder_of_images(target: Path) -> bool:
+    return target.is_dir() and not (target / "config.yaml").exists()
 
 
-def _check_run(
-    run: Run,
-    reference: Path | None,
-    features: str | None,
-    count: int,
-    checkpoint: str | Path,
-    device: str,
-    cache: Path | None,
-    progress: Progress,
-) -> CheckDocument:
-    data = RunData.open(run)
+def _check_run(run: Run, request: CheckRequest, progress: Progress) -> CheckDocument:
+    data, cache = RunData.open(run), request.cache
     config = data.config
-    sampler = load(run, checkpoint=checkpoint, seed=_seed(config.seed), device=device)
+    sampler = load(run, checkpoint=request.checkpoint, seed=check_seed(config.seed), device=request.device)
     train = data.images("train", cache, progress)
     kind: Reference
-    if reference is not None:
-        kind, real = "folder", _unseen(reference, data, cache, progress)
+    if request.reference is not None:
+        kind, real = "folder", _unseen(request.reference, data, cache, progress)
     else:
         kind = "test" if data.split.of("test") else "val" if data.split.of("val") else "train"
         real = train if kind == "train" else data.images(kind, cache, progress)
     if kind == "train":
         progress.warn(
-            "the run kept no held-out images: it is judged against its training images, which flatters copies"
+            "the run has no test or val images: its images are compared with the training images, which flatters copies"
         )
     net = features_for(
-        features or config.monitor.features, train, folder=run.path, seed=config.seed, device=device, progress=progress
-    )
-    synthetic = _generate(sampler, count, progress)
+        request.features or config.monitor.features, train,
+        folder=run.path, seed=config.seed, device=request.device, progress=progress,
+    )  # fmt: skip
+    synthetic = _generate(sampler, request.count or COUNT, progress)
     document = quality(
         real, train, synthetic, net,
         reference=kind, gated=False, seed=config.seed, progress=progress, keep=store.cache_root(cache),
     )  # fmt: skip
-    with suppress(OSError):  # a run that cannot be written can be judged all the same
+    with suppress(OSError):  # the run may not be writable
         write_json(run.path / DOCUMENT, document.model_dump(mode="json"))
     return document
 
@@ -127,26 +111,21 @@ def _check_run(
 def _generate(sampler: Sampler, count: int, progress: Progress) -> LabelledImages:
     """`count` ungated images of every class, named by class and index."""
     classes = sampler.classes
-    parts = []
+    pixels = []
     with progress.task("generate", count * len(classes), "image") as task:
         for name in classes:
-            parts.append(sampler.sample(name, count))
+            pixels.append(sampler.sample(name, count))
             task.advance(count)
     return LabelledImages(
-        np.concatenate(parts),
+        np.concatenate(pixels),
         np.repeat(np.arange(len(classes), dtype=np.int64), count),
         classes,
         [f"{name}/{i:06d}" for name in classes for i in range(count)],
     )
 
 
-def _seed(seed: int) -> int:
-    """Judge other images than those that an export makes or the monitor has seen, the same ones each time."""
-    return int.from_bytes(hashlib.blake2b(f"check {seed}".encode(), digest_size=4).digest(), "big") >> 1
-
-
 def _unseen(reference: Path, data: RunData, cache: Path | None, progress: Progress) -> LabelledImages:
-    """The reference images that the run has not been trained on or chosen by."""
+    """The reference images that the run has used neither for training nor for choosing a checkpoint."""
     found = scan_readable(reference, cache=cache, progress=progress)
     held_out = [image for image in held_out_images(found) if image.label in data.classes]
     seen = {row.pixel_sha256 for side in ("train", "val") for row in data.split.of(side)}
@@ -154,28 +133,28 @@ def _unseen(reference: Path, data: RunData, cache: Path | None, progress: Progre
     if not kept:
         many = f"none of the {len(held_out)} images" if held_out else "no image of the run's classes"
         raise SynthaugError(
-            f"{str(reference)!r} holds {many} that the run has not seen", "give real images that were kept apart"
+            f"{str(reference)!r} holds {many} that the run has not seen",
+            "give other real images",
         )
     if len(kept) < len(held_out):
-        progress.warn(f"{len(held_out) - len(kept)} reference images were seen in training and are left out")
+        progress.warn(f"{len(held_out) - len(kept)} reference images were used for training and are left out")
     return data.load(found.root, kept, cache, progress)
 
 
-def _check_folder(
-    folder: Path, reference: Path | None, features: str | None, device: str, cache: Path | None, progress: Progress
-) -> CheckDocument:
+def _check_folder(folder: Path, request: CheckRequest, progress: Progress) -> CheckDocument:
+    reference, cache = request.reference, request.cache
     if reference is None:
         raise SynthaugError(
-            f"{str(folder)!r} is a folder of images, with nothing to judge them by",
+            f"{str(folder)!r} is a folder of images, and there are no real images to compare with",
             "give real images of the same classes with --reference DIR, best those that the generator has not seen",
         )
     if reference.resolve() == folder.resolve():
-        raise SynthaugError(f"{str(folder)!r} cannot be judged by itself", "give real images with --reference DIR")
+        raise SynthaugError(f"{str(folder)!r} cannot be compared with itself", "give real images with --reference DIR")
     candidates = scan_synthetic(folder, cache=cache, progress=progress)
     real = scan_readable(reference, cache=cache, progress=progress)
     synthetic = synthetic_images(candidates)
     if not synthetic:
-        raise SynthaugError(f"{str(folder)!r} holds no synthetic image", "check which folder was meant")
+        raise SynthaugError(f"{str(folder)!r} holds no synthetic image", "give a folder of synthetic images")
     held_out = held_out_images(real)
     trained_on = [image for image in real.images if image.split == "train" and image not in held_out]
     root = real.root
@@ -191,7 +170,8 @@ def _check_folder(
     unseen = [image for image in held_out if image.pixel_sha256 not in seen]
     if not unseen:
         raise SynthaugError(
-            f"the generator has seen every real image of {str(reference)!r}", "give real images that were kept apart"
+            f"the generator has seen every real image of {str(reference)!r}",
+            "give other real images",
         )
     if len(unseen) < len(held_out):
         progress.warn(f"{len(held_out) - len(unseen)} reference images are training images and are left out")
@@ -201,7 +181,7 @@ def _check_folder(
         channels=3 if any(image.coloured for image in everything) else 1,
     )  # fmt: skip
     train = loaded(root, trained_on) if trained_on else None
-    net = features_for(features or "efficientnet_lite0", train, device=device, progress=progress)
+    net = features_for(request.features or "efficientnet_lite0", train, device=request.device, progress=progress)
     kind: Reference = "test" if real.layout == "splits" and any(i.split == "test" for i in unseen) else "folder"
     return quality(
         loaded(real.root, unseen), train, loaded(candidates.root, synthetic), net,

@@ -1,4 +1,4 @@
-"""Before and after, against honest controls: trials, verdict, quality of the images, report."""
+"""`evaluate`: do the synthetic images help? Trials, verdict, quality of the images, report."""
 
 from __future__ import annotations
 
@@ -7,36 +7,31 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from synthaug.classifiers import check_classifier, takes_steps
-from synthaug.config import MOST_FOLDS, leaves, resolve
+from synthaug.config import leaves, resolve
 from synthaug.data.cache import LabelledImages
 from synthaug.data.run_data import RunData
 from synthaug.device import resolve_device
-from synthaug.documents import CheckDocument, EvaluateDocument, LearningCurve
-from synthaug.errors import RunFailed, SynthaugError, suggest
-from synthaug.evaluation.arms import CONTRASTS, MIXES, choose_arms
-from synthaug.evaluation.held_out import HeldOut
-from synthaug.evaluation.images import (
-    RealImages,
-    fresh_samples,
-    fresh_seed,
-    real_images,
-    small_test_warnings,
-    synthetic_folder,
-)
-from synthaug.evaluation.kept import KeptTrials
-from synthaug.evaluation.learning_curve import SHARES, control_of, in_words, learning_curve
-from synthaug.evaluation.part import Part, predictions, shares_of, trials_of
+from synthaug.documents import Arm, CheckDocument, EvaluateDocument, LearningCurve
+from synthaug.errors import RunFailed, SynthaugError
+from synthaug.evaluation.arms import CONTRASTS, PlannedContrast, choose_arms
+from synthaug.evaluation.fold import Fold, predictions, shares_of, trials_of
+from synthaug.evaluation.grid import Trial
+from synthaug.evaluation.held_out import HeldOut, small_test_warnings
+from synthaug.evaluation.images import RealImages, fresh_samples, real_images, synthetic_folder
+from synthaug.evaluation.learning_curve import SHARES, curve_contrast, in_words, learning_curve
 from synthaug.evaluation.recommend import recommend
 from synthaug.evaluation.report import ReportMaterial, write_report
-from synthaug.evaluation.shares import candidates
+from synthaug.evaluation.shares import Candidates, candidates
 from synthaug.evaluation.statistics import F1Table
-from synthaug.evaluation.trial import Trial, run_trials
+from synthaug.evaluation.trial import run_trials
+from synthaug.evaluation.trial_cache import TrialCache
 from synthaug.evaluation.verdict import judge
 from synthaug.features import features_for
 from synthaug.metrics.quality import quality
@@ -44,15 +39,18 @@ from synthaug.metrics.real import describe_real
 from synthaug.pipelines.folds import FOLDER as FOLDS
 from synthaug.pipelines.folds import fold_data
 from synthaug.progress import Progress, Silent
+from synthaug.requests import EvaluateRequest, documented
 from synthaug.runs import Run, find
 from synthaug.sampling.generate import load
+from synthaug.seeds import evaluation_seed
 from synthaug.training.checkpoint import find_checkpoint
 
 ENOUGH_SEEDS = 5
 FOLDER = "evaluation"
-"""Inside the run: the report unless it goes elsewhere, and finished trainings. Without a run: in the current folder."""
+"""Holds finished trials, and the report by default. It is inside the run; without a run, in the current folder."""
 
 
+@documented(EvaluateRequest)
 def evaluate(
     run: str | Path | Run | None = None,
     *,
@@ -60,7 +58,8 @@ def evaluate(
     synthetic: Path | None = None,
     data: Path | None = None,
     target_class: str | Sequence[str] = "auto",
-    flags: Mapping[str, Any] | None = None,
+    resolution: int | None = None,
+    group_by: str | None = None,
     folds: int | None = None,
     classifier: str = "cnn",
     seeds: int = 5,
@@ -68,7 +67,7 @@ def evaluate(
     shares: Sequence[float] | None = None,
     arms: Sequence[str] | None = None,
     mix: str = "targets",
-    curve: bool = False,
+    learning_curve: bool = False,
     out: Path | None = None,
     fail_under: float | None = None,
     gate: bool = True,
@@ -81,196 +80,124 @@ def evaluate(
 ) -> EvaluateDocument:
     """Train classifiers with and without synthetic images, and say whether they help.
 
-    Finished trainings are kept in the run's folder `evaluation` (generators of folds in `folds`): the same call, made
-    again after an interruption, goes on from there and ends with the same numbers.
-
-    Args:
-        run: a run's path, name or number; the latest when None.
-        test: test images; the run's own when None.
-        synthetic: judge this folder's images; fresh gated samples of the run when None.
-        data: judge `synthetic` on this folder of real images, without a run; it is divided as `fit` would.
-        target_class: with `data`: the classes that the synthetic images are of, or "auto": the rare ones.
-        flags: with `data`: dotted keys of the configuration, such as `data.resolution`.
-        folds: train a generator for each of so many folds, and judge on all images; for data too small to hold out.
-        classifier: a name of `CLASSIFIERS`, or a Python file with `fit` and `predict` (see `classifiers.user_file`).
-        seeds: classifiers an arm; seed s of one arm is paired with seed s of every other.
-        steps: optimiser steps of each classifier; `logistic` has none.
-        shares: shares of a class's draws for synthetic images; val chooses where there are several.
-        arms: names of `ARMS`; all that the classifier can do when None.
-        mix: the synthetic arms get synthetic images of the "targets", or of "all" classes.
-        curve: measure a learning curve of the real images as well, and say what the synthetic ones are worth on it.
-        out: folder of `report.html`, `.md` and `.json`; `evaluation` inside the run when None.
-        fail_under: least gain in the mean F1 of the target classes, of the better contrast.
-        gate: judge gated samples, as an export holds them.
-        checkpoint: which generator.
-        runs: where runs are.
-        device: where classifiers and generator run.
-        cache: where decoded images are kept.
-        jobs: processes that train classifiers on a CPU; one a core when None. The numbers do not depend on it.
-        progress: where to report.
+    An interrupted evaluation continues when it is called again, and gives the same numbers: finished trials are in the
+    run's folder `evaluation`, the generators of folds in `folds`.
 
     Raises:
-        SynthaugError: bad arguments, or a test set that the run has seen.
-        RunFailed: the gain is below `fail_under` (the report is written), or a worker died.
+        SynthaugError: bad arguments, or test images that the generator has seen.
+        RunFailed: the gain is below `fail_under` (the report is written), or a worker process died.
     """
-    started = time.monotonic()
-    classifier = check_classifier(classifier)
-    _check_numbers(seeds, steps, folds)
-    if mix not in MIXES:
-        raise SynthaugError(f"--mix {mix!r} is not known", suggest(mix, MIXES))
-    _check_sources(run, data, synthetic, test, folds, checkpoint)
-    resolve_device(device)
-    names, warnings = choose_arms(arms, classifier)
-    whole = (
-        RunData.open(run if isinstance(run, Run) else find(run, runs))
-        if data is None
-        else RunData.of_folder(data, target_class, resolve(flags=flags).config, cache=cache, progress=progress)
-    )
-    kept = Path(FOLDER) if whole.run is None else whole.run.path / FOLDER
-    target = _out(kept if out is None else Path(out))
-    _outside(target, [whole.folder, test, synthetic])
-    datas = [whole]
-    if folds is not None:
-        assert whole.run is not None  # _check_sources
-        datas = fold_data(whole.run, folds, device=device, cache=cache, progress=progress)
-    reals = [real_images(each, test, every_target=folds is None, cache=cache, progress=progress) for each in datas]
-    held_out = HeldOut.of(reals)
-    tried = candidates(shares, reals, mix)
-    warnings += small_test_warnings(held_out, whole.targets, sum(real.alike for real in reals))
-    warnings += [line for real in reals for line in real.warnings]
-    if seeds < ENOUGH_SEEDS:
-        warnings.append(f"{seeds} seeds are few: an interval over them is wide, and may be wrong")
-    if tried.note:
-        warnings.append(tried.note)
-    parts: list[Part] = []
-    mixed = whole.targets if mix == "targets" else whole.classes
-    if synthetic is None:
-        for real in reals:
-            part, said = _fresh(real, mixed, gate=gate, checkpoint=checkpoint, device=device, progress=progress)
-            parts.append(part)
-            warnings += said
-    else:
-        pool, said = synthetic_folder(synthetic, reals[0], mixed, cache=cache, progress=progress)
-        parts = [Part(reals[0], pool, None)]
-        warnings += said
-        if whole.run is None or not _exported_from(synthetic, whole.run):
-            warnings.append("whether the generator of these images saw the test images cannot be known from here")
-    warnings = list(dict.fromkeys(warnings))
-    for line in warnings:
-        progress.warn(line)
-
-    trials = trials_of(names, tried.shares, seeds)
-    contrast = control_of(names)
-    if curve:
-        trials += [Trial(contrast[2], 0.0, seed, share) for share in SHARES for seed in range(seeds)]
-    for number, part in enumerate(parts, 1):
-        if folds is not None:
-            progress.say(f"fold {number} of {folds}: classifiers")
-        grid = part.grid(classifier, steps, device)
-        run_of_part = part.real.data.run
-        place = run_of_part.path / FOLDER if run_of_part is not None else target
-        part.outcomes = run_trials(grid, trials, progress, jobs, KeptTrials(place, grid))
-        part.choose(names, tried, seeds)
-    chosen = shares_of(parts)
-    if tried.chosen_on == "val":
-        _say_shares(chosen, progress)
-
-    predicted = {name: predictions(parts, name, seeds) for name in names}
-    tables = {name: held_out.table(rows) for name, rows in predicted.items()}
-    steps_taken = steps if takes_steps(classifier) else None
-    verdict = judge(
-        tables, held_out.classes, whole.targets, held_out.groups_of_classes(), held_out.num_groups, folds=folds
-    )
-    curved = None
-    if curve:
-        curved = _learning_curve(contrast, tables, parts, held_out, seeds)
-        verdict.real_image_equivalents = in_words(curved)
-        for name, entry in curved.per_target.items():
-            verdict.details[name].real_image_equivalents = entry.worth
-    first = parts[0]
-    gated_quality, generator_quality = _qualities(first, gate, device, progress)
-    recommended = recommend(
-        verdict, whole.target_indices, whole.split.counts()["train"],
-        [(part.real.val.labels, part.outcomes) for part in parts],
-        shares=tried.shares, seeds=seeds, chosen_on=tried.chosen_on, mixed=mixed, quality=gated_quality.per_class,
-    )  # fmt: skip
-    document = EvaluateDocument(
-        run=whole.run.name if whole.run is not None else None,
-        data=str(whole.folder),
-        synthetic=_said_synthetic(synthetic, parts, gate),
-        folds=folds,
-        fold_runs=[f"{FOLDS}/{each.run.name}" for each in datas if each.run is not None] if folds is not None else [],
-        classifier=classifier,
-        seeds=seeds,
-        classes=held_out.classes,
-        targets=whole.targets,
-        split={"train": first.real.train.counts(), "val": first.real.val.counts(), "test": held_out.counts()},
-        mix=mix,
-        share_chosen_on=tried.chosen_on,
-        arms={
-            name: held_out.arm(predicted[name], tables[name], shares=chosen[name], steps=steps_taken) for name in names
-        },
-        verdict=verdict,
-        recommended=recommended,
-        learning_curve=curved,
-        quality=gated_quality,
-        generator_quality=generator_quality,
-        warnings=warnings,
-        seconds=round(time.monotonic() - started, 3),
-        report=str(target / "report.html"),
-    )
-    try:
-        write_report(document, _material(document, first), target)
-    except OSError as error:
-        raise RunFailed(
-            f"cannot write the report into {str(target)!r}: {error.strerror or error}", "give another folder with --out"
-        ) from error
-    if fail_under is not None:
-        require_gain(document, fail_under)
+    request = EvaluateRequest.of(locals())
+    document = run_evaluate(request, progress)
+    if request.fail_under is not None:
+        require_gain(document, request.fail_under)
     return document
 
 
-def _check_numbers(seeds: int, steps: int, folds: int | None) -> None:
-    if seeds < 2:
-        raise SynthaugError(f"{seeds} seeds leave nothing to compare", "give --seeds 5, or at least 2")
-    if steps < 1:
-        raise SynthaugError(f"a classifier cannot be trained for {steps} steps", "give --steps a positive number")
-    if folds is not None and not 2 <= folds <= MOST_FOLDS:
-        raise SynthaugError(f"{folds} folds cannot be made", f"give --folds a number from 2 to {MOST_FOLDS}, such as 5")
+def run_evaluate(request: EvaluateRequest, progress: Progress = Silent()) -> EvaluateDocument:
+    """Carry out a request, but for `fail_under` (see `require_gain`). The report is written.
+
+    Raises:
+        SynthaugError: bad data, or test images that the generator has seen.
+        RunFailed: a worker process died, or the report cannot be written.
+    """
+    started = time.monotonic()
+    evaluation = _prepare(request, progress)
+    for line in evaluation.warnings:
+        progress.warn(line)
+    _train(evaluation)
+    document = _document(evaluation, started)
+    try:
+        write_report(document, _material(document, evaluation.folds[0]), evaluation.out)
+    except OSError as error:
+        raise RunFailed(
+            f"cannot write the report into {str(evaluation.out)!r}: {error.strerror or error}",
+            "give another folder with --out",
+        ) from error
+    return document
 
 
-def _check_sources(
-    run: object, data: Path | None, synthetic: Path | None, test: Path | None, folds: int | None, checkpoint: str | Path
-) -> None:
-    """Refuse what contradicts itself before anything is read."""
-    if data is not None:
-        if run is not None:
-            raise SynthaugError(
-                f"--data {str(data)!r} and the run {str(run)!r} are both given", "leave one of them out"
-            )
-        if synthetic is None:
-            raise SynthaugError(
-                f"--data {str(data)!r} without a run has no synthetic images to judge",
-                "give their folder with --synthetic DIR, or train a generator: synthaug fit DATA",
-            )
-    if folds is None:
-        return
-    for given, option in ((data, "--data"), (synthetic, "--synthetic"), (test, "--test")):
-        if given is not None:
-            raise SynthaugError(
-                f"--folds {folds} trains a generator for each fold of the run's images, but {option} "
-                f"{str(given)!r} was given too",
-                "leave one of them out",
-            )
-    if str(checkpoint) not in ("best", "last"):
-        raise SynthaugError(
-            f"--folds {folds} has a generator for each fold, but one checkpoint {str(checkpoint)!r} was given",
-            "give --checkpoint best or last",
+def require_gain(document: EvaluateDocument, least: float) -> None:
+    """Make sure that the better contrast gains at least `least` in mean F1 of the target classes.
+
+    Raises:
+        RunFailed: it does not.
+    """
+    name, best = max(document.verdict.contrasts.items(), key=lambda item: item[1].mean)
+    if not best.mean >= least:
+        pair = CONTRASTS[name]
+        raise RunFailed(
+            f"the gain in F1 of the target classes is {best.mean:+.4f} ({pair.arm.name} instead of "
+            f"{pair.control.name}), below {least:g}",
+            f"see the report: {document.report}",
         )
 
 
+@dataclass
+class _Evaluation:
+    """What is known before the first classifier is trained; the folds are filled in by the trials.
+
+    `whole` is the data of the run or folder, also with folds. `mixed` are the classes that get synthetic images.
+    """
+
+    request: EvaluateRequest
+    progress: Progress
+    classifier: str
+    arms: list[str]
+    whole: RunData
+    out: Path
+    folds: list[Fold]
+    held_out: HeldOut
+    tried: Candidates
+    mixed: list[str]
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def contrast(self) -> PlannedContrast:
+        """The contrast of the learning curve."""
+        return curve_contrast(self.arms)
+
+
+def _prepare(request: EvaluateRequest, progress: Progress) -> _Evaluation:
+    """Read the data, train generators for folds, and load or generate all images."""
+    classifier = check_classifier(request.classifier)
+    resolve_device(request.device)
+    arms, warnings = choose_arms(request.arms, classifier)
+    whole = _whole(request, progress)
+    default = Path(FOLDER) if whole.run is None else whole.run.path / FOLDER
+    out = _out(default if request.out is None else request.out)
+    _check_outside(out, [whole.folder, request.test, request.synthetic])
+    each = [whole]
+    if request.folds is not None and whole.run is not None:
+        each = fold_data(whole.run, request.folds, device=request.device, cache=request.cache, progress=progress)
+    reals = [
+        real_images(data, request.test, every_target=request.folds is None, cache=request.cache, progress=progress)
+        for data in each
+    ]
+    tried = candidates(request.shares, reals, request.mix)
+    held_out = HeldOut.of(reals)
+    warnings += small_test_warnings(held_out, whole.targets, sum(real.alike for real in reals))
+    warnings += [line for real in reals for line in real.warnings]
+    if request.seeds < ENOUGH_SEEDS:
+        warnings.append(f"{request.seeds} seeds are few: the intervals are wide, and may be wrong")
+    if tried.note:
+        warnings.append(tried.note)
+    mixed = whole.targets if request.mix == "targets" else whole.classes
+    folds, said = _folds(request, reals, mixed, progress)
+    warnings = list(dict.fromkeys([*warnings, *said]))
+    return _Evaluation(request, progress, classifier, arms, whole, out, folds, held_out, tried, mixed, warnings)
+
+
+def _whole(request: EvaluateRequest, progress: Progress) -> RunData:
+    if request.data is None:
+        return RunData.open(find(request.run, request.runs))
+    config = resolve(flags=request.flags()).config
+    target_class = request.target_class if isinstance(request.target_class, str) else list(request.target_class)
+    return RunData.of_folder(request.data, target_class, config, cache=request.cache, progress=progress)
+
+
 def _out(target: Path) -> Path:
-    """Where the report goes; checked before the work begins, made after it."""
+    """The folder of the report. It is checked before the work begins, and made after it."""
     target = target.absolute()
     if target.exists() and not target.is_dir():
         raise SynthaugError(f"{str(target)!r} is a file", "give a folder with --out")
@@ -282,7 +209,7 @@ def _out(target: Path) -> Path:
     return target
 
 
-def _outside(target: Path, inputs: Sequence[Path | None]) -> None:
+def _check_outside(target: Path, inputs: Sequence[Path | None]) -> None:
     for folder in inputs:
         if folder is not None and target.resolve().is_relative_to(folder.resolve()):
             raise SynthaugError(
@@ -291,25 +218,40 @@ def _outside(target: Path, inputs: Sequence[Path | None]) -> None:
             )
 
 
-def _fresh(
-    real: RealImages, names: Sequence[str], *, gate: bool, checkpoint: str | Path, device: str, progress: Progress
-) -> tuple[Part, list[str]]:
-    """Fresh images of the source's own generator, and warnings."""
-    assert real.data.run is not None  # _check_sources
-    run = real.data.run
-    is_folder = isinstance(checkpoint, Path) or os.sep in checkpoint  # else a name, which is always one of the run's
+def _folds(
+    request: EvaluateRequest, reals: Sequence[RealImages], mixed: list[str], progress: Progress
+) -> tuple[list[Fold], list[str]]:
+    """The folds with their synthetic images, and warnings."""
+    if request.synthetic is None:
+        made = [_fresh(request, real, mixed, progress) for real in reals]
+        return [fold for fold, _ in made], [line for _, said in made for line in said]
+    pool, warnings = synthetic_folder(request.synthetic, reals[0], mixed, cache=request.cache, progress=progress)
+    run = reals[0].data.run
+    if run is None or not _exported_from(request.synthetic, run):
+        warnings.append("whether the generator of these images has seen the test images cannot be known")
+    return [Fold(reals[0], pool, None)], warnings
+
+
+def _fresh(request: EvaluateRequest, real: RealImages, mixed: list[str], progress: Progress) -> tuple[Fold, list[str]]:
+    """A fold with fresh images of its own generator, and warnings."""
+    run, checkpoint = real.data.run, request.checkpoint
+    assert run is not None  # the request has no synthetic images, and so no data without a run
+    is_folder = isinstance(checkpoint, Path) or os.sep in checkpoint  # else it is the name of a checkpoint of the run
     if is_folder and find_checkpoint(run, checkpoint).resolve().parent != run.checkpoints.resolve():
         raise SynthaugError(
-            f"the checkpoint {str(checkpoint)!r} is none of the run {run.name!r}: what it learnt from cannot be known",
-            "give a checkpoint of the run, or evaluate the run that it belongs to",
+            f"the checkpoint {str(checkpoint)!r} does not belong to the run {run.name!r}: its training images are not "
+            "known",
+            "give a checkpoint of the run, or evaluate the run of the checkpoint",
         )
-    sampler = load(run, checkpoint=checkpoint, seed=fresh_seed(real.config.seed), device=device)
-    pool, generator, said = fresh_samples(sampler, real, names, gate=gate, device=device, progress=progress)
-    return Part(real, pool, generator, checkpoint=sampler.trained.checkpoint), said
+    sampler = load(run, checkpoint=checkpoint, seed=evaluation_seed(real.config.seed), device=request.device)
+    pool, generator, said = fresh_samples(
+        sampler, real, mixed, gate=request.gate, device=request.device, progress=progress
+    )
+    return Fold(real, pool, generator, checkpoint=sampler.trained.checkpoint), said
 
 
 def _exported_from(folder: Path, run: Run) -> bool:
-    """Whether a folder says of itself that it is an export of this run."""
+    """Whether the manifest of a folder names this run."""
     try:
         path = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["run"]["path"]
         return Path(path).resolve() == run.path.resolve()
@@ -317,64 +259,143 @@ def _exported_from(folder: Path, run: Run) -> bool:
         return False
 
 
-def _said_synthetic(synthetic: Path | None, parts: Sequence[Part], gate: bool) -> str:
-    """Where the synthetic images came from, in words."""
-    if synthetic is not None:
-        return str(synthetic)
-    kind = "gated" if gate else "ungated"
-    made = [(part.real.data.run.name, part.checkpoint) for part in parts if part.real.data.run is not None]
+def _train(evaluation: _Evaluation) -> None:
+    """Train the classifiers of every fold, and choose the shares on val."""
+    request, progress, tried = evaluation.request, evaluation.progress, evaluation.tried
+    trials = trials_of(evaluation.arms, tried.shares, request.seeds)
+    if request.learning_curve:
+        control = evaluation.contrast.control.name
+        trials += [Trial(control, 0.0, seed, share) for share in SHARES for seed in range(request.seeds)]
+    for number, fold in enumerate(evaluation.folds, 1):
+        if request.folds is not None:
+            progress.say(f"fold {number} of {request.folds}: classifiers")
+        grid = fold.grid(evaluation.classifier, request.steps, request.device)
+        run = fold.real.data.run
+        cache = TrialCache(evaluation.out if run is None else run.path / FOLDER, grid)
+        fold.outcomes = run_trials(grid, trials, progress, request.jobs, cache)
+        fold.choose(evaluation.arms, tried, request.seeds)
+    if tried.chosen_on == "val":
+        shares = [
+            f"{name} {', '.join(f'{share:.0%}' for share in chosen)}"
+            for name, chosen in shares_of(evaluation.folds).items()
+            if any(chosen)
+        ]
+        progress.say(f"shares chosen on val: {'; '.join(shares)}")
+
+
+def _document(evaluation: _Evaluation, started: float) -> EvaluateDocument:
+    """The verdict, the recommendation and the scores."""
+    request, whole, folds = evaluation.request, evaluation.whole, evaluation.folds
+    held_out, tried, first = evaluation.held_out, evaluation.tried, evaluation.folds[0]
+    predicted = {name: predictions(folds, name, request.seeds) for name in evaluation.arms}
+    tables = {name: held_out.table(rows) for name, rows in predicted.items()}
+    verdict = judge(
+        tables, held_out.classes, whole.targets, held_out.groups_of_classes(), held_out.num_groups,
+        folds=request.folds,
+    )  # fmt: skip
+    curve = _learning_curve(evaluation, tables) if request.learning_curve else None
+    if curve is not None:
+        verdict.real_image_equivalents = in_words(curve)
+        for name, entry in curve.per_target.items():
+            verdict.details[name].real_image_equivalents = entry.worth
+    gated_quality, generator_quality = _qualities(evaluation)
+    recommended = recommend(
+        verdict, whole.target_indices, whole.split.counts()["train"],
+        [(fold.real.val.labels, fold.outcomes) for fold in folds],
+        shares=tried.shares, seeds=request.seeds, chosen_on=tried.chosen_on, mixed=evaluation.mixed,
+        quality=gated_quality.per_class,
+    )  # fmt: skip
+    made_by = [fold.real.data.run.name for fold in folds if fold.real.data.run is not None]
+    return EvaluateDocument(
+        run=whole.run.name if whole.run is not None else None,
+        data=str(whole.folder),
+        synthetic=_synthetic_in_words(evaluation),
+        folds=request.folds,
+        fold_runs=[f"{FOLDS}/{name}" for name in made_by] if request.folds is not None else [],
+        classifier=evaluation.classifier,
+        seeds=request.seeds,
+        classes=held_out.classes,
+        targets=whole.targets,
+        split={"train": first.real.train.counts(), "val": first.real.val.counts(), "test": held_out.counts()},
+        mix=request.mix,
+        share_chosen_on=tried.chosen_on,
+        arms=_arms(evaluation, predicted, tables),
+        verdict=verdict,
+        recommended=recommended,
+        learning_curve=curve,
+        quality=gated_quality,
+        generator_quality=generator_quality,
+        warnings=evaluation.warnings,
+        seconds=round(time.monotonic() - started, 3),
+        report=str(evaluation.out / "report.html"),
+    )
+
+
+def _arms(
+    evaluation: _Evaluation, predicted: Mapping[str, list[npt.NDArray[np.float32]]], tables: Mapping[str, F1Table]
+) -> dict[str, Arm]:
+    chosen = shares_of(evaluation.folds)
+    steps = evaluation.request.steps if takes_steps(evaluation.classifier) else None
+    return {
+        name: evaluation.held_out.arm(predicted[name], tables[name], shares=chosen[name], steps=steps)
+        for name in evaluation.arms
+    }
+
+
+def _synthetic_in_words(evaluation: _Evaluation) -> str:
+    """Where the synthetic images come from."""
+    request = evaluation.request
+    if request.synthetic is not None:
+        return str(request.synthetic)
+    kind = "gated" if request.gate else "ungated"
+    made = [(f.real.data.run.name, f.checkpoint) for f in evaluation.folds if f.real.data.run is not None]
     if len(made) == 1:
         return f"fresh {kind} samples of {made[0][0]}, checkpoint {made[0][1]}"
     return f"fresh {kind} samples of {len(made)} generators: " + ", ".join(f"{n}, checkpoint {c}" for n, c in made)
 
 
-def _learning_curve(
-    names: tuple[str, str, str], tables: Mapping[str, F1Table], parts: Sequence[Part], held_out: HeldOut, seeds: int
-) -> LearningCurve:
-    _, arm, control = names
-    by_share = {share: held_out.table(predictions(parts, control, seeds, real=share)) for share in SHARES}
-    source = parts[0].real.data
+def _learning_curve(evaluation: _Evaluation, tables: Mapping[str, F1Table]) -> LearningCurve:
+    of, held_out, real = evaluation.contrast, evaluation.held_out, evaluation.folds[0].real
+    by_share = {
+        share: held_out.table(predictions(evaluation.folds, of.control.name, evaluation.request.seeds, real=share))
+        for share in SHARES
+    }
     return learning_curve(
-        by_share | {1.0: tables[control]},
-        tables[arm],
-        names,
-        source.target_indices,
-        parts[0].real.train.counts(),
+        by_share | {1.0: tables[of.control.name]},
+        tables[of.arm.name],
+        of,
+        real.data.target_indices,
+        real.train.counts(),
         held_out.groups_of_classes(),
-        seed=source.config.seed,
+        seed=real.config.seed,
     )
 
 
-def _say_shares(chosen: Mapping[str, Sequence[float]], progress: Progress) -> None:
-    said = [f"{name} {', '.join(f'{share:.0%}' for share in shares)}" for name, shares in chosen.items() if any(shares)]
-    progress.say(f"shares chosen on val: {'; '.join(said)}")
-
-
-def _qualities(part: Part, gated: bool, device: str, progress: Progress) -> tuple[CheckDocument, CheckDocument | None]:
-    """The images that were trained on, and the generator's as they come; the real side is described once."""
-    real = part.real
+def _qualities(evaluation: _Evaluation) -> tuple[CheckDocument, CheckDocument | None]:
+    """The quality of the judged images, and of the generator's ungated ones; with folds, those of the first."""
+    fold, progress = evaluation.folds[0], evaluation.progress
+    real, run = fold.real, fold.real.data.run
     features = features_for(
-        real.config.monitor.features, real.train,
-        folder=real.data.run.path if real.data.run is not None else None, seed=real.config.seed, device=device,
-        progress=progress,
+        real.config.monitor.features, real.train, folder=run.path if run is not None else None,
+        seed=real.config.seed, device=evaluation.request.device, progress=progress,
     )  # fmt: skip
     described = describe_real(real.test, real.train, features, kind="test", classes=real.targets, progress=progress)
 
-    def judged(images: LabelledImages, by_gate: bool) -> CheckDocument:
+    def judged(images: LabelledImages, gated: bool) -> CheckDocument:
         return quality(
             real.test, real.train, images, features,
-            reference="test", gated=by_gate, progress=progress, real=described,
+            reference="test", gated=gated, progress=progress, real=described,
         )  # fmt: skip
 
-    pool = part.pool.subset(np.flatnonzero(np.isin(part.pool.labels, real.target_indices)))
-    if part.generator is None:
+    pool = fold.pool.subset(np.flatnonzero(np.isin(fold.pool.labels, real.target_indices)))
+    if fold.generator is None:
         return judged(pool, False), None
-    return judged(pool, gated), judged(part.generator, False)
+    return judged(pool, evaluation.request.gate), judged(fold.generator, False)
 
 
-def _material(document: EvaluateDocument, part: Part) -> ReportMaterial:
-    """What the page shows beside the numbers; with folds, the first one's images."""
-    real, pool = part.real, part.pool
+def _material(document: EvaluateDocument, fold: Fold) -> ReportMaterial:
+    """What the report shows beside the numbers; with folds, the images of the first."""
+    real, pool, run = fold.real, fold.pool, fold.real.data.run
     synthetic_rows = {path: i for i, path in enumerate(pool.paths)}
     train_rows = {path: i for i, path in enumerate(real.train.paths)}
     pairs = []
@@ -385,7 +406,6 @@ def _material(document: EvaluateDocument, part: Part) -> ReportMaterial:
         pairs.append(
             (pool.pixels[synthetic_rows[pair.synthetic]], np.ascontiguousarray(nearest), pair.label, pair.distance)
         )
-    run = real.data.run
     environment = {}
     if run is not None:
         with suppress(OSError, ValueError):
@@ -394,24 +414,9 @@ def _material(document: EvaluateDocument, part: Part) -> ReportMaterial:
         real=real.train,
         test=real.test,
         synthetic=pool,
-        generator=part.generator,
+        generator=fold.generator,
         pairs=pairs,
         training=run.metrics() if run is not None else [],
         settings=leaves(real.config.model_dump(mode="json")),
         environment=environment,
     )
-
-
-def require_gain(document: EvaluateDocument, least: float) -> None:
-    """Make sure that the better contrast gains at least `least` of mean F1 of the target classes.
-
-    Raises:
-        RunFailed: it does not.
-    """
-    name, best = max(document.verdict.contrasts.items(), key=lambda item: item[1].mean)
-    if not best.mean >= least:
-        arm, control = CONTRASTS[name]
-        raise RunFailed(
-            f"the gain in F1 of the target classes is {best.mean:+.4f} ({arm} instead of {control}), below {least:g}",
-            f"the report says more: {document.report}",
-        )

@@ -15,7 +15,8 @@ from torchvision import transforms
 from synthaug.classifiers.cnn import SmallCnn
 from synthaug.data.cache import LabelledImages
 from synthaug.evaluation.arms import ARMS, training_set
-from synthaug.evaluation.trial import Grid, Trial, run_trials
+from synthaug.evaluation.grid import Grid, Trial
+from synthaug.evaluation.trial import run_trials
 from synthaug.progress import Silent
 
 IMAGES, CLASSES, STEPS, BATCH = 3000, 10, 100, 64

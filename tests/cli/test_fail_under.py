@@ -44,7 +44,7 @@ def test_the_status_follows_the_better_contrast(
         write_report(document, ReportMaterial(), tmp_path)
         return document
 
-    monkeypatch.setattr("synthaug.pipelines.evaluate.evaluate", evaluate)
+    monkeypatch.setattr("synthaug.pipelines.evaluate.run_evaluate", evaluate)
     monkeypatch.setattr("synthaug.runs.find", lambda *_: SimpleNamespace(path=tmp_path))
     monkeypatch.setattr("signal.signal", lambda *_: None)  # the tests keep their own
     monkeypatch.setattr(console.FLAGS, "json", False)  # one process runs several commands here
@@ -64,7 +64,7 @@ def test_the_status_follows_the_better_contrast(
             "error: the gain in F1 of the target classes is +0.0500 (synthetic+classical instead of classical), "
             f"below {least}"
         ]
-        assert f"hint: the report says more: {tmp_path / 'report.html'}" in said.err.splitlines()
+        assert f"hint: see the report: {tmp_path / 'report.html'}" in said.err.splitlines()
     else:
         assert errors == []
     assert {"report.html", "report.json", "report.md"} <= {p.name for p in tmp_path.iterdir()}

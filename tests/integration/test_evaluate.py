@@ -33,8 +33,9 @@ from synthaug.data.run_data import RunData
 from synthaug.data.split import Split, split
 from synthaug.documents import EvaluateDocument
 from synthaug.errors import Interrupted, RunFailed, SynthaugError
+from synthaug.evaluation.grid import Grid, Trial
 from synthaug.evaluation.images import real_images
-from synthaug.evaluation.trial import Grid, Trial, run_trials
+from synthaug.evaluation.trial import run_trials
 from synthaug.files import write_json
 from synthaug.pipelines import evaluate as pipeline
 from synthaug.pipelines import folds as folds_pipeline
@@ -173,7 +174,7 @@ def test_without_all_controls_nothing_is_said_to_help(digits: Digits) -> None:
     assert found.verdict.contrasts["synthetic-oversample"].low > 0
     assert found.verdict.missing_controls == ["real", "class-weights", "classical"]
     assert found.verdict.overall == "no measurable effect"
-    assert "left out and may do as well" in found.verdict.sentence
+    assert "may do as well, and was not trained" in found.verdict.sentence
     assert found.recommended[RARE].synthetic == 0
 
 
@@ -364,7 +365,7 @@ def test_a_checkpoint_of_another_run_is_refused(digits: Digits, small_run: Digit
     (other,) = [p for p in small_run.run.checkpoints.iterdir() if (p / "state.json").exists()][:1]
     copied = tmp_path / "checkpoints" / other.name
     shutil.copytree(other, copied)
-    with pytest.raises(SynthaugError, match="is none of the run"):
+    with pytest.raises(SynthaugError, match="does not belong to the run"):
         evaluate(small_run.run.path, **FAST, checkpoint=copied, out=tmp_path / "report")
 
 
@@ -427,12 +428,12 @@ def test_another_test_folder_is_judged_on(digits: Digits, tmp_path: Path) -> Non
     ("changes", "said"),
     [
         ({"classifier": "cmn"}, "no classifier 'cmn'"),
-        ({"seeds": 1}, "1 seeds"),
-        ({"steps": 0}, "0 steps"),
+        ({"seeds": 1}, "--seeds 1 is out of range"),
+        ({"steps": 0}, "--steps 0 is out of range"),
         ({"arms": ["oversampel"]}, "no arm 'oversampel'"),
-        ({"shares": [1.5]}, "share 1.5"),
-        ({"shares": [0.2, 0.4]}, "nothing can choose among the shares 0.2, 0.4"),
-        ({"device": "gpu"}, "no device 'gpu'"),
+        ({"shares": [1.5]}, "1.5 is not between 0 and 1"),
+        ({"shares": [0.2, 0.4]}, "val cannot choose among the shares 0.2, 0.4"),
+        ({"device": "gpu"}, "--device 'gpu' is not known"),
         ({"out": "DATA/report"}, "lies inside the data folder"),
         ({"synthetic": "DATA/test"}, "are test images"),
         ({"synthetic": "EMPTY"}, "EMPTY"),
@@ -467,7 +468,8 @@ def test_data_config_defaults_are_what_the_fixture_assumes() -> None:
 SCRIPT = """
 import numpy as np
 from synthaug.data.cache import LabelledImages
-from synthaug.evaluation.trial import Grid, Trial, run_trials
+from synthaug.evaluation.grid import Grid, Trial
+from synthaug.evaluation.trial import run_trials
 from synthaug.progress import Silent
 
 images = LabelledImages(np.zeros((8, 1, 16, 16), np.uint8), np.arange(8) % 2, ["a", "b"], [str(i) for i in range(8)])
@@ -610,7 +612,7 @@ def test_export_follows_what_the_evaluation_recommends(small_run: Digits, tmp_pa
 
 def test_what_folds_cannot_be_had_with(small_run: Digits, digits: Digits) -> None:
     for changes, said in (
-        ({"folds": 1}, "1 folds"),
+        ({"folds": 1}, "--folds 1 is out of range"),
         ({"folds": 2, "synthetic": digits.root / "good"}, "but --synthetic"),
         ({"folds": 2, "test": digits.root / "good"}, "but --test"),
         ({"folds": 2, "checkpoint": "kimg000001"}, "one checkpoint"),
@@ -622,7 +624,7 @@ def test_what_folds_cannot_be_had_with(small_run: Digits, digits: Digits) -> Non
 def test_images_of_any_origin_are_judged_without_a_run(digits: Digits) -> None:
     arguments = FAST | {
         "data": digits.data, "synthetic": digits.root / "good", "target_class": RARE, "shares": [0.8],
-        "flags": {"data.resolution": 16, "monitor.features": "own"}, "cache": digits.root / "cache",
+        "resolution": 16, "cache": digits.root / "cache",
         "out": digits.root / "without", "arms": None,
     }  # fmt: skip
     found = evaluate(**arguments)

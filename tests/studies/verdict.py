@@ -30,8 +30,9 @@ from synthaug.classifiers.steps import draws
 from synthaug.data.cache import LabelledImages
 from synthaug.data.folds import fold_of
 from synthaug.evaluation.arms import ARMS, choose_arms
+from synthaug.evaluation.grid import Grid, Outcome, Trial
 from synthaug.evaluation.held_out import HeldOut
-from synthaug.evaluation.trial import Grid, Outcome, Trial, run_trials
+from synthaug.evaluation.trial import run_trials
 from synthaug.evaluation.verdict import judge
 from synthaug.progress import Silent
 

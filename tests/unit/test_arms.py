@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -45,11 +47,12 @@ def test_shares_of_the_draws(name: str) -> None:
 
 
 def test_only_what_is_named_differs() -> None:
-    for arm, control in CONTRASTS.values():
-        assert ARMS[arm].augment == ARMS[control].augment
-        assert ARMS[arm].draws == ARMS[control].draws
-        assert ARMS[arm].synthetic
-        assert not ARMS[control].synthetic
+    for name, contrast in CONTRASTS.items():
+        assert contrast.name == name
+        assert ARMS[contrast.arm.name] is contrast.arm
+        assert ARMS[contrast.control.name] is contrast.control
+        told = {"name": contrast.arm.name, "about": contrast.arm.about, "synthetic": True}
+        assert replace(contrast.control, **told) == contrast.arm
 
 
 def test_class_weights_are_balanced_with_mean_one() -> None:
@@ -111,8 +114,8 @@ def test_smote_is_left_out_with_a_hint_where_it_is_not_installed(monkeypatch: py
     ("asked", "classifier", "said"),
     [
         (["synthetics", "oversample"], "cnn", "no arm 'synthetics'"),
-        (["synthetic"], "cnn", "no comparison"),
-        (["synthetic", "classical"], "cnn", "no comparison"),
+        (["synthetic"], "cnn", "leave nothing to compare"),
+        (["synthetic", "classical"], "cnn", "leave nothing to compare"),
         (["smote", "synthetic", "oversample"], "cnn", "feature space"),
         ([], "cnn", "no arm was given"),
     ],

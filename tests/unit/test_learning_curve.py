@@ -7,10 +7,10 @@ import itertools
 import numpy as np
 import pytest
 
-from synthaug.evaluation.arms import fewer_real
+from synthaug.evaluation.arms import CONTRASTS, fewer_real
 from synthaug.evaluation.learning_curve import (
     PowerLaw,
-    control_of,
+    curve_contrast,
     fit_power_law,
     in_words,
     learning_curve,
@@ -54,7 +54,7 @@ def test_a_gain_is_read_off_the_curve() -> None:
 def test_what_cannot_be_read_off_is_said_to_be_so() -> None:
     gains = np.full(5, 0.05)
     assert worth_in_images(SIZES, scores(), gains, significant=False, seed=0) == (
-        "none: no gain that can be told from zero",
+        "none: the gain does not differ measurably from zero",
         None,
     )
     flat = np.full((4, 5), 0.5) + WOBBLE
@@ -66,7 +66,7 @@ def test_what_cannot_be_read_off_is_said_to_be_so() -> None:
     assert text == "beyond the curve: more than 40 real images"
     text, worth = worth_in_images(np.array([1.0, 1, 2, 2]), scores(), gains, significant=True, seed=0)
     assert worth is None
-    assert "2 real images make no curve" in text
+    assert "2 real images are too few for a curve" in text
 
 
 def test_every_target_has_its_own_answer() -> None:
@@ -78,9 +78,9 @@ def test_every_target_has_its_own_answer() -> None:
 
     tables = {share: table(both(scores()[i], 0.5)) for i, share in enumerate((0.25, 0.5, 0.75, 1.0))}
     gain = float(LAW.at(50.0) - LAW.at(40.0))
-    names = ("synthetic+classical-classical", "synthetic+classical", "classical")
+    pair = CONTRASTS["synthetic+classical-classical"]
     found = learning_curve(
-        tables, table(both(scores()[3] + gain, 0.5)), names, {"rare": 0, "other": 1}, {"rare": 40, "other": 8},
+        tables, table(both(scores()[3] + gain, 0.5)), pair, {"rare": 0, "other": 1}, {"rare": 40, "other": 8},
         np.array([50, 50]),
     )  # fmt: skip
     assert found.control == "classical"
@@ -92,8 +92,8 @@ def test_every_target_has_its_own_answer() -> None:
 
 
 def test_the_control_is_classical_where_it_was_trained() -> None:
-    assert control_of(["oversample", "synthetic"])[2] == "oversample"
-    assert control_of(["oversample", "synthetic", "classical", "synthetic+classical"])[2] == "classical"
+    assert curve_contrast(["oversample", "synthetic"]).control.name == "oversample"
+    assert curve_contrast(["oversample", "synthetic", "classical", "synthetic+classical"]).control.name == "classical"
 
 
 def test_smaller_shares_hold_images_of_larger_ones() -> None:

@@ -306,11 +306,11 @@ def test_check_a_folder(folders: Path) -> None:
 def test_check_refuses_what_cannot_be_judged(folders: Path) -> None:
     new = folders / "new"
     cases = {
-        "nothing to judge them by": {"target": new},
-        "by itself": {"target": new, "reference": new},
+        "no real images to compare with": {"target": new},
+        "with itself": {"target": new, "reference": new},
         "'own' is trained": {"target": new, "reference": folders / "data" / "test", "features": "own"},
         "no features 'lpips'": {"target": new, "reference": folders / "data", "features": "lpips"},
-        "7 images a class": {"target": new, "reference": folders / "data", "count": 7},
+        "--count 7 is out of range": {"target": new, "reference": folders / "data", "count": 7},
         "no run": {"target": folders / "gone", "runs": folders / "runs"},
     }
     for message, arguments in cases.items():

@@ -19,8 +19,8 @@ from synthaug.documents import (
     VerdictDocument,
 )
 from synthaug.errors import SynthaugError
+from synthaug.evaluation.grid import Outcome, Trial
 from synthaug.evaluation.recommend import images_for_share, recommend
-from synthaug.evaluation.trial import Outcome, Trial
 from synthaug.files import write_json
 from synthaug.pipelines.recommended import recommended_totals
 from synthaug.progress import Silent
@@ -135,10 +135,10 @@ def test_where_all_classes_got_images_the_others_get_the_share_of_the_targets(sa
         mixed=["common", "rare"],
     )  # fmt: skip
     assert found["common"].synthetic == common
-    assert found["common"].reason.startswith("as rare: ")
+    assert found["common"].reason.startswith("as for rare: ")
 
 
-@pytest.mark.parametrize(("chosen_on", "words"), [("default", "the default"), ("user", "given by the user")])
+@pytest.mark.parametrize(("chosen_on", "words"), [("default", "the default of 50%"), ("user", "the given 50%")])
 def test_without_val_the_verdict_decides_and_the_reason_says_that_nothing_has_chosen(
     chosen_on: str, words: str
 ) -> None:
@@ -148,6 +148,7 @@ def test_without_val_the_verdict_decides_and_the_reason_says_that_nothing_has_ch
     assert "not chosen on data" in found.reason
     found = advised("no measurable effect", CONTROL | {("synthetic", 0.5): [0, 0, 0]}, chosen_on)
     assert (found.synthetic, found.share, found.chosen_on) == (0, 0.0, "test")
+    assert found.reason == f"{words} was tried and made no measurable difference"
 
 
 @pytest.mark.parametrize(("real", "share", "synthetic"), [(30, 0.25, 10), (1, 0.5, 1), (7, 0.1, 1), (3, 0.1, 0)])

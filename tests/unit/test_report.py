@@ -20,6 +20,8 @@ from scipy import stats
 
 from synthaug.data.cache import LabelledImages
 from synthaug.documents import CheckDocument, ClassQuality, Contrast, EvaluateDocument, LearningCurve, Range, Score
+from synthaug.evaluation.arms import CONTRASTS
+from synthaug.evaluation.before_after import before_and_after, contrasts_shown
 from synthaug.evaluation.report import ReportMaterial, pictures, write_report
 from synthaug.evaluation.report.bias import SHOWN as BIASES
 from synthaug.evaluation.report.bias import bias_chart, biases
@@ -28,7 +30,7 @@ from synthaug.evaluation.report.contrasts import TOGETHER, contrast_chart, quest
 from synthaug.evaluation.report.curves import chosen_kimg, training_plots
 from synthaug.evaluation.report.headline import glances, headline
 from synthaug.evaluation.report.quality import POOLED, quality_blocks, quality_charts
-from synthaug.evaluation.report.scores import before_and_after, class_estimates, over_seeds, split_contrast, wilson
+from synthaug.evaluation.report.scores import class_estimates, over_seeds, wilson
 from synthaug.evaluation.report.svg import number, scale, signed, tag
 from synthaug.evaluation.report.worth import worth_plots
 from synthaug.metrics import METRICS
@@ -281,11 +283,13 @@ def test_test_images_count_once_whatever_the_seeds() -> None:
 
 def test_before_and_after_follow_the_contrasts() -> None:
     document = evaluation(DIGITS, ["3"])
-    assert before_and_after(document) == [("oversample", "synthetic"), ("classical", "synthetic+classical")]
-    document.verdict.contrasts = {}
-    assert before_and_after(document) == [("classical", "synthetic+classical")]
-    assert split_contrast("a-b-c", ["a", "b-c"]) == ("b-c", "a")
-    assert split_contrast("a-b-c", ["a", "b"]) is None
+    assert [pair.name for pair in contrasts_shown(document)] == list(CONTRASTS)
+    document.verdict.contrasts = dict(reversed(document.verdict.contrasts.items()))
+    document.verdict.contrasts["synthetic+classical-classical"].mean = 0.9
+    assert [pair.name for pair in contrasts_shown(document)] == list(reversed(CONTRASTS))
+    assert before_and_after(document) == ("classical", "synthetic+classical")
+    del document.arms["synthetic+classical"]
+    assert before_and_after(document) == ("classical", "synthetic")
 
 
 def test_confusion_shares_and_their_change() -> None:

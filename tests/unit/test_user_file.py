@@ -11,7 +11,8 @@ from synthaug.classifiers import check_classifier, make_classifier, takes_steps
 from synthaug.data.cache import LabelledImages
 from synthaug.errors import SynthaugError
 from synthaug.evaluation.arms import choose_arms
-from synthaug.evaluation.trial import Grid, Trial, run_trials
+from synthaug.evaluation.grid import Grid, Trial
+from synthaug.evaluation.trial import run_trials
 from synthaug.progress import Silent
 
 MEANS = """

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from synthaug.documents import Contrast, EvaluateDocument, TargetVerdict, VerdictDocument
+from synthaug.evaluation.arms import CONTRASTS
 from synthaug.evaluation.report import scores
 from synthaug.evaluation.report.charts import Chart, Row, Table, whisker
 from synthaug.evaluation.report.svg import Scale, drawing, gridlines, number, percent, scale, signed, tag, tick_labels
@@ -30,26 +31,27 @@ class Question:
 def questions(document: EvaluateDocument) -> list[Question]:
     """All target classes together (where there are several), each of them, then macro-F1."""
     verdict = document.verdict
-    found = [_question(label, details, details.reason, document) for label, details in verdict.details.items()]
+    found = [_question(label, details, details.reason) for label, details in verdict.details.items()]
     if verdict.contrasts and (len(document.targets) != 1 or not found):
         title = TOGETHER if len(document.targets) != 1 else document.targets[0]
-        found.insert(0, _question(title, verdict, "", document))
+        found.insert(0, _question(title, verdict, ""))
     return [q for q in found if q.contrasts]
 
 
-def _question(title: str, given: TargetVerdict | VerdictDocument, reason: str, document: EvaluateDocument) -> Question:
-    contrasts = {contrast_words(name, document): c for name, c in given.contrasts.items()}
+def _question(title: str, given: TargetVerdict | VerdictDocument, reason: str) -> Question:
+    contrasts = {contrast_words(name): c for name, c in given.contrasts.items()}
+    known = {(p.arm.name, p.control.name) for p in CONTRASTS.values() if p.name in given.contrasts}
     for arm, c in given.against_best.items():
-        if f"{arm}-{given.best_control}" not in given.contrasts:
+        if (arm, given.best_control) not in known:
             arm_and_control = f"{scores.arm_name(arm)} − {scores.arm_name(given.best_control)}"
             contrasts[f"{arm_and_control}, the best control"] = c
     return Question(title, contrasts, given.smallest_detectable, reason)
 
 
-def contrast_words(name: str, document: EvaluateDocument) -> str:
+def contrast_words(name: str) -> str:
     """`synthetic-oversample` in words: synthetic − oversample."""
-    pair = scores.split_contrast(name, document.arms)
-    return f"{scores.arm_name(pair[1])} − {scores.arm_name(pair[0])}" if pair else scores.arm_name(name)
+    pair = CONTRASTS[name]
+    return f"{scores.arm_name(pair.arm.name)} − {scores.arm_name(pair.control.name)}"
 
 
 def contrast_chart(asked: list[Question]) -> Chart | None:

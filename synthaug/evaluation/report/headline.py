@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from synthaug.documents import ClassQuality, Contrast, EvaluateDocument, Recommendation, TargetVerdict, Verdict
+from synthaug.evaluation.arms import CONTRASTS
+from synthaug.evaluation.before_after import before_and_after
 from synthaug.evaluation.report import scores
 
 NAMED = 3  # classes that a sentence names; beyond that it counts them
@@ -93,24 +95,15 @@ def glances(document: EvaluateDocument) -> list[Glance]:
 
 def _glance(document: EvaluateDocument, label: str) -> Glance:
     details = document.verdict.details.get(label)
-    arms = scores.ordered_arms(document)
-    controls = [a for a in arms if not scores.is_synthetic(a)]
-
-    def f1(arm: str) -> float:
-        mean = scores.f1(document.arms[arm], label).mean
-        return mean if math.isfinite(mean) else -math.inf
-
-    named = details.best_control if details else document.verdict.best_control
-    best = named if named in controls else max(controls, key=f1, default=None)
-    decisive = _decisive(document, details, f1)
+    best, decisive = before_and_after(document, label)
     steps = []
-    if "real" in controls and best != "real":
+    if "real" in document.arms and best != "real":
         steps.append(("today", "real"))
     if best:
         steps.append(("best without synthetic", best))
     if decisive:
         steps.append(("with synthetic images", decisive))
-    difference = _difference(document, details, decisive)
+    difference = _difference(details, decisive)
     against_best = None
     if details and decisive in details.against_best and (difference is None or difference[1] != details.best_control):
         against_best = details.best_control, details.against_best[decisive]
@@ -125,27 +118,11 @@ def _glance(document: EvaluateDocument, label: str) -> Glance:
     )
 
 
-def _decisive(document: EvaluateDocument, details: TargetVerdict | None, f1: Callable[[str], float]) -> str | None:
-    """The synthetic arm to show: the one that helps; else the best whose interval is above zero; else the last one."""
-    if details and details.helping and (pair := scores.split_contrast(details.helping, document.arms)):
-        return pair[1]
-    above = []
+def _difference(details: TargetVerdict | None, arm: str | None) -> tuple[str, str, float, float, float] | None:
     for name, contrast in (details.contrasts if details else {}).items():
-        pair = scores.split_contrast(name, document.arms)
-        if pair and contrast.low > 0:
-            above.append(pair[1])
-    if above:
-        return max(above, key=f1)
-    return next((a for a in reversed(scores.ordered_arms(document)) if scores.is_synthetic(a)), None)
-
-
-def _difference(
-    document: EvaluateDocument, details: TargetVerdict | None, arm: str | None
-) -> tuple[str, str, float, float, float] | None:
-    for name, contrast in (details.contrasts if details else {}).items():
-        pair = scores.split_contrast(name, document.arms)
-        if pair and pair[1] == arm:
-            return pair[1], pair[0], contrast.mean, contrast.low, contrast.high
+        pair = CONTRASTS[name]
+        if pair.arm.name == arm:
+            return pair.arm.name, pair.control.name, contrast.mean, contrast.low, contrast.high
     return None
 
 

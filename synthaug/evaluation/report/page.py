@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 
 from synthaug.documents import BiasRow, EvaluateDocument
+from synthaug.evaluation.before_after import contrasts_shown
 from synthaug.evaluation.report import pictures, protocol, scores
 from synthaug.evaluation.report.badges import badge
 from synthaug.evaluation.report.bias import bias_chart, bias_table, biases, examples
@@ -61,7 +62,7 @@ def _context(document: EvaluateDocument, material: ReportMaterial) -> dict[str, 
         "compared": protocol.compared(document),
         "counts": protocol.counts(document),
         "overall": scores.overall_rows(document),
-        "arms": [(a, scores.kind(a), scores.ABOUT.get(a, "")) for a in scores.ordered_arms(document)],
+        "arms": [(a, scores.kind(a), scores.about(a)) for a in scores.ordered_arms(document)],
         "target_scores": [_class_scores(document, label) for label in targets[:_DETAILED]],
         "other_scores": scores.f1_table(document, [*targets[_DETAILED:], *others]),
         "contrast_chart": contrast_chart(asked),
@@ -90,12 +91,12 @@ def _class_scores(document: EvaluateDocument, label: str) -> tuple[str, Chart, l
     arms = scores.ordered_arms(document)
     estimates = {scores.arm_name(a): scores.f1(document.arms[a], label) for a in arms}
     kinds = {scores.arm_name(a): scores.kind(a) for a in arms}
-    about = {scores.arm_name(a): scores.ABOUT.get(a, "") for a in arms}
+    about = {scores.arm_name(a): scores.about(a) for a in arms}
     return label, bars(label, estimates, kinds, about), scores.class_rows(document, label)
 
 
 def _comparisons(document: EvaluateDocument) -> list[Comparison]:
-    found = [compare(document, before, after) for before, after in scores.before_and_after(document)]
+    found = [compare(document, pair.control.name, pair.arm.name) for pair in contrasts_shown(document)]
     return [c for c in found if c is not None]
 
 

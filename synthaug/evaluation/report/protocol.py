@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from synthaug.documents import EvaluateDocument
+from synthaug.evaluation.before_after import is_synthetic
 from synthaug.evaluation.report import scores
 
 
@@ -55,9 +56,7 @@ def _shares(document: EvaluateDocument) -> str:
         "default": "the default, because too few validation images were left to choose it",
         "user": "given by the user",
     }[document.share_chosen_on]
-    shares = sorted(
-        {s for name, a in document.arms.items() if scores.is_synthetic(name) for s in a.shares or [a.share]}
-    )
+    shares = sorted({s for name, a in document.arms.items() if is_synthetic(name) for s in a.shares or [a.share]})
     whose = "a target class’s" if document.mix == "targets" else "every class’s"
     return f"{' and '.join(f'{100 * s:.0f}%' for s in shares)} of {whose} draws, {chosen}" if shares else ""
 

@@ -1,4 +1,4 @@
-"""The numbers of an arm as the report prints them: estimates with intervals, and pairs of arms before and after."""
+"""The numbers of an arm as the report prints them: estimates with intervals."""
 
 from __future__ import annotations
 
@@ -8,19 +8,10 @@ from dataclasses import dataclass, field
 
 from scipy import stats
 
-from synthaug.documents import Arm, Contrast, EvaluateDocument
+from synthaug.documents import Arm, EvaluateDocument
+from synthaug.evaluation.arms import ARMS
+from synthaug.evaluation.before_after import is_synthetic
 from synthaug.evaluation.report.svg import number
-
-ORDER = ("real", "class-weights", "oversample", "classical", "smote", "synthetic", "synthetic+classical")
-ABOUT = {
-    "real": "the real images as they are, nothing done about the imbalance",
-    "class-weights": "real images; mistakes on small classes cost more",
-    "oversample": "real images of small classes repeated to the same counts",
-    "classical": "repeated real images, each time cropped, turned or recoloured at random",
-    "smote": "points interpolated between real images in feature space",
-    "synthetic": "real images and generated ones",
-    "synthetic+classical": "real and generated images, with the same random changes as “classical”",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +41,12 @@ class ArmRow:
     best: list[bool]
 
 
-def is_synthetic(arm: str) -> bool:
-    return arm.startswith("synthetic")
-
-
 def kind(arm: str) -> str:
     return "synthetic" if is_synthetic(arm) else "control"
+
+
+def about(arm: str) -> str:
+    return ARMS[arm].about if arm in ARMS else ""
 
 
 def arm_name(arm: str) -> str:
@@ -64,8 +55,8 @@ def arm_name(arm: str) -> str:
 
 def ordered_arms(document: EvaluateDocument) -> list[str]:
     """Controls first, synthetic arms last, arms that this version does not know between them."""
-    known = {name: i for i, name in enumerate(ORDER)}
-    return sorted(document.arms, key=lambda a: (is_synthetic(a), known.get(a, len(ORDER))))
+    known = {name: i for i, name in enumerate(ARMS)}
+    return sorted(document.arms, key=lambda a: (is_synthetic(a), known.get(a, len(ARMS))))
 
 
 def ordered_classes(document: EvaluateDocument) -> tuple[list[str], list[str]]:
@@ -169,47 +160,3 @@ def _rows(arms: Sequence[str], table: Sequence[list[Estimate]]) -> list[ArmRow]:
 def _largest(column: Iterable[Estimate]) -> str | None:
     means = [e.mean for e in column if math.isfinite(e.mean)]
     return number(max(means)) if means and max(means) > min(means) else None
-
-
-def mean_target_f1(document: EvaluateDocument, arm: str) -> float:
-    targets, others = ordered_classes(document)
-    values = [f1(document.arms[arm], label).mean for label in targets or others]
-    finite = [v for v in values if math.isfinite(v)]
-    return math.fsum(finite) / len(finite) if finite else -math.inf
-
-
-def before_and_after(document: EvaluateDocument) -> list[tuple[str, str]]:
-    """The contrasts fixed beforehand as (control, synthetic arm), the larger difference first.
-
-    Without contrasts, the best control and the best synthetic arm, where there are both.
-    """
-    pairs: list[tuple[float, tuple[str, str]]] = []
-    for name, contrast in document.verdict.contrasts.items():
-        pair = split_contrast(name, document.arms)
-        if pair:
-            pairs.append((_finite(contrast), pair))
-    if not pairs:
-        controls = [a for a in document.arms if not is_synthetic(a)]
-        synthetic = [a for a in document.arms if is_synthetic(a)]
-        if not controls or not synthetic:
-            return []
-        best = [max(names, key=lambda a: mean_target_f1(document, a)) for names in (controls, synthetic)]
-        return [(best[0], best[1])]
-    return [pair for _, pair in sorted(pairs, key=lambda item: -item[0])]
-
-
-def _finite(contrast: Contrast) -> float:
-    return contrast.mean if math.isfinite(contrast.mean) else -math.inf
-
-
-def split_contrast(name: str, arms: Iterable[str]) -> tuple[str, str] | None:
-    """`synthetic-oversample` as (before, after), whatever hyphens the arms' own names hold.
-
-    >>> split_contrast("synthetic-class-weights", ["class-weights", "synthetic"])
-    ('class-weights', 'synthetic')
-    """
-    known = set(arms)
-    for i, character in enumerate(name):
-        if character == "-" and name[:i] in known and name[i + 1 :] in known:
-            return name[i + 1 :], name[:i]
-    return None

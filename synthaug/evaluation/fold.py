@@ -1,4 +1,4 @@
-"""One split of an evaluation: its real images, the images that its generator made, and the trials on them."""
+"""One fold of an evaluation: its real images, the images that its generator made, and the trials on them."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ import numpy.typing as npt
 
 from synthaug.data.cache import LabelledImages
 from synthaug.evaluation.arms import ARMS
+from synthaug.evaluation.grid import Grid, Outcome, Trial
 from synthaug.evaluation.images import RealImages
 from synthaug.evaluation.shares import Candidates, choose
-from synthaug.evaluation.trial import Grid, Outcome, Trial
 
 
 @dataclass
-class Part:
-    """`pool` holds the synthetic images that are judged, `generator` ungated ones where the generator is ours.
+class Fold:
+    """An evaluation has K folds, or one: its only split.
 
-    `outcomes` are filled by the trials. An evaluation has one part, or one a fold.
+    `pool` holds the synthetic images to judge; `generator` holds ungated ones, where the generator is ours. `outcomes`
+    is filled by the trials, `chosen` by `choose`: arm → share.
     """
 
     real: RealImages
@@ -38,7 +39,7 @@ class Part:
         )  # fmt: skip
 
     def choose(self, arms: Sequence[str], tried: Candidates, seeds: int) -> None:
-        """Fix the share of each arm: with folds, each by its own validation images."""
+        """Choose the share of each arm on the fold's own validation images."""
         for name in arms:
             self.chosen[name] = (
                 choose(name, tried.shares, seeds, self.outcomes, self.real.val.labels, self.real.target_indices)
@@ -48,15 +49,15 @@ class Part:
 
 
 def _plain(images: LabelledImages) -> LabelledImages:
-    """In ordinary memory: what goes to other processes must not depend on the cache."""
+    """A copy in ordinary memory: other processes must not depend on the memory-mapped cache file."""
     return LabelledImages(np.array(images.pixels), images.labels, images.classes, images.paths)
 
 
 def trials_of(arms: Sequence[str], shares: Sequence[float], seeds: int) -> list[Trial]:
     """Every arm with every share that is tried.
 
-    Every share predicts the test images as well, so that the chosen one need not be trained twice; only the predictions
-    of the share that val chose are ever compared with the test labels.
+    Every trial predicts the test images too, so that the chosen share need not be trained twice. Only the predictions
+    of the share that val chose are compared with the test labels.
     """
     return [
         Trial(name, share, seed)
@@ -66,14 +67,14 @@ def trials_of(arms: Sequence[str], shares: Sequence[float], seeds: int) -> list[
     ]
 
 
-def predictions(parts: Sequence[Part], arm: str, seeds: int, *, real: float = 1.0) -> list[npt.NDArray[np.float32]]:
-    """Test probabilities [N, K] of each seed, the parts behind one another as in `HeldOut.of`."""
+def predictions(folds: Sequence[Fold], arm: str, seeds: int, *, real: float = 1.0) -> list[npt.NDArray[np.float32]]:
+    """Test probabilities [N, K] of each seed. The folds are concatenated as in `HeldOut.of`."""
     return [
-        np.concatenate([part.outcomes[Trial(arm, part.chosen[arm], seed, real)].test for part in parts])
+        np.concatenate([fold.outcomes[Trial(arm, fold.chosen[arm], seed, real)].test for fold in folds])
         for seed in range(seeds)
     ]
 
 
-def shares_of(parts: Sequence[Part]) -> Mapping[str, list[float]]:
-    """Arm → the share that each part chose."""
-    return {arm: [part.chosen[arm] for part in parts] for arm in parts[0].chosen}
+def shares_of(folds: Sequence[Fold]) -> Mapping[str, list[float]]:
+    """Arm → the share that each fold chose."""
+    return {arm: [fold.chosen[arm] for fold in folds] for arm in folds[0].chosen}

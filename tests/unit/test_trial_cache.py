@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from synthaug.data.cache import LabelledImages
-from synthaug.evaluation import kept as kept_module
-from synthaug.evaluation.kept import GRIDS, KeptTrials, key
-from synthaug.evaluation.trial import Grid, Outcome, Trial, run_trials
+from synthaug.evaluation import trial_cache as trial_cache_module
+from synthaug.evaluation.grid import Grid, Outcome, Trial
+from synthaug.evaluation.trial import run_trials
+from synthaug.evaluation.trial_cache import GRIDS, TrialCache, key
 from synthaug.progress import Silent, Task
 
 FILE = """
@@ -79,9 +80,9 @@ def test_an_interrupted_grid_goes_on_and_ends_alike(tmp_path: Path, grid: Grid) 
     whole = run_trials(grid, TRIALS, Silent(), 1)
     assert trained(tmp_path) == 5
     with pytest.raises(KeyboardInterrupt):
-        run_trials(grid, TRIALS, Interrupting(), 1, KeptTrials(tmp_path, grid))
+        run_trials(grid, TRIALS, Interrupting(), 1, TrialCache(tmp_path, grid))
     assert trained(tmp_path) == 7
-    again = run_trials(grid, TRIALS, Silent(), 1, KeptTrials(tmp_path, grid))
+    again = run_trials(grid, TRIALS, Silent(), 1, TrialCache(tmp_path, grid))
     assert trained(tmp_path) == 5 + 5
     assert set(again) == set(whole)
     for trial in TRIALS:
@@ -105,28 +106,28 @@ def test_other_settings_share_nothing(grid: Grid) -> None:
     assert key(grid) not in keys
 
 
-def test_a_damaged_file_is_trained_again_and_the_penalty_is_kept(tmp_path: Path, grid: Grid) -> None:
-    store = KeptTrials(tmp_path, grid)
+def test_a_damaged_file_is_trained_again_and_the_penalty_is_stored(tmp_path: Path, grid: Grid) -> None:
+    cache = TrialCache(tmp_path, grid)
     rows = np.random.default_rng(0).random((6, 2)).astype(np.float32)
-    store.keep(TRIALS[0], Outcome(rows[:2], rows, 0.01))
-    store.keep(TRIALS[3], Outcome(rows[:2], rows))
-    found = store.find(TRIALS[0])
+    cache.store(TRIALS[0], Outcome(rows[:2], rows, 0.01))
+    cache.store(TRIALS[3], Outcome(rows[:2], rows))
+    found = cache.find(TRIALS[0])
     assert found is not None
     assert found.penalty == 0.01
     assert np.array_equal(found.test, rows)
-    assert (store.find(TRIALS[3]) or found).penalty is None
-    assert store.find(TRIALS[4]) is None  # another share of the real images
-    for file in store.folder.iterdir():
+    assert (cache.find(TRIALS[3]) or found).penalty is None
+    assert cache.find(TRIALS[4]) is None  # another share of the real images
+    for file in cache.folder.iterdir():
         file.write_bytes(file.read_bytes()[:100])
-    assert store.find(TRIALS[0]) is None
+    assert cache.find(TRIALS[0]) is None
 
 
 def test_old_grids_are_removed(tmp_path: Path, grid: Grid, monkeypatch: pytest.MonkeyPatch) -> None:
     for n in range(GRIDS + 3):
-        monkeypatch.setattr(kept_module, "key", lambda _, n=n: f"grid{n}")
-        store = KeptTrials(tmp_path, grid)
-        store.keep(TRIALS[0], Outcome(np.zeros((1, 2), np.float32), np.zeros((1, 2), np.float32)))
-        store.tidy()
-    left = {place.name for place in store.folder.parent.iterdir()}
+        monkeypatch.setattr(trial_cache_module, "key", lambda _, n=n: f"grid{n}")
+        cache = TrialCache(tmp_path, grid)
+        cache.store(TRIALS[0], Outcome(np.zeros((1, 2), np.float32), np.zeros((1, 2), np.float32)))
+        cache.tidy()
+    left = {place.name for place in cache.folder.parent.iterdir()}
     assert len(left) == GRIDS
     assert f"grid{GRIDS + 2}" in left

@@ -1,0 +1,62 @@
+"""What is trained: a grid of trials that share their images and settings, and what each trial predicts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from synthaug.data.cache import LabelledImages
+from synthaug.evaluation.arms import TrainingSet, fewer_real, training_set
+
+
+@dataclass(frozen=True, order=True)
+class Trial:
+    """One classifier. `share` is that of the synthetic images, 0 in arms without.
+
+    With `real` below 1, each target class keeps only that share of its real images.
+    """
+
+    arm: str
+    share: float
+    seed: int
+    real: float = 1.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Class probabilities [N, K] of the validation and of the test images; the penalty that `logistic` chose."""
+
+    val: npt.NDArray[np.float32]
+    test: npt.NDArray[np.float32]
+    penalty: float | None = None
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The images and settings that all trials share.
+
+    `groups` are group numbers [len(train)], `pool` the synthetic images, `val` and `test` pixels [N, C, H, W],
+    `per_seed` the most synthetic images of a class that one classifier sees, `targets` indices of classes.
+    """
+
+    classifier: str
+    steps: int
+    device: str
+    train: LabelledImages
+    groups: npt.NDArray[np.int64]
+    pool: LabelledImages
+    val: npt.NDArray[np.uint8]
+    test: npt.NDArray[np.uint8]
+    per_seed: int
+    targets: tuple[int, ...] = ()
+
+    def training_set(self, trial: Trial) -> TrainingSet:
+        train, groups = self.train, self.groups
+        if trial.real < 1:
+            left = fewer_real(train.labels, self.targets, trial.real, trial.seed)
+            train, groups = train.subset(left), groups[left]
+        return training_set(
+            trial.arm, train, groups, self.pool, share=trial.share, seed=trial.seed, per_seed=self.per_seed
+        )
