@@ -19,7 +19,7 @@ from synthaug.metrics import collapse
 from synthaug.metrics.bias import Sides, bias, looks
 from synthaug.metrics.detectability import MIN_IMAGES as MIN_DETECT
 from synthaug.metrics.detectability import detect_auc
-from synthaug.metrics.diversity import clusters_of, missed_floor, missed_of
+from synthaug.metrics.diversity import clusters_of, missed_clusters, missed_floor
 from synthaug.metrics.matched_comparison import (
     MIN_KID,
     Stratum,
@@ -148,7 +148,7 @@ class ClassContext(Context):
         self.real_pictures = real.pictures.get(name)
         yardstick, held_out = self.images.yardstick, self.images.held_out
         self.clustering = clusters_of(yardstick, rng=to_cluster)
-        self.clusters = missed_of(self.clustering, synthetic) if self.clustering else None
+        self.clusters = missed_clusters(self.clustering, synthetic) if self.clustering else None
         self.clusters_floor = (
             missed_floor(yardstick, len(synthetic), self.clusters.judged, rng=to_miss) if self.clusters else None
         )

@@ -169,21 +169,6 @@ def _merged(before: tuple[Array, Indices] | None, squared: Array, start: int, co
     return nearer, found
 
 
-def mean_pairwise(x: Array) -> float:
-    """Mean Euclidean distance over all pairs of different rows of `x` [n, d], n ≥ 2; unbiased at any n."""
-    n = len(x)
-    if n < 2:
-        raise SynthaugError(f"pairwise distances were asked for {n} images", "give at least two")
-    total = 0.0
-    for strip in strips(x, x, np.float64):
-        for tile in strip:
-            block = np.sqrt(np.maximum(tile.squared, 0))
-            if tile.rows == tile.columns:
-                np.fill_diagonal(block, 0.0)  # exactly, not by rounding
-            total += float(block.sum())
-    return total / (n * (n - 1))
-
-
 def _centred(x: Array, rows: slice, shift: Array, dtype: type[np.floating[Any]]) -> tuple[Array, Floats]:
     """Rows of `x` about `shift`, and the squared lengths of exactly these."""
     part = np.subtract(x[rows], shift).astype(dtype, copy=False)

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
 from synthaug.documents import Range
-from synthaug.errors import SynthaugError
-from synthaug.metrics.distances import bands, mean_pairwise, nearest, squared_distances
+from synthaug.metrics.distances import bands, nearest, squared_distances
 from synthaug.metrics.spread import quantile_range
 
 Array = NDArray[Any]
@@ -26,86 +25,39 @@ MAX_HALF = 1000
 """Images a side that the floor of the missed clusters is measured on."""
 
 
-def pairwise_ratio(real: Array, fake: Array) -> float:
-    """Mean distance between synthetic images ÷ mean distance between real ones; 1 is right, 0 is a single image.
-
-    The only metric here that does not depend on the numbers of images, and so the most stable for rare classes.
-
-    Args:
-        real: features [n, d], n ≥ 2.
-        fake: features [m, d], m ≥ 2.
-    """
-    spread = mean_pairwise(real)
-    return mean_pairwise(fake) / spread if spread > 0 else float("nan")
-
-
-def bandwidth(real: Array) -> float:
-    """Half the median distance between real images: the scale at which `vendi` tells images apart."""
-    n = len(real)
-    if n < 2:
-        raise SynthaugError(f"a typical distance was asked for among {n} images", "give at least two")
-    return scale_of(squared_distances(real, real))
-
-
 def scale_of(squared: Floats) -> float:
-    """`bandwidth` from the real images' squared distances [n, n], n ≥ 2."""
+    """Half the median distance between real images, by their squared distances [n, n], n ≥ 2: the scale of `vendi`."""
     return float(np.median(np.sqrt(squared[np.triu_indices(len(squared), 1)]))) / 2
 
 
-def vendi(x: Array, scale: float) -> float:
+def vendi(squared: Floats, scale: float) -> float:
     """Vendi score: the effective number of different images, from 1 to n.
 
     exp of the entropy of the eigenvalues of K/n, K being the similarities exp(−‖x−y‖² / 2·scale²); Friedman & Dieng
-    (arXiv:2210.02410), eq. 2. The paper leaves the kernel open; the usual cosine of pooled features says that all
-    images of a class are nearly alike, which hides a collapse, so a Gaussian kernel on the real images' scale is used.
+    (arXiv:2210.02410), eq. 2. The paper leaves the kernel open. The usual cosine of pooled features finds all images
+    of a class nearly alike, which hides a collapse, so a Gaussian kernel on the real images' scale is used.
 
     Args:
-        x: features [n, d]; memory grows as n².
-        scale: from `bandwidth` of the *real* images, the same for both sets of a ratio.
+        squared: squared distances [n, n].
+        scale: `scale_of` the *real* images, the same for both sets of a ratio.
     """
-    return vendi_of(squared_distances(x, x), scale)
-
-
-def vendi_of(squared: Floats, scale: float) -> float:
-    """`vendi` from the squared distances [n, n]."""
     kernel = np.exp(-squared / (2 * max(scale, 1e-12) ** 2))
     eigenvalues = np.linalg.eigvalsh(kernel / len(squared)).clip(min=0)
     present = eigenvalues[eigenvalues > 1e-12]
     return float(np.exp(-(present * np.log(present)).sum()))
 
 
-def vendi_ratio(real: Array, fake: Array) -> float:
-    """Vendi score of the synthetic images ÷ that of the real ones; both sets must be of one size.
+def duplicate_threshold(squared: Floats) -> float:
+    """Distance below which two images are near-duplicates: half the median nearest-neighbour distance of real images.
 
-    Raises:
-        SynthaugError: the sets differ in size.
+    Args:
+        squared: squared distances [n, n] of the real images.
     """
-    if len(real) != len(fake):
-        raise SynthaugError(
-            f"the Vendi ratio was asked for {len(real)} real and {len(fake)} synthetic images",
-            "take the same number of each",
-        )
-    scale = bandwidth(real)
-    return vendi(fake, scale) / vendi(real, scale)
-
-
-def duplicate_threshold(real: Array) -> float:
-    """Distance below which two images count as near-duplicates: half the median nearest-neighbour distance of real."""
-    return DUPLICATE_FRACTION * float(np.median(nearest(real, real, skip_self=True)[0]))
-
-
-def duplicate_rate(x: Array, threshold: float) -> float:
-    """Share of images whose nearest other image of the set is nearer than `threshold`."""
-    return float((nearest(x, x, skip_self=True)[0][:, 0] <= threshold).mean())
-
-
-def duplicate_threshold_of(squared: Floats) -> float:
-    """`duplicate_threshold` from the squared distances [n, n]."""
     return DUPLICATE_FRACTION * float(np.median(_to_nearest(squared)))
 
 
-def duplicate_rate_of(squared: Floats, threshold: float) -> float:
-    """`duplicate_rate` from the squared distances [n, n]."""
+def duplicate_rate(squared: Floats, threshold: float) -> float:
+    """Share of images whose nearest other image is not farther than `threshold`; `squared` are squared distances."""
     return float((_to_nearest(squared) <= threshold).mean())
 
 
@@ -170,23 +122,8 @@ def clusters_of(real: Array, *, rng: np.random.Generator) -> Clustering | None:
     return Clustering(mean + model.cluster_centers_ @ basis.T, model.labels_.astype(np.int64))
 
 
-def missed_clusters(real: Array, fake: Array, *, rng: np.random.Generator) -> Clusters | None:
-    """Cluster the real images of a class and look for clusters without a synthetic image.
-
-    Args:
-        real: features [n, d] of all real images of the class.
-        fake: features [m, d].
-        rng: starts k-means.
-
-    Returns:
-        None where fewer than 16 real images, or too few synthetic ones, leave nothing to judge.
-    """
-    clustering = clusters_of(real, rng=rng)
-    return None if clustering is None else missed_of(clustering, fake)
-
-
-def missed_of(clustering: Clustering, fake: Array) -> Clusters | None:
-    """`missed_clusters` of a clustering that is there already.
+def missed_clusters(clustering: Clustering, fake: Array) -> Clusters | None:
+    """Count the clusters of real images without a synthetic image; None where too few images are there to judge.
 
     A cluster is judged where at least five synthetic images are expected by its share of the real ones, so that missing
     it by chance has a probability below 1%.
@@ -223,7 +160,7 @@ def missed_floor(
     for _ in range(draws):
         order = rng.permutation(len(real))
         clustering = clusters_of(real[order[:half]], rng=rng)
-        found = missed_of(clustering, real[order[half : half + min(half, synthetic)]]) if clustering else None
+        found = missed_clusters(clustering, real[order[half : half + min(half, synthetic)]]) if clustering else None
         if found is not None:
             shares.append(found.missed / found.judged)
     return quantile_range(judged * np.array(shares)) if shares else None

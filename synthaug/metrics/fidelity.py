@@ -217,18 +217,6 @@ def _in_balls(
     return found[0], found[1]
 
 
-def expected_coverage(n_real: int, n_fake: int, k: int = 5) -> float:
-    """Coverage of two samples of one distribution: 1 − ∏ᵢ₌₁ᵏ (n−i)/(m+n−i) for n real and m fake images.
-
-    Naeem et al. (arXiv:2002.09797), lemma 2. (n − i: the other real images that must lie nearer than any fake.)
-
-    >>> round(expected_coverage(100, 100), 2)
-    0.97
-    """
-    ranks = np.arange(1, k + 1)
-    return float(1 - np.prod((n_real - ranks) / (n_fake + n_real - ranks)))
-
-
 def _pair(real: Array, fake: Array) -> tuple[Array, Array]:
     if real.ndim != 2 or fake.ndim != 2 or real.shape[1] != fake.shape[1]:
         raise SynthaugError(

@@ -22,7 +22,7 @@ from scipy.stats import beta
 from synthaug.documents import Range
 from synthaug.metrics import fidelity
 from synthaug.metrics.distances import squared_distances
-from synthaug.metrics.diversity import duplicate_rate_of, duplicate_threshold_of, scale_of, vendi_of
+from synthaug.metrics.diversity import duplicate_rate, duplicate_threshold, scale_of, vendi
 from synthaug.metrics.gram import Gram
 from synthaug.metrics.spread import Indices, about, halves, quantile_range
 
@@ -222,15 +222,15 @@ def compare_diversity(
         )
         fake = np.concatenate([y[rng.permutation(len(y))[:c]] for y, c in zip(synthetic, counts, strict=True)])
         within, among, between = (squared_distances(x, x) for x in (half, fake, other))
-        scale, near = scale_of(within), duplicate_threshold_of(within)
-        effective = vendi_of(within, scale)
+        scale, near = scale_of(within), duplicate_threshold(within)
+        effective = vendi(within, scale)
         rows.append(
             (
                 _mean_distance(between) / max(_mean_distance(within), 1e-12),
-                vendi_of(among, scale) / effective,
-                vendi_of(between, scale) / effective,
-                duplicate_rate_of(among, near),
-                duplicate_rate_of(between, near),
+                vendi(among, scale) / effective,
+                vendi(between, scale) / effective,
+                duplicate_rate(among, near),
+                duplicate_rate(between, near),
             )
         )
     table = np.array(rows)
@@ -329,7 +329,7 @@ def _vendi_of_halves(real: Floats, fake: Floats, groups: NDArray[np.int64], rng:
         i, j = (halves(groups, rng) for _ in range(2))
         within, among = real[np.ix_(i, i)], fake[np.ix_(j, j)]
         scale = scale_of(within) if len(i) > 1 else 1.0
-        values.append(vendi_of(among, scale) * len(i) / (vendi_of(within, scale) * len(j)))
+        values.append(vendi(among, scale) * len(i) / (vendi(within, scale) * len(j)))
     return np.array(values)
 
 

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from oracle import pixels, train_oracle, unseen
+from scipy.spatial.distance import pdist
 
 from synthaug.data.cache import LabelledImages
 from synthaug.features import load_features
 from synthaug.features.self_trained import train_features
-from synthaug.metrics.diversity import pairwise_ratio
 from synthaug.metrics.fidelity import kid_unbiased, prdc
 from synthaug.metrics.quality import class_quality
 from synthaug.metrics.real import RealFeatures, describe_real
@@ -82,7 +82,7 @@ class Judge:
             "kid": kid_unbiased(real, fake),
             "kid_own": kid_unbiased(real_own, fake_own),
             "coverage": prdc(real[:n], fake[:n]).coverage,
-            "spread": pairwise_ratio(real, fake),
+            "spread": float(pdist(fake).mean() / pdist(real).mean()),
             "own_label": float((self.oracle.predict_proba(pixels).argmax(1) == label).mean()),
         }
         return {key: round(value, 4) for key, value in figures.items()}
