@@ -70,7 +70,7 @@ def keep_latest(folder: Path, count: int) -> None:
     with contextlib.suppress(OSError):  # another process may delete them too
         entries = sorted(folder.iterdir(), key=lambda entry: entry.stat().st_mtime, reverse=True)
         for entry in entries[count:]:
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+            shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink(missing_ok=True)
 
 
 def make_room(root: Path, needed: int) -> bool:

@@ -6,10 +6,7 @@ replaced atomically (see `files.replacing`). A trial whose file cannot be read i
 
 from __future__ import annotations
 
-import hashlib
 import inspect
-import json
-import shutil
 import zipfile
 from contextlib import suppress
 from pathlib import Path
@@ -19,9 +16,10 @@ import torch
 
 from synthaug.classifiers import CLASSIFIERS, is_file
 from synthaug.classifiers.user_file import file_sha256
+from synthaug.data.store import keep_latest
 from synthaug.device import resolve_device
 from synthaug.evaluation.grid import Grid, Outcome, Trial
-from synthaug.files import replacing
+from synthaug.files import digest, replacing
 from synthaug.version import __version__
 
 FOLDER = "trials"
@@ -40,20 +38,16 @@ def key(grid: Grid) -> str:
         __version__, torch.__version__, np.__version__, name, code, grid.steps,
         str(resolve_device(grid.device)), grid.per_seed, list(grid.targets), grid.train.classes,
     ]  # fmt: skip
-    digest = hashlib.sha256(json.dumps(settings).encode())
     arrays = (
         grid.train.pixels, grid.train.labels, grid.groups, grid.pool.pixels, grid.pool.labels, grid.val, grid.test,
     )  # fmt: skip
-    for array in arrays:
-        digest.update(f"{array.dtype} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()[:32]
+    return digest(settings, *arrays)[:32]
 
 
 def _code_sha256(name: str) -> str:
     """Hash of the source of a table entry: a plug-in's code may change while its name stays."""
     with suppress(OSError, TypeError):
-        return hashlib.sha256(inspect.getsource(CLASSIFIERS.get(name)).encode()).hexdigest()
+        return digest(inspect.getsource(CLASSIFIERS.get(name)))
     return ""
 
 
@@ -87,10 +81,7 @@ class TrialCache:
         """Remove all but the most recently used grids."""
         with suppress(OSError):
             self.folder.touch()
-            grids = sorted(self.folder.parent.iterdir(), key=lambda place: place.stat().st_mtime, reverse=True)
-            for old in grids[GRIDS:]:
-                shutil.rmtree(old, ignore_errors=True)
+            keep_latest(self.folder.parent, GRIDS)
 
     def _file(self, trial: Trial) -> Path:
-        name = json.dumps([trial.arm, trial.share, trial.seed, trial.real])
-        return self.folder / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.npz"
+        return self.folder / f"{digest([trial.arm, trial.share, trial.seed, trial.real])[:24]}.npz"
