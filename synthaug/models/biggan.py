@@ -1,8 +1,8 @@
 """BigGAN for small images: residual blocks, z and class in every normalisation, spectral norm in both networks.
 
 Brock et al., "Large Scale GAN Training for High Fidelity Natural Image Synthesis" (1809.11096, appendix B), with the
-projection discriminator of 1802.05637 and, where asked for, the self-attention of SAGAN (1805.08318, eq. 1–3).
-Stronger than DCGAN where there are a few thousand images, at several times the cost of a step; 16 to 128 px.
+projection discriminator of 1802.05637 and, as an option, the self-attention of SAGAN (1805.08318, eq. 1–3).
+Stronger than DCGAN on a few thousand images or more; a step costs several times as much. 16 to 128 px.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class UpBlock(nn.Module):
     def __init__(self, inputs: int, outputs: int, condition_dim: int) -> None:
         super().__init__()
         self.norm1 = ConditionalBatchNorm2d(inputs, condition_dim)
-        self.conv1 = _conv(inputs, outputs, 3, bias=False)  # a bias would be taken out by the norms behind
+        self.conv1 = _conv(inputs, outputs, 3, bias=False)  # the following norm would remove a bias
         self.norm2 = ConditionalBatchNorm2d(outputs, condition_dim)
         self.conv2 = _conv(outputs, outputs, 3, bias=False)
         self.shortcut = _conv(inputs, outputs, 1, bias=False)
@@ -84,7 +84,7 @@ class DownBlock(nn.Module):
         self.shortcut = _conv(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.conv2(F.relu(self.conv1(x if self.first else F.relu(x))))  # pixels are no activations
+        h = self.conv2(F.relu(self.conv1(x if self.first else F.relu(x))))  # no ReLU on pixels
         if self.down:
             h, x = F.avg_pool2d(h, 2), F.avg_pool2d(x, 2)
         out: Tensor = h + self.shortcut(x)
@@ -130,13 +130,13 @@ class BigGANGenerator(Generator):
 class BigGANDiscriminator(Discriminator):
     """One block an octave down to 4 × 4, a minibatch statistic, a last block there, sum pooling, projection.
 
-    The statistic is not the paper's: few images of a class make classes collapse.
+    The paper has no minibatch statistic. Without it, classes with few images collapse.
     """
 
     def __init__(self, shape: ImageShape, width: int, attention: int) -> None:
         super().__init__()
         levels = sides(shape.resolution)[::-1]
-        self.outputs = [str(side // 2) for side in levels]  # the side behind each block, as `attention` names it
+        self.outputs = [str(side // 2) for side in levels]  # the side after each block, the key in `attention`
         channels = [channels_at(side, shape.resolution, width) for side in levels]
         self.blocks = nn.ModuleList(
             DownBlock(a if side > 4 else a + 1, b, first=k == 0, down=side > 4)
@@ -163,13 +163,13 @@ class BigGANDiscriminator(Discriminator):
         return [self.head(h, y, self.condition_strength)[:, None]]
 
     def layers(self) -> list[nn.Module]:
-        """The convolutions of each block, and of the attention behind it."""
-        parts: list[nn.Module] = []
+        """The convolutions of each block and of the attention after it."""
+        modules: list[nn.Module] = []
         for block, side in zip(self.blocks, self.outputs, strict=True):
-            parts.append(block)
+            modules.append(block)
             if side in self.attention:
-                parts.append(self.attention[side])
-        return convolutions(*parts)
+                modules.append(self.attention[side])
+        return convolutions(*modules)
 
 
 def build(shape: ImageShape, config: BigGANOptions) -> Family:

@@ -24,7 +24,7 @@ def spectral_norm(module: M) -> M:
 
 
 def without_spectral_norm(network: nn.Module) -> bool:
-    """Take it out of every layer, whose weights stay as they were normalised; False where there was none."""
+    """Remove spectral norm from all layers, which keep their normalised weights; False if no layer had it."""
     held = [module for module in network.modules() if parametrize.is_parametrized(module, "weight")]
     for module in held:
         parametrize.remove_parametrizations(module, "weight")
@@ -60,16 +60,16 @@ class ConditionalBatchNorm2d(nn.Module):
         nn.init.zeros_(self.affine.bias)
 
     def of_classes(self, embed: nn.Embedding) -> list[Tensor]:
-        """The scale and the shift that each class gives, float[K, C] each; the condition ends with its embedding."""
+        """The scale and the shift of each class, float[K, C] each. The condition ends with the class embedding."""
         weight = self.affine.weight[:, -embed.embedding_dim :]
-        return [part.T for part in (weight @ embed.weight.T).chunk(2)]
+        return [half.T for half in (weight @ embed.weight.T).chunk(2)]
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         scale, shift = self.affine(condition)[:, :, None, None].chunk(2, dim=1)
         if self.training:
             out: Tensor = self.norm(x) * (1 + scale) + shift
             return out
-        # Without statistics of the batch the two affine maps are one: one pass over the image instead of three.
+        # With fixed statistics both affine maps are one: one pass over the image instead of three.
         mean, var = self.norm.running_mean, self.norm.running_var
         assert mean is not None
         assert var is not None
@@ -81,8 +81,8 @@ class ConditionalBatchNorm2d(nn.Module):
 class ToImage(nn.ConvTranspose2d):
     """A transposed convolution, 4 × 4 with stride 2, to the few channels of an image: doubles the side.
 
-    oneDNN pads one or three channels to whole vectors. Where nothing learns, a matrix product and `fold` do the same in
-    a fifth (one channel) to a half (three) of the time.
+    oneDNN pads one or three channels to whole vectors. In evaluation on a CPU, a matrix product and `fold` take a fifth
+    (one channel) to a half (three channels) of the time.
     """
 
     def __init__(self, channels: int, image_channels: int) -> None:
@@ -101,8 +101,8 @@ class ToImage(nn.ConvTranspose2d):
 class MinibatchStd(nn.Module):
     """Append one channel with the mean standard deviation over groups of the batch (1710.10196 §3).
 
-    A generator that repeats itself is given away by this channel. The groups are those of the batch, which share class
-    and augmentation (`synthaug.data.batches.GROUP`), so that nothing else varies than the images.
+    It shows the discriminator whether the generator repeats itself. The images of a group share class and augmentation
+    (`synthaug.data.batches.GROUP`), so only the images themselves vary.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -117,8 +117,7 @@ class MinibatchStd(nn.Module):
 class ProjectionHead(nn.Module):
     """w·h + b + strength · e(y)·h (1802.05637, eq. 5), for float[B, …, d] → float[B, …].
 
-    Weights are stored `scale` times as large and their products divided by it: √d equalises the learning rate as in
-    `EqualLinear`.
+    Weights are stored times `scale` and divided by it in use: √d equalises the learning rate as in `EqualLinear`.
 
     >>> ProjectionHead(8, classes=3)(torch.zeros(4, 5, 8), torch.arange(4) % 3, torch.ones(())).shape
     torch.Size([4, 5])
@@ -143,7 +142,7 @@ class ProjectionHead(nn.Module):
 class EqualLinear(nn.Module):
     """A linear layer whose weight is drawn from N(0, 1) and scaled by 1/√inputs in use (1710.10196 §4.1).
 
-    All weights then learn at one speed under Adam. `rate` slows a layer down (1812.04948, appendix C).
+    All weights then learn at the same speed under Adam. `rate` below 1 slows a layer down (1812.04948, appendix C).
     """
 
     def __init__(self, inputs: int, outputs: int, rate: float = 1.0, bias: float = 0.0) -> None:
@@ -157,20 +156,20 @@ class EqualLinear(nn.Module):
 
 
 def given_by_norms(generator: nn.Module, embed: nn.Embedding) -> list[Tensor]:
-    """What each class gives to each conditional batch norm of a generator with the class embedding `embed`."""
+    """Scales and shifts of each class in all conditional batch norms of a generator with the embedding `embed`."""
     norms = [module for module in generator.modules() if isinstance(module, ConditionalBatchNorm2d)]
-    return [part for norm in norms for part in norm.of_classes(embed)]
+    return [given for norm in norms for given in norm.of_classes(embed)]
 
 
-def side_by_side(parts: Iterable[nn.Module]) -> list[nn.Module]:
-    """The convolutions of networks that stand beside each other: of all the first ones, then of all the next ones."""
-    of_each = zip_longest(*map(convolutions, parts))
+def side_by_side(networks: Iterable[nn.Module]) -> list[nn.Module]:
+    """The convolutions of parallel networks: first the first ones of all networks, then the second ones, and so on."""
+    of_each = zip_longest(*map(convolutions, networks))
     return [layer for depth in of_each for layer in depth if layer is not None]
 
 
-def convolutions(*parts: nn.Module) -> list[nn.Module]:
-    """The convolutions in `parts`, in the order in which they were registered."""
-    return [m for part in parts for m in part.modules() if isinstance(m, (nn.Conv2d, EqualConv2d))]
+def convolutions(*modules: nn.Module) -> list[nn.Module]:
+    """The convolutions in `modules`, in the order in which they were registered."""
+    return [m for module in modules for m in module.modules() if isinstance(m, (nn.Conv2d, EqualConv2d))]
 
 
 class EqualConv2d(nn.Module):
@@ -192,5 +191,5 @@ def pixel_norm(x: Tensor) -> Tensor:
 
 
 def leaky_relu(x: Tensor) -> Tensor:
-    """Leaky ReLU of slope 0.2 times √2, which keeps the variance that equalised layers count on (1912.04958)."""
+    """Leaky ReLU of slope 0.2 times √2, which keeps the variance, as equalised layers need (1912.04958)."""
     return F.leaky_relu(x, 0.2) * math.sqrt(2)

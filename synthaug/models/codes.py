@@ -1,4 +1,4 @@
-"""InfoGAN's codes (1606.03657 §4) as the first entries of z: some choose one of n, some are values in [−1, 1]."""
+"""InfoGAN's codes (1606.03657 §4) as the first entries of z: categorical ones, and continuous ones in [−1, 1]."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from synthaug.models.options import CodeOptions
 class Codes:
     """Which entries of z are codes: first a block of n for each categorical code, then one for each continuous code.
 
-    z stays standard normal noise for whoever samples, so that nothing else need know about codes: the largest entry of
-    a block is the choice, each as likely as the others, and a continuous code is 2 Φ(z) − 1, uniform on [−1, 1].
+    z stays standard normal noise, so sampling needs no code of its own: the largest entry of a block is the choice, all
+    choices being equally likely, and a continuous code is 2 Φ(z) − 1, uniform on [−1, 1].
     """
 
     categorical: tuple[int, ...] = ()
@@ -38,13 +38,13 @@ class Codes:
         return sum(self.categorical) + self.continuous
 
     def read(self, z: Tensor) -> tuple[list[Tensor], Tensor]:
-        """The codes in z float[B, z_dim]: choices int64[B], one a categorical code, and values float[B, continuous]."""
+        """The codes in z float[B, z_dim]: a choice int64[B] for each categorical code, values float[B, continuous]."""
         blocks = torch.split(z[:, : sum(self.categorical)], list(self.categorical), dim=1) if self.categorical else ()
         values = torch.erf(z[:, sum(self.categorical) : self.size] / math.sqrt(2))
         return [block.argmax(dim=1) for block in blocks], values
 
     def encode(self, z: Tensor) -> Tensor:
-        """z as the generator takes it, float[B, z_dim]: one-hot choices, values in [−1, 1], then the noise as it is."""
+        """The generator's z, float[B, z_dim]: one-hot choices, values in [−1, 1], then the noise."""
         choices, values = self.read(z)
         hot = [F.one_hot(c, n).to(z.dtype) for c, n in zip(choices, self.categorical, strict=True)]
         return torch.cat([*hot, values, z[:, self.size :]], dim=1)
@@ -77,7 +77,7 @@ class Codes:
         return [round(float(v), 6) for v in torch.linspace(-0.98, 0.98, steps)]
 
     def attach(self, generator: nn.Module) -> None:
-        """Let a generator take plain noise: its forward pass encodes z first."""
+        """Make a generator encode its z before each forward pass."""
         if self:
             # a pre-hook returns all arguments as a tuple, here of one `Inputs`
             generator.register_forward_pre_hook(lambda _, arguments: (self.encoded(*arguments),))

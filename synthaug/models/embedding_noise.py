@@ -1,8 +1,8 @@
 """Noise on a generator's class embeddings while it trains: more, the rarer the class (NoisyTwins, 2304.05866, §4).
 
-A rare class gives the generator one fixed vector and a few images, and the pair is soon learnt by heart. With noise on
-the vector its surroundings must give images of the class too. The paper's second half, a loss that keeps the styles of
-two such neighbours alike, needs a mapping network and large batches and is not here.
+The generator sees a rare class as one fixed vector and a few images, and soon memorises them. With noise on the vector,
+its neighbourhood must give images of the class, too. The paper also has a loss that keeps the styles of two neighbours
+alike. It needs a mapping network and large batches, and is left out.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ def deviations(counts: Tensor, sigma: float) -> Tensor:
 class EmbeddingNoise:
     """Adds N(0, σ_y²) to each entry of what a generator's embeddings give for a class y.
 
-    It acts on this generator alone, not on a copy that was made before, and only from where `rng` is set.
+    It acts on this generator, not on copies made before, and only after `rng` is set.
 
     Args:
-        generator: every `nn.Embedding` in it is one of classes.
+        generator: each of its `nn.Embedding`s embeds classes.
         counts: int64[K], training images a class.
-        sigma: standard deviation for a class of one image, where an embedding begins with 1.
+        sigma: standard deviation for a class of one image; that of a new embedding is 1.
     """
 
     def __init__(self, generator: Generator, counts: Tensor, sigma: float) -> None:

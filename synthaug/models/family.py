@@ -25,7 +25,7 @@ class ImageShape:
 
 
 class _Conditional(nn.Module):
-    """A network that is told classes."""
+    """A network that is conditioned on classes."""
 
     condition_strength: Tensor
     """How much of the class condition counts: a scalar buffer in [0, 1], saved with the weights."""
@@ -35,7 +35,7 @@ class _Conditional(nn.Module):
         self.register_buffer("condition_strength", torch.ones(()))
 
     def set_progress(self, progress: float) -> None:
-        """Take the form that the network has at `progress` in [0, 1] of the training; most never change."""
+        """Change to the form for `progress` in [0, 1] of the training; most networks never change."""
 
 
 class Generator(_Conditional):

@@ -1,4 +1,4 @@
-"""The discriminator that the family comes with."""
+"""The family's own discriminator."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""FastGAN: a light generator with skip-layer excitation and gated units, for a hundred images upwards.
+"""FastGAN: a light generator with skip-layer excitation and gated units, for a hundred images or more.
 
 Liu et al., "Towards Faster and Stabilized GAN Training for High-fidelity Few-shot Image Synthesis" (2101.04775):
 eq. 1, y = F(x_low) · x_high, lets a small map gate the channels of a large one. Class-conditional as in Projected
 GANs (2111.01007): conditional batch norm in the generator, projection on a 64-d class map in the discriminator.
-The paper's reconstruction by the discriminator (eq. 2) is left out, and so is its noise, which is fresh at each call.
+Left out are the paper's reconstruction by the discriminator (eq. 2) and its noise, which differs at each call.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class SkipLayerExcitation(nn.Module):
 
 
 def excited_by(side: int, resolution: int) -> int:
-    """The side of the map that gates the map of `side`, 0 for none: 1/16 of it as in the paper, 1/4 at least.
+    """The side of the map that gates the map of `side`: 1/16 of it as in the paper, 1/4 on small images; 0: no gate.
 
     >>> [excited_by(side, 128) for side in (16, 32, 64, 128)]
     [0, 0, 4, 8]
@@ -137,8 +137,8 @@ class DownBlock(nn.Module):
 class FastGANDiscriminator(Discriminator):
     """Two-branch blocks down to 4 × 4, excited like the generator's; one logit a place, on a 64-d class map.
 
-    Without the paper's batch norm: real and generated images share a pass here, and would share its statistics. With a
-    minibatch statistic, without which classes collapsed.
+    The paper's batch norm is left out: real and generated images share a pass here, and would share its statistics. The
+    minibatch statistic is added: classes collapsed without it.
     """
 
     def __init__(self, shape: ImageShape, width: int) -> None:

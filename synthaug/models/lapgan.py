@@ -2,8 +2,8 @@
 
 Denton et al., "Deep Generative Image Models using a Laplacian Pyramid of Adversarial Networks" (1506.05751). The
 coarsest generator makes 8 × 8 pixels; at each finer level l = up(I_coarser) and I = l + G_k(z_k, l, y) (eq. 3–4). In
-training, each level is given the low-pass image of a real one and its discriminator tells (detail, low-pass image)
-pairs apart, so that the levels learn independently of each other, in one step here. Sampling runs through all of them.
+training, each level gets the low-pass image of a real one, and its discriminator judges (detail, low-pass image) pairs.
+So all levels learn independently of each other, here in one step. Sampling runs through all of them.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def gaussian_pyramid(x: Tensor) -> list[Tensor]:
 
 
 def low_passes(levels: Sequence[Tensor]) -> list[Tensor]:
-    """What each level but the coarsest can know from the one below: `levels[k + 1] - low_passes[k]` is the detail."""
+    """Each level but the finest, enlarged: `levels[k + 1] - low_passes[k]` is the detail of level k + 1."""
     return [up(level) for level in levels[:-1]]
 
 
@@ -117,7 +117,7 @@ class LAPGANGenerator(Generator):
         return x
 
     def levels(self, inputs: Inputs, low: Sequence[Tensor]) -> list[Tensor]:
-        """Images of every side, the coarsest first; each finer one refines the image of `low` instead of its own."""
+        """Images of every side, the coarsest first. Each finer one refines the image given in `low`."""
         first, *rest = self.conditions(inputs)
         finer = (x + refine(x, c) for refine, x, c in zip(self.refiners, low, rest, strict=True))
         return [self.coarse(first), *finer]
@@ -149,7 +149,7 @@ class LevelDiscriminator(nn.Module):
 
 
 class LAPGANDiscriminator(Discriminator):
-    """One head a level, the coarsest first; a whole image is taken apart into its pyramid."""
+    """One head a level, the coarsest first; a whole image is split into its pyramid."""
 
     def __init__(self, shape: ImageShape, width: int) -> None:
         super().__init__()
@@ -169,7 +169,7 @@ class LAPGANDiscriminator(Discriminator):
         return [self.coarse(levels[0], y, strength), *heads]
 
     def layers(self) -> list[nn.Module]:
-        """Of all levels the ones next to the image, then of all the next ones."""
+        """First the layers next to the image of all levels, then the second ones, and so on."""
         return side_by_side([self.coarse, *self.finer])
 
 

@@ -2,8 +2,8 @@
 
 Goodfellow et al., "Generative Adversarial Networks" (1406.2661), with the class beside the noise and beside the image
 as in Mirza & Osindero, "Conditional GANs" (1411.1784, eq. 2: min_G max_D E[log D(x|y)] + E[log(1 − D(G(z|y)))]).
-Of the papers' layers, maxout is replaced by leaky ReLU and dropout is left out, for it would draw from the global
-random state. For points, digits and teaching; it knows nothing of neighbouring pixels.
+Maxout is replaced by leaky ReLU, and dropout is left out: it would draw from the global random state. For points,
+digits and teaching; it does not use which pixels are neighbours.
 """
 
 from __future__ import annotations

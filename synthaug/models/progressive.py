@@ -1,10 +1,10 @@
 """Progressive growing: from 4 × 4 pixels to the full side, one octave after the other, each faded in.
 
 Karras et al., "Progressive Growing of GANs" (1710.10196): equalised learning rate (§4.1), pixel norm (§4.2), minibatch
-standard deviation (§3) and the growth of fig. 2. The first half of the training grows, the second half trains the
-whole: for n sides it is one unit at 4 px and then, an octave, one unit of fading and one of staying. Early steps are
-many times cheaper than late ones. Conditioned by concatenation in the generator and by projection in the
-discriminator. While an octave fades in the paper shows the discriminator blurred real images; here it sees them sharp.
+standard deviation (§3) and the growth of fig. 2. The networks grow in the first half of the training: one unit at 4 px,
+then for each octave one unit of fading in and one of training. The second half trains the full size. Early steps are
+many times cheaper than late ones. The class comes by concatenation into the generator and by projection into the
+discriminator. While an octave fades in, the paper blurs the real images too; here they stay sharp.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class GeneratorBlock(nn.Module):
 
 
 class ProgressiveGenerator(Generator):
-    """Draws at the side that it has grown to, and enlarges that to full size by repeating pixels."""
+    """Generates at the side that it has grown to, and enlarges to full size by repeating pixels."""
 
     stage: Tensor
 
@@ -84,7 +84,7 @@ class ProgressiveGenerator(Generator):
         return self.synthesise(self.latents(inputs), inputs)
 
     def conditional_parameters(self) -> list[Tensor]:
-        """What the first layer gets: the embeddings' length is normalised away."""
+        """The input of the first layer: normalisation removes the embeddings' length."""
         return [pixel_norm(self.embed.weight) @ (self.start.weight * self.start.scale)[:, self.z_dim :].T]
 
     def latents(self, inputs: Inputs) -> Tensor:
@@ -139,7 +139,7 @@ class ProgressiveDiscriminator(Discriminator):
         self.stage.fill_(stage_at(progress, len(self.sides)))
 
     def layers(self) -> list[nn.Module]:
-        """Of the full size; what looks at smaller images is not among them."""
+        """The layers of the full size, without the inputs of earlier stages."""
         return convolutions(self.from_image[-1], *reversed(self.blocks), self.conv)
 
     def forward(self, x: Tensor, y: Tensor) -> list[Tensor]:

@@ -2,9 +2,9 @@
 
 Sauer et al., "Projected GANs Converge Faster" (2111.01007). Maps of four stages of EfficientNet-Lite0 are mixed over
 channels (CCM, §3.2: random 1 × 1 convolutions) and over scales (CSM: random 3 × 3 convolutions, top down), all of it
-frozen; a small discriminator under spectral norm judges each, with projection on a 64-d class map. Images are enlarged
-to at least 96 px, below which most of the net's features are dead. Judge such a run by another feature net
-(`monitor.features: own`): what a discriminator is made of, its generator learns to please (2203.06026).
+frozen. A small discriminator under spectral norm judges each map, with projection on a 64-d class map. Images are
+enlarged to at least 96 px: below, most of the net's features are zero. Such a run must be judged by another feature net
+(`monitor.features: own`): its generator learns to satisfy this one (2203.06026).
 """
 
 from __future__ import annotations
@@ -23,18 +23,13 @@ from synthaug.models.blocks import MinibatchStd, ProjectionHead, side_by_side, s
 from synthaug.models.family import Discriminator, Family, ImageShape
 
 CLASS_MAP = 64
-STAGES = (
-    (0, 2),
-    (2, 3),
-    (3, 5),
-    (5, 7),
-)  # blocks of EfficientNet-Lite0 whose ends are at 1/4, 1/8, 1/16, 1/32 of a side
+STAGES = ((0, 2), (2, 3), (3, 5), (5, 7))  # blocks of EfficientNet-Lite0 that end at 1/4, 1/8, 1/16, 1/32 of a side
 STAGE_CHANNELS = (24, 40, 112, 320)
 
 
 @functools.cache
 def frozen_net(device: torch.device) -> Any:
-    """One copy a process and device: it never changes, so that it belongs into no checkpoint and no optimiser."""
+    """One copy for a process and device. It never changes, so it is in no checkpoint and no optimiser."""
     from synthaug.features import efficientnet_lite0
 
     return efficientnet_lite0.load(str(device)).module
@@ -88,7 +83,7 @@ class Head(nn.Module):
             outputs = min(2 * inputs, limit)
             layers += [spectral_norm(nn.Conv2d(inputs, outputs, 4, 2, 1)), nn.LeakyReLU(0.2)]
             inputs, side = outputs, side // 2
-        # the papers have no minibatch statistic; without it classes collapsed
+        # The papers have no minibatch statistic; classes collapsed without it.
         self.body = nn.Sequential(*layers, MinibatchStd(), spectral_norm(nn.Conv2d(inputs + 1, CLASS_MAP, 3)))
         self.project = ProjectionHead(CLASS_MAP, classes)
         spectral_norm(self.project.linear)
@@ -118,10 +113,10 @@ class ProjectedDiscriminator(Discriminator):
         return [head(h, y, self.condition_strength) for head, h in zip(self.heads, mixed, strict=True)]
 
     def layers(self) -> list[nn.Module]:
-        """Of all heads the ones next to the frozen features, then of all the next ones."""
+        """First the layers next to the frozen features of all heads, then the second ones, and so on."""
         return side_by_side(self.heads)
 
 
 def replace(family: Family, shape: ImageShape, config: ModelConfig) -> Family:
-    """The family's generator against this discriminator, by the usual step (a pyramid is then trained end to end)."""
+    """The family's generator against this discriminator, in the usual game: a pyramid is trained end to end."""
     return Family.pair(family.generator, ProjectedDiscriminator(shape, config.discriminator_width))

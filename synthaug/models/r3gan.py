@@ -2,9 +2,9 @@
 
 Huang et al., "The GAN is dead; long live the GAN! A Modern Baseline GAN" (2501.05441, §4), written from the paper.
 Inverted bottlenecks with grouped convolutions of 16 channels a group; no batch norm, no spectral norm, no minibatch
-statistic. What keeps it stable is the initialisation of Fixup (1901.09321): the last convolution of every residual
-branch starts at zero and the others are scaled by L^(−1/4) for L branches, so that each network starts as plain
-resampling. It leans on its gradient penalties: without them it diverges.
+statistic. Fixup's initialisation (1901.09321) keeps it stable: the last convolution of every residual branch starts at
+zero and the others are scaled by L^(−1/4) for L branches, so each network starts as plain resampling. It needs its
+gradient penalties: it diverges without them.
 """
 
 from __future__ import annotations

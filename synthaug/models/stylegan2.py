@@ -3,9 +3,9 @@
 Karras et al., "Analyzing and Improving the Image Quality of StyleGAN" (1912.04958), with the class conditioning and
 the small settings of StyleGAN2-ADA (2006.06676: mapping depth 2, no path length penalty, no style mixing). Written
 from the papers' equations. Upsampling is bilinear, which is the paper's [1, 3, 3, 1] filter; downsampling is a mean of
-2 × 2 before the convolution. Double backward works, so that R1 does.
+2 × 2 before the convolution. Double backward works, as R1 needs.
 
-Noise is a function of z, not drawn anew: the same z and class give the same image in training and in sampling.
+Noise is a function of z: the same z and class give the same image in training and in sampling.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ class Mapping(nn.Module):
 class ModulatedConv2d(nn.Module):
     """A convolution whose weight each image's style scales: w'_ijk = s_i w_ijk (1912.04958, eq. 1).
 
-    Demodulated, w''_ijk = w'_ijk / √(Σ_ik w'²_ijk + ε), every output channel has a weight of unit norm (eq. 3). Scaling
-    the inputs by s and the outputs by the inverse norm is the same, and leaves one ordinary convolution for the batch.
+    Demodulation, w''_ijk = w'_ijk / √(Σ_ik w'²_ijk + ε), gives the weight of every output channel unit norm (eq. 3).
+    Scaling the inputs by s and the outputs by the inverse norm gives the same with one ordinary convolution.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, w_dim: int, demodulate: bool = True) -> None:
@@ -84,7 +84,7 @@ class ModulatedConv2d(nn.Module):
 class Noise(nn.Module):
     """strength · Σ_k z_k a_k b_kᵀ / √d with fixed random vectors a_k, b_k: a noise of unit variance made from z alone.
 
-    The paper draws it anew at each call; then no image could be made again. `strength` is learnt, from 0 (§2).
+    The paper draws new noise at each call; then no image could be remade. `strength` is learnt and starts at 0 (§2).
     """
 
     row_vectors: Tensor
@@ -102,7 +102,7 @@ class Noise(nn.Module):
 
 
 class SynthesisBlock(nn.Module):
-    """Twice the side by two modulated convolutions, and what it adds to the image (skip generator, fig. 7b)."""
+    """Twice the side: two modulated convolutions, and an addition to the image (skip generator, fig. 7b)."""
 
     def __init__(self, inputs: int, outputs: int, side: int, channels: int, z_dim: int) -> None:
         super().__init__()
@@ -144,7 +144,7 @@ class StyleGAN2Generator(Generator):
         return w
 
     def conditional_parameters(self) -> list[Tensor]:
-        """What the mapping's first layer gets: the embeddings' length is normalised away."""
+        """The input of the mapping's first layer: normalisation removes the embeddings' length."""
         first = cast(EqualLinear, self.mapping.layers[0])
         return [pixel_norm(self.mapping.embed.weight) @ (first.weight * first.scale)[:, self.z_dim :].T]
 

@@ -1,4 +1,4 @@
-"""The family's discriminator, blind to the class, which an auxiliary head judges (AC-GAN).
+"""The family's discriminator without labels; an auxiliary head judges the class (AC-GAN).
 
 1610.09585, §3: the discriminator gives one probability over sources and another over class labels.
 """
@@ -15,7 +15,7 @@ from synthaug.models.family import Family, ImageShape
 
 @dataclass
 class Blind(Family):
-    """Only the generator hears of the class."""
+    """A family whose discriminator ignores labels."""
 
     def set_condition_strength(self, strength: float) -> None:
         super().set_condition_strength(strength)
@@ -23,7 +23,7 @@ class Blind(Family):
 
 
 def blind(family: Family, shape: ImageShape, config: ModelConfig) -> Family:
-    """The same networks; what the discriminator had learnt of classes by is out of the game, and stays as it is."""
+    """The same networks. The discriminator's class embeddings are switched off and do not learn."""
     family.discriminator.condition_strength.zero_()
     for module in family.discriminator.modules():
         if isinstance(module, nn.Embedding):

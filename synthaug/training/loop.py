@@ -170,7 +170,7 @@ class _Loop:
         row = self._monitor.score(network)
         self._watch.monitor(row, counters.images, counters.total)
         value = row.pop("score")
-        # A generator that knows less of the class may score better. Such scores do not count while the class fades in.
+        # While the class fades in, a less conditioned generator may score better. Its score does not count.
         strength = self._game.condition_strength
         fading = counters.best_strength < strength
         row["best"] = counters.best_score is None or fading or value <= counters.best_score

@@ -22,16 +22,13 @@ from synthaug.metrics.fidelity import kid_unbiased, prdc
 from synthaug.models.family import Generator, to_uint8
 from synthaug.models.inputs import Inputs
 
-MIN_IMAGES = 8  # fewer held-out images of a class than this say nothing about it
+MIN_IMAGES = 8  # held-out images of a class below which val is not used for it
 MAX_GRID_ROWS = 40
 _BATCH = 100
 
 
 class FixedNoise:
-    """An `InputSource` for each score of a training: the same `count` noises of each class, drawn in one go.
-
-    Its chunks hold 100 images, the last one the rest.
-    """
+    """An `InputSource` with `count` fixed noises of each class, in chunks of 100, the last one shorter."""
 
     def __init__(self, classes: int, count: int, z_dim: int, rng: torch.Generator) -> None:
         self._z = torch.randn(classes, count, z_dim, generator=rng)
@@ -49,16 +46,16 @@ class _Reference:
 
 
 class Monitor:
-    """Scores samples against val where there is val, and against train where there is none.
+    """Scores samples against val, and against train for classes without val.
 
     The score that picks the checkpoint is
 
         pooled KID × (2 − coverage of the target classes) × (1 + share of copies in the target classes)
 
-    lower is better. Pooled KID is against all val images (train images where nothing could be held out). Coverage is
-    of the target classes' val images where there are any; otherwise of their training images, where copying would look
-    like success, which is why the share of samples that lie closer to a training image than real images lie to each
-    other counts against it.
+    Lower is better. Pooled KID is measured against all val images, or train images if there is no val. Coverage is
+    measured on the target classes' val images, or on their training images if they have none. Copying would then look
+    like success, so the share of samples that are closer to a training image than real images are to each other is a
+    penalty.
 
     Args:
         train: the training images.
@@ -109,7 +106,7 @@ class Monitor:
         return self._references[name].kind if name in self._references else None
 
     def _limited(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Features of at most as many images as are sampled per class: more would cost and not decide."""
+        """Features of at most twice as many images as are sampled per class: more would cost time and change little."""
         return self._features(np.ascontiguousarray(pixels[: 2 * self._config.samples_per_class]))
 
     @torch.inference_mode()
@@ -118,10 +115,10 @@ class Monitor:
         return np.concatenate([to_uint8(generator(chunk)) for chunk in chunks])
 
     def score(self, generator: Generator) -> dict[str, Any]:
-        """Score the generator (in evaluation mode): `per_class`, `pooled`, and `score`, lower for the better.
+        """Score the generator (in evaluation mode): `per_class`, `pooled`, and `score`; a lower score is better.
 
-        `spread` is how much samples vary within their class, as a share of how much real images do, averaged over the
-        classes: near zero where all samples of a class are one image. `target_spread` has it of each target class.
+        `spread` is the variety of samples within their class ÷ that of real images, averaged over the classes: near
+        zero if all samples of a class are one image. `target_spread` has it for each target class.
         """
         per_class: dict[str, dict[str, Any]] = {}
         samples: dict[str, NDArray[np.float32]] = {}
@@ -150,24 +147,19 @@ class Monitor:
             "pooled": {"kid": _rounded(pooled_kid), "reference": self._pooled_kind},
             "spread": _rounded(float(np.mean(list(spreads.values())))) if spreads else None,
             "target_spread": {c: round(spreads[c], 5) for c in self._targets if c in spreads},
-            # an unbiased KID may be negative; below a hundredth it no longer orders checkpoints
+            # An unbiased KID may be negative. Below 0.01 it does not order checkpoints.
             "score": round(max(pooled_kid, 0.01) * (2 - coverage) * (1 + copies), 6),
         }
 
     def _coverage(self, real: NDArray[np.float32], fake: NDArray[np.float32]) -> float:
-        """Coverage (k = 5) at equal counts, averaged over a few subsets of the larger side; nan for tiny classes."""
+        """Coverage (k = 5) at equal counts, averaged over four subsets of the larger side; NaN for tiny classes."""
         n = min(len(real), len(fake))
-        k = min(5, n - 1)
         rng = np.random.default_rng(n)
-        rounds = 1 if len(real) == len(fake) else 4
-        return float(
-            np.mean(
-                [
-                    prdc(real[rng.permutation(len(real))[:n]], fake[rng.permutation(len(fake))[:n]], k=k).coverage
-                    for _ in range(rounds)
-                ]
-            )
-        )
+        found = []
+        for _ in range(1 if len(real) == len(fake) else 4):
+            some_real, some_fake = real[rng.permutation(len(real))[:n]], fake[rng.permutation(len(fake))[:n]]
+            found.append(prdc(some_real, some_fake, k=min(5, n - 1)).coverage)
+        return float(np.mean(found))
 
     def _copies(self, name: str, fake: NDArray[np.float32]) -> float:
         """Share of samples nearer to a training image than half the usual distance between training images."""
@@ -175,7 +167,7 @@ class Monitor:
         return float((nearest(fake, self._train[name])[0] < limit).mean())
 
     def save_grid(self, generator: Generator, file: Path) -> None:
-        """Draw the fixed noise, one class a row; target classes first where there are too many for a page."""
+        """Draw samples of the fixed noise, one class a row; target classes first if there are too many for a page."""
         order = list(range(len(self._classes)))
         if len(order) > MAX_GRID_ROWS:
             order.sort(key=lambda k: self._classes[k] not in self._targets)
