@@ -23,7 +23,7 @@ def test_every_entry_has_a_line(kind: str, capsys: pytest.CaptureFixture[str]) -
 def test_the_discriminators_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["list", "discriminators", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["entries"] == {
-        "own": "The discriminator that the family comes with.",
+        "own": "The family's own discriminator.",
         "projected": "A discriminator on frozen ImageNet features, for any generator.",
-        "unconditional": "The family's discriminator, blind to the class, which an auxiliary head judges (AC-GAN).",
+        "unconditional": "The family's discriminator without labels; an auxiliary head judges the class (AC-GAN).",
     }
