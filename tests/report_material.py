@@ -30,7 +30,7 @@ from synthaug.documents import (
     Verdict,
     VerdictDocument,
 )
-from synthaug.evaluation.report import ReportMaterial
+from synthaug.evaluation.report.material import ReportMaterial
 
 SKILL = {  # how often an arm gets a rare class right
     "real": 0.35,
@@ -379,7 +379,6 @@ def material(classes: list[str], targets: list[str], *, size: int = 8, channels:
     ]
     return ReportMaterial(
         real=real,
-        test=digits(classes, size=size, channels=channels, count=20),
         synthetic=synthetic,
         generator=digits(classes, size=size, channels=channels, noise=30.0),
         pairs=pairs,

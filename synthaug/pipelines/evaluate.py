@@ -27,7 +27,8 @@ from synthaug.evaluation.held_out import HeldOut, small_test_warnings
 from synthaug.evaluation.images import RealImages, fresh_samples, real_images, synthetic_folder
 from synthaug.evaluation.learning_curve import SHARES, curve_contrast, in_words, learning_curve
 from synthaug.evaluation.recommend import recommend
-from synthaug.evaluation.report import ReportMaterial, write_report
+from synthaug.evaluation.report.material import ReportMaterial
+from synthaug.evaluation.report.write import write_report
 from synthaug.evaluation.shares import Candidates, candidates
 from synthaug.evaluation.statistics import F1Table
 from synthaug.evaluation.trial import run_trials
@@ -412,7 +413,6 @@ def _material(document: EvaluateDocument, fold: Fold) -> ReportMaterial:
             environment = json.loads((run.path / "environment.json").read_text(encoding="utf-8"))
     return ReportMaterial(
         real=real.train,
-        test=real.test,
         synthetic=pool,
         generator=fold.generator,
         pairs=pairs,

@@ -12,7 +12,8 @@ from report_material import evaluation
 
 from synthaug.documents import Contrast, EvaluateDocument
 from synthaug.errors import RunFailed
-from synthaug.evaluation.report import ReportMaterial, write_report
+from synthaug.evaluation.report.material import ReportMaterial
+from synthaug.evaluation.report.write import write_report
 from synthaug.pipelines.evaluate import require_gain
 from synthaug_cli import console
 from synthaug_cli.app import main

@@ -11,7 +11,8 @@ from report_material import evaluation
 
 from synthaug.data.cache import LabelledImages
 from synthaug.documents import CheckDocument, ClassQuality, QualityScores, Range, Score
-from synthaug.evaluation.report import ReportMaterial, write_report
+from synthaug.evaluation.report.material import ReportMaterial
+from synthaug.evaluation.report.write import write_report
 from synthaug.metrics import METRICS, metrics
 from synthaug.metrics.quality import quality
 from synthaug_cli import check

@@ -13,7 +13,8 @@ from chromium import CHROMIUM, Chromium
 from report_material import evaluation, material, with_everything
 
 from synthaug.documents import EvaluateDocument
-from synthaug.evaluation.report import ReportMaterial, write_report
+from synthaug.evaluation.report.material import ReportMaterial
+from synthaug.evaluation.report.write import write_report
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install chromium, or set CHROMIUM")
 

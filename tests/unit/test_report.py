@@ -22,17 +22,19 @@ from synthaug.data.cache import LabelledImages
 from synthaug.documents import CheckDocument, ClassQuality, Contrast, EvaluateDocument, LearningCurve, Range, Score
 from synthaug.evaluation.arms import CONTRASTS
 from synthaug.evaluation.before_after import before_and_after, contrasts_shown
-from synthaug.evaluation.report import ReportMaterial, pictures, write_report
+from synthaug.evaluation.report import pictures
 from synthaug.evaluation.report.bias import SHOWN as BIASES
 from synthaug.evaluation.report.bias import bias_chart, biases
 from synthaug.evaluation.report.confusion import OTHERS, SHOWN, compare
 from synthaug.evaluation.report.contrasts import TOGETHER, contrast_chart, questions
 from synthaug.evaluation.report.curves import chosen_kimg, training_plots
 from synthaug.evaluation.report.headline import glances, headline
+from synthaug.evaluation.report.material import ReportMaterial
 from synthaug.evaluation.report.quality import POOLED, quality_blocks, quality_charts
 from synthaug.evaluation.report.scores import class_estimates, over_seeds, wilson
 from synthaug.evaluation.report.svg import number, scale, signed, tag
 from synthaug.evaluation.report.worth import worth_plots
+from synthaug.evaluation.report.write import write_report
 from synthaug.metrics import METRICS
 
 DIGITS = [str(i) for i in range(10)]

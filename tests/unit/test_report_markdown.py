@@ -11,9 +11,10 @@ from markdown_it.token import Token
 from report_material import evaluation, with_everything
 
 from synthaug.documents import EvaluateDocument
-from synthaug.evaluation.report import ReportMaterial, write_report
 from synthaug.evaluation.report.headline import headline
 from synthaug.evaluation.report.markdown import SHOWN, code, markdown, text
+from synthaug.evaluation.report.material import ReportMaterial
+from synthaug.evaluation.report.write import write_report
 
 DIGITS = [str(i) for i in range(10)]
 PARSER = MarkdownIt("commonmark").enable("table")

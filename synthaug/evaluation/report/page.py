@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jinja2
 
@@ -20,14 +20,12 @@ from synthaug.evaluation.report.confusion import Comparison, compare
 from synthaug.evaluation.report.contrasts import contrast_chart, questions
 from synthaug.evaluation.report.curves import chosen_kimg, training_plots
 from synthaug.evaluation.report.headline import glances, headline
+from synthaug.evaluation.report.material import ReportMaterial
 from synthaug.evaluation.report.quality import given_name, quality_blocks, quality_charts, reference_note
 from synthaug.evaluation.report.svg import number, signed
 from synthaug.evaluation.report.worth import worth_plots, worth_table
 from synthaug.metrics import metrics
 from synthaug.version import __version__
-
-if TYPE_CHECKING:
-    from synthaug.evaluation.report import ReportMaterial
 
 _ALBUMS = 8  # target classes with pictures
 _OPEN = 6  # target classes in full; of the next ones one has to open the details

@@ -6,16 +6,13 @@ import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from synthaug.data.cache import LabelledImages
 from synthaug.evaluation.report.charts import Table
-
-if TYPE_CHECKING:
-    from synthaug.data.cache import LabelledImages
 
 BUDGET = 1_700_000  # bytes of image data in a page, before base64 adds a third
 TILES = 24  # per panel; fewer of large images, or of many classes

@@ -1,0 +1,29 @@
+"""What the page shows besides the numbers of the document: images, the training log, the settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from synthaug.data.cache import LabelledImages
+
+
+@dataclass
+class ReportMaterial:
+    """Empty or None parts are left out of the page.
+
+    `real` are training images, `synthetic` gated ones, `generator` ungated ones. `pairs` holds (synthetic pixels
+    uint8 [C,H,W], nearest training image's pixels [C,H,W], label, feature distance). `training` are the rows of
+    `metrics.jsonl`, `settings` the resolved configuration under dotted keys.
+    """
+
+    real: LabelledImages | None = None
+    synthetic: LabelledImages | None = None
+    generator: LabelledImages | None = None
+    pairs: list[tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], str, float]] = field(default_factory=list)
+    training: list[dict[str, Any]] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, Any] = field(default_factory=dict)
