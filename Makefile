@@ -11,12 +11,13 @@ DEV_STAMP := $(VENV)/.installed-dev
 WORKERS ?= auto
 ARGS ?=
 
-.PHONY: help install demo test lint bench profile study study-verdict study-collapse study-copying study-stacked study-generators clean
+.PHONY: help install demo test lint structure bench profile study study-verdict study-collapse study-copying study-stacked study-generators clean
 
 help:
 	@sed -n '2,4s/^#   //p' Makefile
 	@echo "make install  the synthaug command and the development tools, in $(VENV)"
 	@echo "make lint     ruff, mypy, import-linter"
+	@echo "make structure  lines of code, imports that run upwards, circles, long functions and files"
 	@echo "make bench    speed against peers, into docs/performance.md (20 minutes)"
 	@echo "make profile  where a training step's time goes, into build/profile"
 	@echo "make study-verdict  how often the verdict is wrong, into docs/science/verdict.md (20 minutes on one core)"
@@ -41,6 +42,9 @@ lint: $(DEV_STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+structure: $(DEV_STAMP)
+	$(BIN)/python tests/structure.py $(ARGS)
 
 # kornia and torchgan are what is compared with; nothing else needs them.
 bench: $(DEV_STAMP)

@@ -1,4 +1,4 @@
-"""What every family of networks offers to the training loop and to sampling."""
+"""What a family of networks offers to training and sampling."""
 
 from __future__ import annotations
 
@@ -117,16 +117,19 @@ class Family:
 
     def set_condition_strength(self, strength: float) -> None:
         """Fade the class condition in: 0 trains unconditionally, 1 conditions in full (2201.06578)."""
-        self.generator.condition_strength.fill_(strength)
-        self.discriminator.condition_strength.fill_(strength)
+        for network in self._conditional():
+            network.condition_strength.fill_(strength)
 
     def set_progress(self, progress: float) -> None:
-        """Tell both networks how much of the training is done, in [0, 1]. A new family is as it is at the end, at 1.
+        """Set the share of the training that is done, in [0, 1]; a new family has the form for 1.
 
-        What a network makes of it stands in buffers, so that checkpoints, the average and a resumed run agree.
+        Networks keep what depends on it in buffers, so that checkpoints, the average and a resumed run agree.
         """
-        self.generator.set_progress(progress)
-        self.discriminator.set_progress(progress)
+        for network in self._conditional():
+            network.set_progress(progress)
+
+    def _conditional(self) -> list[_Conditional]:
+        return [network for network in self.networks.values() if isinstance(network, _Conditional)]
 
 
 class Builder(Protocol):
