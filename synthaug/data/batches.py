@@ -25,13 +25,13 @@ def class_probabilities(
 
 
 GROUP = 4
-"""Neighbours in a batch that share their class and their augmentation. A statistic over a group, like the minibatch
-standard deviation, tells the discriminator how varied the images *of one class* are. If a group mixed classes, or if
-each image were augmented differently, those differences would hide a collapse."""
+"""How many neighbours in a batch share their class and their augmentation. So a statistic over a group, like the
+minibatch standard deviation, measures the variety within one class. Differences between classes or augmentations would
+hide a collapse."""
 
 
 def group_of(batch: int) -> int:
-    """The size of the groups in a batch: its largest divisor up to `GROUP`.
+    """The size of the groups in a batch: the largest divisor of `batch` up to `GROUP`.
 
     >>> [group_of(batch) for batch in (32, 50, 9, 5)]
     [4, 2, 3, 1]
@@ -45,7 +45,7 @@ class BalancedBatches:
     Args:
         pixels: uint8[N, C, H, W], on the device where batches are wanted.
         labels: int64[N].
-        probabilities: float[K], how often each class is drawn; a class without images never is.
+        probabilities: float[K], how often each class is drawn; a class without images is never drawn.
         flip: mirror each drawn image with probability ½.
     """
 
@@ -63,15 +63,15 @@ class BalancedBatches:
         self._flip = flip
 
     def draw(self, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Return images float[B, C, H, W] in [−1, 1] and labels int64[B]; the same `rng` state, the same batch.
+        """Return images float[B, C, H, W] in [−1, 1] and labels int64[B]; equal states of `rng` give equal batches.
 
         Rows `g·i` to `g·(i + 1) − 1` show one class, where g = `group_of(B)`.
         """
         group = group_of(self._batch_size)
         groups = self._batch_size // group
-        # one draw in each of as many equal parts of [0, 1): batches differ less in their mixture of classes
+        # stratified draws, one in each of `groups` equal parts of [0, 1): the class mixture varies less
         which = (torch.arange(groups) + torch.rand(groups, generator=rng, dtype=torch.float64)) / groups
-        # right: a draw of exactly a boundary must not fall to a class without images, whose interval is empty
+        # right=True: a draw on a boundary must not select a class without images, whose interval is empty
         y = torch.searchsorted(self._cumulative, which, right=True)
         y = y.clamp_(max=self._last).repeat_interleave(group)  # rounding may leave the sum below 1
         within = torch.rand(self._batch_size, generator=rng, dtype=torch.float64) * self.counts[y]

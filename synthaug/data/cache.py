@@ -31,10 +31,11 @@ from synthaug.files import digest, replacing
 from synthaug.progress import Progress, Silent
 
 _LOCK_SECONDS = 3600
+_HINT = "put the file back as it was, or fit again on the folder as it is now"
 
 
 class LabelledFile(Protocol):
-    """What `load_images` needs of a row: a `SplitRow` or an `ImageRecord`."""
+    """The fields of a `SplitRow` or an `ImageRecord` that `load_images` uses."""
 
     @property
     def path(self) -> str: ...
@@ -103,21 +104,17 @@ def load_images(
 ) -> LabelledImages:
     """Decode and resize the images of `rows`, or map what an earlier call stored.
 
-    The key of the array is made of the pixel hashes of its rows, in order, the size and the fit. Changing the array in
-    memory does not change the stored file. If it cannot be stored (no room, no permission), it is held in memory.
+    The stored array is found by its rows' pixel hashes, in order, the size and the fit. Changing the array in memory
+    does not change the stored file. If it cannot be stored (no room, no permission), it is held in memory.
 
     Args:
         root: the folder that `row.path` is relative to.
-        rows: which images.
-        classes: the classes; `labels` are indices into it.
         resolution: side in pixels.
-        channels: 1 or 3.
         fit: see `decode.resize`.
-        cache: where to store (default: `store.cache_root`).
-        progress: where to report.
+        cache: see `store.cache_root`.
 
     Raises:
-        SynthaugError: an image is gone, unreadable or no longer the one that was scanned; a label not in `classes`.
+        SynthaugError: an image is missing, unreadable or has changed since the scan, or a label is not in `classes`.
     """
     numbers = {label: number for number, label in enumerate(classes)}
     for row in rows:
@@ -125,16 +122,16 @@ def load_images(
             raise SynthaugError(f"{row.path!r} has the class {row.label!r}", suggest(row.label, classes))
     labels = np.array([numbers[row.label] for row in rows], np.int64)
     shape = (len(rows), channels, resolution, resolution)
-    work = _Work(Path(root), rows, resolution, channels, fit, progress)
-    pixels = (
-        _stored(shape, work, store.outside(Path(root), store.cache_root(cache))) if rows else np.zeros(shape, np.uint8)
-    )
+    pixels = np.zeros(shape, np.uint8)
+    if rows:
+        work = _Work(Path(root), rows, resolution, channels, fit, progress)
+        pixels = _stored(shape, work, store.outside(Path(root), store.cache_root(cache)))
     return LabelledImages(pixels, labels, list(classes), [row.path for row in rows])
 
 
 @dataclass(frozen=True)
 class _Work:
-    """Images to decode, and how."""
+    """Images to decode, with their target size and fit."""
 
     root: Path
     rows: Sequence[LabelledFile]
@@ -145,8 +142,8 @@ class _Work:
 
     @property
     def key(self) -> str:
-        what = [DECODE_VERSION, self.resolution, self.channels, self.fit, [row.pixel_sha256 for row in self.rows]]
-        return digest(what)
+        hashes = [row.pixel_sha256 for row in self.rows]
+        return digest([DECODE_VERSION, self.resolution, self.channels, self.fit, hashes])
 
     def into(self, array: NDArray[np.uint8]) -> None:
         """Fill `array` [N, C, H, W]; its memory must be shared with forked processes."""
@@ -162,22 +159,16 @@ class _Work:
     def _one(self, row: LabelledFile) -> NDArray[np.uint8]:
         path = self.root / row.path
         if not path.is_file():
-            raise SynthaugError(
-                f"the image {str(path)!r} is gone", "put it back, or fit again on the folder as it is now"
-            )
+            raise SynthaugError(f"the image {str(path)!r} is gone", _HINT)
         reduced = OVERSAMPLE * self.resolution
         try:
             image, _, kind = decode(path, at_least=reduced)
         except UnreadableImage as error:
-            raise SynthaugError(
-                error.message, "put the file back as it was, or fit again on the folder as it is now"
-            ) from error
-        # A JPEG decoded at reduced size has other pixels than those that were hashed; everything else is compared.
+            raise SynthaugError(error.message, _HINT) from error
+        # A JPEG decoded at reduced size has other pixels than the full image, whose pixels were hashed.
         comparable = kind not in ("JPEG", "MPO") or min(image.size) < reduced
         if comparable and pixel_sha256(image) != row.pixel_sha256:
-            raise SynthaugError(
-                f"the image {str(path)!r} has changed since it was scanned", "fit again on the folder as it is now"
-            )
+            raise SynthaugError(f"the image {str(path)!r} has changed since it was scanned", _HINT)
         return resize(image, self.resolution, self.channels, self.fit)
 
 
@@ -198,9 +189,7 @@ def _stored(shape: tuple[int, ...], work: _Work, root: Path) -> NDArray[np.uint8
                 del array
         mapped = _map(file, shape)
     except OSError as error:
-        work.progress.warn(
-            f"decoded images cannot be stored in {str(root)!r}: {error.strerror}; they are held in memory"
-        )
+        work.progress.warn(f"cannot store decoded images in {str(root)!r}: {error.strerror}; they are held in memory")
     return _in_memory(shape, work) if mapped is None else mapped
 
 
@@ -220,11 +209,11 @@ def _lock(file: Path) -> Iterator[None]:
         with FileLock(lock, timeout=_LOCK_SECONDS):
             yield
     finally:
-        lock.unlink(missing_ok=True)  # a process that still waits for it finds the array, or decodes again
+        lock.unlink(missing_ok=True)  # a process that waits for it finds the array, or decodes again
 
 
 def _map(file: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
-    """The stored array, writable in memory only; None where it is missing or broken."""
+    """The stored array, writable in memory only; None if it is missing or broken."""
     try:
         array: NDArray[np.uint8] = np.load(file, mmap_mode="c", allow_pickle=False)
     except (OSError, ValueError, EOFError):

@@ -1,4 +1,4 @@
-"""Class names become folders of an export: which names can, on any system."""
+"""Checks that class names can be folder names on any system, because an export makes a folder for each class."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MOST_BYTES = 200
 
 
 def is_reserved(label: str) -> bool:
-    """Whether a folder of this name is impossible on Windows, or would be taken for a metadata table.
+    """Whether Windows has no folders of this name, or it is the name of a metadata table.
 
     >>> is_reserved("aux"), is_reserved("auxiliary")
     (True, False)
@@ -25,10 +25,10 @@ def is_reserved(label: str) -> bool:
 def normalise_label(label: str, where: str) -> str:
     """Return a label in Unicode's composed form (NFC), without surrounding spaces.
 
-    A reserved name passes: a folder can be inspected under it, but not trained on.
+    Reserved names pass: a folder with such a class can be inspected, but not used for training.
 
     Raises:
-        SynthaugError: the label would leave an output folder, or hide in it; `where` says where it was found.
+        SynthaugError: the label cannot be a folder name; the message contains `where`, the place of the label.
     """
     label = unicodedata.normalize("NFC", label.strip())
     if fault := _fault(label):

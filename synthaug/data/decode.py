@@ -1,7 +1,7 @@
-"""From an image file to an upright 8-bit image, and from any image to an array: the one path for real and synthetic.
+"""Decodes image files to upright 8-bit images, and resizes images to arrays.
 
-Nothing else in the project decodes or resizes, so that a classifier cannot tell two sources by their resampling
-(aliased or mismatched resizing alone is worth several points of FID: Parmar et al., arXiv:2104.11222).
+Real and synthetic images are decoded and resized here only, so they cannot be told apart by their resampling. Aliased
+or different resizing alone changes FID by several points (Parmar et al., arXiv:2104.11222).
 """
 
 from __future__ import annotations
@@ -27,32 +27,28 @@ from synthaug.config import Fit
 from synthaug.errors import SynthaugError
 from synthaug.files import digest
 
-DECODE_VERSION = 1  # part of every cache key; raise it when files decode to other pixels than before
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "PPM")  # no format that runs a program
+DECODE_VERSION = 1  # part of every cache key; raise it when a file decodes to other pixels
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "PPM")  # EPS, for example, would run a program
 _RASTER = (".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif")
 SUFFIXES = frozenset({*_RASTER, ".ppm", ".pgm", ".pbm", ".pnm"})
 MAX_PIXELS = 89_478_485  # Pillow's own threshold for a decompression bomb (a quarter of a GiB as RGB)
 MAX_FILE_BYTES = 1 << 29
-OVERSAMPLE = 4  # a JPEG decoded at reduced size stays at least this much larger than the result
-
-_MODES_8_BIT = ("L", "RGB", "RGBA")
+OVERSAMPLE = 4  # a JPEG decoded at reduced size is at least this many times larger than the result
 
 
 class UnreadableImage(SynthaugError):
     """A file that cannot be decoded; `reason` is shown in the list of unreadable files."""
 
     def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(
-            f"cannot read the image {str(path)!r}: {reason}", "replace the file, or take it out of the folder"
-        )
+        super().__init__(f"cannot read the image {str(path)!r}: {reason}", "replace or remove the file")
         self.reason = " ".join(reason.split())
 
 
 @contextmanager
 def quiet_decoding() -> Iterator[None]:
-    """Silence Pillow's warnings and log (broken EXIF, palette transparency, size); real faults are raised.
+    """Silence Pillow's warnings and log (broken EXIF, palette transparency, size); errors are still raised.
 
-    Filters are global to the process: enter this before threads start, never inside one.
+    Warning filters belong to the process: enter this before threads start, never inside a thread.
     """
     _silence_libtiff()
     log = logging.getLogger("PIL")
@@ -68,7 +64,7 @@ def quiet_decoding() -> Iterator[None]:
 
 @cache
 def _silence_libtiff() -> None:
-    """Silence libtiff, which writes to file descriptor 2; faults are raised as exceptions anyway."""
+    """Silence libtiff, which writes to file descriptor 2; Pillow raises its errors anyway."""
     package = Path(PIL.__file__).parent
     bundled = [*package.parent.glob("pillow.libs/libtiff*"), *package.glob(".dylibs/libtiff*")]  # Linux, macOS wheels
     for library in bundled or filter(None, [ctypes.util.find_library("tiff")]):
@@ -79,36 +75,35 @@ def _silence_libtiff() -> None:
 
 
 def open_image(path: Path, *, at_least: int | None = None) -> Image.Image:
-    """Decode the first frame of a file as an upright image of mode "L", "RGB" or, only where something is
-    transparent, "RGBA".
+    """Decode the first frame of a file as an upright image of mode "L", "RGB" or, if a pixel is transparent, "RGBA".
 
     Grey images of 16 bits keep their high byte, as Pillow does for 16-bit colour. Palettes and CMYK become RGB.
     Colour profiles are not applied.
 
     Args:
-        path: an image file.
-        at_least: a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size as long as both sides keep this many pixels.
+        at_least: a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size if both sides keep this many pixels.
 
     Raises:
-        UnreadableImage: missing, truncated, not an image, too large, or of a pixel type without a defined range.
+        UnreadableImage: missing, truncated, not an image, too large, or a pixel type without a defined range.
     """
     with quiet_decoding():
         return decode(path, at_least=at_least)[0]
 
 
 def decode(path: Path, *, at_least: int | None = None) -> tuple[Image.Image, str, str]:
-    """As `open_image`, for threads under `quiet_decoding`; also gives the file's colour mode and format."""
+    """As `open_image`, for use under `quiet_decoding`; also returns the file's colour mode and format."""
     data = _bytes(path)
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise UnreadableImage(path, _too_large(f"{width}x{height} pixels"))
-            if at_least is not None and may_be_reduced(image.size, at_least):
+            if at_least is not None and min(image.size) >= 2 * at_least:
                 image.draft(None, (at_least, at_least))
             mode, kind = image.mode, image.format or "unknown"
             image.load()
-            return _to_8_bit(_upright(image), path), mode, kind
+            rotates = "exif" in image.info or kind in ("TIFF", "MPO")
+            return _to_8_bit(ImageOps.exif_transpose(image) if rotates else image, path), mode, kind
     except UnreadableImage:
         raise
     except UnidentifiedImageError as error:
@@ -117,11 +112,6 @@ def decode(path: Path, *, at_least: int | None = None) -> tuple[Image.Image, str
         raise UnreadableImage(path, _too_large("too many pixels")) from error
     except Exception as error:  # decoders of foreign files raise almost anything: SyntaxError, struct.error, zlib.error
         raise UnreadableImage(path, f"broken image data ({str(error) or type(error).__name__})") from error
-
-
-def may_be_reduced(size: tuple[int, int], at_least: int) -> bool:
-    """Whether a JPEG of this size is decoded smaller when each side needs `at_least` pixels."""
-    return min(size) >= 2 * at_least
 
 
 def _bytes(path: Path) -> bytes:
@@ -156,12 +146,6 @@ def _looks_like(data: bytes) -> str:
     return "it is a text file" if b"\0" not in head else "unknown content"
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    if "exif" in image.info or image.format in ("TIFF", "MPO"):
-        return ImageOps.exif_transpose(image)
-    return image
-
-
 def _to_8_bit(image: Image.Image, path: Path) -> Image.Image:
     """Convert to "L", "RGB" or "RGBA"; an alpha channel that is opaque everywhere is dropped."""
     mode = image.mode
@@ -193,18 +177,14 @@ def _rescale(image: Image.Image, path: Path) -> Image.Image:
 
 
 def pixel_sha256(image: Image.Image) -> str:
-    """Hash of mode, size and pixels; a grey image has one hash, whether it is stored as L or as RGB.
-
-    Args:
-        image: what `open_image` gave without `at_least` (mode "L", "RGB" or "RGBA").
-    """
+    """Hash of mode, size and pixels of an image from `open_image`; a grey image has the same hash as L and as RGB."""
     return hash_and_colour(image)[0]
 
 
 def hash_and_colour(image: Image.Image) -> tuple[str, bool]:
-    """`pixel_sha256`, and whether the pixels carry colour (an image with transparency counts as coloured)."""
+    """`pixel_sha256`, and whether the image has colour (one with transparency counts as coloured)."""
     mode = image.mode
-    if mode not in _MODES_8_BIT:
+    if mode not in ("L", "RGB", "RGBA"):
         raise ValueError(f"expected an image of mode L, RGB or RGBA, got {mode}")
     pixels = image.tobytes()
     if mode == "RGB" and (red := pixels[::3]) == pixels[1::3] == pixels[2::3]:
@@ -222,17 +202,16 @@ def on_white(image: Image.Image) -> Image.Image:
 
 
 def resize(image: Image.Image, resolution: int, channels: int, fit: Fit) -> NDArray[np.uint8]:
-    """Bring an image to the model's square. The one path by which any image becomes an array.
+    """Resize an image to a square array.
 
     `pad` keeps all of a non-square image and fills the rest with the median colour of its border, `crop` keeps its
-    middle, `stretch` distorts it. Sampling is antialiased (Lanczos down, bicubic up); an image that already has the
-    size passes unchanged. Transparency is laid on white.
+    middle, `stretch` distorts it. Sampling is antialiased (Lanczos down, bicubic up); an image of the right size is not
+    changed. Transparent images are laid on white.
 
     Args:
         image: mode "L", "RGB" or "RGBA".
         resolution: side of the square in pixels.
         channels: 1 (luminance, ITU-R 601) or 3.
-        fit: what becomes of a non-square image.
 
     Returns:
         uint8 [channels, resolution, resolution].

@@ -1,19 +1,18 @@
-"""Near-duplicates: a perceptual hash proposes pairs of images, the correlation of their thumbnails confirms them.
+"""Near-duplicates: a perceptual hash proposes pairs of images, and the correlation of their thumbnails confirms them.
 
-A hash alone chains unrelated images: on small flat ones (digits, clothes) hundreds of strangers share almost all
-bits. Correlation on 16x16 pixels still takes one pair of trousers for another. What tells a copy is that its coarse
-shape hardly differs at all, since recompression and noise are fine-grained: so the lowest frequencies must agree
-better still, relative to the contrast or in grey levels.
+The hash alone is not enough: among small flat images (digits, clothes), hundreds of different ones share almost all
+bits. Correlation of 16x16 pixels still confuses two pairs of trousers. Recompression and noise change fine detail only,
+so the lowest frequencies of a copy must agree more closely still, relative to the contrast or in grey levels.
 
-Measured: no two of scikit-learn's 1,797 digits are joined, and 0.4% of 35,000 Fashion-MNIST images (1.8% without the
-coarse test, 166 of them in one chain), while copies of digits and clothes as JPEG of quality 75 or with noise of 5 grey
-levels are found in 99% to 100% of cases, and in 93% for dark sprites of little contrast. 50,000 take 3 s of one core.
+Measured: none of scikit-learn's 1,797 digits are joined, and 0.4% of 35,000 Fashion-MNIST images (1.8% without the
+low-frequency test, 166 of them in one component). Copies of digits and clothes as JPEG of quality 75, or with noise of
+5 grey levels, are found in 99% to 100% of cases; copies of dark sprites with little contrast in 93%. 50,000 images take
+3 s on one core.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,18 +26,18 @@ from synthaug.data.decode import on_white
 SIDE = 16  # of the luminance thumbnail
 CHROMA_SIDE = 4
 THUMBNAIL_BYTES = SIDE * SIDE + 2 * CHROMA_SIDE * CHROMA_SIDE
-HASH_DISTANCE = 10  # bits of 64; copies that pass the correlation are within it in 98% to 100% of cases
+HASH_DISTANCE = 10  # of 64 bits; 98% to 100% of the copies that pass the correlation are within it
 CORRELATION = 0.993
 COARSE = 5  # lowest DCT frequencies a side
 COARSE_CORRELATION = 0.999
-COARSE_LEVELS = 2.5  # or this root mean square difference, in grey levels: images of low contrast
+COARSE_LEVELS = 2.5  # or at most this root mean square difference in grey levels, for images of low contrast
 CHROMA_DISTANCE = 24  # levels in any of 4x4 cells: a recoloured drawing is another image
-FLATNESS = 2.0  # standard deviation in levels; a flatter thumbnail shows nothing to compare
+FLATNESS = 2.0  # standard deviation in levels; flatter thumbnails are not compared
 _TO_YCBCR = np.array(  # ITU-R 601, full range, as JPEG; columns Y, Cb, Cr
     [[0.299, -0.168736, 0.5], [0.587, -0.331264, -0.418688], [0.114, 0.5, -0.081312]], np.float32
 )
 _AT_ONCE = 4096
-_BLOCK = 1 << 20  # hash distances worked out at once: they should fit into the processor's cache
+_BLOCK = 1 << 20  # hash distances computed at once, to fit into the processor's cache
 _PAIRS = 1 << 18  # candidate pairs confirmed at once
 
 _FREQUENCIES = sorted(
@@ -47,17 +46,14 @@ _FREQUENCIES = sorted(
 
 
 def reduced(image: Image.Image) -> bytes:
-    """An image at 16x16: 256 bytes where its mode is "L", else 768 of RGB (transparency on white)."""
+    """An image at 16x16: 256 bytes if its mode is "L", else 768 bytes of RGB (transparency on white)."""
     return on_white(image).resize((SIDE, SIDE), Image.Resampling.BICUBIC, reducing_gap=3.0).tobytes()
 
 
 def make_thumbnails(small: Iterable[bytes]) -> NDArray[np.uint8]:
-    """Thumbnails of images that `reduced` made small: 16x16 of luminance, then 4x4 of Cb and of Cr.
+    """Thumbnails, uint8 [N, 288], of the results of `reduced`: 16x16 of luminance, then 4x4 of Cb and of Cr.
 
-    All at once, since a conversion by Pillow takes longer than decoding a small image.
-
-    Returns:
-        uint8 [N, 288].
+    They are converted together, because Pillow's conversion of a small image takes longer than decoding it.
     """
     small = list(small)
     rgb = np.empty((len(small), SIDE * SIDE, 3), np.uint8)
@@ -74,18 +70,15 @@ def make_thumbnails(small: Iterable[bytes]) -> NDArray[np.uint8]:
 
 
 def as_rows(thumbnails: Iterable[bytes]) -> NDArray[np.uint8]:
-    """Thumbnails that were kept as bytes, as uint8 [N, 288] again."""
+    """Thumbnails that were stored as bytes, as uint8 [N, 288]."""
     return np.frombuffer(b"".join(thumbnails), np.uint8).reshape(-1, THUMBNAIL_BYTES)
 
 
 def perceptual_hashes(spectrum: NDArray[np.float32]) -> NDArray[np.uint64]:
-    """64 bits an image: which of its 64 lowest DCT frequencies, without the mean, lie above their median.
+    """64 bits per image, uint64 [N]: which of the 64 lowest DCT frequencies, without the mean, are above their median.
 
     Args:
-        spectrum: of the luminance, float [N, 16, 16]; its scale does not matter.
-
-    Returns:
-        uint64 [N].
+        spectrum: DCT of the luminance, float [N, 16, 16], at any scale.
     """
     if len(spectrum) == 0:
         return np.zeros(0, np.uint64)
@@ -96,15 +89,9 @@ def perceptual_hashes(spectrum: NDArray[np.float32]) -> NDArray[np.uint64]:
 
 
 def near_duplicate_components(thumbnails: NDArray[np.uint8]) -> NDArray[np.intp]:
-    """Number the connected components of the confirmed near-duplicate pairs.
+    """The connected component [N] of each image in the graph of near-duplicate pairs, from thumbnails uint8 [N, 288].
 
-    Images whose thumbnail is flat are alone: nothing could confirm them.
-
-    Args:
-        thumbnails: uint8 [N, 288].
-
-    Returns:
-        int [N]: equal numbers mean that a chain of confirmed pairs leads from one image to the other.
+    An image with a flat thumbnail has a component of its own.
     """
     component = np.arange(len(thumbnails))
     luminance = thumbnails[:, : SIDE * SIDE].astype(np.float32)
@@ -113,7 +100,7 @@ def near_duplicate_components(thumbnails: NDArray[np.uint8]) -> NDArray[np.intp]
     usable = np.flatnonzero(norm > FLATNESS * SIDE)
     vectors = luminance[usable] / norm[usable, None]
     spectrum = dctn(vectors.reshape(-1, SIDE, SIDE), axes=(1, 2), norm="ortho")
-    looks = _Looks.of(vectors, spectrum, norm[usable], thumbnails[usable, SIDE * SIDE :])
+    looks = _Looks(vectors, spectrum, norm[usable], thumbnails[usable, SIDE * SIDE :])
     hashes = perceptual_hashes(spectrum)
     rows = max(1, _BLOCK // max(1, len(usable)))
     for start in range(0, len(usable), rows):
@@ -128,7 +115,7 @@ def near_duplicate_components(thumbnails: NDArray[np.uint8]) -> NDArray[np.intp]
 
 
 def _similar(hashes: NDArray[np.uint64], start: int, stop: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Pairs of near hashes, the first of them from `start` to `stop`, the second one later."""
+    """Pairs i < j of near hashes, with i from `start` to `stop`."""
     others = hashes[start:]
     bits: NDArray[np.uint8] = np.bitwise_count(hashes[start:stop, None] ^ others[None])
     first, second = np.divmod(np.flatnonzero(bits.ravel() <= HASH_DISTANCE), len(others))
@@ -136,31 +123,24 @@ def _similar(hashes: NDArray[np.uint64], start: int, stop: int) -> tuple[NDArray
     return first[later] + start, second[later] + start
 
 
-@dataclass(frozen=True)
 class _Looks:
-    """Confirms pairs by unit vectors [N, 256], coarse DCT [N, 24] with its norm [N], and chroma [N, 32]."""
+    """Confirms pairs by their unit vectors [N, 256], low DCT frequencies, and chroma [N, 32]."""
 
-    vectors: NDArray[np.float32]
-    coarse: NDArray[np.float32]
-    coarse_norm: NDArray[np.float32]
-    chroma: NDArray[np.int16]
-    grey: NDArray[np.bool_]
-
-    @classmethod
-    def of(
-        cls,
+    def __init__(
+        self,
         vectors: NDArray[np.float32],
         spectrum: NDArray[np.float32],
         norm: NDArray[np.float32],
         chroma: NDArray[np.uint8],
-    ) -> _Looks:
-        coarse = spectrum[:, :COARSE, :COARSE].reshape(len(vectors), COARSE**2)[:, 1:] * norm[:, None]
-        signed = chroma.astype(np.int16)
-        grey: NDArray[np.bool_] = np.all(np.abs(signed - 128) <= 2, axis=1)
-        return cls(vectors, coarse, np.linalg.norm(coarse, axis=1), signed, grey)
+    ) -> None:
+        self.vectors = vectors
+        self.coarse = spectrum[:, :COARSE, :COARSE].reshape(len(vectors), COARSE**2)[:, 1:] * norm[:, None]
+        self.coarse_norm = np.linalg.norm(self.coarse, axis=1)
+        self.chroma = chroma.astype(np.int16)
+        self.grey = np.all(np.abs(self.chroma - 128) <= 2, axis=1)
 
     def confirmed(self, a: NDArray[np.intp], b: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """The pairs (a[i], b[i]) that are near-duplicates; the cheapest test comes first."""
+        """The pairs (a[i], b[i]) that are near-duplicates."""
         product = np.einsum("ij,ij->i", self.coarse[a], self.coarse[b])
         norm_a, norm_b = self.coarse_norm[a], self.coarse_norm[b]
         square = norm_a**2 + norm_b**2 - 2 * product

@@ -1,7 +1,6 @@
 """Scan a folder of labelled images: list, decode and hash its files.
 
-Files are decoded once. The results are cached by path, size, time and inode, so that the next scan only lists the
-folder.
+The results are cached by path, size, time and inode, so the next scan decodes only new and changed files.
 """
 
 from __future__ import annotations
@@ -20,9 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthaug.data import store
-from synthaug.data.decode import open_image, pixel_sha256, resize
 from synthaug.data.duplicates import as_rows
-from synthaug.data.layout import Found, Layout, SplitName, by_folders, tables, walk
+from synthaug.data.layout import EXAMPLE, Found, Layout, SplitName, by_folders, tables, walk
 from synthaug.data.metadata import COLUMN_HINT, by_tables
 from synthaug.data.reading import FileInfo, read_all
 from synthaug.documents import Unreadable
@@ -30,16 +28,14 @@ from synthaug.errors import SynthaugError
 from synthaug.files import digest
 from synthaug.progress import Progress, Silent
 
-__all__ = ["ImageRecord", "Scan", "open_image", "pixel_sha256", "resize", "scan"]
-
 
 @dataclass(frozen=True, slots=True)
 class ImageRecord:
     """One readable image.
 
-    `path` is relative to the scan's root, with forward slashes; `width` and `height` are those of the upright image;
-    `mode` and `format` are the file's own; `pixel_sha256` is `decode.pixel_sha256` of the upright 8-bit image;
-    `synthetic` is what a metadata table says; `coloured` is whether the pixels carry colour.
+    `path` is relative to the scan's root, with forward slashes. `width`, `height` and `pixel_sha256` are of the upright
+    image; `mode` and `format` are of the file. `synthetic` is the value in a metadata table, if there is one.
+    `coloured` is false if all pixels are grey.
     """
 
     path: str
@@ -85,7 +81,7 @@ class Scan:
 
     @property
     def channels(self) -> int:
-        """1 where no image carries colour, whatever the files' modes are; else 3."""
+        """1 if the pixels of all images are grey, else 3. The files' modes do not matter."""
         return 3 if any(image.coloured for image in self.images) else 1
 
     @cached_property
@@ -97,7 +93,7 @@ class Scan:
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Pause the garbage collector: a scan makes a hundred thousand objects, and none of them is garbage."""
+    """Pause the garbage collector: a scan makes a hundred thousand objects and keeps all of them."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -118,18 +114,16 @@ def scan(
 ) -> Scan:
     """List and decode every labelled image of a folder.
 
-    Labels come from `metadata.jsonl|csv` where one has a label column, else from folder names (`layout.by_folders`).
+    Labels come from `metadata.jsonl|csv` with a label column, or else from folder names (`layout.by_folders`).
     Unreadable files are listed with a reason and left out. Nothing is written into `root`.
 
     Args:
-        root: the folder.
-        group_by: regular expression; its first group, searched in an image's path, names what belongs together.
+        group_by: regular expression that is searched in an image's path; its first group is the name of the group.
         strict: make any unreadable file an error.
-        cache: where to remember results (default: `store.cache_root`).
-        progress: where to report.
+        cache: see `store.cache_root`.
 
     Raises:
-        SynthaugError: no such folder, no labelled image in it, none readable, a bad label or expression, or `strict`.
+        SynthaugError: no such folder, no readable labelled image, a bad label or expression, or `strict`.
     """
     root = Path(root)
     find_group = _group_finder(group_by)
@@ -146,14 +140,13 @@ def scan(
             raise SynthaugError(
                 f"{error.message}; {table_paths[0]} has no columns file_name and label", COLUMN_HINT
             ) from error
-        found.ignored = sorted(
-            {*found.ignored, *(f"{path} (no columns file_name and label)" for path in table_paths)} - {*table_paths}
-        )
+        ignored_tables = {f"{path} (no columns file_name and label)" for path in table_paths}
+        found.ignored = sorted({*found.ignored, *ignored_tables} - {*table_paths})
     read, failures = read_all(tree.root, found.entries, place, progress)
     result = _assemble(tree.root, found, read, failures, find_group)
     if group_by is not None and result.images and all(image.group is None for image in result.images):
-        example = result.images[0].path
-        raise SynthaugError(f"the group expression {group_by!r} matches no path", f"paths look like {example!r}")
+        example = f"paths look like {result.images[0].path!r}"
+        raise SynthaugError(f"the group expression {group_by!r} matches no path", example)
     _check(result, len(found.entries), strict)
     return result
 
@@ -228,36 +221,33 @@ def _warnings(result: Scan) -> list[str]:
     deep = [k for k, image in enumerate(result.images) if image.mode.startswith("I")]
     if deep and result.thumbnails is not None and result.thumbnails[deep, :256].max() < 32:
         lines.append(
-            f"{len(deep)} images of 16 bits use at most the lowest 13 of them and look nearly black here: "
+            f"{len(deep)} images of 16 bits use only the lowest 13 bits, so they are nearly black as 8 bits: "
             "spread their values over the full range"
         )
     synthetic = sum(image.synthetic is True for image in result.images)
     if synthetic:
         lines.append(
             f"the metadata table marks {synthetic} of {len(result.images)} images as synthetic; "
-            "they count like real ones"
+            "they are used as real images"
         )
     return lines
 
 
 def _check(result: Scan, tried: int, strict: bool) -> None:
-    if strict and result.unreadable:
-        first = result.unreadable[0]
+    root, unreadable = str(result.root), len(result.unreadable)
+    first = "".join(f"the first: {u.path!r} ({u.reason})" for u in result.unreadable[:1])
+    if strict and unreadable:
         raise SynthaugError(
-            f"{len(result.unreadable)} unreadable files in {str(result.root)!r}, "
-            f"the first: {first.path!r} ({first.reason})",
-            "repair or remove them, or leave --strict out to go on without them",
+            f"{unreadable} unreadable files in {root!r}, {first}",
+            "repair or remove them, or leave out --strict",
         )
-    if not result.images and result.unreadable:
-        first = result.unreadable[0]
+    if not result.images and unreadable:
         raise SynthaugError(
-            f"none of the {max(tried, len(result.unreadable))} files in {str(result.root)!r} can be read as an image, "
-            f"the first: {first.path!r} ({first.reason})",
+            f"none of the {max(tried, unreadable)} files in {root!r} can be read as an image, {first}",
             "check that they open in an image viewer",
         )
     if not result.images:
         label, reason = next(iter(result.empty.items()), ("", ""))
         raise SynthaugError(
-            f"{str(result.root)!r} holds no labelled image" + (f": class {label!r}: {reason}" if label else ""),
-            "put the images of each class into a folder of its own, as in DATA/cat/1.png, DATA/dog/1.png",
+            f"{root!r} holds no labelled image" + (f": class {label!r}: {reason}" if label else ""), EXAMPLE
         )

@@ -1,4 +1,4 @@
-"""Folds for data that is too small for a test set: each image is a test image in exactly one fold."""
+"""Cross-validation folds for data that is too small for a test set: each image is a test image in one fold."""
 
 from __future__ import annotations
 
@@ -13,25 +13,24 @@ from synthaug.errors import SynthaugError
 
 
 def fold_of(labels: Sequence[str], groups: NDArray[np.intp], folds: int, seed: int) -> NDArray[np.int64]:
-    """The fold of each image, [N] in 0 … folds - 1: stratified by class, no group divided.
+    """The fold of each image, [N] in 0 … folds - 1, stratified by class. Images of one group are in one fold.
 
     Args:
         labels: [N] classes.
-        groups: [N] equal numbers belong together.
-        folds: how many.
-        seed: the only source of chance; the same for every fold of one evaluation.
+        groups: [N] group numbers.
+        seed: must be the same for every fold of one evaluation.
 
     Raises:
-        SynthaugError: there are too few groups to have as many folds.
+        SynthaugError: there are too few groups for so many folds.
     """
-    from sklearn.model_selection import StratifiedGroupKFold  # takes half a second, and `inspect` does not need it
+    from sklearn.model_selection import StratifiedGroupKFold  # takes half a second; `inspect` does not need it
 
     count = len(np.unique(groups))
     assigned = np.full(len(labels), -1, np.int64)
     if count >= folds and max(Counter(labels).values(), default=0) >= folds:
         split = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # a class of fewer images than folds is missing from some
+            warnings.simplefilter("ignore", UserWarning)  # a class may have fewer images than folds
             for fold, (_, held_out) in enumerate(split.split(np.zeros(len(labels)), np.asarray(labels), groups)):
                 assigned[held_out] = fold
     if len(np.unique(assigned[assigned >= 0])) < folds:

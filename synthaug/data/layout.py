@@ -1,4 +1,4 @@
-"""Find the labelled images of a folder by the names of its folders; `metadata` does so by tables."""
+"""Find the labelled images of a folder by the names of its folders; `metadata` finds them by tables."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SPLIT_FOLDERS: dict[str, SplitName] = {
 }  # fmt: skip
 _EXTENSIONS = frozenset(suffix[1:] for suffix in SUFFIXES)
 TABLES = ("metadata.jsonl", "metadata.csv")
-_EXAMPLE = "put the images of each class into a folder of its own, as in DATA/cat/1.png, DATA/dog/1.png"
+EXAMPLE = "put the images of each class into a folder of its own, as in DATA/cat/1.png, DATA/dog/1.png"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Found:
     unreadable: list[Unreadable] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
     empty: dict[str, str] = field(default_factory=dict)
-    """class → why it has no image file"""
+    """class → the reason why it has no image file"""
 
 
 @dataclass
@@ -69,18 +69,16 @@ def walk(root: Path) -> Tree:
         SynthaugError: `root` is missing, not a folder, or cannot be read.
     """
     if not root.exists():
-        parent = root.parent
-        hint = "check the path" if parent.is_dir() else f"{str(parent)!r} does not exist either; check the path"
-        raise SynthaugError(f"there is no folder {str(root)!r}", hint)
+        parent = "" if root.parent.is_dir() else f"{str(root.parent)!r} does not exist either; "
+        raise SynthaugError(f"there is no folder {str(root)!r}", f"{parent}check the path")
     if not root.is_dir():
-        raise SynthaugError(f"{str(root)!r} is a file, not a folder of images", "unpack archives first; " + _EXAMPLE)
+        raise SynthaugError(f"{str(root)!r} is a file, not a folder of images", "unpack archives first; " + EXAMPLE)
     tree = Tree(root.resolve())
     try:
         waiting = _list(tree, "")
     except OSError as error:
-        raise SynthaugError(
-            f"cannot read the folder {str(root)!r}: {error.strerror}", "check its permissions"
-        ) from error
+        message = f"cannot read the folder {str(root)!r}: {error.strerror}"
+        raise SynthaugError(message, "check its permissions") from error
     while waiting:  # no recursion: folders may be nested deeper than Python's stack
         folder = waiting.pop()
         tree.folders.append(folder)
@@ -92,7 +90,7 @@ def walk(root: Path) -> Tree:
 
 
 def _list(tree: Tree, prefix: str) -> list[str]:
-    """Enter the files of one folder into the tree and return its folders."""
+    """Add the files of one folder to the tree, and return its folders."""
     folders = []
     with os.scandir(tree.root / prefix) as entries:
         for entry in entries:
@@ -141,8 +139,8 @@ def is_image_name(path: str) -> bool:
 def by_folders(tree: Tree) -> Found:
     """Read labels from folder names: `class/**`, or `train|val|test/class/**`.
 
-    A folder called `train` is a split when `val` or `test` stands beside it or when it is alone, and when it holds
-    folders with images; otherwise it is a class of that name.
+    A folder called `train` is a split if it has subfolders with images, and if `val` or `test` is beside it or no other
+    folder is. Otherwise it is a class of that name.
 
     Raises:
         SynthaugError: there is no image, or no class folder.
@@ -171,7 +169,7 @@ def by_folders(tree: Tree) -> Found:
 
 
 def _split_folders(tree: Tree, images: list[str], top: Counter[str]) -> dict[str, SplitName]:
-    """Folder → split, or nothing where the folders are classes."""
+    """Folder → split; empty if the folders are classes."""
     known = {name: SPLIT_FOLDERS[name.lower()] for name in top if name.lower() in SPLIT_FOLDERS}
     trains = [name for name, split in known.items() if split == "train"]
     if not trains or (len(known) < 2 and len(top) > 1):
@@ -193,7 +191,7 @@ def _split_folders(tree: Tree, images: list[str], top: Counter[str]) -> dict[str
 
 
 def _summarise_ignored(found: Found, tree: Tree) -> None:
-    """Show a folder of nothing but ignored files as one line, not as thousands."""
+    """Replace the paths of a folder that has only ignored files by the path of the folder."""
     used: set[str] = set()
     for folder in {entry.path.rpartition("/")[0] for entry in found.entries}:
         parts = folder.split("/")
@@ -207,16 +205,13 @@ def _summarise_ignored(found: Found, tree: Tree) -> None:
 
 
 def _note_empty(found: Found, tree: Tree, splits: dict[str, SplitName], depth: int) -> None:
-    """Class folders without an image file; a folder that holds other files only is no class but ignored."""
+    """Add empty class folders to `found.empty`. A folder with other files only is ignored; it is not a class."""
     labels = {entry.label for entry in found.entries}
     parents = {path.rsplit("/", 1)[0] for path in [*tree.folders, *tree.files, *tree.refused] if "/" in path}
     for folder in tree.folders:
         parts = folder.split("/")
-        if (
-            len(parts) != depth + 1
-            or (splits and splits.get(parts[0]) != "train")
-            or parts[-1].lower() in SPLIT_FOLDERS
-        ):
+        of_train = not splits or splits.get(parts[0]) == "train"
+        if len(parts) != depth + 1 or not of_train or parts[-1].lower() in SPLIT_FOLDERS:
             continue
         if folder not in parents or _only_refused(folder, tree):
             label = normalise_label(parts[-1], f"the folder {folder!r}")
@@ -232,14 +227,14 @@ def _only_refused(folder: str, tree: Tree) -> bool:
 
 def _nothing_found(tree: Tree, images: list[str]) -> None:
     if images:
-        raise SynthaugError(f"{str(tree.root)!r} holds {len(images)} images but no class folders", _EXAMPLE)
+        raise SynthaugError(f"{str(tree.root)!r} holds {len(images)} images but no class folders", EXAMPLE)
     if tree.files:
         kinds = Counter(Path(path).suffix.lower() or "no suffix" for path in tree.files)
         listed = ", ".join(f"{kinds[kind]} {kind}" for kind in sorted(kinds, key=lambda k: (-kinds[k], k))[:4])
         raise SynthaugError(
             f"{str(tree.root)!r} holds no image files (found: {listed})", "PNG, JPEG, WebP, BMP, TIFF and GIF are read"
         )
-    raise SynthaugError(f"{str(tree.root)!r} holds no image files", _EXAMPLE)
+    raise SynthaugError(f"{str(tree.root)!r} holds no image files", EXAMPLE)
 
 
 def tables(tree: Tree) -> Iterator[str]:

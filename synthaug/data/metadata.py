@@ -1,7 +1,7 @@
 """Labels from a Hugging Face imagefolder table: `metadata.jsonl` or `metadata.csv` with `file_name` and a label column.
 
-Format: https://huggingface.co/docs/datasets/image_dataset. The tables that `synthaug export` writes are read too;
-their synthetic images are kept and marked.
+Format: https://huggingface.co/docs/datasets/image_dataset. `synthaug export` writes such tables; images that they mark
+as synthetic keep the mark.
 """
 
 from __future__ import annotations
@@ -23,10 +23,7 @@ COLUMN_HINT = f"name the label column one of: {', '.join(LABEL_COLUMNS)}"
 
 
 def by_tables(tree: Tree, tables: list[str]) -> Found | None:
-    """Read labels from the metadata tables of a folder.
-
-    Returns:
-        None where no table has the columns that are needed and folder names may tell instead.
+    """Read labels from the metadata tables of a folder; None if no table has the needed columns.
 
     Raises:
         SynthaugError: a table is broken, or a label cannot be the name of a class.
@@ -87,11 +84,9 @@ def _take(
 
 
 def _inside(table: str, name: str) -> str | None:
-    """The file's path relative to the root, or None where it leads out of it."""
+    """The file's path relative to the root; None if it leads out of the root."""
     relative = PurePosixPath(table).parent / name.replace("\\", "/")
-    if relative.is_absolute() or ".." in relative.parts:
-        return None
-    return str(relative)
+    return None if relative.is_absolute() or ".." in relative.parts else str(relative)
 
 
 def _flag(value: Any) -> bool | None:
@@ -111,17 +106,17 @@ def _rows(tree: Tree, table: str) -> Iterator[tuple[int, dict[str, Any]]]:
         try:
             yield from ((reader.line_num, dict(row)) for row in reader)
         except csv.Error as error:
-            raise SynthaugError(
-                f"{table} line {reader.line_num} is not valid CSV: {error}", "check its quotes"
-            ) from error
+            message = f"{table} line {reader.line_num} is not valid CSV: {error}"
+            raise SynthaugError(message, "check its quotes") from error
         return
     for line, content in enumerate(text.split("\n"), start=1):
         if not content.strip():
             continue
+        hint = "write one JSON object per line"
         try:
             row = json.loads(content)
         except ValueError as error:
-            raise SynthaugError(f"{table} line {line} is not valid JSON", "write one JSON object a line") from error
+            raise SynthaugError(f"{table} line {line} is not valid JSON", hint) from error
         if not isinstance(row, dict):
-            raise SynthaugError(f"{table} line {line} is not a JSON object", "write one JSON object a line")
+            raise SynthaugError(f"{table} line {line} is not a JSON object", hint)
         yield line, row

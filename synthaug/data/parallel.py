@@ -1,7 +1,7 @@
 """Work on many small files on all cores, in order.
 
-Threads wait for each other where an image takes a tenth of a millisecond: two need more time than one. So on Linux,
-from `FORK_FROM` items on, forked processes share the work, as PyTorch's `DataLoader` forks; elsewhere threads do.
+If an image takes a tenth of a millisecond, threads wait for each other: two are slower than one. So on Linux, for
+`FORK_FROM` items or more, forked processes share the work, as in PyTorch's `DataLoader`. Otherwise threads do.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ FORK_FROM = 1000
 _PR_SET_PDEATHSIG = 1
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
 
-_work: Callable[..., Any] | None = None  # in a forked process: what it was forked for
+_work: Callable[..., Any] | None = None  # the function that a forked process calls
 
 
 def workers() -> int:
@@ -41,22 +41,22 @@ def workers() -> int:
 
 
 def worth_forking(items: int) -> bool:
-    """Whether so many small items are shared among processes rather than threads."""
+    """Whether processes are faster than threads for so many small items."""
     return sys.platform == "linux" and items >= FORK_FROM and workers() > 1
 
 
 class Crew:
-    """Workers that call one function: forked processes, or threads of this one. A context manager.
+    """Workers that call one function: forked processes, or threads of this process. A context manager.
 
-    A process inherits what the function refers to as it is when the crew begins. What it writes into must be shared (a
-    memory-mapped file, `mmap`); arguments and results are pickled.
+    A forked process has a copy of the objects that the function refers to, made when the crew begins. Memory that it
+    writes to must be shared (a memory-mapped file, `mmap`). Arguments and results are pickled.
 
     Args:
-        work: what the workers call.
-        forks: processes rather than threads.
+        work: the function that the workers call.
+        forks: use processes instead of threads.
 
     Raises:
-        RunFailed: on leaving the context, where a process died.
+        RunFailed: a process died; raised on leaving the context.
     """
 
     def __init__(self, work: Callable[..., Any], *, forks: bool) -> None:
@@ -71,8 +71,8 @@ class Crew:
     def submit(self, *arguments: Any) -> Future[Any]:
         """Let a worker call the function."""
         with warnings.catch_warnings():
-            # Python warns of forks beside threads, and forks at the first call. The children take no lock that a thread
-            # holds: they decode, encode, and compute on one thread.
+            # The first call forks, and Python warns if there are threads. The children do not use locks of other
+            # threads: they decode, encode, and compute on one thread.
             warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
             return self._pool.submit(self._work, *arguments)
 
@@ -84,9 +84,8 @@ class Crew:
     ) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
         if isinstance(error, BrokenProcessPool):
-            raise RunFailed(
-                "a process that worked on images died", "it was killed from outside or ran out of memory; run it again"
-            ) from error
+            hint = "it was killed from outside or ran out of memory; run it again"
+            raise RunFailed("a process that worked on images died", hint) from error
 
 
 def in_chunks(work: Callable[[range], R], count: int) -> Iterator[tuple[range, R]]:
@@ -105,13 +104,13 @@ def in_chunks(work: Callable[[range], R], count: int) -> Iterator[tuple[range, R
 def _install(work: Callable[..., Any]) -> None:
     global _work
     _work = work
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends the workers
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # a worker whose parent is killed would wait for ever
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent ends the workers
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # otherwise a worker outlives a killed parent
     with suppress(AttributeError):  # another C library
-        # Arrays of a few MB come and go. Given back to the system each time, they cost a fifth of sampling in faults.
+        # Keep freed arrays of a few MB in the process: returning them costs a fifth of sampling in page faults.
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 32 << 20)
         ctypes.CDLL(None).mallopt(_M_TRIM_THRESHOLD, 1 << 30)
-    threadpool_limits(1)  # threads of BLAS and OpenMP do not survive a fork, and the cores are shared out already
+    threadpool_limits(1)  # threads of BLAS and OpenMP do not survive a fork, and each core has a worker
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
 

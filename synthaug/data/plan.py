@@ -17,7 +17,7 @@ RARE_BELOW = 0.5  # of the mean class size
 
 @dataclass(frozen=True)
 class ClassPlan:
-    """One class of a plan: `keep` of `have` real images stay, `generate` are added, and `want` is the total."""
+    """One class of a plan: `keep` of `have` real images are kept, `generate` are added, and `want` is the total."""
 
     label: str
     have: int
@@ -27,15 +27,12 @@ class ClassPlan:
 
 
 def rare_classes(counts: Mapping[str, int]) -> list[str]:
-    """The classes to make images of: those smaller than half the mean class, else the smallest one.
+    """The classes smaller than half the mean class, rarest first; if there are none, the smallest class.
 
     >>> rare_classes({"common": 300, "also": 280, "rare": 25})
     ['rare']
     >>> rare_classes({"a": 100, "b": 90})
     ['b']
-
-    Returns:
-        Names, rarest first; empty only where `counts` is.
     """
     if not counts:
         return []
@@ -45,7 +42,7 @@ def rare_classes(counts: Mapping[str, int]) -> list[str]:
 
 
 def check_targets(targets: str | Sequence[str], counts: Mapping[str, int]) -> list[str]:
-    """Resolve `--target-class`; "auto" alone means `rare_classes`.
+    """The classes that `--target-class` names; "auto" alone means `rare_classes`.
 
     Raises:
         SynthaugError: there is no such class, or none was given.
@@ -76,14 +73,14 @@ def plan(
 
     Args:
         counts: class → real training images.
-        per_class: the total of every class that `strategy` picks, or of the classes named; None: the largest class.
+        per_class: the total of every class that `strategy` picks, or of the named classes; None: the largest class.
         strategy: `all`; `not majority` (or `auto`): all but the largest; `not minority`: all but the smallest;
-            `minority`: only the smallest. Classes of equal size are picked together. Others stay as they are.
+            `minority`: only the smallest. Classes of equal size are picked together. The others are not changed.
         cap: a picked class with more real images than its total keeps only that many.
-        synthetic_only: no real image is kept, the whole total is generated, and classes not picked get nothing.
+        synthetic_only: keep no real images, and generate the whole total of the picked classes only.
 
     Raises:
-        SynthaugError: there is no class, or not the one that was named.
+        SynthaugError: there is no class, or no class of a given name.
     """
     if not counts:
         raise SynthaugError("there is no class to plan for", "give a folder with at least two classes")
@@ -102,7 +99,7 @@ def plan(
 
 
 def _totals(counts: Mapping[str, int], per_class: int | Mapping[str, int] | None, strategy: Strategy) -> dict[str, int]:
-    """Class → asked total, for the classes that take part."""
+    """Class → total, for the classes that are picked."""
     if isinstance(per_class, Mapping):
         for label in per_class:
             if label not in counts:
@@ -110,12 +107,11 @@ def _totals(counts: Mapping[str, int], per_class: int | Mapping[str, int] | None
         return dict(per_class)
     largest, smallest = max(counts.values()), min(counts.values())
     total = largest if per_class is None else per_class
-    return {label: total for label, count in counts.items() if _picks(strategy, count, smallest, largest)}
-
-
-def _picks(strategy: Strategy, count: int, smallest: int, largest: int) -> bool:
+    picked = list(counts)
     if strategy in ("not majority", "auto"):
-        return count < largest
-    if strategy == "not minority":
-        return count > smallest
-    return count == smallest if strategy == "minority" else True
+        picked = [label for label in counts if counts[label] < largest]
+    elif strategy == "not minority":
+        picked = [label for label in counts if counts[label] > smallest]
+    elif strategy == "minority":
+        picked = [label for label in counts if counts[label] == smallest]
+    return dict.fromkeys(picked, total)

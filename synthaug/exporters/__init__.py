@@ -1,4 +1,4 @@
-"""How an export is written: the table behind `--format`."""
+"""The formats of an export: the table behind `--format`."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ FORMATS: Registry[Callable[[Path], None]] = Registry(
         "parquet": "synthaug.exporters.parquet:pack",
     },
 )
-"""Name → function that turns a finished tree of image folders (train/<class>/*, train/metadata.jsonl) into the format,
-in place and always into the same bytes."""
+"""Name → function that converts a finished tree of image folders (train/<class>/*, train/metadata.jsonl) in place.
+Equal trees give equal bytes."""

@@ -15,18 +15,18 @@ from synthaug.exporters.workspace import Workspace
 from synthaug.progress import Progress
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_BLOCK = 4096  # what the smallest file takes on a disk
+_BLOCK = 4096  # bytes that the smallest file takes on a disk
 _FULL_HINT = "free some space, export to another disk with --out, or ask for fewer images"
 ROW_BYTES = 900
-"""Metadata and journal of one image."""
+"""Bytes of metadata and journal for one image."""
 
 
 def check_out(out: Path, *, data: Path, run: Path, overwrite: bool) -> None:
     """Refuse a destination where an export would overwrite something or write into the data.
 
     Raises:
-        SynthaugError: it is in the data folder, holds the data or the run, or exists; with `overwrite`, it exists and
-            is no earlier export.
+        SynthaugError: `out` is in the data folder, holds the data or the run, or exists. With `overwrite`, an earlier
+            export may exist.
     """
     resolved, root = out.resolve(), data.resolve()
     if resolved.is_relative_to(root):
@@ -52,32 +52,26 @@ def on_disk(size: int) -> int:
 
 
 def check_space(out: Path, needed: int) -> None:
-    """Fail before the work if the disk of `out` has less than `needed` bytes free.
+    """Check that the disk of `out` has `needed` bytes free.
 
     Raises:
-        RunFailed: it has.
+        RunFailed: it has less.
     """
     existing = next(p for p in (out, *out.parents) if p.exists())
     disk = shutil.disk_usage(existing)
-    if needed > disk.free and disk.total > 0:  # /proc and its like have no size: writing will say what is wrong
-        raise RunFailed(
-            f"the export needs about {_megabytes(needed)}, and {str(existing)!r} has {_megabytes(disk.free)} free",
-            _FULL_HINT,
-        )
-
-
-def _megabytes(size: float) -> str:
-    return f"{size / 1e6:,.1f} MB"
+    if needed > disk.free and disk.total > 0:  # a file system without a size, like /proc, fails on writing instead
+        space = f"about {needed / 1e6:,.1f} MB, and {str(existing)!r} has {disk.free / 1e6:,.1f} MB free"
+        raise RunFailed(f"the export needs {space}", _FULL_HINT)
 
 
 @contextmanager
 def working(out: Path, settings: Mapping[str, Any], progress: Progress) -> Iterator[Workspace]:
-    """Open the workspace of an export. An interrupted export stays in it and can be continued; a failed one is deleted.
+    """Open the workspace of an export. After an interrupt the workspace stays; after an error it is deleted.
 
     Raises:
-        Interrupted: for a KeyboardInterrupt in the block.
-        RunFailed: for a full disk.
-        SynthaugError: for a place that cannot be written, or another process that works there.
+        Interrupted: on a KeyboardInterrupt in the block.
+        RunFailed: the disk is full.
+        SynthaugError: the place cannot be written, or another process is exporting to it.
     """
     workspace = Workspace(out)
     try:

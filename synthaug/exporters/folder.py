@@ -14,7 +14,7 @@ from synthaug.exporters.looks import Look, Tables, dress, encode
 from synthaug.files import digest
 
 _EXACT = ("PNG", "BMP")
-"""Formats that give grey and colour pixels back as they were, so that the file need not be decoded again."""
+"""Lossless formats, whose files need not be decoded to know their pixels."""
 
 
 def pack(tree: Path) -> None:
@@ -23,7 +23,7 @@ def pack(tree: Path) -> None:
 
 @dataclass(frozen=True)
 class Written:
-    """A synthetic file: the hash of its bytes, and of the pixels that a reader gets from it."""
+    """A synthetic file: its size in pixels, and the hashes of its bytes and of its decoded pixels."""
 
     width: int
     height: int
@@ -32,7 +32,7 @@ class Written:
 
 
 def write_synthetic(path: Path, pixels: NDArray[np.uint8], look: Look, fit: Fit, tables: Tables) -> Written:
-    """Dress a generator's image [C, H, W] in a look and write it; equal arguments give equal bytes."""
+    """Give a generator's image [C, H, W] a look and write it; equal arguments give equal bytes."""
     image = dress(pixels, look, fit)
     data = encode(image, look, tables)
     path.write_bytes(data)

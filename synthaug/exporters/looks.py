@@ -1,15 +1,15 @@
-"""Synthetic images get size, colour mode, file format and quality of real ones, so that these do not give them away.
+"""Gives synthetic images the size, colour mode, file format and quality of real ones, so files do not reveal them.
 
-The look of each real training image of a class is read from its file. Each synthetic image of the class draws one of
-these looks, so that all that a file reveals about itself is distributed over synthetic images as it is over real ones.
-What the fit did to bring real images to the generator's square (`pad`, `crop`, `stretch`) is undone: resizing the
-result by the fit's own path gives the generator's image back, up to resampling.
+The look of each real training image is read from its file, and each synthetic image of a class draws one of the looks
+of its class. So sizes and formats have the same distribution among synthetic images as among real ones. The fit
+(`pad`, `crop`, `stretch`) is undone: preparing the result for training gives the generator's image again, up to
+resampling.
 """
 
 from __future__ import annotations
 
 import io
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -26,8 +26,8 @@ from synthaug.files import digest
 
 Tables = dict[str, list[list[int]]]  # key → JPEG quantisation tables
 
-_QUANTISED = 0.5  # a bar ends where this share of a row differs from the bar's colour
-_TOLERANCE = 24  # grey levels by which a generated bar may stray from one colour
+_EDGE = 0.5  # a bar ends where this share of a row differs from the bar's colour
+_TOLERANCE = 24  # grey levels by which a generated bar may differ from one colour
 _WRITTEN_AS = {"MPO": "JPEG", "DIB": "BMP"}
 _OPTIONS_OF_TIFF = ("raw", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits")
 
@@ -72,16 +72,15 @@ def read_look(data: bytes, suffix: str, tables: Tables) -> Look:
     """The look of an image file's contents; new JPEG tables are added to `tables`."""
     with Image.open(io.BytesIO(data)) as image:
         width, height = image.size
-        if image.getexif().get(0x0112, 1) in (5, 6, 7, 8):  # Orientation: lies on its side
+        if image.getexif().get(0x0112, 1) in (5, 6, 7, 8):  # Orientation: rotated by 90°
             width, height = height, width
         kind = _WRITTEN_AS.get(image.format or "", image.format or "PNG")
         details: dict[str, Any] = {}
         if kind == "JPEG":
             quantisation = [list(table) for _, table in sorted(getattr(image, "quantization", {}).items())]
             if quantisation:
-                key = digest(repr(quantisation))[:12]
-                tables[key] = quantisation
-                details["tables"] = key
+                details["tables"] = digest(repr(quantisation))[:12]
+                tables[details["tables"]] = quantisation
             subsampling = JpegImagePlugin.get_sampling(image)
             details["subsampling"] = subsampling if subsampling >= 0 else None
             details["progressive"] = bool(image.info.get("progressive"))
@@ -96,28 +95,25 @@ def read_look(data: bytes, suffix: str, tables: Tables) -> Look:
 
 
 def _webp_quality(image: Image.Image, size: int) -> int:
-    """The quality at which a small version compresses like the file: WebP does not store it.
+    """The lowest quality at which the image compresses to at least `size` bytes, because WebP does not store it.
 
-    Decoded pixels compress further than the original did, so this errs by up to ten points towards a higher quality.
+    Decoded pixels compress further than the original did, so the result is up to ten points too high.
     """
     plain = image.convert("RGB")
-    low, high = 1, 100
-    while low < high:
-        middle = (low + high) // 2
+
+    def compressed(quality: int) -> int:
         buffer = io.BytesIO()
-        plain.save(buffer, "WEBP", quality=middle)
-        if len(buffer.getvalue()) < size:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+        plain.save(buffer, "WEBP", quality=quality)
+        return len(buffer.getvalue())
+
+    return bisect_left(range(1, 100), size, key=compressed) + 1
 
 
 class Wardrobe:
     """The looks of a class, to draw from.
 
-    Where the fit padded images of several aspects, the generator paints the bars too, and the image decides: plain
-    bars across a full picture are taken off as they are, and a plain background leaves the choice to chance.
+    If the fit padded images of several aspect ratios, the generator also paints the bars. Clear bars determine the
+    aspect ratio; on a plain background, any aspect ratio whose bars fit is drawn.
     """
 
     def __init__(self, looks: Sequence[LookCount], fit: Fit, resolution: int) -> None:
@@ -131,7 +127,7 @@ class Wardrobe:
             self._bars = bars if (bars != bars[0]).any() else None
 
     def choose(self, pixels: NDArray[np.uint8], draw: int) -> int:
-        """Which look a synthetic image [C, H, W] takes; `draw` is the image's own random number."""
+        """The index of a look for a synthetic image [C, H, W]; `draw` is the image's own random number."""
         if self._bars is not None:
             found, certain = _find_bars(pixels)
             if certain:
@@ -157,7 +153,7 @@ def _bars(look: Look, resolution: int) -> tuple[int, int]:
 
 
 def _find_bars(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.int64], bool]:
-    """Plain bars (left and right, above and below) of an image, and whether a full picture lies between them."""
+    """Widths of an image's plain bars (left and right, above and below), and whether a clear edge ends them."""
     found, certain = [0, 0], False
     for position, image in enumerate((pixels.transpose(0, 2, 1), pixels)):
         lines = image.transpose(1, 2, 0).astype(np.int16)  # [side, other side, C]
@@ -168,7 +164,7 @@ def _find_bars(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.int64], bool]:
         half = len(lines) // 2
         width = int(np.argmin(both[:half])) if not both[:half].all() else half
         found[position] = width
-        if 0 < width < half and max(strays[width], strays[-1 - width]) > _QUANTISED:
+        if 0 < width < half and max(strays[width], strays[-1 - width]) > _EDGE:
             certain = True
     return np.asarray(found), certain
 
@@ -176,8 +172,8 @@ def _find_bars(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.int64], bool]:
 def dress(pixels: NDArray[np.uint8], look: Look, fit: Fit) -> Image.Image:
     """Turn a generator's image [C, H, W] into an image of a look's size and mode, undoing the fit.
 
-    `pad`: the bars are cut off. `stretch`: it is stretched back. `crop`: what was cut off is not known; the sides are
-    filled by reflection, so that cropping again gives the generator's image.
+    `pad`: the bars are cut off. `stretch`: the image is stretched back. `crop`: the sides are filled by reflection, so
+    cropping again gives the generator's image.
     """
     image = Image.fromarray(pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0)))
     size = (look.width, look.height)
@@ -214,10 +210,10 @@ def _to_mode(image: Image.Image, look: Look) -> Image.Image:
     if mode == image.mode:
         return image
     if mode in ("RGB", "L", "RGBA", "LA", "CMYK", "YCbCr"):
-        converted = image.convert(mode)  # transparency cannot be known: synthetic images are opaque
+        converted = image.convert(mode)  # synthetic images are opaque
         if mode == "RGBA" and look.format == "WEBP":
             alpha = converted.getchannel("A")
-            alpha.putpixel((0, 0), 254)  # or WebP drops the channel
+            alpha.putpixel((0, 0), 254)  # WebP drops a fully opaque channel
             converted.putalpha(alpha)
         return converted
     if mode in ("P", "PA"):
@@ -230,7 +226,7 @@ def _to_mode(image: Image.Image, look: Look) -> Image.Image:
 
 
 def encode(image: Image.Image, look: Look, tables: Tables) -> bytes:
-    """The file of a dressed image, marked as synthetic; equal for equal arguments."""
+    """The bytes of a file of an image, marked as synthetic; equal arguments give equal bytes."""
     options: dict[str, Any] = {}
     if look.format == "JPEG":
         options = {"progressive": look.progressive, "optimize": look.progressive}

@@ -1,12 +1,13 @@
 """The files beside the images: `manifest.json`, `metadata.jsonl` and the dataset card.
 
-Nothing here holds a time or a speed: an export that was interrupted and continued is the same folder, byte for byte.
+They hold no times and no speeds, so an interrupted and continued export gives the same files, byte for byte.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,16 +15,16 @@ from pydantic import Field, ValidationError
 
 from synthaug.documents import Document, ExportDocument
 from synthaug.errors import SynthaugError
-from synthaug.exporters.looks import Look, LookCount, Tables
+from synthaug.exporters.looks import LookCount, Tables
 from synthaug.version import __version__
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 METADATA = "metadata.jsonl"
-_ROWS = json.JSONEncoder(ensure_ascii=False, allow_nan=False)  # once: `json.dumps` would make one for each row
+_ROWS = json.JSONEncoder(ensure_ascii=False, allow_nan=False)  # made once; `json.dumps` would make one for each row
 NO_NUMBER, NO_TEXT = -1, ""
 """Values of columns that do not apply to a row of `metadata.jsonl`. They are not null: `datasets` takes a column's type
-from the first rows and refuses splits whose types differ, so it could not read a split of real images alone."""
+from its first rows, and refuses splits with different types."""
 
 
 class RunReference(Document):
@@ -45,20 +46,20 @@ class SourceData(Document):
 
 
 class GateReport(Document):
-    """How candidates were judged; the values of `gate` in the metadata are compared with the limits per class."""
+    """The limits of the gates for each class. The column `gate` of the metadata has the values that they apply to."""
 
     features: str | None = Field(None, description="name and hash of the gate's classifiers")
     limits: dict[str, dict[str, float]]
 
 
 class SelectionReport(Document):
-    """How the run's discriminator chose among candidates, before the gates."""
+    """How the run's discriminator selected candidates, before the gates."""
 
     method: Literal["drs", "top-k"]
-    keep: float = Field(description="share of the candidates that it was to keep")
+    keep: float = Field(description="share of the candidates to keep")
     discriminator_sha256: str
-    slope: float | None = Field(None, description="log-odds of real that one more in `discriminator_score` means; drs")
-    limits: dict[str, dict[str, float]] = Field(description="class → the largest logit of its pilot sample, and γ; drs")
+    slope: float | None = Field(None, description="drs: log-odds of being real per unit of `discriminator_score`")
+    limits: dict[str, dict[str, float]] = Field(description="drs: class → the largest logit of its pilot sample, and γ")
 
 
 class Manifest(Document):
@@ -82,15 +83,13 @@ class Manifest(Document):
     selection: SelectionReport | None = None
     device: str
     config: dict[str, Any] = Field(description="the run's resolved configuration")
-    looks: dict[str, list[LookCount]] = Field(
-        description="class → what its real files are like, drawn for synthetic ones"
-    )
+    looks: dict[str, list[LookCount]] = Field(description="class → sizes and formats of its real files")
     quantisation: Tables
     warnings: list[str]
 
 
 def dump_manifest(manifest: Manifest) -> dict[str, Any]:
-    """The document to write; looks leave out what they do not have."""
+    """The document to write. Looks are written without default values."""
     document = manifest.model_dump(mode="json")
     document["looks"] = {
         label: [look.model_dump(exclude_defaults=True) for look in looks] for label, looks in manifest.looks.items()
@@ -102,16 +101,15 @@ def read_manifest(path: Path) -> Manifest:
     """Read a `manifest.json`.
 
     Raises:
-        SynthaugError: it is missing, no manifest of this tool, or of a later version.
+        SynthaugError: the file is missing, not a manifest of this tool, or of a later version.
     """
+    hint = "give the manifest.json of an export"
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise SynthaugError(
-            f"cannot read the manifest {str(path)!r}: {_reason(error)}", "give the manifest.json of an export"
-        ) from error
+        raise SynthaugError(f"cannot read the manifest {str(path)!r}: {_reason(error)}", hint) from error
     if not isinstance(document, dict) or document.get("tool") != "synthaug":
-        raise SynthaugError(f"{str(path)!r} is no manifest of a synthaug export", "give the manifest.json of an export")
+        raise SynthaugError(f"{str(path)!r} is not a manifest of a synthaug export", hint)
     if document.get("format_version") != FORMAT_VERSION:
         raise SynthaugError(
             f"{str(path)!r} has format version {document.get('format_version')!r}, not {FORMAT_VERSION}",
@@ -121,10 +119,8 @@ def read_manifest(path: Path) -> Manifest:
         return Manifest.model_validate(document)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise SynthaugError(
-            f"the manifest {str(path)!r} is damaged: {where}: {first['msg']}", "export again"
-        ) from error
+        fault = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise SynthaugError(f"the manifest {str(path)!r} is damaged: {fault}", "export again") from error
 
 
 def _reason(error: Exception) -> str:
@@ -155,68 +151,27 @@ def gate_row(
     }
 
 
-def real_row(
-    *,
-    file_name: str,
-    label: str,
-    class_index: int,
-    look: Look,
-    sha256: str,
-    pixel_sha256: str,
-    origin_path: str,
-    gate: Mapping[str, Any],
-) -> dict[str, Any]:
-    """A row of `metadata.jsonl` for a real image; `file_name` is relative to the metadata file."""
-    return {
-        "file_name": file_name,
-        "label": label,
-        "synthetic": False,
-        "width": look.width,
-        "height": look.height,
-        "sha256": sha256,
-        "pixel_sha256": pixel_sha256,
-        "seed": NO_NUMBER,
-        "sample_index": NO_NUMBER,
-        "class_index": class_index,
-        "checkpoint_sha256": NO_TEXT,
-        "look": NO_NUMBER,
-        "origin_path": origin_path,
-        "gate": dict(gate),
-    }
+@dataclass(frozen=True, kw_only=True)
+class MetadataRow:
+    """A row of `metadata.jsonl`; the defaults stand for "does not apply".
 
+    `file_name` is relative to the metadata file, `pixel_sha256` is of the file's decoded pixels, `gate` see `gate_row`.
+    """
 
-def synthetic_row(
-    *,
-    file_name: str,
-    label: str,
-    class_index: int,
-    width: int,
-    height: int,
-    sha256: str,
-    pixel_sha256: str,
-    seed: int,
-    sample_index: int,
-    checkpoint_sha256: str,
-    look: int,
-    gate: Mapping[str, Any],
-) -> dict[str, Any]:
-    """A row of `metadata.jsonl` for a synthetic image; `pixel_sha256` is of the file's decoded pixels."""
-    return {
-        "file_name": file_name,
-        "label": label,
-        "synthetic": True,
-        "width": width,
-        "height": height,
-        "sha256": sha256,
-        "pixel_sha256": pixel_sha256,
-        "seed": seed,
-        "sample_index": sample_index,
-        "class_index": class_index,
-        "checkpoint_sha256": checkpoint_sha256,
-        "look": look,
-        "origin_path": NO_TEXT,
-        "gate": dict(gate),
-    }
+    file_name: str
+    label: str
+    synthetic: bool
+    width: int
+    height: int
+    sha256: str
+    pixel_sha256: str
+    seed: int = NO_NUMBER
+    sample_index: int = NO_NUMBER
+    class_index: int
+    checkpoint_sha256: str = NO_TEXT
+    look: int = NO_NUMBER
+    origin_path: str = NO_TEXT
+    gate: Mapping[str, Any]
 
 
 def dump_row(row: Mapping[str, Any]) -> str:
@@ -227,7 +182,7 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """The rows of a `metadata.jsonl` with their numbers, from 0.
 
     Raises:
-        SynthaugError: the file is missing, or a line is no row.
+        SynthaugError: the file is missing, or a line is not a row.
     """
     try:
         with path.open(encoding="utf-8") as file:
@@ -255,19 +210,18 @@ def card(manifest: Manifest) -> str:
     )
     gates = "All candidates were accepted: the gates were switched off."
     if not any(c.synthetic for c in manifest.export.per_class.values()):
-        gates = "No synthetic image was wanted."
+        gates = "No synthetic images were requested."
     elif manifest.gates is not None:
         gates = (
-            "Candidates were turned away where a classifier trained on real images did not take them for their class,\n"
-            "where they copy a training image, and where they repeat each other; `gate` in the metadata has the\n"
-            "measurements."
+            "Candidates were rejected if classifiers trained on real images do not recognise their class, or if they\n"
+            "copy a training image or another synthetic image. `gate` in the metadata has the measurements."
         )
     if manifest.selection is not None:
-        gates = f"{_chosen(manifest.selection)}\n\n{gates}"
+        gates = f"{_selected(manifest.selection)}\n\n{gates}"
     if manifest.truncation < 1:
         gates = (
-            f"Images are truncated: each lies at {manifest.truncation:g} of its distance from its class's centre, and\n"
-            f"so is more typical and less varied than what the generator learnt.\n\n{gates}"
+            f"Images are truncated: the distance of each from the centre of its class was multiplied by "
+            f"{manifest.truncation:g}.\nThis makes them more typical and less varied.\n\n{gates}"
         )
     warnings = "".join(f"\n> **Note** {warning}\n" for warning in manifest.warnings)
     heldout = ""
@@ -290,9 +244,9 @@ tags:
 Real images and images made by a generative adversarial network, for training a classifier.
 The column `synthetic` of `train/metadata.jsonl` tells them apart, and each synthetic file carries IPTC
 `DigitalSourceType` `trainedAlgorithmicMedia` in its XMP metadata. Judge classifiers on real images only.
-What does not apply to an image is −1 or empty there.
+Values that do not apply to an image are −1 or empty.
 
-| class | asked | real | synthetic | turned away |
+| class | requested | real | synthetic | rejected |
 |---|---:|---:|---:|---|
 {rows}
 {warnings}{heldout}
@@ -313,15 +267,15 @@ torchvision.datasets.ImageFolder("train")
 datasets.load_dataset("imagefolder", data_dir=".")
 ```
 
-The licence of the real images holds for them here too; it is not known to the tool that wrote this card.
+The real images keep their licence. This card does not name it, because the tool does not know it.
 """
 
 
-def _chosen(selection: SelectionReport) -> str:
-    how = "by rejection sampling" if selection.method == "drs" else "the best of every 64 by its score"
+def _selected(selection: SelectionReport) -> str:
+    how = "by rejection sampling" if selection.method == "drs" else "the best of every 64 by score"
     return (
-        f"Of the candidates, the run's discriminator kept a share of about {selection.keep:g}, {how};\n"
-        "`discriminator_score` under `gate` in the metadata is what it gave (−1 for a real image)."
+        f"The run's discriminator selected a share of about {selection.keep:g} of the candidates, {how}.\n"
+        "`discriminator_score` under `gate` in the metadata is its score (−1 for a real image)."
     )
 
 

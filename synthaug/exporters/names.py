@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 
 def file_names(paths: Iterable[str]) -> list[str]:
-    """A file name for each path: its last part, with a number where two would be equal on some file system.
+    """A file name for each path: its last part, with a number if two are equal on some file system.
 
     >>> file_names(["a/1.png", "b/1.PNG", "b/2.png"])
     ['1.png', '1_2.PNG', '2.png']
@@ -26,7 +26,7 @@ def file_names(paths: Iterable[str]) -> list[str]:
 
 
 def synthetic_prefix(real_names: Iterable[str]) -> str:
-    """What the names of synthetic files begin with, such that no real file's name begins so.
+    """A prefix for the names of synthetic files that no real file's name begins with.
 
     >>> synthetic_prefix(["Synthetic_1.png"])
     'synthetic-2_'

@@ -1,4 +1,4 @@
-"""Parquet files with the images inside, as the Hugging Face hub keeps them: `pip install 'synthaug[parquet]'`.
+"""Parquet files that contain the images, as on the Hugging Face hub: `pip install 'synthaug[parquet]'`.
 
 `data/train-00000-of-00002.parquet`, … with a column `image` (bytes and file name) beside those of the metadata.
 """
@@ -16,20 +16,16 @@ from synthaug.exporters.manifest import METADATA, read_rows
 try:
     import pyarrow
     import pyarrow.parquet
-except ImportError as error:  # at import, so that an export fails before its work
+except ImportError as error:  # raised at import, so an export fails before its work
     raise SynthaugError("the format 'parquet' needs pyarrow", "pip install 'synthaug[parquet]'") from error
 
 SHARD_BYTES = 1 << 28
-_GROUP_ROWS = 100  # what a reader has to decode for one image
+_GROUP_ROWS = 100  # rows that a reader decodes to get one image
 _SIDES = {"train": "train", "val": "validation", "test": "test"}  # the names that `datasets` knows
 
 _GATE = pyarrow.struct(
-    [
-        ("discriminator_score", pyarrow.float64()),
-        ("agreement", pyarrow.float64()),
-        ("nearest_real_distance", pyarrow.float64()),
-        ("nearest_real_path", pyarrow.string()),
-    ]
+    [(name, pyarrow.float64()) for name in ("discriminator_score", "agreement", "nearest_real_distance")]
+    + [("nearest_real_path", pyarrow.string())]
 )
 _COLUMNS = {
     "label": pyarrow.string(),
@@ -89,12 +85,10 @@ def _table(folder: Path, rows: list[dict[str, Any]]) -> Any:
 
 
 def _metadata() -> dict[str, str]:
-    """Schema metadata that tells `datasets` the types of the columns, the image among them."""
-    from_arrow = {"string": "string", "bool": "bool", "int32": "int32", "int64": "int64"}
+    """Schema metadata with the types of the columns, as `datasets` reads them."""
     features: dict[str, Any] = {"image": {"_type": "Image"}}
     for column, kind in _COLUMNS.items():
-        if column != "gate":
-            features[column] = {"dtype": from_arrow[str(kind)], "_type": "Value"}
+        features[column] = {"dtype": str(kind), "_type": "Value"}
     features["gate"] = {
         key: {"dtype": "string" if key.endswith("path") else "float64", "_type": "Value"} for key in _GATE.names
     }

@@ -1,9 +1,9 @@
-"""The mark inside each file that says the image is synthetic.
+"""Marks each synthetic file as synthetic.
 
-IPTC's `DigitalSourceType` with the value `trainedAlgorithmicMedia`, in an XMP packet: the mark that search engines,
-stock libraries and C2PA tools read (IPTC Photo Metadata Standard 2023.2; ISO 16684-1 for XMP and where each format
-carries it). PNG, JPEG, WebP and TIFF have a place for it. In BMP, GIF and PPM the packet follows the image data, where
-decoders do not look and packet scanners do.
+The mark is IPTC's `DigitalSourceType` with the value `trainedAlgorithmicMedia`, in an XMP packet. Search engines, stock
+libraries and C2PA tools read it (IPTC Photo Metadata Standard 2023.2; XMP and its place in each format: ISO 16684-1).
+PNG, JPEG, WebP and TIFF have a place for it. In BMP, GIF and PPM the packet follows the image data: decoders ignore it,
+packet scanners find it.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from synthaug.data.decode import decode, pixel_sha256, quiet_decoding
 from synthaug.data.split import SplitRow
 from synthaug.errors import SynthaugError
 from synthaug.exporters.looks import Look, Tables, read_look
-from synthaug.exporters.manifest import real_row
+from synthaug.exporters.manifest import MetadataRow
 from synthaug.files import digest
 from synthaug.progress import Task
 from synthaug.seeds import subset_order
@@ -24,7 +24,7 @@ _BATCH = 256
 
 @dataclass(frozen=True)
 class RealImage:
-    """One verified real image: where it is, what its file is like, and the file's hash."""
+    """One verified real image: its path, the look of its file, and the file's hash."""
 
     row: SplitRow
     path: Path
@@ -33,10 +33,10 @@ class RealImage:
 
 
 def locate(root: Path, row: SplitRow) -> Path:
-    """The path of a split's image below `root`, a resolved path.
+    """The path of a split's image below `root`, which must be resolved.
 
     Raises:
-        SynthaugError: its path leaves the data folder, or there is no such file.
+        SynthaugError: the path leads out of the data folder, or there is no such file.
     """
     path = (root / row.path).resolve()
     if not path.is_relative_to(root):
@@ -62,8 +62,7 @@ def read(root: Path, rows: Sequence[SplitRow], tables: Tables, task: Task, threa
     def one(row: SplitRow) -> RealImage:
         path = locate(root, row)
         data = path.read_bytes()
-        upright, _, _ = decode(path)
-        if pixel_sha256(upright) != row.pixel_sha256:
+        if pixel_sha256(decode(path)[0]) != row.pixel_sha256:
             raise SynthaugError(
                 f"the image {str(path)!r} has other pixels than when the run was trained",
                 "restore the file, or train again: synthaug fit DATA",
@@ -86,7 +85,7 @@ def chosen(images: Sequence[RealImage], keep: int, seed: int) -> list[RealImage]
 
 
 def place(images: Sequence[RealImage], names: Sequence[str], folder: Path, *, link: bool) -> bool:
-    """Copy images byte for byte, or hard-link them; return whether every link asked for could be made."""
+    """Copy images byte for byte, or hard-link them; return whether every requested link could be made."""
     folder.mkdir(parents=True, exist_ok=True)
     linked = True
     for image, name in zip(images, names, strict=True):
@@ -96,7 +95,7 @@ def place(images: Sequence[RealImage], names: Sequence[str], folder: Path, *, li
             try:
                 os.link(image.path, target)
                 continue
-            except OSError:  # another file system, or one without links
+            except OSError:  # another file system, or one that has no links
                 linked = False
         shutil.copyfile(image.path, target)
     return linked
@@ -107,15 +106,19 @@ def rows(
 ) -> list[dict[str, Any]]:
     """The rows of `metadata.jsonl`; `gate` is the value of that column for real images."""
     return [
-        real_row(
-            file_name=f"{label}/{name}",
-            label=label,
-            class_index=class_index,
-            look=image.look,
-            sha256=image.sha256,
-            pixel_sha256=image.row.pixel_sha256,
-            origin_path=image.row.path,
-            gate=gate,
+        vars(
+            MetadataRow(
+                file_name=f"{label}/{name}",
+                label=label,
+                synthetic=False,
+                width=image.look.width,
+                height=image.look.height,
+                sha256=image.sha256,
+                pixel_sha256=image.row.pixel_sha256,
+                class_index=class_index,
+                origin_path=image.row.path,
+                gate=gate,
+            )
         )
         for image, name in zip(images, names, strict=True)
     ]

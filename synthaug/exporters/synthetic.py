@@ -1,7 +1,8 @@
-"""Fill a class with synthetic images: generate, judge, dress, encode and write, on all cores, in a fixed order.
+"""Fill a class with synthetic images: generate, judge, encode and write, on all cores, in a fixed order.
 
-Of many images on a CPU, forked processes generate and measure whole chunks and encode what was accepted; this one only
-decides, in order, and keeps the books. Few images, or a GPU that generates: this process generates, threads encode.
+For many images on a CPU, forked processes generate and measure chunks and encode the accepted images, while this
+process judges the chunks in order and records them. For few images, or on a GPU, this process generates, and threads
+encode.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from synthaug.data.decode import quiet_decoding
 from synthaug.data.parallel import Crew, worth_forking
 from synthaug.exporters.folder import Written, write_synthetic
 from synthaug.exporters.looks import Look, LookCount, Tables, Wardrobe
-from synthaug.exporters.manifest import NO_NUMBER, NO_TEXT, gate_row, synthetic_row
+from synthaug.exporters.manifest import NO_NUMBER, NO_TEXT, MetadataRow, gate_row
 from synthaug.exporters.workspace import Workspace
 from synthaug.models.inputs import CHUNK
 from synthaug.progress import Task
@@ -66,7 +67,7 @@ class Output:
 
 @dataclass(frozen=True)
 class _Files:
-    """Accepted images of one class that a worker dresses and writes."""
+    """Accepted images of one class for a worker to encode and write."""
 
     folder: Path
     names: list[str]
@@ -88,8 +89,8 @@ class _Pending:
 
 @contextmanager
 def _half_of_the_cores() -> Iterator[None]:
-    """Leave half of the cores to the encoders. Threads of small nets wait for each other by spinning: on two cores with
-    encoders, one thread is four times as fast as two."""
+    """Leave half of the cores to the encoders. The threads of small networks wait for each other in a busy loop: on two
+    cores with encoders, one thread is four times as fast as two."""
     before = torch.get_num_threads()
     torch.set_num_threads(max(1, before // 2))
     try:
@@ -98,34 +99,27 @@ def _half_of_the_cores() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+@dataclass
 class SyntheticWriter:
     """Writes accepted images into a workspace. The next chunks are generated and judged while files are encoded.
 
     Args:
-        looks: class → what its images are dressed in.
-        total: images that all classes together want.
+        looks: class → the looks that its images draw from.
+        total: images of all classes together.
     """
 
-    def __init__(
-        self,
-        workspace: Workspace,
-        sampler: Sampler,
-        gate: Gate | None,
-        fit: Fit,
-        tables: Tables,
-        train_paths: Sequence[str],
-        looks: Mapping[str, Sequence[LookCount]],
-        total: int,
-    ) -> None:
-        self.workspace = workspace
-        self.sampler = sampler
-        self.gate = gate
-        self.fit = fit
-        self.tables = tables
-        self.train_paths = train_paths
-        self.looks = looks
-        self._share = 1.0 if gate is None or gate.selector is None else gate.selector.keep
-        self._forks = sampler.trained.device.type == "cpu" and worth_forking(total)
+    workspace: Workspace
+    sampler: Sampler
+    gate: Gate | None
+    fit: Fit
+    tables: Tables
+    train_paths: Sequence[str]
+    looks: Mapping[str, Sequence[LookCount]]
+    total: int
+
+    def __post_init__(self) -> None:
+        self._share = 1.0 if self.gate is None or self.gate.selector is None else self.gate.selector.keep
+        self._forks = self.sampler.trained.device.type == "cpu" and worth_forking(self.total)
         self._stack = ExitStack()
         self._unmeasured = gate_row()
 
@@ -150,15 +144,7 @@ class SyntheticWriter:
             for name, pixels, look in zip(job.names, job.pixels, job.looks, strict=True)
         ]
 
-    def fill(
-        self,
-        label: str,
-        count: int,
-        output: Output,
-        prefix: str,
-        allow_short: bool,
-        task: Task,
-    ) -> None:
+    def fill(self, label: str, count: int, output: Output, prefix: str, allow_short: bool, task: Task) -> None:
         """Write images of a class until there are `count`; `output` counts those that exist already.
 
         Raises:
@@ -189,13 +175,7 @@ class SyntheticWriter:
             raise shortfall(label, output.written, count, output.rejected)
 
     def _start(
-        self,
-        batch: Batch,
-        label: str,
-        index: int,
-        wardrobe: Wardrobe,
-        prefix: str,
-        memory: NDArray[np.float32] | None,
+        self, batch: Batch, label: str, index: int, wardrobe: Wardrobe, prefix: str, memory: NDArray[np.float32] | None
     ) -> _Pending:
         """Choose looks for the accepted images of a chunk, and let the crew write them."""
         rows, first = np.flatnonzero(batch.judgement.accepted), batch.chunk * CHUNK
@@ -210,45 +190,34 @@ class SyntheticWriter:
             files.append(self._crew.submit(label, _Files(folder, names[part], batch.pixels[rows[part]], looks[part])))
         return _Pending(batch, rows, names, looks, memory, files)
 
-    def _end(
-        self,
-        pending: _Pending,
-        label: str,
-        index: int,
-        output: Output,
-        task: Task,
-    ) -> None:
+    def _end(self, pending: _Pending, label: str, index: int, output: Output, task: Task) -> None:
         """Wait for the files of a chunk and record it."""
         written = [file for future in pending.files for file in future.result()]
         judgement, first = pending.batch.judgement, pending.batch.chunk * CHUNK
-        rows = []
-        for row, name, look, file in zip(pending.rows, pending.names, pending.looks, written, strict=True):
-            rows.append(
-                synthetic_row(
-                    file_name=f"{label}/{name}",
-                    label=label,
-                    class_index=index,
-                    width=file.width,
-                    height=file.height,
-                    sha256=file.sha256,
-                    pixel_sha256=file.pixel_sha256,
-                    seed=self.sampler.seed,
-                    sample_index=first + int(row),
-                    checkpoint_sha256=self.sampler.trained.sha256,
-                    look=look,
-                    gate=self._measured(judgement, int(row)),
-                )
+        rows = [
+            MetadataRow(
+                file_name=f"{label}/{name}",
+                label=label,
+                synthetic=True,
+                **vars(file),
+                seed=self.sampler.seed,
+                sample_index=first + int(row),
+                class_index=index,
+                checkpoint_sha256=self.sampler.trained.sha256,
+                look=look,
+                gate=self._measured(judgement, int(row)),
             )
-        memory = 0
-        if pending.memory is not None and len(pending.memory):
+            for row, name, look, file in zip(pending.rows, pending.names, pending.looks, written, strict=True)
+        ]
+        memory = 0 if pending.memory is None else len(pending.memory)
+        if pending.memory is not None and memory:
             self.workspace.remember(index, pending.memory)
-            memory = len(pending.memory)
         entry = {
             "kind": "synthetic",
             "split": "train",
             "label": label,
             "chunk": pending.batch.chunk,
-            "rows": rows,
+            "rows": [vars(row) for row in rows],
             "rejected": dict(judgement.rejected),
             "remembered": memory,
         }
@@ -256,7 +225,7 @@ class SyntheticWriter:
         output.count(entry)
         task.advance(len(rows))
         if output.rejected:
-            task.note(f"{label}: turned away " + ", ".join(f"{r} {n}" for r, n in output.rejected.most_common()))
+            task.note(f"{label}: rejected " + ", ".join(f"{r} {n}" for r, n in output.rejected.most_common()))
 
     def _measured(self, judgement: Judgement, row: int) -> dict[str, Any]:
         if self.gate is None:

@@ -1,7 +1,7 @@
-"""WebDataset shards: tar files to stream from, each sample an image, its class number and its metadata.
+"""WebDataset shards: tar files for streaming, in which a sample is an image, its class number and its metadata.
 
-`train/000000.tar`, … with the members `00000042.png`, `00000042.cls` and `00000042.json`. A reader takes a shard from
-its beginning to its end, so the samples are shuffled, always in the same way.
+`train/000000.tar`, … with the members `00000042.png`, `00000042.cls` and `00000042.json`. A shard is read from its
+beginning to its end, so the samples are shuffled, with a fixed seed.
 """
 
 from __future__ import annotations
@@ -16,12 +16,11 @@ import numpy as np
 from synthaug.exporters.manifest import METADATA, dump_row, read_rows
 
 SHARD_BYTES = 1 << 28
-_SIDES = ("train", "val", "test")
 
 
 def pack(tree: Path) -> None:
     """Turn each side's class folders into shards of about 256 MiB; `metadata.jsonl` stays beside them."""
-    for side in _SIDES:
+    for side in ("train", "val", "test"):
         folder = tree / side
         if (folder / METADATA).is_file():
             _pack_side(folder)
@@ -40,7 +39,7 @@ def _pack_side(folder: Path) -> None:
                 size += _add(tar, f"{position:08d}", path, row)
                 packed.append(path)
                 position += 1
-        for path in packed:  # a shard at a time, so that the disk need not hold everything twice
+        for path in packed:  # after each shard, so that the disk never holds everything twice
             path.unlink()
         shard += 1
     for label in [p for p in folder.iterdir() if p.is_dir()]:
@@ -54,7 +53,7 @@ def _add(tar: tarfile.TarFile, key: str, path: Path, row: dict[str, Any]) -> int
         ".json": dump_row(row).encode(),
     }
     for suffix, data in members.items():
-        info = tarfile.TarInfo(key + suffix)  # with its defaults: no owner, no time
+        info = tarfile.TarInfo(key + suffix)  # its defaults have no owner and no time
         info.size = len(data)
         tar.addfile(info, io.BytesIO(data))
     return sum(map(len, members.values()))

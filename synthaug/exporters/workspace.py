@@ -1,14 +1,14 @@
-"""Where an unfinished export lives: a hidden folder beside the output, with a journal, renamed at the end.
+"""The hidden folder of an unfinished export, with a journal so that an interrupted export can be continued.
 
     .NAME.partial/
-        settings.json   what is being exported; another export of the same name begins anew
-        lock            held by the process that works here
-        journal.jsonl   for each finished piece of work, in order: a line that says what, then its rows of metadata
-        accepted/       features of accepted images, for the gates; one file a class
+        settings.json   options of the export; an export with other options starts again
+        lock            held by the process that writes the export
+        journal.jsonl   for each finished chunk, in order: a line that describes it, then its rows of metadata
+        accepted/       features of accepted images, for the gates; one file per class
         tree/           the export itself; becomes NAME
 
-A process can be killed at any moment. The next one reads the journal up to the first entry that is incomplete or whose
-files are not as recorded, deletes everything after it, and continues from there.
+A process can be killed at any moment. The next process reads the journal up to the first entry that is incomplete or
+whose files differ from their hashes, deletes everything after it, and continues from there.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from synthaug.files import make_folders, remove_empty, sha256, write_json
 
 
 class Workspace:
-    """The hidden folder of one export. Call `open` first, and `finish` or `discard` last."""
+    """The hidden folder of one export. Call `open` first, and `finish`, `discard` or `release` last."""
 
     def __init__(self, out: Path) -> None:
         self.out = out
@@ -49,7 +49,7 @@ class Workspace:
         """Lock the folder, and return whether an earlier export is continued; one with other settings is discarded.
 
         Raises:
-            SynthaugError: another process works here, or the place cannot be written.
+            SynthaugError: another process is exporting to the same place.
         """
         self._put_back()
         try:
@@ -60,16 +60,17 @@ class Workspace:
                 f"another process is exporting to {str(self.out)!r}", "wait for it, or give another folder with --out"
             ) from error
         wanted = json.loads(json.dumps(settings))
-        earlier = (self.path / "settings.json").exists()
+        file = self.path / "settings.json"
+        earlier = file.exists()
         with suppress(OSError, ValueError):
-            if json.loads((self.path / "settings.json").read_text(encoding="utf-8")) == wanted and self.tree.is_dir():
+            if json.loads(file.read_text(encoding="utf-8")) == wanted and self.tree.is_dir():
                 return "continued"
         for stale in self.path.iterdir():
             if stale.name != "lock":
                 shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
         self.tree.mkdir()
         (self.path / "accepted").mkdir()
-        write_json(self.path / "settings.json", wanted)
+        write_json(file, wanted)
         return "discarded" if earlier else "new"
 
     def _put_back(self) -> None:
@@ -81,8 +82,7 @@ class Workspace:
         """The entries of an earlier process whose files are complete; everything after them is deleted."""
         file = self.path / "journal.jsonl"
         file.touch()
-        whole = 0
-        known: set[Path] = set()
+        whole, known = 0, set[Path]()
         with file.open("rb") as lines:
             while (entry := _next_entry(lines)) is not None and self._files_are_whole(entry, known):
                 whole = lines.tell()
@@ -105,24 +105,24 @@ class Workspace:
         return True
 
     def record(self, entry: Mapping[str, Any]) -> None:
-        """Append a finished piece of work; its files must be written already."""
+        """Append a finished chunk; its files must be written already."""
         if self._journal is None:
             self._journal = (self.path / "journal.jsonl").open("ab", buffering=0)
         self._index = None
         lines = [dump_row({**entry, "rows": len(entry["rows"])}), *map(dump_row, entry["rows"]), ""]
         data = "\n".join(lines).encode()
-        if self._journal.write(data) != len(data):  # unbuffered: a full disk takes what it can and raises nothing
+        if self._journal.write(data) != len(data):  # unbuffered: a full disk writes a part and raises nothing
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path / "journal.jsonl"))
 
     def rows(self, split: str, label: str, kind: str) -> Iterator[bytes]:
-        """The lines of metadata of finished pieces of work of one kind, those of one piece at a time."""
+        """The lines of metadata of the finished chunks of one kind, chunk by chunk."""
         with (self.path / "journal.jsonl").open("rb") as file:
             for start, size in self._places().get((split, label, kind), ()):
                 file.seek(start)
                 yield file.read(size)
 
     def _places(self) -> dict[tuple[str, str, str], list[tuple[int, int]]]:
-        """Where the rows of each entry of the journal begin, and how many bytes they take."""
+        """Start and size in bytes of the rows of each journal entry, by split, class and kind."""
         if self._index is None:
             self._index = {}
             with (self.path / "journal.jsonl").open("rb") as lines:
@@ -164,7 +164,7 @@ class Workspace:
         shutil.rmtree(self.path, ignore_errors=True)
 
     def discard(self) -> None:
-        """Delete the unfinished export, if it is this process's own, and the folders made for it."""
+        """Delete the unfinished export, if this process holds its lock, and the folders made for it."""
         if self._lock.is_locked:
             self.release()
             shutil.rmtree(self.path, ignore_errors=True)
@@ -176,7 +176,7 @@ class Workspace:
             self._journal = None
 
     def release(self) -> None:
-        """Unlock the folder; the work in it stays."""
+        """Unlock the folder and keep its contents."""
         self.close()
         self._lock.release()
 

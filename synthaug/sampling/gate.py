@@ -85,12 +85,7 @@ class Gate:
         return Measured(result, projected, rows)
 
     def _judge_copies(
-        self,
-        pixels: NDArray[np.uint8],
-        features: Features,
-        rows: NDArray[np.intp],
-        class_index: int,
-        result: Judgement,
+        self, pixels: NDArray[np.uint8], features: Features, rows: NDArray[np.intp], class_index: int, result: Judgement
     ) -> Accepted:
         """Write what is found of some rows into `result`, and return them projected."""
         assert self.neighbourhood is not None
