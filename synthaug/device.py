@@ -8,7 +8,7 @@ from synthaug.errors import SynthaugError, suggest
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
-    """Read `auto` (CUDA, then Apple's MPS, then the CPU), `cpu`, `cuda`, `cuda:1` or `mps`.
+    """The device called `auto` (CUDA, or else Apple's MPS, or else the CPU), `cpu`, `cuda`, `cuda:1` or `mps`.
 
     Raises:
         SynthaugError: the device is unknown, or this machine has none.
@@ -22,11 +22,10 @@ def resolve_device(device: str | torch.device) -> torch.device:
     kind = device.partition(":")[0]
     if kind not in ("cpu", "cuda", "mps"):
         raise SynthaugError(f"there is no device {device!r}", suggest(device, ["auto", "cpu", "cuda", "mps"]))
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}[kind]
-    if not there:
-        raise SynthaugError(
-            f"the device {device!r} is not available on this machine", "use --device auto or --device cpu"
-        )
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not available[kind]:
+        message = f"the device {device!r} is not available on this machine"
+        raise SynthaugError(message, "use --device auto or --device cpu")
     try:
         return torch.device(device)
     except RuntimeError as error:
@@ -34,7 +33,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Whether convolutions in bfloat16 are faster than in float32: hardware units, not emulation."""
+    """Whether convolutions in bfloat16 are faster than in float32: the device has units for it."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":

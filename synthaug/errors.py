@@ -1,4 +1,4 @@
-"""The exceptions that users see: one line says what is wrong, one says what to do."""
+"""The exceptions that users see: a message about the fault, and a hint how to solve it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class SynthaugError(Exception):
-    """Bad usage, configuration or input. The command line prints it as `error:` and `hint:` and exits with 2."""
+    """Bad usage, configuration or input. The command line prints `error:` and `hint:` and exits with 2."""
 
     exit_status = 2
 
@@ -18,7 +18,7 @@ class SynthaugError(Exception):
         self.hint = " ".join(hint.split())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # an exception is unpickled from its `args`, which lack the hint; it may come from another process
+        # for exceptions from other processes: by default they are unpickled from `args`, which lack the hint
         return _restored, (type(self), self.args, self.__dict__)
 
 
@@ -30,13 +30,13 @@ def _restored(kind: type[SynthaugError], args: tuple[Any, ...], state: dict[str,
 
 
 class RunFailed(SynthaugError):
-    """The input was right, but the work failed (full disk, lost worker, diverged training)."""
+    """The input was valid, but the work failed (full disk, lost worker, diverged training)."""
 
     exit_status = 1
 
 
 class Interrupted(SynthaugError):
-    """A signal stopped the work after its state was saved; the hint is the command that continues it.
+    """A signal stopped the work after its state was saved; the hint has the command that continues it.
 
     `exit_status` is 130 for SIGINT and 143 for SIGTERM.
     """
@@ -47,7 +47,7 @@ class Interrupted(SynthaugError):
 
 
 def suggest(name: str, choices: Iterable[str]) -> str:
-    """Name the one of `choices` that is closest to `name`, and list them all.
+    """A hint with the choice that is closest to `name`, and a list of all choices.
 
     >>> suggest("shrit", ["shirt", "coat"])
     'did you mean "shirt"? choices: shirt, coat'

@@ -1,4 +1,4 @@
-"""Files and folders that are either complete or not there: write to a temporary name, then rename."""
+"""Atomic files and folders, which are complete or absent: written under a temporary name, then renamed. Hashes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ROWS = 512
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; rename it to `path` when the block succeeds, delete it otherwise."""
+    """Yield a temporary path beside `path`; rename it to `path` if the block succeeds, else delete it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     os.close(handle)
@@ -35,13 +35,10 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
-    """Give a temporary folder beside `path`; rename it to `path` when the block succeeds.
+    """Yield a temporary folder beside `path`; rename it to `path` if the block succeeds.
 
-    When it fails, the folder and the parents that were made for it are deleted.
-
-    Args:
-        path: the folder to make. Its parents are made.
-        replace: delete an earlier folder at `path` first, once the new one is complete.
+    Missing parents are made. If the block fails, the folder and these parents are deleted. With `replace`, an earlier
+    folder at `path` is deleted when the new one is complete.
     """
     made = make_folders(path.absolute().parent)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
@@ -58,7 +55,7 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
 
 
 def make_folders(path: Path) -> list[Path]:
-    """Make a folder and its parents; return those that were not there, outermost first."""
+    """Make a folder and its parents; return those that were missing, outermost first."""
     made: list[Path] = []
     try:
         for folder in [folder for folder in (path, *path.parents) if not folder.exists()][::-1]:
@@ -71,7 +68,7 @@ def make_folders(path: Path) -> list[Path]:
 
 
 def remove_empty(folders: list[Path]) -> None:
-    """Undo `make_folders`; a folder that something was put into stays."""
+    """Undo `make_folders`; folders that are not empty stay."""
     for folder in reversed(folders):
         with suppress(OSError):
             folder.rmdir()
@@ -107,15 +104,17 @@ def sha256(path: Path) -> str:
 
 
 def digest(*parts: Any) -> str:
-    """SHA-256 of everything that decides a result, as the key of a cache.
+    """SHA-256 of all arguments, for example as the key of a cache.
 
-    Bytes and text (UTF-8) count as they are, arrays by type, shape and values, anything else as JSON.
+    Bytes and text (UTF-8) are hashed as they are, arrays by type, shape and values, anything else as JSON.
     """
     found = hashlib.sha256()
     for part in parts:
         if hasattr(part, "__array_interface__"):
             found.update(f"{part.dtype} {part.shape}".encode())
-            for rows in (part[i : i + _ROWS] for i in range(0, len(part), _ROWS)):  # a copy, if one is needed, is small
+            for rows in (
+                part[i : i + _ROWS] for i in range(0, len(part), _ROWS)
+            ):  # in blocks, because `tobytes` copies
                 found.update(rows.tobytes())
         elif isinstance(part, bytes):
             found.update(part)

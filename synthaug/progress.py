@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class Task(Protocol):
-    """One bar: `advance` counts units done, `note` replaces the text behind the bar (losses, scores)."""
+    """One progress bar: `advance` adds finished units, `note` replaces the text behind the bar (losses, scores)."""
 
     def advance(self, amount: float = 1.0) -> None: ...
 
@@ -16,7 +16,7 @@ class Task(Protocol):
 
 
 class Progress(Protocol):
-    """Receives a pipeline's progress. It is meant for people, and the command line writes it to stderr."""
+    """Receives a pipeline's progress. The command line writes it to stderr, for people."""
 
     @contextmanager
     def task(self, name: str, total: float | None, unit: str) -> Iterator[Task]:
@@ -28,7 +28,7 @@ class Progress(Protocol):
         ...
 
     def warn(self, line: str) -> None:
-        """Print a warning: something to know before the result is trusted."""
+        """Print a warning about something that limits the result."""
         ...
 
 

@@ -1,7 +1,7 @@
-"""Tables of names: what `--family`, `--objective`, `--classifier` and their like accept.
+"""Tables of names: the choices of `--family`, `--objective`, `--classifier` and similar options.
 
-An entry names a "module:attribute" that is imported on first use, so that a table costs nothing to list.
-Other packages add entries through the entry point group `synthaug.<kind>`.
+An entry is a "module:attribute", imported on first use, so listing a table is fast. Other packages add entries through
+the entry point group `synthaug.<kind>`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """Name → "module:attribute", resolved lazily.
+    """Name → "module:attribute", imported on first use.
 
     >>> Registry[type]("number types", {"fraction": "fractions:Fraction"}).get("fraction").__name__
     'Fraction'
@@ -76,9 +76,8 @@ class Registry(Generic[T]):
             return ""
         tree: ast.Module | ast.FunctionDef | ast.ClassDef = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
         if sum(target.partition(":")[0] == module for target in self._entries.values()) > 1:
-            definitions = (
-                n for n in tree.body if isinstance(n, (ast.FunctionDef, ast.ClassDef)) and n.name == attribute
-            )
-            tree = next(definitions, tree)
+            for node in tree.body:
+                if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name == attribute:
+                    tree = node
         docstring = ast.get_docstring(tree)
         return docstring.splitlines()[0] if docstring else ""

@@ -1,4 +1,4 @@
-"""Run directories: what a run was made from, allocation without races, `latest`, status and metrics."""
+"""Run folders: the facts of a run, new folders without races, `latest`, status and metrics."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -29,7 +30,7 @@ def default_root() -> Path:
 
 
 class StartedFrom(BaseModel):
-    """The checkpoint that a fine-tuned run began with (`fit --from`); `sha256` is of its generator's weights."""
+    """The checkpoint that a fine-tuned run started from (`fit --from`); `sha256` is of its generator's weights."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -39,10 +40,10 @@ class StartedFrom(BaseModel):
 
 
 class RunFacts(BaseModel):
-    """What a run was made from. `config.yaml` holds it beside the configuration.
+    """The data and the tool that a run was made with. `config.yaml` has them beside the configuration.
 
-    `data` is the data folder, `fingerprint` that of its images, `targets` the classes that images are wanted of.
-    Fields with a default may be missing in the files of old runs.
+    `data` is the data folder, `fingerprint` is of its images, `targets` are the classes to generate images of. Fields
+    with a default may be missing in the files of old runs.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -60,7 +61,7 @@ class RunFacts(BaseModel):
 
 @dataclass(frozen=True)
 class Run:
-    """A run directory on disk; every path in it has a name here."""
+    """A run folder on disk."""
 
     path: Path
 
@@ -100,7 +101,7 @@ class Run:
         return validate_stored(tree)
 
     def facts(self) -> RunFacts:
-        """What this run was made from.
+        """The data and the tool that this run was made with.
 
         Raises:
             SynthaugError: `config.yaml` is damaged.
@@ -158,23 +159,21 @@ class Run:
             file.write(json.dumps(dict(row)) + "\n")
 
     def replace_metrics(self, rows: list[dict[str, Any]]) -> None:
-        """Rewrite `metrics.jsonl`: a resumed run drops what was written behind its checkpoint."""
+        """Rewrite `metrics.jsonl`: a resumed run drops the rows after its checkpoint."""
         write_text(self.metrics_file, "".join(json.dumps(row) + "\n" for row in rows))
 
     def metrics(self) -> list[dict[str, Any]]:
-        """All rows of `metrics.jsonl`; a last line that a crash cut short is left out."""
+        """All rows of `metrics.jsonl`, without a line that a crash cut short."""
         rows = []
         if self.metrics_file.exists():
             for line in self.metrics_file.read_text(encoding="utf-8").splitlines():
-                try:
+                with suppress(ValueError):
                     rows.append(json.loads(line))
-                except ValueError:
-                    continue
         return rows
 
 
 def write_config(run: Run, resolved: Resolved, facts: RunFacts) -> None:
-    """Write `config.yaml`: the facts, the configuration, and where each of its values comes from."""
+    """Write `config.yaml`: the facts, the configuration, and the origin of each of its values."""
     document = {
         **facts.model_dump(mode="json", exclude_none=True),
         "config": resolved.config.model_dump(mode="json"),
@@ -184,7 +183,7 @@ def write_config(run: Run, resolved: Resolved, facts: RunFacts) -> None:
 
 
 def create(root: Path, description: str) -> Run:
-    """Make `root/NNNNN-description`, the number one above the highest; safe when two processes do it at once.
+    """Make `root/NNNNN-description` with the next number. Two processes may do this at the same time.
 
     Raises:
         SynthaugError: `root` cannot be written.
@@ -198,13 +197,12 @@ def create(root: Path, description: str) -> Run:
             path.mkdir()
         return Run(path)
     except OSError as error:
-        raise SynthaugError(
-            f"cannot write runs into {str(root)!r}: {error.strerror}", "give a writable folder with --runs"
-        ) from error
+        message = f"cannot write runs into {str(root)!r}: {error.strerror}"
+        raise SynthaugError(message, "give a writable folder with --runs") from error
 
 
 def point_latest(run: Run) -> None:
-    """Let `latest` beside the run point to it."""
+    """Make the link `latest` beside the run point to it."""
     link = run.path.parent / "latest"
     temporary = run.path.parent / f".latest.{os.getpid()}"
     temporary.unlink(missing_ok=True)
@@ -220,7 +218,7 @@ def all_runs(root: Path) -> list[Run]:
 
 
 def find(reference: str | Path | None = None, root: Path | None = None) -> Run:
-    """The run that a path, a name or a number means; without one, the latest.
+    """The run with this path, name or number; None is the latest run.
 
     Raises:
         SynthaugError: there is no such run.
@@ -232,22 +230,16 @@ def find(reference: str | Path | None = None, root: Path | None = None) -> Run:
         if (latest / "config.yaml").exists():
             return Run(latest.resolve())
         if not runs:
-            raise SynthaugError(
-                f"there is no run in {str(root)!r}",
-                "train one with `synthaug fit DATA`, or say where the runs are with --runs",
-            )
+            hint = "train one with `synthaug fit DATA`, or give the folder of the runs with --runs"
+            raise SynthaugError(f"there is no run in {str(root)!r}", hint)
         return runs[-1]
-    for candidate in (Path(reference), root / str(reference)):
+    for candidate in (Path(reference), root / reference):
         if (candidate / "config.yaml").exists():
             return Run(candidate.resolve())
-    if str(reference).isdecimal():
-        for run in runs:
-            if int(run.name[:5]) == int(str(reference)):
-                return run
+    name = str(reference)
+    for run in runs:
+        if name.isdecimal() and int(run.name[:5]) == int(name):
+            return run
     if Path(reference).is_dir():
-        raise SynthaugError(
-            f"{str(reference)!r} is not a run: it has no config.yaml", "give a folder that `synthaug fit` made"
-        )
-    raise SynthaugError(
-        f"there is no run {str(reference)!r} in {str(root)!r}", suggest(str(reference), [r.name for r in runs])
-    )
+        raise SynthaugError(f"{name!r} is not a run: it has no config.yaml", "give a folder that `synthaug fit` made")
+    raise SynthaugError(f"there is no run {name!r} in {str(root)!r}", suggest(name, [r.name for r in runs]))

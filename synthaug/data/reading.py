@@ -1,4 +1,4 @@
-"""Decode the files of a folder, and remember what they hold by path, size, time and inode."""
+"""Decode the files of a folder, and store the results by path, size, time and inode."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SCAN_VERSION = 2
 
 @dataclass(frozen=True, slots=True)
 class FileInfo:
-    """What is known of an image file once it is decoded; see `folder.ImageRecord`."""
+    """The properties of a decoded image file; see `folder.ImageRecord`."""
 
     width: int
     height: int
@@ -37,13 +37,11 @@ class FileInfo:
 def read_all(
     root: Path, entries: Sequence[Entry], place: Path, progress: Progress
 ) -> tuple[dict[str, FileInfo], dict[str, str]]:
-    """Path → what the file holds, and path → reason for each file that cannot be read.
+    """Path → properties of the file, and path → reason for each file that cannot be read.
 
     Args:
         root: the folder that paths are relative to.
-        entries: the files.
-        place: the folder where results are remembered.
-        progress: where to report.
+        place: the folder where results are stored.
     """
     file = place / f"{digest(str(root))}.json"
     known = _recall(file)
@@ -65,7 +63,7 @@ def read_all(
                             read[missing[k].path] = result
                     task.advance(len(chunk))
             except BaseException:
-                _remember(file, entries, read, progress)  # the next attempt goes on from here
+                _remember(file, entries, read, progress)  # the next attempt continues from here
                 raise
     if missing or len(known) != len(read):
         _remember(file, entries, read, progress)
@@ -75,7 +73,7 @@ def read_all(
 
 
 def _read(root: Path, entries: Sequence[Entry]) -> list[FileInfo | str]:
-    """What each file holds, or the reason why it cannot be read."""
+    """The properties of each file, or the reason why it cannot be read."""
     results: list[Any] = []
     small: list[bytes] = []
     for entry in entries:
@@ -95,7 +93,7 @@ def _stamp(status: os.stat_result) -> tuple[int, int, int]:
 
 
 def _recall(file: Path) -> dict[str, tuple[tuple[int, ...], FileInfo]]:
-    """What an earlier scan stored; nothing where the file is missing, broken or of another version."""
+    """The results of an earlier scan; empty if their file is missing, broken or of another version."""
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
         if document["version"] != [_SCAN_VERSION, DECODE_VERSION]:
@@ -126,4 +124,4 @@ def _remember(file: Path, entries: Sequence[Entry], read: dict[str, FileInfo], p
         if store.make_room(file.parent.parent, len(text)):
             write_text(file, text)
     except OSError as error:
-        progress.warn(f"the scan cannot be remembered in {str(file.parent)!r}: {error.strerror}")
+        progress.warn(f"cannot store the scan in {str(file.parent)!r}: {error.strerror}")

@@ -1,7 +1,7 @@
-"""Which images of a folder are real, which are synthetic, and which a generator should not have seen.
+"""Which images of a folder are real, which are synthetic, and which were held out from training.
 
-Where a metadata table marks images as synthetic or real, as in our exports, the mark decides. An image without a mark
-counts as synthetic in a folder that was given as synthetic, and as real in any other.
+If a metadata table marks an image as synthetic or real, as in our exports, the mark decides. An image without a mark is
+synthetic in a folder that was given as synthetic, and real in any other folder.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from synthaug.progress import Progress
 
 
 def is_export(folder: Path) -> bool:
-    """Whether a folder is an export of ours: its images are in `train/`, with a metadata table."""
+    """Whether a folder is one of our exports: its images are in `train/`, with a metadata table."""
     return (folder / "train" / "metadata.jsonl").is_file()
 
 
 def scan_synthetic(folder: Path, *, cache: Path | None, progress: Progress) -> Scan:
-    """Scan a folder of synthetic images, or of an export its train images, which hold the synthetic ones."""
+    """Scan a folder of synthetic images. In an export they are in `train/`."""
     return scan_readable(folder / "train" if is_export(folder) else folder, cache=cache, progress=progress)
 
 
@@ -31,29 +31,27 @@ def scan_readable(folder: Path, *, cache: Path | None, progress: Progress) -> Sc
 
 
 def synthetic_images(found: Scan) -> list[ImageRecord]:
-    """The images of a folder that was given as synthetic, without those that are marked as real."""
+    """The images of a synthetic folder, without those that are marked as real."""
     return [image for image in found.images if image.synthetic is not False]
 
 
 def marked_real(found: Scan) -> list[ImageRecord]:
-    """The images that a metadata table marks as real: in an export, the generator's training images."""
+    """The images that a metadata table marks as real. In an export, they are the generator's training images."""
     return [image for image in found.images if image.synthetic is False]
 
 
 def real_images(found: Scan) -> list[ImageRecord]:
-    """The images of a folder that was given as real, without those that are marked as synthetic."""
+    """The images of a real folder, without those that are marked as synthetic."""
     return [image for image in found.images if image.synthetic is not True]
 
 
 def real_test_images(found: Scan) -> list[ImageRecord]:
-    """The real images of a folder that was given as a test set: those in `test/`, and those in no split."""
+    """The real images of a test folder: those in `test/` and those in no split."""
     return [image for image in real_images(found) if image.split in (None, "test")]
 
 
 def held_out_images(found: Scan) -> list[ImageRecord]:
-    """The real images to judge a generator by: those in `test/`; without any, those in `val/`; without any, all."""
+    """The real images in `test/`; if there are none, those in `val/`; if there are none, all."""
     real = real_images(found)
-    for side in ("test", "val"):
-        if chosen := [image for image in real if image.split == side]:
-            return chosen
-    return real
+    test, val = ([image for image in real if image.split == side] for side in ("test", "val"))
+    return test or val or real

@@ -1,4 +1,4 @@
-"""The real images of a run, or of a folder without one: where they are, how they are divided, how they are loaded."""
+"""The real images of a run, or of a folder without a run: their place, their split, and how to load them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from synthaug.runs import Run
 class RunData:
     """A data folder, divided into train, val and test.
 
-    `targets` are the classes that images are wanted of, `fingerprint` is that of the images (see `Scan.fingerprint`).
-    `run` is None for a folder that no generator of ours was trained on.
+    `targets` are the classes to generate images of; `fingerprint` is `Scan.fingerprint`; `run` is None for a folder
+    without a run.
     """
 
     folder: Path
@@ -62,7 +62,7 @@ class RunData:
     def of_folder(
         cls, folder: Path, target_class: str | Sequence[str], config: Config, *, cache: Path | None, progress: Progress
     ) -> RunData:
-        """The images of a folder, divided as `fit` would divide them with this configuration.
+        """The images of a folder, divided as `fit` divides them with this configuration.
 
         Raises:
             SynthaugError: bad images, too few of them, or no such class.
@@ -72,9 +72,8 @@ class RunData:
         check_trainable(found, divided)
         targets = check_targets(target_class, divided.counts()["train"])
         if not targets:
-            raise SynthaugError(
-                f"no class of {str(folder)!r} is rare, and no target class was given", "name one with --target-class"
-            )
+            message = f"no class of {str(folder)!r} is rare, and no target class was given"
+            raise SynthaugError(message, "name one with --target-class")
         for line in divided.warnings:
             progress.warn(line)
         return cls(
@@ -97,7 +96,7 @@ class RunData:
         return {name: self.classes.index(name) for name in self.targets}
 
     def images(self, side: SplitName, cache: Path | None, progress: Progress) -> LabelledImages:
-        """The images of one side of the split, as the generator is trained on them.
+        """The images of one side of the split, at the size and with the channels of the generator.
 
         Raises:
             SynthaugError: see `load_images`.
@@ -105,7 +104,7 @@ class RunData:
         return self.load(self.folder, self.split.of(side), cache, progress)
 
     def load(self, root: Path, rows: Sequence[LabelledFile], cache: Path | None, progress: Progress) -> LabelledImages:
-        """Images of another folder, below `root`, with the same classes, size and channels as those of this one.
+        """The images `rows` below `root`, which may be another folder, with this data's classes, size and channels.
 
         Raises:
             SynthaugError: see `load_images`.

@@ -1,7 +1,7 @@
-"""A leak-free split into train, val and test, made before anything learns (DESIGN §6.1).
+"""A leak-free split into train, val and test.
 
-What belongs together stays together: equal pixels, near-duplicates, and images of one `group_by` group. A folder that
-comes with train, val or test keeps them; what crosses such given borders is reported, not moved.
+Images with equal pixels, near-duplicates and images of one `group_by` group are never separated. If the folder itself
+has train, val or test, these are kept, and duplicates between them are only reported.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _COLUMNS = ["path", "pixel_sha256", "label", "group", "split"]
 
 @dataclass(frozen=True, slots=True)
 class SplitRow:
-    """One image and its side. Rows with equal `group` were never separated by `split` (see `Split.warnings`)."""
+    """One image and its side. `split` does not separate rows of equal `group`; given folders may (`Split.warnings`)."""
 
     path: str
     pixel_sha256: str
@@ -45,7 +45,7 @@ class SplitRow:
 
 @dataclass
 class Split:
-    """Who is in train, val and test; rows are in the order of `path`. `warnings` are not stored in the file."""
+    """The images of train, val and test, in the order of `path`. `warnings` are not stored in the file."""
 
     rows: list[SplitRow]
     warnings: list[str] = field(default_factory=list)
@@ -69,10 +69,10 @@ class Split:
 
     @classmethod
     def read(cls, path: Path) -> Split:
-        """Read what `write` wrote.
+        """Read a `split.csv`.
 
         Raises:
-            SynthaugError: missing, or not such a file.
+            SynthaugError: the file is missing or damaged.
         """
         hint = "give a run that `synthaug fit` made, unchanged"
         try:
@@ -92,16 +92,12 @@ class Split:
 
 
 def near_duplicate_groups(scan: Scan) -> list[list[int]]:
-    """Groups of indices into `scan.images` that look alike; images with equal pixels are among them.
-
-    Returns:
-        Groups of at least two, each in ascending order, ordered by their first index.
-    """
-    return _members(_alike(scan), at_least=2)
+    """Groups of at least two indices into `scan.images` of near-duplicate or equal images, in ascending order."""
+    return [group for group in _members(_alike(scan)) if len(group) > 1]
 
 
 def _alike(scan: Scan) -> NDArray[np.intp]:
-    """Component of each image under equal pixels and confirmed near-duplicate pairs."""
+    """The component [N] of each image; images with equal pixels and near-duplicates are connected."""
     first_with: dict[str, int] = {}
     exact = np.array([first_with.setdefault(image.pixel_sha256, k) for k, image in enumerate(scan.images)], np.intp)
     small = _thumbnails(scan)
@@ -112,13 +108,7 @@ def _alike(scan: Scan) -> NDArray[np.intp]:
 
 
 def look_like(found: Scan, seen: Scan, paths: Iterable[str]) -> set[str]:
-    """Paths of `found` whose image is a near-duplicate of one of `paths` in `seen`, another folder.
-
-    Args:
-        found: images that are asked about.
-        seen: images to compare with.
-        paths: which of them.
-    """
+    """Paths of `found` whose image is a near-duplicate of one of the images `paths` of `seen`, another folder."""
     among = set(paths)
     rows = [k for k, image in enumerate(seen.images) if image.path in among]
     component = near_duplicate_components(np.concatenate([_thumbnails(found), _thumbnails(seen)[rows]]))
@@ -132,25 +122,20 @@ def _thumbnails(scan: Scan) -> NDArray[np.uint8]:
     return make_thumbnails(reduced(open_image(scan.root / image.path)) for image in scan.images)
 
 
-def _members(component: NDArray[np.intp], at_least: int = 1) -> list[list[int]]:
+def _members(component: NDArray[np.intp]) -> list[list[int]]:
     members: dict[int, list[int]] = defaultdict(list)
     for index, number in enumerate(component.tolist()):
         members[number].append(index)
-    return [group for group in members.values() if len(group) >= at_least]
+    return list(members.values())
 
 
 def split(scan: Scan, config: DataConfig, seed: int) -> Split:
-    """Divide the images of a scan, stratified by class, without ever dividing a group.
+    """Divide the images of a scan, stratified by class, without dividing a group.
 
-    Without given splits every class gives `test_fraction` of its images to test and `val_fraction` of the rest to
-    val; a class left with fewer than `min_images_for_val` gives none to val, and every class keeps two images for
-    training. Where a folder has train and test, val is carved from train, and the other way round. With `folds`, test
-    is one of them, whatever the folder says, and val is carved from the others.
-
-    Args:
-        scan: the images.
-        config: fractions.
-        seed: the only source of chance.
+    Each class gives `test_fraction` of its images to test and `val_fraction` of the rest to val. A class with fewer
+    than `min_images_for_val` left gives none to val, and each class keeps two images for training. If the folder has
+    train and test, val is taken from train; if it has train and val, test is. With `folds`, one fold is test, the
+    folder's own splits are ignored, and val is taken from the other folds.
 
     Raises:
         SynthaugError: the folder has val or test but no train, or too few groups for the folds.
@@ -158,10 +143,8 @@ def split(scan: Scan, config: DataConfig, seed: int) -> Split:
     given = {image.split for image in scan.images if image.split is not None}
     labels = [image.label for image in scan.images]
     if given and "train" not in given:
-        raise SynthaugError(
-            f"{str(scan.root)!r} holds {' and '.join(sorted(given))} but no train",
-            "give the folder above it, or a folder of class folders",
-        )
+        message = f"{str(scan.root)!r} holds {' and '.join(sorted(given))} but no train"
+        raise SynthaugError(message, "give the folder above it, or a folder of class folders")
     component = _together(scan)
     groups = _members(component)
     fixed: dict[int, SplitName]
@@ -198,12 +181,10 @@ def split(scan: Scan, config: DataConfig, seed: int) -> Split:
 
 def _wanted(images: int, name: str, config: DataConfig) -> int:
     """How many of a class's `images` go to test, or to val."""
-    if name == "val":
-        enough = images >= config.min_images_for_val and config.val_fraction > 0
-        return min(max(1, round(config.val_fraction * images)), images - MIN_TRAIN) if enough else 0
-    if config.test_fraction == 0 or images <= MIN_TRAIN:
+    fraction = config.test_fraction if name == "test" else config.val_fraction
+    if fraction == 0 or images <= MIN_TRAIN or (name == "val" and images < config.min_images_for_val):
         return 0
-    return min(max(1, round(config.test_fraction * images)), images - MIN_TRAIN)
+    return min(max(1, round(fraction * images)), images - MIN_TRAIN)
 
 
 def _draw(
@@ -213,14 +194,14 @@ def _draw(
     available: Counter[str],
     rng: np.random.Generator,
 ) -> list[list[int]]:
-    """Choose whole groups that add up to `wanted` images a class, or come closest from below.
+    """Choose whole groups, in random order, with at most `wanted` images of each class.
 
-    A class whose groups are all too large gives its smallest one all the same, as long as it keeps enough to train
-    on: one group too many is better than a class without test images.
+    If all groups of a class are too large, its smallest one is chosen if enough images are left for training: a few
+    images too many are better than a class without test images.
     """
     left = dict(wanted)
     chosen: list[list[int]] = []
-    passed: list[tuple[list[int], Counter[str]]] = []
+    too_large: list[tuple[list[int], Counter[str]]] = []
     for position in rng.permutation(len(groups)).tolist():
         tally = Counter(labels[k] for k in groups[position])
         if all(count <= left[label] for label, count in tally.items()):
@@ -228,7 +209,7 @@ def _draw(
             for label, count in tally.items():
                 left[label] -= count
         else:
-            passed.append((groups[position], tally))
+            too_large.append((groups[position], tally))
     kept = Counter(available)
     for group in chosen:
         kept.subtract(labels[k] for k in group)
@@ -237,11 +218,11 @@ def _draw(
             continue
         fits = [
             (len(group), position)
-            for position, (group, tally) in enumerate(passed)
+            for position, (group, tally) in enumerate(too_large)
             if label in tally and all(kept[other] - n >= max(MIN_TRAIN, kept[other] // 2) for other, n in tally.items())
         ]
         if fits:
-            group, tally = passed.pop(min(fits)[1])
+            group, tally = too_large.pop(min(fits)[1])
             chosen.append(group)
             kept.subtract(tally)
             for other, count in tally.items():
@@ -250,7 +231,7 @@ def _draw(
 
 
 def _together(scan: Scan) -> NDArray[np.intp]:
-    """Component of each image; a component must not be divided."""
+    """The component [N] of each image: near-duplicates and images of one user-given group are connected."""
     component = _alike(scan)
     first_of: dict[str, int] = {}
     pairs = [(k, first_of.setdefault(image.group, k)) for k, image in enumerate(scan.images) if image.group is not None]
@@ -261,7 +242,7 @@ def _together(scan: Scan) -> NDArray[np.intp]:
 
 
 def _group_names(scan: Scan, groups: Iterable[list[int]]) -> list[str]:
-    """A name for each image's group: the user's where there is one, else the start of a pixel hash."""
+    """A name for each image's group: the name from `group_by`, or else the start of a pixel hash."""
     names = [""] * len(scan.images)
     for group in groups:
         given = sorted({name for k in group if (name := scan.images[k].group) is not None})
@@ -290,20 +271,13 @@ def _warnings(result: Split, *, folds: bool) -> list[str]:
     for side in ("test", "val"):
         equal = [r for r in result.of(side) if "train" in pixels[r.pixel_sha256]]
         alike = [r for r in result.of(side) if "train" in sides[r.group] and "train" not in pixels[r.pixel_sha256]]
-        if equal:
-            lines.append(
-                f"{len(equal)} {side} images have the same pixels as a training image, such as {equal[0].path!r}"
-            )
-        if alike:
-            lines.append(
-                f"{len(alike)} {side} images look like, or share a group with, a training image, "
-                f"such as {alike[0].path!r}"
-            )
+        for found, fault in ((equal, "have the same pixels as"), (alike, "look like, or share a group with,")):
+            if found:
+                lines.append(f"{len(found)} {side} images {fault} a training image, such as {found[0].path!r}")
     double = sum(len(labels) > 1 for labels in labels_of.values())
     if double:
         lines.append(f"{double} pictures are in more than one class")
-    counts = result.counts()
-    without = [label for label, count in counts["test"].items() if count == 0]
+    without = [label for label, count in result.counts()["test"].items() if count == 0]
     if without and not folds:  # a fold need not hold every class
         lines.append(f"no test image for {_listed(without)}: too few images, or they cannot be divided")
     return lines
@@ -315,11 +289,11 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def check_trainable(scan: Scan, split: Split) -> None:
-    """Refuse a folder that no class-conditional generator can be trained on.
+    """Check that a class-conditional generator can be trained on a folder.
 
     Raises:
-        SynthaugError: fewer than two classes, a class without a readable image, or one with fewer than two training
-            images (all such classes are named at once), or a class name that cannot become a folder of an export.
+        SynthaugError: fewer than two classes, classes without a readable image or with fewer than two training images
+            (all are named at once), or a class name that cannot be a folder of an export.
     """
     if scan.empty:
         listed = "; ".join(f"{label!r}: {reason}" for label, reason in list(scan.empty.items())[:8])
@@ -329,15 +303,13 @@ def check_trainable(scan: Scan, split: Split) -> None:
         )
     check_class_names(scan.classes)
     if len(scan.classes) < 2:
+        held = f"one class only: {scan.classes[0]!r}" if scan.classes else "no class"
         raise SynthaugError(
-            f"{str(scan.root)!r} holds one class only: {scan.classes[0]!r}"
-            if scan.classes
-            else f"{str(scan.root)!r} holds no class",
+            f"{str(scan.root)!r} holds {held}",
             "at least two classes are needed: put the images of each into a folder of its own",
         )
     train = split.counts()["train"]
-    few = {label: train.get(label, 0) for label in scan.classes if train.get(label, 0) < MIN_TRAIN}
-    if few:
+    if few := {label: train.get(label, 0) for label in scan.classes if train.get(label, 0) < MIN_TRAIN}:
         listed = ", ".join(f"{label!r} has {count}" for label, count in few.items())
         raise SynthaugError(
             f"too few training images: {listed}",

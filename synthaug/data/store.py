@@ -1,4 +1,4 @@
-"""The cache: scan results, decoded images and their features. All of it can be made again, and its size is capped."""
+"""The cache of scan results, decoded images and features. Everything in it can be made again; its size is limited."""
 
 from __future__ import annotations
 
@@ -31,27 +31,25 @@ def cache_root(cache: Path | None = None) -> Path:
 
 
 def outside(root: Path, cache: Path) -> Path:
-    """Return `cache`, unless it is inside the data folder `root`: nothing is ever written there.
+    """Return `cache`.
 
     Raises:
-        SynthaugError: it is.
+        SynthaugError: `cache` is inside the data folder `root`, where nothing is ever written.
     """
     if cache.resolve().is_relative_to(root.resolve()):
-        raise SynthaugError(
-            f"the cache {str(cache)!r} lies inside the data folder", "choose another place with --cache"
-        )
+        raise SynthaugError(f"the cache {str(cache)!r} is inside the data folder", "give another place with --cache")
     return cache
 
 
 def cap_bytes() -> int:
-    """How much the cache may hold: `$SYNTHAUG_CACHE_GB` (GiB), or 20 GiB.
+    """The largest size of the cache: `$SYNTHAUG_CACHE_GB` (GiB), or 20 GiB.
 
     Raises:
         SynthaugError: the variable is not a number of at least 0.
     """
     text = os.environ.get("SYNTHAUG_CACHE_GB")
     try:
-        size = DEFAULT_CAP_GIB if not text else float(text)
+        size = float(text) if text else DEFAULT_CAP_GIB
         if not 0 <= size < float("inf"):
             raise ValueError(size)
     except ValueError as error:
@@ -60,13 +58,13 @@ def cap_bytes() -> int:
 
 
 def touch(path: Path) -> None:
-    """Note that `path` was used now; the least recently used files are deleted first."""
+    """Mark `path` as used now; the least recently used files are deleted first."""
     with contextlib.suppress(OSError):
         os.utime(path)
 
 
 def keep_latest(folder: Path, count: int) -> None:
-    """Delete all files and folders of a folder but the `count` most recently used ones."""
+    """Delete all but the `count` most recently used files and folders of a folder."""
     with contextlib.suppress(OSError):  # another process may delete them too
         entries = sorted(folder.iterdir(), key=lambda entry: entry.stat().st_mtime, reverse=True)
         for entry in entries[count:]:
@@ -76,10 +74,8 @@ def keep_latest(folder: Path, count: int) -> None:
 def make_room(root: Path, needed: int) -> bool:
     """Delete the least recently used files under `root` until `needed` bytes fit under the cap.
 
-    A file that another process has mapped stays valid for that process (POSIX keeps it until the last user is gone).
-
-    Returns:
-        False where `needed` alone is more than the cap; nothing is deleted then.
+    Returns False, and deletes nothing, if `needed` alone is more than the cap. A process that has mapped a deleted file
+    can still use it (POSIX).
     """
     cap = cap_bytes()
     if needed > cap:
@@ -88,11 +84,11 @@ def make_room(root: Path, needed: int) -> bool:
     for folder in (root / ARRAYS, root / SCANS, root / FEATURES):
         for path in folder.iterdir() if folder.is_dir() else ():
             with contextlib.suppress(OSError):
-                if _OURS.fullmatch(path.name):  # never a file that the user keeps in the same folder
+                if _OURS.fullmatch(path.name):  # never delete a user's file in the same folder
                     status = path.stat()
                     found.append((status.st_mtime, status.st_size, path))
                 elif _LEFT_OVER.fullmatch(path.name) and time.time() - path.stat().st_mtime > _STALE_SECONDS:
-                    path.unlink()  # of a process that was killed
+                    path.unlink()  # left by a killed process
     total = sum(size for _, size, _ in found)
     for _, size, path in sorted(found):
         if total + needed <= cap:
