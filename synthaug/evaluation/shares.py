@@ -31,11 +31,8 @@ def candidates(asked: Sequence[float] | None, folds: Sequence[RealImages], mix: 
     """Which shares are tried. Val can choose if every fold has validation images of every target class.
 
     Raises:
-        SynthaugError: a share is not between 0 and 1, or several were given and val cannot choose.
+        SynthaugError: several were given and val cannot choose.
     """
-    for share in asked or ():
-        if not 0 < share < 1:
-            raise SynthaugError(f"the share {share:g} is not between 0 and 1", "write it like --shares 0.1,0.25,0.5")
     least = {name: min(real.val.counts()[name] for real in folds) for name in folds[0].targets}
     without = [name for name, images in least.items() if not images]
     shares = sorted(set(asked)) if asked else list(DEFAULT_SHARES)
