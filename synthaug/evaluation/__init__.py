@@ -1,1 +1,1 @@
-"""Do the synthetic images help? Arms of equal cost, paired seeds, intervals, and a verdict (DESIGN §6)."""
+"""Do the synthetic images help? Arms of equal cost, paired seeds, intervals, and a verdict."""

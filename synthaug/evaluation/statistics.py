@@ -164,18 +164,3 @@ def contrast(arm: F1Table, control: F1Table, classes: Sequence[int], test_groups
     if arm.without_fold is not None and control.without_fold is not None:
         folds = arm.without_fold - control.without_fold
     return mean_f1(F1Table(arm.seeds - control.seeds, arm.resamples - control.resamples, folds), classes, test_groups)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p-values, which bound the probability of any false rejection (Holm, Scand. J. Statist. 6, 1979).
-
-    >>> holm([0.01, 0.04, 0.03])
-    [0.03, 0.06, 0.06]
-    """
-    count = len(p_values)
-    adjusted = [0.0] * count
-    highest = 0.0
-    for rank, index in enumerate(sorted(range(count), key=lambda i: p_values[i])):
-        highest = max(highest, min(1.0, (count - rank) * p_values[index]))
-        adjusted[index] = highest
-    return adjusted

@@ -19,7 +19,8 @@ import numpy.typing as npt
 
 from synthaug.documents import Contrast, TargetVerdict, Verdict, VerdictDocument
 from synthaug.evaluation.arms import ARMS, CONTRASTS, CONTROLS, planned
-from synthaug.evaluation.statistics import Estimate, F1Table, contrast, holm, mean_f1
+from synthaug.evaluation.statistics import Estimate, F1Table, contrast, mean_f1
+from synthaug.metrics.holm import holm
 
 ALPHA = 0.05
 CAVEAT = (

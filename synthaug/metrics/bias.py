@@ -19,6 +19,7 @@ from scipy.stats import t as student
 
 from synthaug.documents import BiasRow, Range
 from synthaug.metrics.diversity import Clustering
+from synthaug.metrics.holm import holm
 from synthaug.metrics.matched_comparison import Stratum
 
 Array = NDArray[Any]
@@ -115,23 +116,9 @@ def bias(
                 row.example = examples[k] if k < len(examples) else None
                 rows.append(row)
                 p_values.append(p)
-    for row, significant in zip(rows, holm(p_values), strict=True):
-        row.beyond = row.beyond and significant
+    for row, p in zip(rows, holm(p_values), strict=True):
+        row.beyond = row.beyond and p <= ALPHA
     return sorted(rows, key=lambda row: -abs(row.difference.mean))
-
-
-def holm(p_values: Sequence[float], alpha: float = ALPHA) -> list[bool]:
-    """Which hypotheses Holm's step-down procedure rejects, the probability of any false rejection being `alpha`.
-
-    >>> holm([0.01, 0.04, 0.03])
-    [True, False, False]
-    """
-    out = [False] * len(p_values)
-    for rank, index in enumerate(np.argsort(p_values, kind="stable")):
-        if p_values[index] > alpha / (len(p_values) - rank):
-            break
-        out[int(index)] = True
-    return out
 
 
 def _three(sides: Sides) -> tuple[Array, Array | None, Array]:

@@ -1,7 +1,7 @@
-"""A generator for each fold, trained on the others by `fit` with the run's own configuration: `evaluate --folds K`.
+"""`evaluate --folds K`: for each fold, `fit` trains a generator on the other folds with the run's configuration.
 
-The runs stand in `folds/` inside the run and are runs like any other. Finished ones are taken as they are, an
-interrupted one goes on from its checkpoint.
+Their runs are in `folds/` inside the run. Finished ones are used again, an interrupted one continues from its
+checkpoint.
 """
 
 from __future__ import annotations
@@ -23,25 +23,24 @@ FOLDER = "folds"
 
 
 def fold_data(run: Run, folds: int, *, device: str, cache: Path | None, progress: Progress) -> list[RunData]:
-    """Train what is not trained yet; each image of the run's data is a test image of one of the folds.
+    """Train the generators that are not trained yet. Each image of the run's data is a test image of one fold.
 
     Args:
-        run: whose configuration, targets and data are used; its own generator is not.
+        run: the folds have its configuration, targets and data; its generator is not used.
         folds: how many.
         device: where generators train.
         cache: where decoded images are kept.
         progress: where to report.
 
     Raises:
-        SynthaugError: the data has changed or cannot be divided so, or the run began from another one's weights.
+        SynthaugError: the data has changed or cannot be divided into folds, or the run started from another run.
         RunFailed: a fold's training diverged.
-        Interrupted: the same evaluation goes on from there.
+        Interrupted: the same evaluation continues from there.
     """
     whole = RunData.open(run)
     if (start := run.facts().started_from) is not None:
         raise SynthaugError(
-            f"run {run.name!r} began from the weights of {str(start.run)!r}, which may have seen the "
-            "images that a fold keeps apart",
+            f"the run {run.name!r} started from {str(start.run)!r}, which may have seen the test images of a fold",
             "train a run without --from, or evaluate without --folds",
         )
     configs = [_config(whole.config, folds, fold) for fold in range(folds)]
@@ -51,16 +50,16 @@ def fold_data(run: Run, folds: int, *, device: str, cache: Path | None, progress
             f"the images in {str(whole.folder)!r} are not those that {run.name!r} was trained on",
             "put them back, or train a new run on what is there now",
         )
-    for config in configs:  # all of them, before hours go into the first
+    for config in configs:  # all of them, before hours are spent on the first
         check_trainable(scanned, split(scanned, config.data, config.seed))
     if any(image.split is not None for image in scanned.images):
-        progress.warn("the folder's own train, val and test are not used: every image is a test image of one fold")
+        progress.warn("the folder's train, val and test are ignored: every image is a test image of one fold")
     root = run.path / FOLDER
     found = []
     for number, config in enumerate(configs, 1):
         fold = _finished(root, config, whole.targets, scanned.fingerprint)
         if fold is None:
-            progress.say(f"fold {number} of {folds}: its generator is trained on the other folds' images")
+            progress.say(f"fold {number} of {folds}: training its generator on the images of the other folds")
             try:
                 made = fit(
                     whole.folder, target_class=whole.targets, set=leaves(config.model_dump(mode="json")),
@@ -70,7 +69,7 @@ def fold_data(run: Run, folds: int, *, device: str, cache: Path | None, progress
             except Interrupted as stop:
                 raise Interrupted(
                     f"fold {number} of {folds}: {stop.message}",
-                    f"go on with: synthaug evaluate {run.path} --folds {folds}",
+                    f"continue with: synthaug evaluate {run.path} --folds {folds}",
                     stop.exit_status,
                 ) from stop
             except RunFailed as failed:
@@ -97,5 +96,5 @@ def _finished(root: Path, config: Config, targets: list[str], fingerprint: str) 
             ):
                 return run
         except SynthaugError:
-            continue  # a folder that a crash left before its first status
+            continue  # a crash left it before its first status
     return None

@@ -1,4 +1,4 @@
-"""What the run's evaluation recommends to export: `export --recommended`."""
+"""`export --recommended`: the numbers of images that the run's evaluation recommends."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ def recommended_totals(run: Run, counts: Mapping[str, int], progress: Progress) 
 
     Args:
         run: whose report is read.
-        counts: class → real training images; classes that nothing is recommended for stay as they are.
-        progress: says what is recommended, and why.
+        counts: class → real training images; a class without recommendation keeps this number.
+        progress: reports what is recommended, and why.
 
     Raises:
-        SynthaugError: the run has no evaluation, an unreadable or an older one, or one of other images.
+        SynthaugError: the run has no evaluation, or it cannot be read, is too old, or judged other images.
     """
     file = run.path / FOLDER / "report.json"
     again = f"evaluate it first: synthaug evaluate {run.name}"
     if not file.is_file():
-        raise SynthaugError(f"run {run.name!r} has no evaluation in {str(file)!r} to recommend anything", again)
+        raise SynthaugError(f"the run {run.name!r} has no evaluation in {str(file)!r}", again)
     try:
         document = EvaluateDocument.model_validate_json(file.read_text(encoding="utf-8"))
     except (OSError, ValidationError, UnicodeDecodeError) as error:
@@ -42,7 +42,9 @@ def recommended_totals(run: Run, counts: Mapping[str, int], progress: Progress) 
     totals = dict(counts)
     for name, advice in document.recommended.items():
         if name not in totals:
-            raise SynthaugError(f"the evaluation {str(file)!r} knows a class {name!r} that the run does not", again)
+            raise SynthaugError(
+                f"the evaluation {str(file)!r} has the class {name!r}, which the run does not have", again
+            )
         totals[name] += advice.synthetic
         progress.say(f"recommended for {name}: {advice.synthetic:,} synthetic images ({advice.reason})")
     return totals

@@ -16,7 +16,8 @@ from sklearn.metrics import (
 
 from synthaug.evaluation.held_out import HeldOut
 from synthaug.evaluation.scores import f1_of_resamples, group_counts, score
-from synthaug.evaluation.statistics import contrast, estimate, f1_table, holm, over_folds, resample_groups
+from synthaug.evaluation.statistics import contrast, estimate, f1_table, over_folds, resample_groups
+from synthaug.metrics.holm import holm
 
 K = 4
 
