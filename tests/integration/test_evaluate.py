@@ -37,6 +37,7 @@ from synthaug.evaluation.grid import Grid, Trial
 from synthaug.evaluation.images import real_images
 from synthaug.evaluation.trial import run_trials
 from synthaug.files import write_json
+from synthaug.models.inputs import Inputs, InputSource, NoiseInputs
 from synthaug.pipelines import evaluate as pipeline
 from synthaug.pipelines import folds as folds_pipeline
 from synthaug.pipelines.evaluate import evaluate
@@ -210,8 +211,12 @@ class FakeTrained:
     checkpoint: str = "kimg000001"
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
-    def generate(self, z: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        chosen = (z[:, 0].abs() * 1e6).long() % len(self.images)
+    def inputs(self, seed: int) -> InputSource:
+        return NoiseInputs(seed, self.z_dim)
+
+    def generate(self, inputs: Inputs) -> torch.Tensor:
+        assert inputs.z is not None
+        chosen = (inputs.z[:, 0].abs() * 1e6).long() % len(self.images)
         images = torch.from_numpy(self.images)[chosen].float()[:, None].repeat_interleave(2, 2).repeat_interleave(2, 3)
         return images / 127.5 - 1
 
