@@ -41,6 +41,7 @@ from synthaug.pipelines.recommended import recommended_totals
 from synthaug.progress import Progress, Silent
 from synthaug.requests import ExportRequest, documented
 from synthaug.runs import Run, find
+from synthaug.sampling.copies import MEMORY_DIM
 from synthaug.sampling.critic import Critic
 from synthaug.sampling.gate import Gate, build_gate
 from synthaug.sampling.generate import Sampler, load
@@ -310,7 +311,7 @@ def _gate(job: _Job, workspace: Workspace, outputs: Mapping[str, Output]) -> Gat
     for label, output in outputs.items():
         index = job.sampler.class_index(label)
         if output.remembered:
-            gate.restore(index, workspace.remembered(index, output.remembered, gate.memory_dim))
+            gate.restore(index, workspace.remembered(index, output.remembered, MEMORY_DIM))
     return gate
 
 

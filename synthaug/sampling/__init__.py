@@ -1,1 +1,1 @@
-"""From a trained generator to images: deterministic sampling, and the gates that reject bad samples."""
+"""Samples of a trained generator, and the gates that reject bad samples."""

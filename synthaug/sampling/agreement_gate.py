@@ -1,8 +1,8 @@
-"""The agreement gate: do classifiers trained on real images give a synthetic image its own class?
+"""The agreement gate: classifiers trained on real images must recognise the class of a synthetic image.
 
-Three classifiers are trained, each on two thirds of the real training images. Their probabilities for the third that
-they did not see set each class's threshold. The features before their last layers also serve the other gates as the
-space for distances, so one pass through these small networks is enough for all gates.
+Three classifiers are trained, each on two thirds of the real training images. Their probabilities for the other third
+set the threshold of each class. The other gates use distances in the features before their last layers, so one pass
+through these small networks is enough for all gates.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from synthaug.version import __version__
 
 FOLDER = "gate-classifiers"
 CACHED = 50
-"""How many files stay in the cache (about 6 MB each)."""
+"""Files in the cache (about 6 MB each)."""
 FOLDS = 3
 QUANTILE = 0.20
 TARGET_QUANTILE = 0.05
@@ -43,7 +43,7 @@ SURE = 0.5
 
 
 class Members:
-    """The classifiers of the folds. As a `FeatureNet`, they give their features concatenated."""
+    """The classifiers of the folds, and a `FeatureNet` that concatenates their features."""
 
     name = "agreement"
 
@@ -212,7 +212,7 @@ def assign_folds(
     """The fold [N] that holds out each image, or -1 if none does; each class is spread evenly over the folds.
 
     A class whose images are all of one group (a single image, for example) is never held out: otherwise one classifier
-    would not know it.
+    would be trained without it.
     """
     names = [f"\0{i}" if g is None else g for i, g in enumerate(groups or [None] * len(labels))]
     keys = np.unique(np.asarray(names, dtype=object).astype(str), return_inverse=True)[1].reshape(-1)
@@ -224,11 +224,9 @@ def assign_folds(
         members.setdefault(int(key), []).append(index)
     for key in sorted(order, key=lambda k: -len(members[int(k)])):
         rows = members[int(key)]
-        label = int(labels[rows[0]])
-        fold = int(np.argmin(counts[label]))
+        fold = int(np.argmin(counts[labels[rows[0]]]))
         folds[rows] = fold
-        for row in rows:
-            counts[int(labels[row]), fold] += 1
+        np.add.at(counts[:, fold], labels[rows], 1)
     for label in np.unique(labels):
         if np.count_nonzero(counts[label]) < 2:
             folds[labels == label] = -1

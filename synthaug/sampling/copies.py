@@ -1,9 +1,9 @@
 """Distances for two gates: copies of training images, and near-duplicates of accepted images.
 
-Two tests find copies, because each finds what the other misses. `metrics.pixel_copies` compares pixels under flips,
-shifts of two pixels and changes of brightness. The classifiers' features find changes of pixels that keep the look.
-Their distances are in units of the class: the median distance of a real image to its nearest neighbour.
-docs/science/copying.md lists what is found, by kind of copy and class size, and how many new real images are rejected.
+Two tests find different kinds of copies. `metrics.pixel_copies` compares pixels under flips, shifts of two pixels and
+changes of brightness. The classifiers' features find copies whose pixels differ more, but not their look.
+Distances are in units of the class: the median distance of a real image to its nearest neighbour.
+docs/science/copying.md has the measured rates, by kind of copy and class size, and for new real images.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ COPY_FEATURES = (0.20, 0.35)
 DUPLICATE_FEATURES, DUPLICATE_PIXELS = (0.20, 0.35), (0.10, 0.20)
 """The lowest and the highest limit, in medians; between them, the limit is the 1% quantile of real images."""
 CALIBRATING = 5
-"""A class with fewer training images uses the unit of all classes together."""
+"""A class with fewer training images uses the unit of all classes."""
 _FEATURE_DIM, _PIXEL_DIM = 256, 128
 MEMORY_DIM = _FEATURE_DIM + _PIXEL_DIM
 _MOST_IN_MEMORY = 20_000  # real images
@@ -123,21 +123,16 @@ class Neighbourhood:
         rng = np.random.default_rng(0)
         self._project_features = rng.standard_normal((features.dim, _FEATURE_DIM)).astype(np.float32) / 16.0
         dim = low_pass(np.asarray(train.pixels[:1])).shape[1]
-        self._project_pixels = rng.standard_normal((dim, _PIXEL_DIM)).astype(np.float32) / np.float32(
-            np.sqrt(_PIXEL_DIM)
-        )
+        scale = np.float32(np.sqrt(_PIXEL_DIM))
+        self._project_pixels = rng.standard_normal((dim, _PIXEL_DIM)).astype(np.float32) / scale
 
     def exact(self, pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
         """Which of [n, C, H, W] equal a training image of any class, or its mirror image, bit for bit."""
-        flipped = mirrored(pixels)
-        hits = [
-            digest(image) in self._exact or digest(other) in self._exact
-            for image, other in zip(pixels, flipped, strict=True)
-        ]
-        return np.asarray(hits, np.bool_)
+        pairs = zip(pixels, mirrored(pixels), strict=True)
+        return np.array([not self._exact.isdisjoint(map(digest, pair)) for pair in pairs], np.bool_)
 
     def reference(self, class_index: int) -> Reference:
-        """The class's real images; measured on first use, and dropped from memory when there are too many."""
+        """The real images of a class; measured on first use, and dropped when too many are in memory."""
         if class_index not in self._references:
             while self._references and sum(len(r.indices) for r in self._references.values()) > _MOST_IN_MEMORY:
                 del self._references[next(iter(self._references))]

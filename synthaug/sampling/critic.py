@@ -38,20 +38,16 @@ class Critic:
         Chunks are always full: the last one is filled up with the first images. A minibatch statistic compares groups
         of neighbours, and no group may be smaller than in training.
         """
-        n = len(pixels)
+        n, device = len(pixels), self.network.condition_strength.device
         scores = np.empty(n)
         for start in range(0, n, CHUNK):
             rows = np.arange(start, start + CHUNK) % n
-            x = torch.from_numpy(pixels[rows]).to(self._device).float().div_(127.5).sub_(1)
-            y = torch.full((CHUNK,), class_index, device=self._device)
+            x = torch.from_numpy(pixels[rows]).to(device).float().div_(127.5).sub_(1)
+            y = torch.full((CHUNK,), class_index, device=device)
             heads = self.network(x.contiguous(memory_format=torch.channels_last), y)
             mean = torch.stack([head.float().mean(dim=1) for head in heads]).mean(dim=0)
             scores[start : start + CHUNK] = mean.cpu().numpy()[: n - start]
         return scores
-
-    @property
-    def _device(self) -> torch.device:
-        return self.network.condition_strength.device
 
 
 def calibrate(real: Mapping[Any, Scores], fake: Mapping[Any, Scores]) -> float:
@@ -69,12 +65,11 @@ def calibrate(real: Mapping[Any, Scores], fake: Mapping[Any, Scores]) -> float:
     n_real = sum(map(len, real.values()))
     score, target, weight, of_class = [], [], [], []
     for k, label in enumerate(real):
-        for scores, each, is_real in (
-            (real[label], 1.0, True),
-            (fake[label], len(real[label]) / len(fake[label]), False),
-        ):
+        high, low = (n_real + 1) / (n_real + 2), 1 / (n_real + 2)
+        fake_weight = len(real[label]) / len(fake[label])
+        for scores, aim, each in ((real[label], high, 1.0), (fake[label], low, fake_weight)):
             score.append(scores / spread)
-            target.append(np.full(len(scores), (n_real + 1) / (n_real + 2) if is_real else 1 / (n_real + 2)))
+            target.append(np.full(len(scores), aim))
             weight.append(np.full(len(scores), each))
             of_class.append(np.full(len(scores), k))
     x, t, w, c = (np.concatenate(arrays) for arrays in (score, target, weight, of_class))

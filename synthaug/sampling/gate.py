@@ -1,7 +1,7 @@
 """The gates that candidates must pass: selection, agreement, no copies of training images, no near-duplicates.
 
-Candidates are judged in the order of their index. So the first 100 accepted images are the same ones whether 100 or
-5000 are wanted, and whether the export was interrupted or not.
+Candidates are judged in the order of their index. So the first 100 accepted images are the same if 100 or 5000 are
+requested, with or without interruptions.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from synthaug.features.base import Features
 from synthaug.metrics.distances import squared_distances
 from synthaug.progress import Progress
 from synthaug.sampling.agreement_gate import Agreement, Members, fit_agreement
-from synthaug.sampling.copies import MEMORY_DIM, Accepted, Neighbourhood, low_pass, nearest_real
+from synthaug.sampling.copies import Accepted, Neighbourhood, low_pass, nearest_real
 from synthaug.sampling.judgement import AGREEMENT, COPY, DISCRIMINATOR, DUPLICATE, NOT_NEEDED, Judgement, Measured
 from synthaug.sampling.selection import Selector
 
 
 @dataclass
 class Gate:
-    """The gates of one run. They remember what each class has accepted so far, until `forget`.
+    """The gates of one run. They store the accepted images of each class until `forget`.
 
-    `judge` is `measure` followed by `accept`. Many chunks can be measured at once; they are accepted in order.
+    `judge` is `measure` followed by `accept`. Chunks can be measured in parallel; they must be accepted in order.
     """
 
     classes: list[str]
@@ -47,7 +47,7 @@ class Gate:
         return cls(list(classes), None, None, None, copies=False, duplicates=False)
 
     def judge(self, pixels: NDArray[np.uint8], class_index: int, needed: int | None = None) -> Judgement:
-        """Judge candidates of one class in order, and remember the accepted ones.
+        """Judge candidates of one class in order, and store the accepted ones.
 
         Args:
             pixels: uint8 [n, C, H, W] at the resolution of the training images.
@@ -87,7 +87,7 @@ class Gate:
     def _judge_copies(
         self, pixels: NDArray[np.uint8], features: Features, rows: NDArray[np.intp], class_index: int, result: Judgement
     ) -> Accepted:
-        """Write what is found of some rows into `result`, and return them projected."""
+        """Write the nearest real images and the copies among `rows` into `result`; return the rows' projections."""
         assert self.neighbourhood is not None
         reference = self.neighbourhood.reference(class_index)
         distance, index = nearest_real(reference, features)
@@ -100,10 +100,10 @@ class Gate:
         return Accepted(*self.neighbourhood.project(features, low_pass(pixels)))
 
     def accept(self, measured: Measured, class_index: int, needed: int) -> Judgement:
-        """Compare each measured candidate, in order, with all that were accepted before it.
+        """Compare each measured candidate, in order, with all images that were accepted before it.
 
         Args:
-            measured: this call adds the reasons that it finds.
+            measured: the reasons for rejection are added to it.
             class_index: the class that they were generated for.
             needed: accept no more than this many.
         """
@@ -114,19 +114,15 @@ class Gate:
         if projected is not None and self.duplicates:
             close, among = self._close(projected, class_index)
         position_of = {int(row): position for position, row in enumerate(rows)}
-        taken = 0
-        for row in range(len(result.reasons)):
-            if taken >= needed:
+        for row, reason in enumerate(result.reasons):
+            if len(chosen) >= needed:
                 result.reasons[row] = NOT_NEEDED
-                continue
-            if result.reasons[row] is not None:
-                continue
-            position = position_of[row]
-            if close is not None and among is not None and (close[position] or among[position, chosen].any()):
-                result.reasons[row] = DUPLICATE
-                continue
-            chosen.append(position)
-            taken += 1
+            elif reason is None:
+                position = position_of[row]
+                if close is not None and among is not None and (close[position] or among[position, chosen].any()):
+                    result.reasons[row] = DUPLICATE
+                else:
+                    chosen.append(position)
         if projected is not None and self.duplicates:
             self.accepted(class_index).add(projected.features[chosen], projected.pixels[chosen])
         return result
@@ -148,7 +144,7 @@ class Gate:
         return close, among
 
     def accepted(self, class_index: int) -> Accepted:
-        """What a class has accepted so far, projected; empty if duplicates are not looked for."""
+        """The projections of a class's accepted images; empty if the duplicate gate is off."""
         return self._accepted.setdefault(class_index, Accepted.nothing())
 
     @property
@@ -156,21 +152,17 @@ class Gate:
         """Name and hash of the classifiers, which give the probabilities and the features for distances."""
         return self.net.identity if self.net is not None else None
 
-    @property
-    def memory_dim(self) -> int:
-        return MEMORY_DIM
-
     def memory(self, class_index: int, start: int = 0) -> NDArray[np.float32]:
         """The projections of a class's accepted images from `start` on, as rows for `restore`."""
         return self.accepted(class_index).rows(start)
 
     def restore(self, class_index: int, rows: NDArray[np.float32]) -> None:
-        """Begin a class with the images that an interrupted export had accepted."""
+        """Start a class with the images that an interrupted export accepted."""
         self.forget(class_index)
         self.accepted(class_index).add(*Accepted.columns(rows))
 
     def forget(self, class_index: int) -> None:
-        """Forget what a class has accepted."""
+        """Delete the stored images of a class."""
         self._accepted.pop(class_index, None)
 
     def thresholds(self, class_index: int) -> dict[str, float]:
@@ -202,10 +194,10 @@ def build_gate(
     """Train and calibrate the gates on real training images.
 
     Args:
-        train: the run's training images; val and test images are never shown to a gate.
+        train: the run's training images; gates never use images of val and test.
         targets: the rare classes.
         groups: [N] group of each training image, for the folds of the agreement gate.
-        cache: where the agreement gate's classifiers are stored for the next gate of the run.
+        cache: where the agreement gate's classifiers are stored (default: `store.cache_root`).
 
     Raises:
         SynthaugError: there are no training images, or of one class only.

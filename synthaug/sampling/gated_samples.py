@@ -1,4 +1,4 @@
-"""Generates candidates chunk by chunk and keeps those that pass the gates, until enough have passed."""
+"""Generates candidates chunk by chunk until enough of them pass the gates."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Batch(NamedTuple):
 
 
 Candidates = tuple[NDArray[np.uint8], Measured | None]
-"""Pixels [64, C, H, W] of a chunk, and what the gates measured of them."""
+"""Pixels [64, C, H, W] of a chunk, and the measurements of the gates."""
 MOST_PENDING = 4
 """How many chunks may be generated before the oldest is judged."""
 
@@ -72,7 +72,7 @@ def judge_chunks(
         if submit is None:
             pixels, measured = make_candidates(sampler, gate, label, chunk)
         else:
-            # As many as are needed at the acceptance rate so far: a superfluous chunk costs as much as any other.
+            # Only as many as are needed at the acceptance rate so far, because superfluous chunks cost time.
             rate = max(accepted / tried, 1 / MOST_PENDING) if tried else 1.0
             wanted = min(MOST_PENDING, math.ceil((count - have) / (CHUNK * rate)))
             while len(pending) < wanted:
@@ -96,7 +96,7 @@ def shortfall(label: str, have: int, count: int, rejected: Counter[str]) -> RunF
     tried = have + sum(rejected.values())
     reasons = ", ".join(f"{reason} {n}" for reason, n in rejected.most_common()) or "none"
     hints = {
-        AGREEMENT: "the classifiers see another class in most of its images: train longer",
+        AGREEMENT: "the classifiers do not recognise the class in most of its images: train longer",
         COPY: "most of its images copy training images: use an earlier checkpoint",
         DUPLICATE: "its images repeat each other: ask for fewer, or train longer",
         DISCRIMINATOR: "the discriminator rejects most of its images: keep a larger share with --keep",
@@ -107,7 +107,7 @@ def shortfall(label: str, have: int, count: int, rejected: Counter[str]) -> RunF
     return RunFailed(
         f"class {label!r} cannot be filled: {have} of {count} images passed the gates among {tried} candidates "
         f"(rejected: {reasons})",
-        f"{main}; or take what there is with --allow-short, or everything with --no-gate",
+        f"{main}; or accept fewer images with --allow-short, or all candidates with --no-gate",
     )
 
 

@@ -45,7 +45,7 @@ class Sampler:
         """The index of a class.
 
         Raises:
-            SynthaugError: the generator knows no such class.
+            SynthaugError: the run has no such class.
         """
         if label not in self.trained.classes:
             raise SynthaugError(f"the run has no class {label!r}", suggest(label, self.trained.classes))

@@ -1,4 +1,4 @@
-"""What the gates find of candidates, and the reasons for which they reject one."""
+"""The measurements of the gates for candidates, and the reasons for rejecting them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ AGREEMENT = "agreement"
 COPY = "copy"
 DUPLICATE = "duplicate"
 NOT_NEEDED = "not needed"
-"""Reasons to reject a candidate. `NOT_NEEDED`: enough were accepted before it; this is not counted as a rejection."""
+"""Reasons to reject a candidate. `NOT_NEEDED` (enough were accepted before it) is not counted as a rejection."""
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the gates found of n candidates. A measurement that was not taken is NaN, or -1 for an index."""
+    """The judgement of n candidates. A missing measurement is NaN, or -1 for an index."""
 
     reasons: list[str | None]  # [n], None where accepted
     agreement: NDArray[np.float64]  # [n], probability of the image's own class
@@ -42,13 +42,11 @@ class Judgement:
     def take(self, rows: NDArray[Any]) -> Judgement:
         """The judgement of some rows (indices, or a mask)."""
         indices = np.arange(len(self.reasons))[rows]
-        return Judgement(
-            [self.reasons[i] for i in indices],
-            self.agreement[indices],
-            self.nearest_real_distance[indices],
-            self.nearest_real_index[indices],
-            self.score[indices],
-        )
+        return Judgement([self.reasons[i] for i in indices], *(column[indices] for column in self._measurements))
+
+    @property
+    def _measurements(self) -> tuple[NDArray[Any], ...]:
+        return self.agreement, self.nearest_real_distance, self.nearest_real_index, self.score
 
     @classmethod
     def unmeasured(cls, n: int, needed: int) -> Judgement:
@@ -65,13 +63,8 @@ class Judgement:
     def join(cls, judgements: Sequence[Judgement]) -> Judgement:
         if not judgements:
             return cls.unmeasured(0, 0)
-        return cls(
-            [reason for one in judgements for reason in one.reasons],
-            np.concatenate([one.agreement for one in judgements]),
-            np.concatenate([one.nearest_real_distance for one in judgements]),
-            np.concatenate([one.nearest_real_index for one in judgements]),
-            np.concatenate([one.score for one in judgements]),
-        )
+        columns = zip(*(one._measurements for one in judgements), strict=True)
+        return cls([reason for one in judgements for reason in one.reasons], *map(np.concatenate, columns))
 
 
 class Measured(NamedTuple):

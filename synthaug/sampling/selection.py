@@ -1,12 +1,12 @@
 """Selects candidates by the run's discriminator: the best of each chunk, or by rejection sampling.
 
-The decision on a candidate depends on its chunk alone. So the first 100 selected images are the same ones whether 100
-or 5000 are wanted, after an interruption too, and in any number of processes.
+The decision on a candidate depends on its chunk only. So the first 100 selected images are the same if 100 or 5000 are
+requested, with or without interruptions, in any number of processes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -71,11 +71,11 @@ class Rejection(Selector):
 
     Args:
         sampler: draws the pilot samples, with another seed.
-        held_out: gives, for each class, real images that are not in the training, uint8 [n, C, H, W].
+        held_out: gives the real images of val; called only in `prepare`.
     """
 
     sampler: Sampler
-    held_out: Callable[[], Mapping[str, NDArray[np.uint8]]]
+    held_out: Callable[[], LabelledImages]
     progress: Progress = field(default_factory=Silent)
     slope: float = 1.0
     _largest: dict[int, float] = field(default_factory=dict, repr=False)
@@ -87,7 +87,8 @@ class Rejection(Selector):
         Raises:
             SynthaugError: there are too few held-out images, or the discriminator prefers generated ones.
         """
-        real = {label: images for label, images in self.held_out().items() if len(images)}
+        images = self.held_out()
+        real = {label: images.of_class(label) for label, count in images.counts().items() if count}
         if (count := sum(map(len, real.values()))) < HELD_OUT:
             raise SynthaugError(
                 f"rejection sampling needs {HELD_OUT} held-out images to calibrate on, and the run has {count} in val",
@@ -103,7 +104,7 @@ class Rejection(Selector):
                     chunks.append(self.critic.scores(other.chunk(label, chunk), index))
                     task.advance(CHUNK)
                 pilots[label] = np.concatenate(chunks)
-        scored = {label: self.critic.scores(images, other.class_index(label)) for label, images in real.items()}
+        scored = {label: self.critic.scores(pixels, other.class_index(label)) for label, pixels in real.items()}
         self.slope = calibrate(scored, {label: pilots[label] for label in scored})
         if self.slope <= 0:
             raise SynthaugError(
@@ -147,16 +148,5 @@ def build_selector(
     held_out: Callable[[], LabelledImages],
     progress: Progress = Silent(),
 ) -> Selector:
-    """The selector called `method`.
-
-    Args:
-        held_out: gives the real images of val; called only if they are needed.
-    """
-    if method == "top-k":
-        return TopK(critic, keep)
-
-    def by_class() -> dict[str, NDArray[np.uint8]]:
-        images = held_out()
-        return {label: images.pixels[images.labels == k] for k, label in enumerate(images.classes)}
-
-    return Rejection(critic, keep, sampler, by_class, progress)
+    """The selector called `method`; `held_out` gives the real images of val."""
+    return TopK(critic, keep) if method == "top-k" else Rejection(critic, keep, sampler, held_out, progress)

@@ -24,7 +24,7 @@ N = TypeVar("N", bound=nn.Module)
 
 @dataclass
 class TrainedGenerator:
-    """An averaged generator in evaluation mode, and the facts of its run that images are made and described with."""
+    """An averaged generator in evaluation mode, with the facts of its run that sampling and exports need."""
 
     run: Run
     network: Generator
@@ -41,7 +41,7 @@ class TrainedGenerator:
     codes: Codes
 
     def inputs(self, seed: int) -> InputSource:
-        """Where the inputs of the images of a seed come from."""
+        """The inputs of the images of a seed."""
         return NoiseInputs(seed, self.z_dim)
 
     @torch.inference_mode()

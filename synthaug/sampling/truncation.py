@@ -2,8 +2,8 @@
 
 latent ← centre_y + ψ (latent − centre_y), 0 < ψ ≤ 1, as StyleGAN truncates w (1812.04948, appendix B), but towards the
 centre of each class, because the mean of all classes looks like none of them. In a family without a mapping network the
-latent is z, with centre 0, so that z ~ N(0, ψ²). BigGAN draws z again where it exceeds a threshold (1809.11096 §3.1).
-Here z is scaled instead: ψ then means the same in all families, image i stays recognisable, and ψ = 1 changes nothing.
+latent is z with centre 0, so z ~ N(0, ψ²). BigGAN draws entries of z above a threshold again (1809.11096 §3.1). Here z
+is scaled instead: ψ then means the same in all families, image i stays similar, and ψ = 1 changes nothing.
 InfoGAN's codes are not moved.
 """
 

@@ -25,7 +25,7 @@ from synthaug.sampling.agreement_gate import (
     fit_agreement,
     threshold,
 )
-from synthaug.sampling.copies import mirrored
+from synthaug.sampling.copies import MEMORY_DIM, mirrored
 from synthaug.sampling.gate import Gate, build_gate
 from synthaug.sampling.gated_samples import gated_samples, max_candidates
 from synthaug.sampling.generate import Sampler
@@ -180,7 +180,7 @@ def test_a_restored_memory_judges_as_the_one_that_was_kept(gate: Gate) -> None:
     first, then = pixels(64, 1, seed=72), np.concatenate([pixels(20, 1, seed=72), pixels(20, 1, seed=73)])
     gate.judge(first, 1)
     kept = gate.memory(1).copy()
-    assert kept.shape[1] == gate.memory_dim
+    assert kept.shape[1] == MEMORY_DIM
     continued = gate.judge(then, 1)
     gate.forget(1)
     gate.restore(1, kept)
