@@ -37,15 +37,13 @@ def check_classifier(name: str) -> str:
     """
     if not is_file(name):
         return CLASSIFIERS.check(name)
-    from synthaug.classifiers.user_file import (
-        check_file,  # imports numpy and torch, which a misspelt name must not wait for
-    )
+    from synthaug.classifiers.user_file import check_file  # imports torch, which a misspelt name must not wait for
 
     return str(check_file(name))
 
 
 def make_classifier(name: str) -> Callable[..., Classifier]:
-    """What makes a classifier when it is called with `device`; `name` comes from `check_classifier`."""
+    """A function of `device` that makes a classifier; `name` comes from `check_classifier`."""
     if not is_file(name):
         return CLASSIFIERS.get(name)
     from synthaug.classifiers.user_file import factory
@@ -54,5 +52,5 @@ def make_classifier(name: str) -> Callable[..., Classifier]:
 
 
 def takes_steps(name: str) -> bool:
-    """Whether optimiser steps mean anything to the classifier."""
+    """Whether the classifier trains for a number of optimiser steps."""
     return not is_file(name) and CLASSIFIERS.get(name).uses_steps

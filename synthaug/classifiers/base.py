@@ -11,13 +11,17 @@ from typing_extensions import Self
 from synthaug.errors import SynthaugError
 
 Augment = Literal["none", "classical"]
+Pixels = npt.NDArray[np.uint8]
+Labels = npt.NDArray[np.int64]
+Weights = npt.NDArray[np.floating[Any]]
+Probabilities = npt.NDArray[np.float32]
 
 
 class Classifier(Protocol):
     """Learns from weighted uint8 images and gives class probabilities.
 
     Attributes:
-        uses_steps: whether `steps` means anything; a classifier without steps weighs images instead of drawing them.
+        uses_steps: whether it trains for `steps`; a classifier without steps weighs images instead of drawing them.
     """
 
     uses_steps: ClassVar[bool]
@@ -25,33 +29,25 @@ class Classifier(Protocol):
     def __init__(self, *, device: str = "auto") -> None: ...
 
     def fit(
-        self,
-        pixels: npt.NDArray[np.uint8],
-        labels: npt.NDArray[np.int64],
-        draw_weights: npt.NDArray[np.floating[Any]],
-        *,
-        num_classes: int,
-        loss_weights: npt.NDArray[np.floating[Any]] | None = None,
-        steps: int = 600,
-        seed: int = 0,
-        augment: Augment = "none",
-        groups: npt.NDArray[np.int64] | None = None,
-    ) -> Self:
+        self, pixels: Pixels, labels: Labels, draw_weights: Weights, *, num_classes: int,
+        loss_weights: Weights | None = None, steps: int = 600, seed: int = 0, augment: Augment = "none",
+        groups: Labels | None = None,
+    ) -> Self:  # fmt: skip
         """Train from scratch; equal arguments give equal classifiers on one machine.
 
-        Images are drawn by the inverse of the cumulative `draw_weights`, in the order of `pixels`, with uniforms that
-        depend on `seed` and `steps` only. Two trainings whose arrays put the same images at the same place of that
-        cumulative sum therefore draw the same images: this is what pairs the arms of an evaluation.
+        Images are drawn by inverting the cumulative sum of `draw_weights`, at points that depend on `seed` and `steps`
+        only. Two trainings draw the same images if these stand at the same places of the cumulative sum. This pairs the
+        arms of an evaluation.
 
         Args:
             pixels: [N, C, H, W], C 1 or 3.
             labels: [N], in 0 … num_classes - 1.
             draw_weights: [N], how often an image is drawn relative to the others (`logistic`: how much it weighs).
-            num_classes: K, the columns of `predict_proba`; a class without images simply gets none.
+            num_classes: K, the columns of `predict_proba`; a class may have no images.
             loss_weights: [K], factor of each class's loss; None: all 1.
             steps: optimiser steps (of 64 images).
             seed: of initial weights, draws and augmentation.
-            augment: what happens to drawn images.
+            augment: augmentation of the drawn images.
             groups: [N], group of each image for cross-validation inside the training; -1: never held out.
 
         Raises:
@@ -59,17 +55,12 @@ class Classifier(Protocol):
         """
         ...
 
-    def predict_proba(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def predict_proba(self, pixels: Pixels) -> Probabilities:
         """Class probabilities [N, K] of images [N, C, H, W]; rows sum to 1."""
         ...
 
 
-def check_training_input(
-    pixels: npt.NDArray[np.uint8],
-    labels: npt.NDArray[np.int64],
-    draw_weights: npt.NDArray[np.floating[Any]],
-    num_classes: int,
-) -> None:
+def check_training_input(pixels: Pixels, labels: Labels, draw_weights: Weights, num_classes: int) -> None:
     """Refuse arrays that no classifier can learn from.
 
     Raises:
@@ -80,8 +71,7 @@ def check_training_input(
         raise SynthaugError(f"classifier got pixels of shape {pixels.shape} and type {pixels.dtype}", hint)
     if labels.shape != (len(pixels),) or draw_weights.shape != (len(pixels),):
         raise SynthaugError(
-            f"classifier got {len(pixels)} images, labels {labels.shape} and weights {draw_weights.shape}",
-            hint,
+            f"classifier got {len(pixels)} images, labels {labels.shape} and weights {draw_weights.shape}", hint
         )
     if not np.isfinite(draw_weights).all() or (draw_weights < 0).any():
         raise SynthaugError("classifier got a negative or infinite weight", hint)

@@ -6,24 +6,18 @@ Convolutions with batch normalisation [arXiv:1502.03167], the side brought down 
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
-import numpy as np
-import numpy.typing as npt
 from torch import Tensor, nn
-from typing_extensions import Self
 
-from synthaug.classifiers.base import Augment
-from synthaug.classifiers.steps import Logits, build, predict, train
+from synthaug.classifiers.steps import Logits, StepClassifier, build
 
 
 class _Block(nn.Sequential):
-    """Convolution, batch normalisation, ReLU; with `pool` the maximum of each 2×2 is taken before the two."""
+    """Convolution, maximum of each 2×2 (with `pool`), batch normalisation, ReLU."""
 
     def __init__(self, channels_in: int, channels_out: int, *, kernel: int = 3, stride: int = 1, pool: bool = False):
         super().__init__(
             nn.Conv2d(channels_in, channels_out, kernel, stride, padding=1, bias=False),
-            nn.MaxPool2d(2) if pool else nn.Identity(),  # first: a quarter is left for the memory-bound operations
+            nn.MaxPool2d(2) if pool else nn.Identity(),  # before the memory-bound operations
             nn.BatchNorm2d(channels_out),
             nn.ReLU(inplace=True),
         )
@@ -63,47 +57,10 @@ class SmallCnn(nn.Module):
         return logits
 
 
-class Cnn:
-    """The default judge of `evaluate` and of the export's agreement gate."""
+class Cnn(StepClassifier):
+    """The default classifier of `evaluate` and of the export's agreement gate."""
 
-    uses_steps: ClassVar[bool] = True
+    network: SmallCnn | None
 
-    def __init__(self, *, device: str = "auto", width: int = 32) -> None:
-        self.device = device
-        self.width = width
-        self.network: SmallCnn | None = None
-
-    def fit(
-        self,
-        pixels: npt.NDArray[np.uint8],
-        labels: npt.NDArray[np.int64],
-        draw_weights: npt.NDArray[np.floating[Any]],
-        *,
-        num_classes: int,
-        loss_weights: npt.NDArray[np.floating[Any]] | None = None,
-        steps: int = 600,
-        seed: int = 0,
-        augment: Augment = "none",
-        groups: npt.NDArray[np.int64] | None = None,
-    ) -> Self:
-        channels, resolution = pixels.shape[1], pixels.shape[2]
-        network = build(lambda: SmallCnn(channels, resolution, num_classes, self.width), seed)
-        train(
-            network,
-            pixels,
-            labels,
-            draw_weights,
-            num_classes=num_classes,
-            loss_weights=loss_weights,
-            steps=steps,
-            seed=seed,
-            augment=augment,
-            device=self.device,
-        )
-        self.network = network
-        return self
-
-    def predict_proba(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        if self.network is None:
-            raise RuntimeError("predict_proba before fit")
-        return predict(self.network, pixels)
+    def _build(self, channels: int, resolution: int, num_classes: int, seed: int) -> SmallCnn:
+        return build(lambda: SmallCnn(channels, resolution, num_classes), seed)

@@ -20,7 +20,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from typing_extensions import Self
 
 from synthaug.augment.classical import trivial_augment
-from synthaug.classifiers.base import Augment, check_training_input
+from synthaug.classifiers.base import Augment, Labels, Pixels, Probabilities, Weights, check_training_input
 from synthaug.errors import SynthaugError
 from synthaug.features import load_features
 from synthaug.features.base import FeatureNet
@@ -43,7 +43,7 @@ class RememberedFeatures:
         self.net = net
         self._rows: dict[str, Floats] = {}
 
-    def __call__(self, pixels: npt.NDArray[np.uint8]) -> Floats:
+    def __call__(self, pixels: Pixels) -> Floats:
         keys = [digest(image) for image in pixels]
         missing = {key: index for index, key in enumerate(keys) if key not in self._rows}
         if missing:
@@ -63,12 +63,10 @@ def require_smote() -> None:
 
 
 def drawn(
-    labels: npt.NDArray[np.int64],
-    draw_weights: npt.NDArray[np.floating[Any]],
-    loss_weights: npt.NDArray[np.floating[Any]] | None,
+    labels: Labels, draw_weights: Weights, loss_weights: Weights | None
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
-    """Indices of the images with a positive weight, and the weight of each, which takes the place of repeated draws."""
-    used = np.flatnonzero(draw_weights > 0)  # a class of weight 0 is unknown to the classifier
+    """Indices of the images with a positive weight, and the weight of each in place of repeated draws."""
+    used = np.flatnonzero(draw_weights > 0)
     weights = np.asarray(draw_weights, np.float64)[used]
     if loss_weights is not None:
         weights = weights * np.asarray(loss_weights, np.float64)[labels[used]]
@@ -76,7 +74,7 @@ def drawn(
 
 
 class Logistic:
-    """Weighted, multinomial, L2-penalised.
+    """Weighted multinomial logistic regression with an L2 penalty.
 
     Args:
         device: where the feature net runs.
@@ -88,31 +86,19 @@ class Logistic:
     uses_steps: ClassVar[bool] = False
 
     def __init__(
-        self,
-        *,
-        device: str = "auto",
-        features: RememberedFeatures | None = None,
-        penalty: float | None = None,
+        self, *, device: str = "auto", features: RememberedFeatures | None = None, penalty: float | None = None,
         smote: bool = False,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.device = device
         self.features = features
         self.penalty = penalty
         self.smote = smote
 
     def fit(
-        self,
-        pixels: npt.NDArray[np.uint8],
-        labels: npt.NDArray[np.int64],
-        draw_weights: npt.NDArray[np.floating[Any]],
-        *,
-        num_classes: int,
-        loss_weights: npt.NDArray[np.floating[Any]] | None = None,
-        steps: int = 600,
-        seed: int = 0,
-        augment: Augment = "none",
-        groups: npt.NDArray[np.int64] | None = None,
-    ) -> Self:
+        self, pixels: Pixels, labels: Labels, draw_weights: Weights, *, num_classes: int,
+        loss_weights: Weights | None = None, steps: int = 600, seed: int = 0, augment: Augment = "none",
+        groups: Labels | None = None,
+    ) -> Self:  # fmt: skip
         check_training_input(pixels, labels, draw_weights, num_classes)
         if self.smote:
             require_smote()
@@ -130,7 +116,7 @@ class Logistic:
             weights = weights / (1 + np.bincount(copied, minlength=len(pixels)))
         weights = weights[image_of]
         real = np.flatnonzero(groups >= 0)
-        # judged on real images alone, so that synthetic ones do not change the strength of the penalty
+        # weights have mean 1 on the real images, so that synthetic ones do not change the strength of the penalty
         weights *= max(len(real), 1) / weights.sum()
         self._mean = rows[real].mean(axis=0)
         self._scale = rows[real].std(axis=0) + 1e-6
@@ -141,19 +127,16 @@ class Logistic:
         self._model = self._train(rows, labels[image_of], weights, self.penalty, seed)
         return self
 
-    def predict_proba(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def predict_proba(self, pixels: Pixels) -> Probabilities:
         if self.features is None:
             raise RuntimeError("predict_proba before fit")
         given = np.zeros((len(pixels), self._num_classes), np.float32)
         if len(pixels):
-            given[:, self._model.classes_] = self._model.predict_proba(
-                (self.features(pixels) - self._mean) / self._scale
-            )
+            rows = (self.features(pixels) - self._mean) / self._scale
+            given[:, self._model.classes_] = self._model.predict_proba(rows)
         return given
 
-    def _train(
-        self, rows: Floats, labels: npt.NDArray[np.int64], weights: npt.NDArray[np.float64], penalty: float, seed: int
-    ) -> Any:
+    def _train(self, rows: Floats, labels: Labels, weights: Weights, penalty: float, seed: int) -> Any:
         if self.smote:
             rows, labels = interpolate(rows, labels, seed)
             weights = np.ones(len(labels))
@@ -162,13 +145,7 @@ class Logistic:
             return LogisticRegression(C=penalty, max_iter=300, tol=1e-3).fit(rows, labels, sample_weight=weights)
 
     def _choose(
-        self,
-        rows: Floats,
-        labels: npt.NDArray[np.int64],
-        weights: npt.NDArray[np.float64],
-        image_of: npt.NDArray[np.int64],
-        groups: npt.NDArray[np.int64],
-        seed: int,
+        self, rows: Floats, labels: Labels, weights: Weights, image_of: Labels, groups: Labels, seed: int
     ) -> float:
         """The C with the best macro-F1 on held-out real images; the strongest penalty among equals."""
         real = np.flatnonzero(groups >= 0)
@@ -177,9 +154,8 @@ class Logistic:
         folds = np.full(len(groups), -1)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # classes of fewer images than folds
-            for fold, (_, held_out) in enumerate(
-                StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0).split(real, labels[real], groups[real])
-            ):
+            splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
+            for fold, (_, held_out) in enumerate(splitter.split(real, labels[real], groups[real])):
                 folds[real[held_out]] = fold
         predicted = np.full((len(GRID), len(groups)), -1)
         for fold in range(FOLDS):
@@ -197,13 +173,11 @@ class Logistic:
         return GRID[int(np.argmax(scores))]
 
 
-def copies(
-    weights: npt.NDArray[np.float64], labels: npt.NDArray[np.int64], groups: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
-    """Indices of the images to copy: a real one as often as its weight exceeds the smallest one, 1 to `MAX_COPIES`.
+def copies(weights: npt.NDArray[np.float64], labels: Labels, groups: Labels) -> Labels:
+    """Indices of the images to copy. A real image has 1 to `MAX_COPIES` copies: its weight ÷ the smallest one, rounded.
 
-    Its weight is what it would be without the synthetic images of its class (groups -1), which share the class's
-    total, so that real images are augmented alike with and without them. A synthetic image is copied once.
+    Synthetic images (groups -1) share the total weight of their class. For this count it is given to the real images
+    alone, so that they have the same copies with and without synthetic ones. A synthetic image is copied once.
 
     >>> copies(np.array([1.0, 1.0, 3.0]), np.array([0, 0, 1]), np.array([0, 1, 2])).tolist()
     [0, 1, 2, 2, 2]
@@ -216,11 +190,10 @@ def copies(
     if len(used):
         alone = weights[used] * (total / np.where(own > 0, own, 1.0))[labels[used]]
         times[used] = np.clip(np.round(alone / alone.min()), 1, MAX_COPIES)
-    repeated: npt.NDArray[np.int64] = np.repeat(np.arange(len(weights)), times)
-    return repeated
+    return np.repeat(np.arange(len(weights)), times)
 
 
-def augmented(pixels: npt.NDArray[np.uint8], indices: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+def augmented(pixels: Pixels, indices: Labels) -> Pixels:
     """Augmented copies of `pixels[indices]`, the same ones in every trial that copies the same images.
 
     An image's copies depend on its own pixels, not on its neighbours, so that `RememberedFeatures` finds them again.
@@ -235,10 +208,8 @@ def augmented(pixels: npt.NDArray[np.uint8], indices: npt.NDArray[np.int64]) -> 
     return made
 
 
-def interpolate(
-    rows: Floats, labels: npt.NDArray[np.int64], seed: int, neighbours: int = 5
-) -> tuple[Floats, npt.NDArray[np.int64]]:
-    """Bring every class to the size of the largest by SMOTE; a class of one image is repeated instead.
+def interpolate(rows: Floats, labels: Labels, seed: int, neighbours: int = 5) -> tuple[Floats, Labels]:
+    """Bring every class to the size of the largest by SMOTE; a single image is repeated instead.
 
     Args:
         rows: features [N, d].

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torchvision.models import ResNet18_Weights, resnet18
-from typing_extensions import Self
 
-from synthaug.classifiers.base import Augment
-from synthaug.classifiers.steps import Logits, build, initialise, predict, train
+from synthaug.classifiers.steps import Logits, StepClassifier, build, initialise
 from synthaug.errors import SynthaugError
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -39,7 +33,7 @@ class _Small(nn.Module):
 
 
 class _FineTuned(nn.Module):
-    """ImageNet's ResNet-18, fed with images in [-1, 1] that are made three-channelled and at least 96 px large."""
+    """ImageNet's ResNet-18, for images in [-1, 1], which it gives three channels and enlarges to at least 96 px."""
 
     mean: Tensor
     std: Tensor
@@ -72,51 +66,19 @@ class _FineTuned(nn.Module):
         return logits
 
 
-class ResNet18:
-    """From scratch, with a small-image stem."""
+class ResNet18(StepClassifier):
+    """ResNet-18 from scratch, with a stem for small images."""
 
-    uses_steps: ClassVar[bool] = True
-    _learning_rate: ClassVar[float] = 1e-3
-
-    def __init__(self, *, device: str = "auto") -> None:
-        self.device = device
-        self.network: nn.Module | None = None
+    learning_rate = 1e-3
 
     def _build(self, channels: int, resolution: int, num_classes: int, seed: int) -> nn.Module:
         return build(lambda: _Small(channels, resolution, num_classes), seed)
 
-    def fit(
-        self,
-        pixels: npt.NDArray[np.uint8],
-        labels: npt.NDArray[np.int64],
-        draw_weights: npt.NDArray[np.floating[Any]],
-        *,
-        num_classes: int,
-        loss_weights: npt.NDArray[np.floating[Any]] | None = None,
-        steps: int = 600,
-        seed: int = 0,
-        augment: Augment = "none",
-        groups: npt.NDArray[np.int64] | None = None,
-    ) -> Self:
-        network = self._build(pixels.shape[1], pixels.shape[2], num_classes, seed)
-        train(
-            network, pixels, labels, draw_weights,
-            num_classes=num_classes, loss_weights=loss_weights, steps=steps, seed=seed, augment=augment,
-            device=self.device, learning_rate=self._learning_rate,
-        )  # fmt: skip
-        self.network = network
-        return self
 
-    def predict_proba(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        if self.network is None:
-            raise RuntimeError("predict_proba before fit")
-        return predict(self.network, pixels)
-
-
-class ResNet18ImageNet(ResNet18):
+class ResNet18ImageNet(StepClassifier):
     """Fine-tuned from ImageNet weights, which torchvision downloads once."""
 
-    _learning_rate: ClassVar[float] = 3e-4
+    learning_rate = 3e-4
 
     def _build(self, channels: int, resolution: int, num_classes: int, seed: int) -> nn.Module:
         return _FineTuned(num_classes, seed)

@@ -1,8 +1,8 @@
-"""The training loop of the classifiers that learn by optimiser steps, at the machine's limit.
+"""The classifiers that learn by optimiser steps, and their training loop.
 
 All images stay in one uint8 tensor on the device and a batch is an index: there is no loader. Convolutions run in
 bfloat16 and channels-last where the hardware has both, AdamW is fused, augmentation works on the whole batch.
-Nothing reads or moves the global random state.
+The global random state is neither used nor changed.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from typing_extensions import Self
 
 from synthaug.augment.classical import trivial_augment
-from synthaug.classifiers.base import Augment, check_training_input
+from synthaug.classifiers.base import Augment, Labels, Pixels, Probabilities, Weights, check_training_input
 from synthaug.device import has_bf16, resolve_device
 from synthaug.errors import SynthaugError
 from synthaug.seeds import CLASSIFIER_DRAWS, augmentation_generator, stream
@@ -30,11 +30,11 @@ _WARM_UP = 0.1  # share of the steps
 Network = TypeVar("Network", bound=nn.Module)
 
 
-def draws(weights: npt.NDArray[np.floating[Any]], steps: int, batch_size: int, seed: int) -> npt.NDArray[np.int64]:
+def draws(weights: Weights, steps: int, batch_size: int, seed: int) -> Labels:
     """Indices [steps, batch_size] of the images to train on.
 
-    The inverse of the cumulative weights, taken at one jittered point of each of steps · batch_size equal strata in a
-    random order: an image comes exactly as often as its weight says, rounded up or down.
+    Stratified sampling: the inverse of the cumulative weights at one random point in each of steps · batch_size equal
+    intervals, in random order. An image is drawn as often as its weight says, rounded up or down.
 
     >>> np.bincount(draws(np.array([1.0, 3.0]), steps=2, batch_size=4, seed=0).ravel()).tolist()
     [2, 6]
@@ -45,9 +45,8 @@ def draws(weights: npt.NDArray[np.floating[Any]], steps: int, batch_size: int, s
     cumulative = np.cumsum(weights, dtype=np.float64)
     cumulative /= cumulative[-1]
     last = int(np.flatnonzero(weights)[-1])
-    return (
-        np.minimum(np.searchsorted(cumulative, points, side="right"), last).reshape(steps, batch_size).astype(np.int64)
-    )
+    drawn = np.minimum(np.searchsorted(cumulative, points, side="right"), last)
+    return drawn.reshape(steps, batch_size).astype(np.int64)
 
 
 def build(factory: Callable[[], Network], seed: int) -> Network:
@@ -70,12 +69,8 @@ def build(factory: Callable[[], Network], seed: int) -> Network:
 
 
 def initialise(layer: nn.Conv2d | nn.Linear, generator: torch.Generator) -> None:
-    nn.init.kaiming_normal_(
-        layer.weight,
-        mode="fan_out" if isinstance(layer, nn.Conv2d) else "fan_in",
-        nonlinearity="relu",
-        generator=generator,
-    )
+    mode: Literal["fan_in", "fan_out"] = "fan_out" if isinstance(layer, nn.Conv2d) else "fan_in"
+    nn.init.kaiming_normal_(layer.weight, mode=mode, nonlinearity="relu", generator=generator)
     if isinstance(layer, nn.Linear):
         with torch.no_grad():
             layer.weight *= 0.1  # the first losses stay near log K
@@ -84,7 +79,7 @@ def initialise(layer: nn.Conv2d | nn.Linear, generator: torch.Generator) -> None
 
 
 class Logits(nn.Linear):
-    """A last layer in float32 whatever the precision around it: logits in bfloat16 would tie."""
+    """A last layer that computes in float32 also under autocast: bfloat16 logits would often be equal."""
 
     def forward(self, input: Tensor) -> Tensor:
         with torch.autocast(input.device.type, enabled=False):
@@ -97,19 +92,9 @@ def scale(pixels: Tensor) -> Tensor:
 
 
 def train(
-    network: nn.Module,
-    pixels: npt.NDArray[np.uint8],
-    labels: npt.NDArray[np.int64],
-    draw_weights: npt.NDArray[np.floating[Any]],
-    *,
-    num_classes: int,
-    loss_weights: npt.NDArray[np.floating[Any]] | None,
-    steps: int,
-    seed: int,
-    augment: Augment,
-    device: str,
-    learning_rate: float = LEARNING_RATE,
-) -> None:
+    network: nn.Module, pixels: Pixels, labels: Labels, draw_weights: Weights, *, num_classes: int,
+    loss_weights: Weights | None, steps: int, seed: int, augment: Augment, device: str, learning_rate: float,
+) -> None:  # fmt: skip
     """Train `network` in place: AdamW, linear warm-up, cosine decay to zero, cross-entropy.
 
     Raises:
@@ -123,9 +108,9 @@ def train(
     images = torch.from_numpy(np.array(pixels)).to(where)  # a copy: memory maps are read-only
     targets = torch.from_numpy(np.array(labels)).to(where)
     indices = torch.from_numpy(draws(draw_weights, steps, BATCH_SIZE, seed)).to(where)
-    class_weights = (
-        None if loss_weights is None else torch.tensor(np.asarray(loss_weights), dtype=torch.float32, device=where)
-    )
+    class_weights = None
+    if loss_weights is not None:
+        class_weights = torch.tensor(np.asarray(loss_weights), dtype=torch.float32, device=where)
     noise = augmentation_generator(seed)
 
     decayed = [p for p in network.parameters() if p.ndim > 1]
@@ -153,7 +138,7 @@ def train(
     network.eval()
 
 
-def predict(network: nn.Module, pixels: npt.NDArray[np.uint8], batch_size: int = 256) -> npt.NDArray[np.float32]:
+def predict(network: nn.Module, pixels: Pixels, batch_size: int = 256) -> Probabilities:
     """Softmax probabilities [N, K]; convolutions in the precision of the training."""
     network.eval()
     if not len(pixels):
@@ -161,9 +146,7 @@ def predict(network: nn.Module, pixels: npt.NDArray[np.uint8], batch_size: int =
     return outputs(network, network, pixels, batch_size).softmax(1).numpy()
 
 
-def outputs(
-    layers: Callable[[Tensor], Tensor], network: nn.Module, pixels: npt.NDArray[np.uint8], batch_size: int
-) -> Tensor:
+def outputs(layers: Callable[[Tensor], Tensor], network: nn.Module, pixels: Pixels, batch_size: int) -> Tensor:
     """Outputs of `layers`, some layers of `network`, for at least one image; float32 [N, …] on the CPU."""
     where = next(network.parameters()).device
     rows = []
@@ -174,3 +157,36 @@ def outputs(
                 given = layers(scale(batch).contiguous(memory_format=torch.channels_last))
             rows.append(given.float().cpu())
     return torch.cat(rows)
+
+
+class StepClassifier:
+    """A classifier that trains a network, which a subclass builds, by optimiser steps."""
+
+    uses_steps: ClassVar[bool] = True
+    learning_rate: ClassVar[float] = LEARNING_RATE
+
+    def __init__(self, *, device: str = "auto") -> None:
+        self.device = device
+        self.network: nn.Module | None = None
+
+    def _build(self, channels: int, resolution: int, num_classes: int, seed: int) -> nn.Module:
+        raise NotImplementedError
+
+    def fit(
+        self, pixels: Pixels, labels: Labels, draw_weights: Weights, *, num_classes: int,
+        loss_weights: Weights | None = None, steps: int = 600, seed: int = 0, augment: Augment = "none",
+        groups: Labels | None = None,
+    ) -> Self:  # fmt: skip
+        network = self._build(pixels.shape[1], pixels.shape[2], num_classes, seed)
+        train(
+            network, pixels, labels, draw_weights,
+            num_classes=num_classes, loss_weights=loss_weights, steps=steps, seed=seed, augment=augment,
+            device=self.device, learning_rate=self.learning_rate,
+        )  # fmt: skip
+        self.network = network
+        return self
+
+    def predict_proba(self, pixels: Pixels) -> Probabilities:
+        if self.network is None:
+            raise RuntimeError("predict_proba before fit")
+        return predict(self.network, pixels)

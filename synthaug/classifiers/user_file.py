@@ -1,11 +1,11 @@
 """The user's own classifier: a Python file with `fit(images, labels, weights, seed)` and `predict(images)`.
 
-Either the two stand in the file as functions, or `fit` returns a model that has `predict`, or the file has
-`Classifier`: a class, or a function without arguments, that makes an object with both. Images are uint8 [N, C, H, W],
-labels int64 [N] in 0 … K-1, weights float64 [N] of mean 1; `predict` gives probabilities [N, K] or labels [N].
+The file has both functions, or `fit` returns a model with `predict`, or the file has a class (or a function without
+arguments) `Classifier` that makes an object with both. Images are uint8 [N, C, H, W], labels int64 [N] in 0 … K-1,
+weights float64 [N] of mean 1; `predict` returns probabilities [N, K] or labels [N].
 
-The file is run again for each training, so that no arm profits from what an earlier one learnt. It runs only if it is
-named on the command line or in a call: a run directory or a data set cannot bring one along.
+The file is run again for each training, so that an arm cannot use what an earlier one learnt. It runs only if it is
+named on the command line or in a call; files in a run or a data folder never run by themselves.
 """
 
 from __future__ import annotations
@@ -19,10 +19,9 @@ from types import CodeType, ModuleType
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 from typing_extensions import Self
 
-from synthaug.classifiers.base import Augment, check_training_input
+from synthaug.classifiers.base import Augment, Labels, Pixels, Probabilities, Weights, check_training_input
 from synthaug.classifiers.logistic import augmented, copies, drawn
 from synthaug.errors import SynthaugError
 from synthaug.files import digest
@@ -43,8 +42,8 @@ def check_file(file: str | Path) -> Path:
     """
     path = Path(file)
     if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise SynthaugError(f"the classifier file {str(file)!r} {what}", f"give a Python file; {HINT}")
+        fault = "is a folder" if path.is_dir() else "does not exist"
+        raise SynthaugError(f"the classifier file {str(file)!r} {fault}", f"give a Python file; {HINT}")
     path = path.resolve()
     _functions(path)
     return path
@@ -55,10 +54,10 @@ def file_sha256(file: Path) -> str:
 
 
 class FileClassifier:
-    """The functions of a file as a `Classifier`: weights stand for draws, and there are no steps.
+    """The functions of a file as a `Classifier` without steps, which weighs images instead of drawing them.
 
-    Arms that draw images more often give them more weight; classical augmentation gives augmented copies, as for
-    `logistic`. A classifier that ignores the weights sees no difference between some arms.
+    Classical augmentation adds augmented copies, as for `logistic`. A classifier that ignores the weights cannot show
+    the difference between some arms.
 
     Args:
         file: a Python file.
@@ -69,22 +68,13 @@ class FileClassifier:
 
     def __init__(self, file: Path, *, device: str = "auto") -> None:
         self.file = file
-        self.device = device
         self._predict: Callable[..., Any] | None = None
 
     def fit(
-        self,
-        pixels: npt.NDArray[np.uint8],
-        labels: npt.NDArray[np.int64],
-        draw_weights: npt.NDArray[np.floating[Any]],
-        *,
-        num_classes: int,
-        loss_weights: npt.NDArray[np.floating[Any]] | None = None,
-        steps: int = 600,
-        seed: int = 0,
-        augment: Augment = "none",
-        groups: npt.NDArray[np.int64] | None = None,
-    ) -> Self:
+        self, pixels: Pixels, labels: Labels, draw_weights: Weights, *, num_classes: int,
+        loss_weights: Weights | None = None, steps: int = 600, seed: int = 0, augment: Augment = "none",
+        groups: Labels | None = None,
+    ) -> Self:  # fmt: skip
         check_training_input(pixels, labels, draw_weights, num_classes)
         used, weights = drawn(labels, draw_weights, loss_weights)
         pixels, labels = pixels[used], labels[used]
@@ -101,7 +91,7 @@ class FileClassifier:
             raise SynthaugError(f"fit of {str(self.file)!r} returned no model, and there is no predict", HINT)
         return self
 
-    def predict_proba(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def predict_proba(self, pixels: Pixels) -> Probabilities:
         if self._predict is None:
             raise RuntimeError("predict_proba before fit")
         if not len(pixels):
@@ -119,9 +109,8 @@ def _source(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise SynthaugError(
-            f"the classifier file {str(file)!r} cannot be read: {error.strerror or error}", "check the file"
-        ) from error
+        fault = error.strerror or error
+        raise SynthaugError(f"the classifier file {str(file)!r} cannot be read: {fault}", "check the file") from error
 
 
 def _compiled(file: Path) -> CodeType:
@@ -135,11 +124,11 @@ def _compiled(file: Path) -> CodeType:
 
 
 def _functions(file: Path) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
-    """Run the file and find `fit` and `predict`; the latter may be missing where `fit` returns a model."""
+    """Run the file and find `fit` and `predict`. `predict` is None if `fit` has to return a model."""
     code = _compiled(file)
     module = ModuleType(_MODULE)
     module.__file__ = str(file)
-    sys.modules[_MODULE] = module  # dataclasses and pickle look a class's module up
+    sys.modules[_MODULE] = module  # dataclasses and pickle look up the module of a class
     if str(file.parent) not in sys.path:
         sys.path.append(str(file.parent))  # the file may import its neighbours
     _called(file, "the file", exec, code, module.__dict__)
@@ -153,7 +142,7 @@ def _functions(file: Path) -> tuple[Callable[..., Any], Callable[..., Any] | Non
     return fit, predict
 
 
-def _called(file: Path, what: str, function: Callable[..., Any], *arguments: Any) -> Any:
+def _called(file: Path, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
     """Call the user's code; an exception becomes one line that names the place."""
     try:
         return function(*arguments)
@@ -161,15 +150,15 @@ def _called(file: Path, what: str, function: Callable[..., Any], *arguments: Any
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
         line = f", line {frames[-1].lineno}" if frames else ""
         said = f": {error}" if str(error) else ""
-        where = "running" if function is exec else f"{what} of"
+        where = "running" if function is exec else f"{name} of"
         raise SynthaugError(
             f"{where} the classifier file {str(file)!r}{line} raised {type(error).__name__}{said}",
-            f"mend the file, or see the whole traceback with --debug; {HINT}",
+            f"correct the file, or see the whole traceback with --debug; {HINT}",
         ) from error
 
 
-def _probabilities(file: Path, given: Any, count: int, num_classes: int) -> npt.NDArray[np.float32]:
-    """Check what `predict` gave; labels become probabilities of 0 and 1."""
+def _probabilities(file: Path, given: Any, count: int, num_classes: int) -> Probabilities:
+    """Check the result of `predict`; labels become probabilities of 0 and 1."""
     hint = f"give probabilities [{count}, {num_classes}] whose rows sum to 1, or labels [{count}]"
     try:
         found = np.asarray(given.detach().cpu() if hasattr(given, "detach") else given)

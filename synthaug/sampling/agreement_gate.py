@@ -177,7 +177,7 @@ def _restored(tensors: Mapping[str, Tensor], train: LabelledImages, device: str)
     networks = []
     for fold in range(FOLDS):
         prefix = f"{fold}."
-        network = SmallCnn(train.pixels.shape[1], train.pixels.shape[2], len(train.classes), Cnn().width)
+        network = SmallCnn(train.pixels.shape[1], train.pixels.shape[2], len(train.classes))
         network.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
         network.to(resolve_device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
         networks.append(network.eval().requires_grad_(False))
