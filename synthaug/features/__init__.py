@@ -45,7 +45,7 @@ _OPEN = ("timm", "torchvision")
 
 
 def __getattr__(name: str) -> Any:  # listing the table must not import torch (PEP 562)
-    if name not in ("FeatureNet", "TorchFeatureNet", "resolve_device"):
+    if name not in ("FeatureNet", "TorchFeatureNet"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from synthaug.features import base
 
@@ -53,15 +53,13 @@ def __getattr__(name: str) -> Any:  # listing the table must not import torch (P
 
 
 def check_features(name: str) -> str:
-    """Return `name` if `load_features` could know it, without loading anything.
+    """Return `name` if it is valid for `load_features`. Loads nothing; timm and torchvision are not asked.
 
     Raises:
-        SynthaugError: no table, prefix or file goes by this name.
+        SynthaugError: `name` is no entry of the table, no file, and has no known prefix.
     """
-    prefix, colon, rest = name.partition(":")
-    if colon and prefix in _OPEN and rest:
-        return name
-    if name in FEATURES or Path(name).is_file():
+    prefix, _, rest = name.partition(":")
+    if (prefix in _OPEN and rest) or name in FEATURES or Path(name).is_file():
         return name
     if Path(name).suffix in (".pt", ".ts", ".jit", ".torchscript", ".pth", ".safetensors"):
         raise SynthaugError(f"there is no feature net file {name!r}", "give the path of a TorchScript file")
@@ -80,7 +78,7 @@ def load_features(name: str, *, device: str = "auto", path: Path | None = None) 
         path: the safetensors file of an `own` net; ignored by the others.
 
     Raises:
-        SynthaugError: there is no such net, or its weights cannot be had.
+        SynthaugError: there is no such net, or its weights cannot be loaded.
     """
     from synthaug.device import resolve_device  # imports torch, which listing names must not
 
@@ -91,14 +89,9 @@ def load_features(name: str, *, device: str = "auto", path: Path | None = None) 
 
 
 def features_for(
-    name: str,
-    train: LabelledImages | None,
-    *,
-    folder: Path | None = None,
-    seed: int = 0,
-    device: str = "auto",
+    name: str, train: LabelledImages | None, *, folder: Path | None = None, seed: int = 0, device: str = "auto",
     progress: Progress | None = None,
-) -> FeatureNet:
+) -> FeatureNet:  # fmt: skip
     """Load a feature net as `load_features` does; train the net `own` if it is not there yet.
 
     Args:
@@ -107,10 +100,10 @@ def features_for(
         folder: the run's folder, where `own` is kept, so that it is trained once.
         seed: of the training of `own`.
         device: where it runs.
-        progress: where the training's bar goes.
+        progress: where to report the training.
 
     Raises:
-        SynthaugError: there is no such net, its weights cannot be had, or `own` has nothing to learn from.
+        SynthaugError: there is no such net, its weights cannot be loaded, or `own` has no training images.
     """
     check_features(name)
     if name != "own":
@@ -126,17 +119,17 @@ def features_for(
 
     net = self_trained.train_features(train, seed=seed, device=device, progress=progress)
     if file is not None:
-        with suppress(OSError):  # a run that cannot be written can be judged all the same
+        with suppress(OSError):  # the run may not be writable
             self_trained.save(net, file)
     return net
 
 
 @lru_cache(maxsize=4)
 def _load(name: str, device: str) -> FeatureNet:
-    prefix, _, rest = name.partition(":")
     if name in FEATURES:
         return FEATURES.get(name)(device=device)
-    if prefix in _OPEN and rest:
+    prefix, _, rest = name.partition(":")
+    if prefix in _OPEN:
         from synthaug.features import pretrained
 
         return pretrained.load(prefix, rest, device=device)

@@ -1,4 +1,4 @@
-"""The interface of a feature net: pixels in, one vector an image out, with the name and the hash that scores record."""
+"""The interface of a feature net: it turns an image into a vector, and has a name and a hash, which scores record."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Pixels = NDArray[np.uint8]
 
 
 class FeatureNet(Protocol):
-    """A frozen net whose pooled features judge images. Scores of different nets cannot be compared."""
+    """A frozen net; metrics compare its pooled features. Scores of different nets cannot be compared."""
 
     name: str
     sha256: str
@@ -42,8 +42,8 @@ class TorchFeatureNet:
     """A torch module as a `FeatureNet`.
 
     `module` takes float [B, `channels`, h, w], normalised by `mean` and `std` on the scale 0 to 1; it returns [B, dim].
-    Images whose shorter side is below `min_side` are enlarged to it (bicubic; enlarging needs no antialiasing);
-    `exact_side` resizes to that square size whatever came in, for nets that know one size only.
+    Images whose shorter side is below `min_side` are enlarged to it (bicubic; enlarging needs no antialiasing). With
+    `exact_side` all images are resized to that square size, for nets that accept only one size.
     """
 
     name: str

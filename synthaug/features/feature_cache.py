@@ -16,18 +16,19 @@ _CHUNK = 512
 
 
 def describe(net: FeatureNet, pixels: Pixels, *, name: str, progress: Progress, keep: Path | None = None) -> Features:
-    """Features float32 [N, dim] of uint8 images [N, C, H, W], read from the cache where they are there.
+    """Features float32 [N, dim] of uint8 images [N, C, H, W], read from the cache if they are in it.
 
     Args:
         net: the feature net.
         pixels: the images.
         name: of the progress bar.
-        progress: where it goes.
-        keep: the cache's root; None, or a folder that cannot be written, stores nothing.
+        progress: where to report.
+        keep: the cache's root; None, or a folder that is not writable: nothing is stored.
     """
     if not len(pixels):
         return np.empty((0, net.dim), np.float32)
-    file = keep / store.FEATURES / f"{_key(net, pixels)}.npy" if keep is not None else None
+    key = digest([_VERSION, net.name, net.sha256, net.dim], pixels)
+    file = keep / store.FEATURES / f"{key}.npy" if keep is not None else None
     if file is not None and (known := _read(file, (len(pixels), net.dim))) is not None:
         return known
     out = np.empty((len(pixels), net.dim), np.float32)
@@ -39,10 +40,6 @@ def describe(net: FeatureNet, pixels: Pixels, *, name: str, progress: Progress, 
     if file is not None and keep is not None:
         _write(file, out, keep, progress)
     return out
-
-
-def _key(net: FeatureNet, pixels: Pixels) -> str:
-    return digest([_VERSION, net.name, net.sha256, net.dim], pixels)
 
 
 def _read(file: Path, shape: tuple[int, int]) -> Features | None:

@@ -1,8 +1,8 @@
 """Inception-v3, the net of the FID literature: torch-fidelity's port of the 2015 TensorFlow weights, 2048 features.
 
 Needs `pip install synthaug[inception]` and, once, a network for the weights (91 MB). Without torch-fidelity it falls
-back to torchvision's Inception-v3, whose scores are *not* those of the literature; the name in the report says which.
-The net enlarges images to 299 px as TensorFlow 1 did, so that published numbers can be met.
+back to torchvision's Inception-v3, whose scores differ from those of the literature; the report gives the net's name.
+The net enlarges images to 299 px as TensorFlow 1 did, so that scores can be compared with published ones.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from synthaug.features.pretrained import load as load_pretrained
 
 
 class _TakesGreyLevels(nn.Module):
-    """torch-fidelity's extractor wants uint8 images and returns a tuple."""
+    """Adapts torch-fidelity's extractor, which takes uint8 images and returns a tuple."""
 
     def __init__(self, extractor: Any) -> None:
         super().__init__()
@@ -46,11 +46,8 @@ def load(device: str = "auto") -> TorchFeatureNet:
     except (OSError, RuntimeError) as error:
         raise cannot_download("inception", error) from error
     return TorchFeatureNet(
-        name="inception",
-        sha256=hash_weights(extractor.state_dict()),
-        dim=2048,
-        module=_TakesGreyLevels(extractor),
+        name="inception", sha256=hash_weights(extractor.state_dict()), dim=2048, module=_TakesGreyLevels(extractor),
         mean=(0.0, 0.0, 0.0),
         std=(1 / 255, 1 / 255, 1 / 255),  # back to grey levels
         device=resolve_device(device),
-    )
+    )  # fmt: skip

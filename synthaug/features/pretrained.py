@@ -1,6 +1,6 @@
-"""Any classification net of timm (`timm:NAME`) or torchvision (`torchvision:NAME`) as a judge.
+"""Any classification net of timm (`timm:NAME`) or torchvision (`torchvision:NAME`) as a feature net.
 
-Its default weights are downloaded on first use, or come from the cache of the Hugging Face hub or of torch.hub.
+Its default weights are downloaded on first use into the cache of the Hugging Face hub or of torch.hub.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from synthaug.features.base import TorchFeatureNet, hash_weights
 
 
 def load(library: str, name: str, *, device: str = "auto") -> TorchFeatureNet:
-    """Load `name` from `library` ("timm" or "torchvision"), its classifier taken off.
+    """Load `name` from `library` ("timm" or "torchvision") without its classifier.
 
-    Small images are enlarged to 96 px or, for nets of one size (transformers), to that size.
+    Small images are enlarged to 96 px or, for nets that accept one size only (transformers), to that size.
 
     Raises:
-        SynthaugError: the library has no such net, or its weights cannot be had here.
+        SynthaugError: the library has no such net, or its weights cannot be downloaded.
     """
     return _from_timm(name, device) if library == "timm" else _from_torchvision(name, device)
 
@@ -37,7 +37,7 @@ def load(library: str, name: str, *, device: str = "auto") -> TorchFeatureNet:
 def _from_timm(name: str, device: str) -> TorchFeatureNet:
     if not timm.is_model(name.partition(".")[0]):
         raise SynthaugError(f"timm has no net {name!r}", suggest(name, timm.list_models(pretrained=True)))
-    with _quick_to_give_up():
+    with _offline_without_network():
         try:
             net: Any = timm.create_model(name, pretrained=True, num_classes=0)
         except Exception as error:  # the hub's and timm's own errors have no common base
@@ -45,18 +45,12 @@ def _from_timm(name: str, device: str) -> TorchFeatureNet:
     resolve: Any = timm.data.resolve_model_data_config  # type: ignore[attr-defined]  # timm's __init__ lists no names
     data = resolve(net)
     fixed = bool(data.get("fixed_input_size")) or hasattr(net, "patch_embed")
+    channels, side = int(data["input_size"][0]), int(data["input_size"][1])
     return TorchFeatureNet(
-        name=f"timm:{name}",
-        sha256=hash_weights(net.state_dict()),
-        dim=int(net.num_features),
-        module=net,
-        channels=int(data["input_size"][0]),
-        mean=tuple(data["mean"]),
-        std=tuple(data["std"]),
-        min_side=min(96, int(data["input_size"][1])),
-        exact_side=int(data["input_size"][1]) if fixed else None,
-        device=resolve_device(device),
-    )
+        name=f"timm:{name}", sha256=hash_weights(net.state_dict()), dim=int(net.num_features), module=net,
+        channels=channels, mean=tuple(data["mean"]), std=tuple(data["std"]), min_side=min(96, side),
+        exact_side=side if fixed else None, device=resolve_device(device),
+    )  # fmt: skip
 
 
 def _from_torchvision(name: str, device: str) -> TorchFeatureNet:
@@ -72,31 +66,22 @@ def _from_torchvision(name: str, device: str) -> TorchFeatureNet:
     preset = weights.transforms()
     side = int(preset.crop_size[0])
     fixed = name.lower().startswith(("vit", "swin", "maxvit", "inception"))
-    target = resolve_device(device)
     with torch.inference_mode():
         dim = int(net.eval()(torch.zeros(1, 3, side, side)).shape[1])
     return TorchFeatureNet(
-        name=f"torchvision:{name}",
-        sha256=hash_weights(net.state_dict()),
-        dim=dim,
-        module=net,
-        mean=tuple(preset.mean),
-        std=tuple(preset.std),
-        min_side=min(96, side),
-        exact_side=side if fixed else None,
-        device=target,
-    )
+        name=f"torchvision:{name}", sha256=hash_weights(net.state_dict()), dim=dim, module=net,
+        mean=tuple(preset.mean), std=tuple(preset.std), min_side=min(96, side), exact_side=side if fixed else None,
+        device=resolve_device(device),
+    )  # fmt: skip
 
 
 def take_off_head(net: nn.Module, name: str) -> None:
-    """Replace the last linear layer (the classifier) by nothing, whatever the net calls it.
+    """Remove the last linear layer, which is the classifier; its name differs between nets.
 
     Raises:
         SynthaugError: the net does not end in a linear layer.
     """
-    linear = [
-        path for path, module in net.named_modules() if isinstance(module, nn.Linear) and "aux" not in path.lower()
-    ]
+    linear = [path for path, m in net.named_modules() if isinstance(m, nn.Linear) and "aux" not in path.lower()]
     if not linear:
         raise SynthaugError(f"{name!r} does not end in a linear layer", "choose another feature net")
     parent, _, last = linear[-1].rpartition(".")
@@ -104,18 +89,18 @@ def take_off_head(net: nn.Module, name: str) -> None:
 
 
 def cannot_download(name: str, error: BaseException) -> SynthaugError:
-    """The error for weights that are neither in a cache nor to be had from the network."""
+    """The error for weights that are in no cache and cannot be downloaded."""
     cause = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
     return SynthaugError(
         f"the weights of {name!r} cannot be downloaded: {cause}",
-        "use efficientnet_lite0, which needs no network, or run once where there is one and copy ~/.cache/torch or"
-        " ~/.cache/huggingface",
+        "use efficientnet_lite0, which needs no network, or run once on a machine with a network and copy "
+        "~/.cache/torch or ~/.cache/huggingface",
     )
 
 
 @contextmanager
-def _quick_to_give_up() -> Iterator[None]:
-    """Without a network, let the hub look into its cache only: its retries take a minute and a page of warnings."""
+def _offline_without_network() -> Iterator[None]:
+    """Without a network, let the hub use its cache only: its retries take a minute and print a page of warnings."""
     from huggingface_hub import constants
 
     logger = logging.getLogger("huggingface_hub")

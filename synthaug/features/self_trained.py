@@ -1,13 +1,12 @@
-"""A net trained on the user's real training images (`own`): for pictures that look like nothing in ImageNet.
+"""A net trained on the user's real training images (`own`), for pictures unlike those of ImageNet.
 
-A small residual CNN learns to tell the classes apart; its penultimate layer, 192 averages, are the features. It sees
-real training images only, never val, test or synthetic ones. With few classes or images its features are coarse:
-prefer it where ImageNet's are foreign (scans, spectra), and as a second, independent opinion.
+A small residual CNN learns to classify; the 192 averages of its penultimate layer are the features. It is trained on
+real training images only, never on val, test or synthetic ones. With few classes or images its features are coarse. Use
+it for images unlike ImageNet's (scans, spectra), and as a second, independent opinion.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,14 +68,14 @@ class SelfTrainedNet(nn.Module):
 def train_features(
     images: LabelledImages, *, seed: int, steps: int = STEPS, device: str = "auto", progress: Progress | None = None
 ) -> TorchFeatureNet:
-    """Train the net on real training images, every class drawn alike, with shifts of up to an eighth of the side.
+    """Train the net on real training images: classes drawn equally often, shifts of up to an eighth of the side.
 
     Args:
         images: real training images of at least two classes.
         seed: of the initial weights, the draws and the shifts.
         steps: optimiser steps of 64 images.
         device: where it trains and runs.
-        progress: where the bar goes.
+        progress: where to report.
 
     Raises:
         SynthaugError: fewer than two classes have images.
@@ -166,17 +165,11 @@ def _initialised(channels: int, classes: int, generator: torch.Generator) -> Sel
 
 
 def _as_features(net: SelfTrainedNet, channels: int, device: torch.device) -> TorchFeatureNet:
-    state: Mapping[str, Tensor] = net.state_dict()
+    half = (0.5,) * channels
     return TorchFeatureNet(
-        name="own",
-        sha256=hash_weights(state),
-        dim=DIM,
-        module=net,
-        channels=channels,
-        mean=(0.5,) * channels,
-        std=(0.5,) * channels,
+        name="own", sha256=hash_weights(net.state_dict()), dim=DIM, module=net, channels=channels, mean=half, std=half,
         device=device,
-    )
+    )  # fmt: skip
 
 
 def _shifted(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:

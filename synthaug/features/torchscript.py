@@ -1,4 +1,4 @@
-"""A TorchScript file of one's own as a judge: for domains that ImageNet does not know (scans, spectra, plankton).
+"""A TorchScript file of the user as a feature net, for images unlike ImageNet's (scans, spectra, plankton).
 
 The module takes float [B, C, H, W] and returns [B, dim], or [B, dim, h, w], which is averaged. It may carry attributes:
 `mean` and `std` (floats, on the scale 0 to 1; otherwise images come as −1 to 1) and `side` (int: images are resized to
@@ -23,7 +23,7 @@ _HINT = "save the net with torch.jit.script(net).save(path); it must take float 
 
 
 class _Pooled(nn.Module):
-    """Average what is left of height and width."""
+    """Average over height and width, if the net has not done it."""
 
     def __init__(self, net: Any) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class _Pooled(nn.Module):
 
 
 def load(path: Path, *, device: str = "auto") -> TorchFeatureNet:
-    """Load the file and find out, by trying, whether it takes 3 channels or 1 and how many features it gives.
+    """Load the file, and try whether it takes 3 channels or 1 and how many features it returns.
 
     Raises:
         SynthaugError: the file is no TorchScript, or its module takes no images or returns no vectors.
@@ -43,9 +43,7 @@ def load(path: Path, *, device: str = "auto") -> TorchFeatureNet:
     target = resolve_device(device)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", FutureWarning
-            )  # torch prefers torch.export now; users' files are what they are
+            warnings.simplefilter("ignore", FutureWarning)  # torch recommends torch.export instead
             script = torch.jit.load(str(path), map_location="cpu").eval()  # type: ignore[no-untyped-call]
     except (RuntimeError, ValueError, OSError) as error:
         raise SynthaugError(f"{str(path)!r} cannot be loaded as TorchScript", _HINT) from error
@@ -53,16 +51,10 @@ def load(path: Path, *, device: str = "auto") -> TorchFeatureNet:
     module = _Pooled(script)
     channels, dim = _probe(module, path, int(side) if side else 96)
     return TorchFeatureNet(
-        name=path.name,
-        sha256=files.sha256(path),
-        dim=dim,
-        module=module,
-        channels=channels,
+        name=path.name, sha256=files.sha256(path), dim=dim, module=module, channels=channels,
         mean=_values(getattr(script, "mean", 0.5), channels, path),
-        std=_values(getattr(script, "std", 0.5), channels, path),
-        exact_side=int(side) if side else None,
-        device=target,
-    )
+        std=_values(getattr(script, "std", 0.5), channels, path), exact_side=int(side) if side else None, device=target,
+    )  # fmt: skip
 
 
 def _probe(module: nn.Module, path: Path, side: int) -> tuple[int, int]:
