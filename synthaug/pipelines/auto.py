@@ -27,7 +27,7 @@ Choices = dict[str, tuple[Any, str]]
 
 
 def typical_side(images: Iterable[ImageRecord]) -> float:
-    """The median of the images' shorter sides, in pixels. `auto` and `inspect` tell small images from large by it."""
+    """The median of the images' shorter sides, in pixels. `auto` and `inspect` compare it with `SMALL`."""
     return median(min(image.width, image.height) for image in images)
 
 
@@ -101,7 +101,7 @@ def _mirrored(data: DataSummary) -> Choices:
 
 
 def _augmentation(data: DataSummary, resolution: int) -> Choices:
-    # the smallest class decides: it is drawn as often as the others, so it is memorised first
+    # the smallest class is drawn as often as the others, so it is memorised first
     each = min(data.counts.values(), default=0)
     few = f"{each} images in the smallest class"
     if each >= MANY:

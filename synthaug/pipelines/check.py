@@ -1,4 +1,4 @@
-"""`check`: how good are synthetic images? A run's generator, or any folder of images, against real images."""
+"""`check`: compare images of a run's generator, or of any folder, with real images."""
 
 from __future__ import annotations
 
@@ -33,25 +33,17 @@ DOCUMENT = "check.json"
 
 @documented(CheckRequest)
 def check(
-    target: str | Path | Run | None = None,
-    *,
-    reference: Path | None = None,
-    features: str | None = None,
-    count: int | None = None,
-    checkpoint: str | Path = "best",
-    runs: Path | None = None,
-    device: str = "auto",
-    cache: Path | None = None,
-    progress: Progress = Silent(),
-) -> CheckDocument:
+    target: str | Path | Run | None = None, *, reference: Path | None = None, features: str | None = None,
+    count: int | None = None, checkpoint: str | Path = "best", runs: Path | None = None, device: str = "auto",
+    cache: Path | None = None, progress: Progress = Silent(),
+) -> CheckDocument:  # fmt: skip
     """Judge fresh, ungated samples of a run, or the images of a folder.
 
     A run is compared with its own test images; without any, with its val images; without these, with its
     training images, and the document says so. The document is also written into the run, as `check.json`.
 
-    A folder that is an export of ours holds synthetic and real images. The synthetic ones are judged, and the real ones
-    are known to be the training images. If `reference` holds train/ and test/, the images in test/ are the reference,
-    and those in train/ are taken to be the generator's training images.
+    In an export, the synthetic images are judged, and the real ones are the training images. If `reference` holds
+    train/ and test/, the images in test/ are the reference, and those in train/ count as training images.
 
     Raises:
         SynthaugError: no such run or folder, a folder without a reference or with a `count` or `checkpoint`, unknown
@@ -132,10 +124,7 @@ def _unseen(reference: Path, data: RunData, cache: Path | None, progress: Progre
     kept = [image for image in held_out if image.pixel_sha256 not in seen]
     if not kept:
         many = f"none of the {len(held_out)} images" if held_out else "no image of the run's classes"
-        raise SynthaugError(
-            f"{str(reference)!r} holds {many} that the run has not seen",
-            "give other real images",
-        )
+        raise SynthaugError(f"{str(reference)!r} holds {many} that the run has not seen", "give other real images")
     if len(kept) < len(held_out):
         progress.warn(f"{len(held_out) - len(kept)} reference images were used for training and are left out")
     return data.load(found.root, kept, cache, progress)
@@ -146,7 +135,7 @@ def _check_folder(folder: Path, request: CheckRequest, progress: Progress) -> Ch
     if reference is None:
         raise SynthaugError(
             f"{str(folder)!r} is a folder of images, and there are no real images to compare with",
-            "give real images of the same classes with --reference DIR, best those that the generator has not seen",
+            "give real images of the same classes that the generator has not seen: --reference DIR",
         )
     if reference.resolve() == folder.resolve():
         raise SynthaugError(f"{str(folder)!r} cannot be compared with itself", "give real images with --reference DIR")
@@ -169,10 +158,7 @@ def _check_folder(folder: Path, request: CheckRequest, progress: Progress) -> Ch
     seen = {image.pixel_sha256 for image in trained_on}
     unseen = [image for image in held_out if image.pixel_sha256 not in seen]
     if not unseen:
-        raise SynthaugError(
-            f"the generator has seen every real image of {str(reference)!r}",
-            "give other real images",
-        )
+        raise SynthaugError(f"the generator has seen every real image of {str(reference)!r}", "give other real images")
     if len(unseen) < len(held_out):
         progress.warn(f"{len(held_out) - len(unseen)} reference images are training images and are left out")
     everything = [*synthetic, *unseen, *trained_on]

@@ -35,7 +35,7 @@ def check_config(config: Config) -> None:
 
 
 def config_warnings(config: Config) -> list[str]:
-    """What is allowed but probably not meant: settings without effect, and a monitor that flatters the generator."""
+    """Warnings for settings without effect, and for a monitor whose scores would be too good."""
     training, monitor = config.training, config.monitor
     objective = OBJECTIVES.get(training.objective).regularizers if training.objective in OBJECTIVES else {}
     penalty = any(weight > 0 for weight in {**objective, **training.regularizers}.values())
@@ -52,7 +52,7 @@ def config_warnings(config: Config) -> list[str]:
                 warnings.append(f"{section}.{key} = {value} has no effect: {reason}")
     if config.model.discriminator == "projected" and monitor.features == "efficientnet_lite0":
         warnings.append(
-            "the monitor's features are those of the projected discriminator, which flatters the generator: "
+            "the monitor's features are those of the projected discriminator, so its scores are too good: "
             "--set monitor.features=own"
         )
     return warnings

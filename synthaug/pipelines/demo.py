@@ -66,11 +66,8 @@ def write_digits(folder: Path) -> None:
     for label in range(10):
         mine = np.flatnonzero(digits.target == label)
         # neighbours in the file are by one writer, so the test images come from the other end
-        splits = {
-            "test": mine[-TEST_IMAGES:],
-            "train": mine[: RARE_IMAGES if str(label) in RARE else OTHER_IMAGES],
-        }
-        for split, indices in splits.items():
+        train = mine[: RARE_IMAGES if str(label) in RARE else OTHER_IMAGES]
+        for split, indices in (("test", mine[-TEST_IMAGES:]), ("train", train)):
             place = folder / split / str(label)
             place.mkdir(parents=True)
             for i in indices:

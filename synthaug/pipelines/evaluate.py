@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from synthaug.data.run_data import RunData
 from synthaug.device import resolve_device
 from synthaug.documents import Arm, CheckDocument, EvaluateDocument, LearningCurve
 from synthaug.errors import RunFailed, SynthaugError
-from synthaug.evaluation.arms import CONTRASTS, PlannedContrast, choose_arms
+from synthaug.evaluation.arms import CONTRASTS, choose_arms
 from synthaug.evaluation.fold import Fold, predictions, shares_of, trials_of
 from synthaug.evaluation.grid import Trial
 from synthaug.evaluation.held_out import HeldOut, small_test_warnings
@@ -53,32 +53,14 @@ FOLDER = "evaluation"
 
 @documented(EvaluateRequest)
 def evaluate(
-    run: str | Path | Run | None = None,
-    *,
-    test: Path | None = None,
-    synthetic: Path | None = None,
-    data: Path | None = None,
-    target_class: str | Sequence[str] = "auto",
-    resolution: int | None = None,
-    group_by: str | None = None,
-    folds: int | None = None,
-    classifier: str = "cnn",
-    seeds: int = 5,
-    steps: int = 600,
-    shares: Sequence[float] | None = None,
-    arms: Sequence[str] | None = None,
-    mix: str = "targets",
-    learning_curve: bool = False,
-    out: Path | None = None,
-    fail_under: float | None = None,
-    gate: bool = True,
-    checkpoint: str | Path = "best",
-    runs: Path | None = None,
-    device: str = "auto",
-    cache: Path | None = None,
-    jobs: int | None = None,
-    progress: Progress = Silent(),
-) -> EvaluateDocument:
+    run: str | Path | Run | None = None, *, test: Path | None = None, synthetic: Path | None = None,
+    data: Path | None = None, target_class: str | Sequence[str] = "auto", resolution: int | None = None,
+    group_by: str | None = None, folds: int | None = None, classifier: str = "cnn", seeds: int = 5, steps: int = 600,
+    shares: Sequence[float] | None = None, arms: Sequence[str] | None = None, mix: str = "targets",
+    learning_curve: bool = False, out: Path | None = None, fail_under: float | None = None, gate: bool = True,
+    checkpoint: str | Path = "best", runs: Path | None = None, device: str = "auto", cache: Path | None = None,
+    jobs: int | None = None, progress: Progress = Silent(),
+) -> EvaluateDocument:  # fmt: skip
     """Train classifiers with and without synthetic images, and say whether they help.
 
     An interrupted evaluation continues when it is called again, and gives the same numbers: finished trials are in the
@@ -96,7 +78,7 @@ def evaluate(
 
 
 def run_evaluate(request: EvaluateRequest, progress: Progress = Silent()) -> EvaluateDocument:
-    """Carry out a request, but for `fail_under` (see `require_gain`). The report is written.
+    """Evaluate and write the report. `fail_under` is not checked here: see `require_gain`.
 
     Raises:
         SynthaugError: bad data, or test images that the generator has seen.
@@ -119,10 +101,10 @@ def run_evaluate(request: EvaluateRequest, progress: Progress = Silent()) -> Eva
 
 
 def require_gain(document: EvaluateDocument, least: float) -> None:
-    """Make sure that the better contrast gains at least `least` in mean F1 of the target classes.
+    """Check the gain in mean F1 of the target classes.
 
     Raises:
-        RunFailed: it does not.
+        RunFailed: the better contrast gains less than `least`.
     """
     name, best = max(document.verdict.contrasts.items(), key=lambda item: item[1].mean)
     if not best.mean >= least:
@@ -136,9 +118,9 @@ def require_gain(document: EvaluateDocument, least: float) -> None:
 
 @dataclass
 class _Evaluation:
-    """What is known before the first classifier is trained; the folds are filled in by the trials.
+    """A prepared evaluation. The trials fill in the folds.
 
-    `whole` is the data of the run or folder, also with folds. `mixed` are the classes that get synthetic images.
+    `whole` is all data of the run or folder, also with folds. `mixed` are the classes that get synthetic images.
     """
 
     request: EvaluateRequest
@@ -151,12 +133,7 @@ class _Evaluation:
     held_out: HeldOut
     tried: Candidates
     mixed: list[str]
-    warnings: list[str] = field(default_factory=list)
-
-    @property
-    def contrast(self) -> PlannedContrast:
-        """The contrast of the learning curve."""
-        return curve_contrast(self.arms)
+    warnings: list[str]
 
 
 def _prepare(request: EvaluateRequest, progress: Progress) -> _Evaluation:
@@ -198,7 +175,7 @@ def _whole(request: EvaluateRequest, progress: Progress) -> RunData:
 
 
 def _out(target: Path) -> Path:
-    """The folder of the report. It is checked before the work begins, and made after it."""
+    """The folder of the report. It is checked before the work begins and created at its end."""
     target = target.absolute()
     if target.exists() and not target.is_dir():
         raise SynthaugError(f"{str(target)!r} is a file", "give a folder with --out")
@@ -229,16 +206,16 @@ def _folds(
     pool, warnings = synthetic_folder(request.synthetic, reals[0], mixed, cache=request.cache, progress=progress)
     run = reals[0].data.run
     if run is None or not _exported_from(request.synthetic, run):
-        warnings.append("whether the generator of these images has seen the test images cannot be known")
+        warnings.append("it is not known whether the generator of these images has seen the test images")
     return [Fold(reals[0], pool, None)], warnings
 
 
 def _fresh(request: EvaluateRequest, real: RealImages, mixed: list[str], progress: Progress) -> tuple[Fold, list[str]]:
     """A fold with fresh images of its own generator, and warnings."""
     run, checkpoint = real.data.run, request.checkpoint
-    assert run is not None  # the request has no synthetic images, and so no data without a run
-    is_folder = isinstance(checkpoint, Path) or os.sep in checkpoint  # else it is the name of a checkpoint of the run
-    if is_folder and find_checkpoint(run, checkpoint).resolve().parent != run.checkpoints.resolve():
+    assert run is not None  # --data without a run needs --synthetic
+    is_path = isinstance(checkpoint, Path) or os.sep in checkpoint
+    if is_path and find_checkpoint(run, checkpoint).resolve().parent != run.checkpoints.resolve():
         raise SynthaugError(
             f"the checkpoint {str(checkpoint)!r} does not belong to the run {run.name!r}: its training images are not "
             "known",
@@ -265,7 +242,7 @@ def _train(evaluation: _Evaluation) -> None:
     request, progress, tried = evaluation.request, evaluation.progress, evaluation.tried
     trials = trials_of(evaluation.arms, tried.shares, request.seeds)
     if request.learning_curve:
-        control = evaluation.contrast.control.name
+        control = curve_contrast(evaluation.arms).control.name
         trials += [Trial(control, 0.0, seed, share) for share in SHARES for seed in range(request.seeds)]
     for number, fold in enumerate(evaluation.folds, 1):
         if request.folds is not None:
@@ -276,12 +253,9 @@ def _train(evaluation: _Evaluation) -> None:
         fold.outcomes = run_trials(grid, trials, progress, request.jobs, cache)
         fold.choose(evaluation.arms, tried, request.seeds)
     if tried.chosen_on == "val":
-        shares = [
-            f"{name} {', '.join(f'{share:.0%}' for share in chosen)}"
-            for name, chosen in shares_of(evaluation.folds).items()
-            if any(chosen)
-        ]
-        progress.say(f"shares chosen on val: {'; '.join(shares)}")
+        chosen = {name: shares for name, shares in shares_of(evaluation.folds).items() if any(shares)}
+        words = [f"{name} {', '.join(f'{share:.0%}' for share in shares)}" for name, shares in chosen.items()]
+        progress.say(f"shares chosen on val: {'; '.join(words)}")
 
 
 def _document(evaluation: _Evaluation, started: float) -> EvaluateDocument:
@@ -308,28 +282,16 @@ def _document(evaluation: _Evaluation, started: float) -> EvaluateDocument:
     )  # fmt: skip
     made_by = [fold.real.data.run.name for fold in folds if fold.real.data.run is not None]
     return EvaluateDocument(
-        run=whole.run.name if whole.run is not None else None,
-        data=str(whole.folder),
-        synthetic=_synthetic_in_words(evaluation),
-        folds=request.folds,
+        run=whole.run.name if whole.run is not None else None, data=str(whole.folder),
+        synthetic=_synthetic_in_words(evaluation), folds=request.folds,
         fold_runs=[f"{FOLDS}/{name}" for name in made_by] if request.folds is not None else [],
-        classifier=evaluation.classifier,
-        seeds=request.seeds,
-        classes=held_out.classes,
-        targets=whole.targets,
+        classifier=evaluation.classifier, seeds=request.seeds, classes=held_out.classes, targets=whole.targets,
         split={"train": first.real.train.counts(), "val": first.real.val.counts(), "test": held_out.counts()},
-        mix=request.mix,
-        share_chosen_on=tried.chosen_on,
-        arms=_arms(evaluation, predicted, tables),
-        verdict=verdict,
-        recommended=recommended,
-        learning_curve=curve,
-        quality=gated_quality,
-        generator_quality=generator_quality,
-        warnings=evaluation.warnings,
-        seconds=round(time.monotonic() - started, 3),
+        mix=request.mix, share_chosen_on=tried.chosen_on, arms=_arms(evaluation, predicted, tables), verdict=verdict,
+        recommended=recommended, learning_curve=curve, quality=gated_quality, generator_quality=generator_quality,
+        warnings=evaluation.warnings, seconds=round(time.monotonic() - started, 3),
         report=str(evaluation.out / "report.html"),
-    )
+    )  # fmt: skip
 
 
 def _arms(
@@ -356,20 +318,14 @@ def _synthetic_in_words(evaluation: _Evaluation) -> str:
 
 
 def _learning_curve(evaluation: _Evaluation, tables: Mapping[str, F1Table]) -> LearningCurve:
-    of, held_out, real = evaluation.contrast, evaluation.held_out, evaluation.folds[0].real
-    by_share = {
-        share: held_out.table(predictions(evaluation.folds, of.control.name, evaluation.request.seeds, real=share))
-        for share in SHARES
-    }
+    held_out, real, seeds = evaluation.held_out, evaluation.folds[0].real, evaluation.request.seeds
+    contrast = curve_contrast(evaluation.arms)
+    arm, control = contrast.arm.name, contrast.control.name
+    by_share = {s: held_out.table(predictions(evaluation.folds, control, seeds, real=s)) for s in SHARES}
     return learning_curve(
-        by_share | {1.0: tables[of.control.name]},
-        tables[of.arm.name],
-        of,
-        real.data.target_indices,
-        real.train.counts(),
-        held_out.groups_of_classes(),
-        seed=real.config.seed,
-    )
+        by_share | {1.0: tables[control]}, tables[arm], contrast, real.data.target_indices, real.train.counts(),
+        held_out.groups_of_classes(), seed=real.config.seed,
+    )  # fmt: skip
 
 
 def _qualities(evaluation: _Evaluation) -> tuple[CheckDocument, CheckDocument | None]:
@@ -395,7 +351,7 @@ def _qualities(evaluation: _Evaluation) -> tuple[CheckDocument, CheckDocument | 
 
 
 def _material(document: EvaluateDocument, fold: Fold) -> ReportMaterial:
-    """What the report shows beside the numbers; with folds, the images of the first."""
+    """Images, settings and training curves for the report; with folds, those of the first."""
     real, pool, run = fold.real, fold.pool, fold.real.data.run
     synthetic_rows = {path: i for i, path in enumerate(pool.paths)}
     train_rows = {path: i for i, path in enumerate(real.train.paths)}
@@ -412,11 +368,7 @@ def _material(document: EvaluateDocument, fold: Fold) -> ReportMaterial:
         with suppress(OSError, ValueError):
             environment = json.loads((run.path / "environment.json").read_text(encoding="utf-8"))
     return ReportMaterial(
-        real=real.train,
-        synthetic=pool,
-        generator=fold.generator,
-        pairs=pairs,
-        training=run.metrics() if run is not None else [],
-        settings=leaves(real.config.model_dump(mode="json")),
+        real=real.train, synthetic=pool, generator=fold.generator, pairs=pairs,
+        training=run.metrics() if run is not None else [], settings=leaves(real.config.model_dump(mode="json")),
         environment=environment,
-    )
+    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Top every class up with synthetic images and write the dataset, its metadata and its manifest."""
+"""`export`: fill up every class with synthetic images; write the dataset, its metadata and its manifest."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _THREADS = min(8, os.cpu_count() or 1)
 
 @dataclass
 class _Job:
-    """An export, and what is noted of its real images while they are placed."""
+    """An export; the fields from `tables` on are filled while real images are placed."""
 
     request: ExportRequest
     sampler: Sampler
@@ -94,7 +94,7 @@ class _Job:
         return [row for row in self.data.split.of(side) if row.label == label]
 
     def count_real(self, entry: Mapping[str, Any]) -> None:
-        """Note the looks, the file prefix and the JPEG tables of a class of real images from its journal entry."""
+        """Take over the looks, the file prefix and the JPEG tables of a class from the journal's entry."""
         if entry["split"] == "train":
             self.looks[entry["label"]] = [LookCount.model_validate(look) for look in entry["looks"]]
             self.prefixes[entry["label"]] = entry["prefix"]
@@ -103,7 +103,7 @@ class _Job:
             self.warnings.append(_NOT_LINKED)
 
     def settings(self) -> dict[str, Any]:
-        """Everything that decides the bytes of the export: an interrupted export of equal settings is continued."""
+        """Everything that determines the bytes of the export. An export with equal settings can be continued."""
         return {
             "tool_version": __version__,
             "run": str(self.run.path),
@@ -126,31 +126,13 @@ class _Job:
 
 @documented(ExportRequest)
 def export(
-    run: str | Path | Run | None = None,
-    *,
-    per_class: int | Mapping[str, int] | None = None,
-    recommended: bool = False,
-    out: Path | None = None,
-    synthetic_only: bool = False,
-    cap: bool = False,
-    strategy: str = "all",
-    format: str = "folder",
-    gate: bool = True,
-    truncation: float = 1.0,
-    select: str | None = None,
-    keep: float | None = None,
-    allow_short: bool = False,
-    size: str = "native",
-    link: bool = False,
-    with_heldout: bool = False,
-    overwrite: bool = False,
-    seed: int | None = None,
-    checkpoint: str | Path = "best",
-    runs: Path | None = None,
-    device: str = "auto",
-    cache: Path | None = None,
-    progress: Progress = Silent(),
-) -> ExportDocument:
+    run: str | Path | Run | None = None, *, per_class: int | Mapping[str, int] | None = None, recommended: bool = False,
+    out: Path | None = None, synthetic_only: bool = False, cap: bool = False, strategy: str = "all",
+    format: str = "folder", gate: bool = True, truncation: float = 1.0, select: str | None = None,
+    keep: float | None = None, allow_short: bool = False, size: str = "native", link: bool = False,
+    with_heldout: bool = False, overwrite: bool = False, seed: int | None = None, checkpoint: str | Path = "best",
+    runs: Path | None = None, device: str = "auto", cache: Path | None = None, progress: Progress = Silent(),
+) -> ExportDocument:  # fmt: skip
     """Write a dataset in which every class has as many images as asked, real ones first.
 
     An interrupted export is continued by the same call.
@@ -175,21 +157,12 @@ def run_export(request: ExportRequest, progress: Progress) -> ExportDocument:
     check_class_names(sampler.classes)
     train = data.split.counts()["train"]
     counts = {label: train.get(label, 0) for label in sampler.classes}
-    job = _Job(
-        request=request,
-        sampler=sampler,
-        data=data,
-        plans=plan(
-            counts,
-            per_class=recommended_totals(found, counts, progress) if request.recommended else request.per_class,
-            strategy=request.strategy,
-            cap=request.cap,
-            synthetic_only=request.synthetic_only,
-        ),
-        out=(Path("exports") / found.name if request.out is None else request.out).absolute(),
-        progress=progress,
-        critic=critic,
-    )
+    plans = plan(
+        counts, per_class=recommended_totals(found, counts, progress) if request.recommended else request.per_class,
+        strategy=request.strategy, cap=request.cap, synthetic_only=request.synthetic_only,
+    )  # fmt: skip
+    out = (Path("exports") / found.name if request.out is None else request.out).absolute()
+    job = _Job(request, sampler, data, plans, out, progress, critic)
     check_out(job.out, data=job.root, run=found.path, overwrite=request.overwrite)
     check_space(job.out, _space(job))
     with working(job.out, job.settings(), progress) as workspace:
@@ -201,7 +174,7 @@ def run_export(request: ExportRequest, progress: Progress) -> ExportDocument:
 
 
 def _fill(job: _Job, workspace: Workspace) -> ExportDocument:
-    """Place the real images and generate the others, without those that an interrupted export has made already."""
+    """Place the real images and generate the others, except those that an interrupted export has finished."""
     outputs = {label: Output() for label in job.plans}
     placed: set[tuple[str, str]] = set()
     for entry in workspace.journal():
@@ -219,15 +192,9 @@ def _fill(job: _Job, workspace: Workspace) -> ExportDocument:
     with job.progress.task("synthetic images", sum(wanted.values()), "images") as task:
         task.advance(done)
         with SyntheticWriter(
-            workspace,
-            job.sampler,
-            gate,
-            job.data.config.data.fit,
-            job.tables,
-            [row.path for row in job.data.split.of("train")],
-            job.looks,
-            sum(wanted.values()) - done,
-        ) as writer:
+            workspace, job.sampler, gate, job.data.config.data.fit, job.tables,
+            [row.path for row in job.data.split.of("train")], job.looks, sum(wanted.values()) - done,
+        ) as writer:  # fmt: skip
             started = time.monotonic()
             for label, count in wanted.items():
                 writer.fill(label, count, outputs[label], job.prefixes[label], job.request.allow_short, task)
@@ -242,9 +209,8 @@ def _space(job: _Job) -> int:
     for label, wanted in job.plans.items():
         sizes = [on_disk(real.locate(job.root, row).stat().st_size) for row in job.rows("train", label)]
         mean = sum(sizes) / max(len(sizes), 1)
-        synthetic = (
-            mean if job.request.size == "native" else min(mean, on_disk(side * side * job.sampler.trained.channels))
-        )
+        square = on_disk(side * side * job.sampler.trained.channels)
+        synthetic = mean if job.request.size == "native" else min(mean, square)
         needed += round(wanted.generate * (synthetic + ROW_BYTES))
         needed += round(wanted.keep * (ROW_BYTES + (0 if job.request.link else mean)))
     for name in job.heldout:
@@ -254,7 +220,7 @@ def _space(job: _Job) -> int:
 
 
 def _place_real_images(job: _Job, workspace: Workspace, placed: set[tuple[str, str]]) -> None:
-    """Check every real image of the export against the split, copy it, and note its look."""
+    """Compare every real image of the export with the split, copy it, and record its look."""
     sides: tuple[SplitName, ...] = ("train", *job.heldout)
     todo = [(side, label, rows) for side in sides for label in job.sampler.classes if (rows := job.rows(side, label))]
     todo = [work for work in todo if work[:2] not in placed]
@@ -318,7 +284,7 @@ def _gate(job: _Job, workspace: Workspace, outputs: Mapping[str, Output]) -> Gat
 def _finish(
     job: _Job, workspace: Workspace, outputs: Mapping[str, Output], gate: Gate | None, speed: float | None
 ) -> ExportDocument:
-    """Write metadata, manifest and card, and turn the tree into the format asked for."""
+    """Write metadata, manifest and card, and convert the tree to the requested format."""
     per_class = _per_class(job, outputs)
     _write_metadata(workspace, ("train", *job.heldout))
     manifest = _manifest(job, per_class, gate)
@@ -331,18 +297,15 @@ def _finish(
 
 
 def _per_class(job: _Job, outputs: Mapping[str, Output]) -> dict[str, ExportedClass]:
-    """What became of each class; a class that is short of images adds a warning."""
+    """The counts of each class. Adds a warning for each class with too few images."""
     per_class = {}
     for label, wanted in job.plans.items():
         output = outputs[label]
         short = wanted.generate - output.written
         per_class[label] = ExportedClass(
-            asked=wanted.want,
-            real=wanted.keep,
-            synthetic=output.written,
-            rejected=dict(sorted(output.rejected.items())),
-            short=short,
-        )
+            asked=wanted.want, real=wanted.keep, synthetic=output.written,
+            rejected=dict(sorted(output.rejected.items())), short=short,
+        )  # fmt: skip
         if short:
             reasons = ", ".join(f"{reason} {n}" for reason, n in output.rejected.most_common())
             job.warnings.append(f"class {label!r} is short of {short} of {wanted.want} images (rejected: {reasons})")
@@ -358,47 +321,34 @@ def _manifest(job: _Job, per_class: dict[str, ExportedClass], gate: Gate | None)
     if gate is not None and gate.selector is not None:
         selection = _selection(job, gate.selector, filled)
     counts = job.data.split.counts()
+    run = RunReference(
+        name=job.run.name, path=str(job.run.path.resolve()), seed=trained.seed, checkpoint=trained.checkpoint,
+        checkpoint_sha256=trained.sha256, kimg=trained.kimg,
+    )  # fmt: skip
     return Manifest(
         export=ExportDocument(out=".", per_class=per_class, manifest=MANIFEST, images_per_second=None),
-        format=job.request.format,
-        size=job.request.size,
-        synthetic_only=job.request.synthetic_only,
+        format=job.request.format, size=job.request.size, synthetic_only=job.request.synthetic_only,
         seed=job.sampler.seed,
-        run=RunReference(
-            name=job.run.name,
-            path=str(job.run.path.resolve()),
-            seed=trained.seed,
-            checkpoint=trained.checkpoint,
-            checkpoint_sha256=trained.sha256,
-            kimg=trained.kimg,
-        ),
-        data=SourceData(name=job.root.name, fingerprint=job.data.fingerprint),
-        classes=list(trained.classes),
+        run=run,
+        data=SourceData(name=job.root.name, fingerprint=job.data.fingerprint), classes=list(trained.classes),
         targets=list(trained.targets),
-        heldout={side: {label: n for label, n in counts[side].items() if n} for side in job.heldout},
-        gates=gates,
-        truncation=job.sampler.psi,
-        selection=selection,
-        device=str(trained.device),
-        config=job.data.config.model_dump(mode="json"),
-        looks={label: job.looks[label] for label in filled},
-        quantisation=dict(sorted(job.tables.items())),
-        warnings=list(job.warnings),
-    )
+        heldout={side: {label: n for label, n in counts[side].items() if n} for side in job.heldout}, gates=gates,
+        truncation=job.sampler.psi, selection=selection, device=str(trained.device),
+        config=job.data.config.model_dump(mode="json"), looks={label: job.looks[label] for label in filled},
+        quantisation=dict(sorted(job.tables.items())), warnings=list(job.warnings),
+    )  # fmt: skip
 
 
 def _selection(job: _Job, selector: Selector, filled: Mapping[str, int]) -> SelectionReport:
     return SelectionReport(
-        method=cast(Literal["drs", "top-k"], job.request.select),
-        keep=selector.keep,
-        discriminator_sha256=selector.critic.sha256,
-        slope=selector.slope if isinstance(selector, Rejection) else None,
+        method=cast(Literal["drs", "top-k"], job.request.select), keep=selector.keep,
+        discriminator_sha256=selector.critic.sha256, slope=selector.slope if isinstance(selector, Rejection) else None,
         limits={label: selector.limits(k) for label, k in filled.items()},
-    )
+    )  # fmt: skip
 
 
 def _write_metadata(workspace: Workspace, splits: tuple[str, ...]) -> None:
-    """Write the rows of the journal by class, real ones first; one chunk at a time is in memory."""
+    """Write the rows of the journal by class, real ones first, with one chunk in memory at a time."""
     for name in splits:
         folder = workspace.tree / name
         if not folder.is_dir():

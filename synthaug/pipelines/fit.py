@@ -14,10 +14,9 @@ import torch
 
 from synthaug import runs as run_directories
 from synthaug.config import Config
-from synthaug.data.cache import LabelledImages
 from synthaug.documents import FitDocument, MonitorScores
 from synthaug.errors import Interrupted, SynthaugError
-from synthaug.features import FeatureNet, features_for
+from synthaug.features import features_for
 from synthaug.files import write_json
 from synthaug.pipelines.prepare import Prepared, fabric_for, game_for, images_of, prepare
 from synthaug.progress import Progress, Silent
@@ -34,29 +33,13 @@ from synthaug.version import __version__
 
 @documented(FitRequest)
 def fit(
-    data: str | Path,
-    *,
-    target_class: str | Sequence[str] = "auto",
-    budget: str | None = None,
-    recipe: str | None = None,
-    family: str | None = None,
-    objective: str | None = None,
-    config: Path | None = None,
-    set: Sequence[str] | Mapping[str, Any] = (),
-    resolution: int | None = None,
-    fit: str | None = None,
-    group_by: str | None = None,
-    seed: int | None = None,
-    device: str = "auto",
-    precision: str | None = None,
-    name: str | None = None,
-    runs: Path | None = None,
-    resume: str | Path | None = None,
-    from_: str | Path | None = None,
-    strict: bool = False,
-    cache: Path | None = None,
-    progress: Progress = Silent(),
-) -> FitDocument:
+    data: str | Path, *, target_class: str | Sequence[str] = "auto", budget: str | None = None,
+    recipe: str | None = None, family: str | None = None, objective: str | None = None, config: Path | None = None,
+    set: Sequence[str] | Mapping[str, Any] = (), resolution: int | None = None, fit: str | None = None,
+    group_by: str | None = None, seed: int | None = None, device: str = "auto", precision: str | None = None,
+    name: str | None = None, runs: Path | None = None, resume: str | Path | None = None,
+    from_: str | Path | None = None, strict: bool = False, cache: Path | None = None, progress: Progress = Silent(),
+) -> FitDocument:  # fmt: skip
     """Train a class-conditional generator on a folder of images. Nothing is written into the folder.
 
     Raises:
@@ -68,14 +51,13 @@ def fit(
 
 
 def run_fit(request: FitRequest, progress: Progress) -> FitDocument:
-    """What `fit` does, for a request."""
     prepared = prepare(request, progress)
     continued = _run_to_continue(request, prepared, progress)
     train_images = images_of(prepared, "train", request.cache, progress)
     val_images = images_of(prepared, "val", request.cache, progress)
-    game = game_for(prepared, train_images, fabric_for(prepared))  # refuses what does not fit before there is a run
+    game = game_for(prepared, train_images, fabric_for(prepared))  # fails before a run is created
     _load_starting_point(prepared, game, continued)
-    # The self-trained net is kept in the run. Other nets may fail to load, and then leave no run.
+    # The self-trained net is stored in the run. Other nets are loaded first: if that fails, no run is created.
     run = continued
     if run is None and prepared.config.monitor.features == "own":
         run = _create(request, prepared)
@@ -84,7 +66,10 @@ def run_fit(request: FitRequest, progress: Progress) -> FitDocument:
         folder=run.path if run is not None else None, seed=prepared.config.seed, device=request.device,
         progress=progress,
     )  # fmt: skip
-    monitor = _monitor(prepared, game, judge, train_images, val_images)
+    monitor = Monitor(
+        train_images, val_images, prepared.targets, prepared.config.monitor, judge, game.family.generator.z_dim,
+        prepared.config.seed, game.fabric.device,
+    )  # fmt: skip
     run = run if run is not None else _create(request, prepared)
     if continued is not None:
         _restore(run, game)
@@ -93,7 +78,7 @@ def run_fit(request: FitRequest, progress: Progress) -> FitDocument:
 
 
 def _run_to_continue(request: FitRequest, prepared: Prepared, progress: Progress) -> Run | None:
-    """The run that `resume` means; None for a new one. It continues in the precision that it began in.
+    """The run that `resume` names; None for a new one. Its precision is that of its beginning.
 
     Raises:
         SynthaugError: it is finished, or was trained on other images.
@@ -144,31 +129,16 @@ def _load_starting_point(prepared: Prepared, game: Game, continued: Run | None) 
         transfer(prepared.start, game.family.networks, game.state.average.network, prepared.scanned.classes)
 
 
-def _monitor(
-    prepared: Prepared, game: Game, judge: FeatureNet, train_images: LabelledImages, val_images: LabelledImages
-) -> Monitor:
-    config = prepared.config
-    return Monitor(
-        train_images, val_images, prepared.targets, config.monitor, judge, game.family.generator.z_dim, config.seed,
-        game.fabric.device,
-    )  # fmt: skip
-
-
 def _create(request: FitRequest, prepared: Prepared) -> Run:
     config = prepared.config
     targets = "-".join(prepared.targets[:3]) or "all"
     name = request.name or f"{config.model.family}-{targets}-{config.data.resolution}px-seed{config.seed}"
     run = run_directories.create(prepared.root, name)
     facts = RunFacts(
-        tool_version=__version__,
-        data=prepared.scanned.root.resolve(),
-        fingerprint=prepared.scanned.fingerprint,
-        classes=prepared.scanned.classes,
-        targets=prepared.targets,
-        channels=prepared.channels,
-        precision=prepared.precision,
-        started_from=prepared.start.note() if prepared.start is not None else None,
-    )
+        tool_version=__version__, data=prepared.scanned.root.resolve(), fingerprint=prepared.scanned.fingerprint,
+        classes=prepared.scanned.classes, targets=prepared.targets, channels=prepared.channels,
+        precision=prepared.precision, started_from=prepared.start.note() if prepared.start is not None else None,
+    )  # fmt: skip
     prepared.split.write(run.split_file)
     write_json(run.path / "environment.json", _environment(prepared))
     run.set_status(state="running", kimg=0.0)
@@ -198,7 +168,7 @@ def _environment(prepared: Prepared) -> dict[str, Any]:
 
 
 def _restore(run: Run, game: Game) -> None:
-    """Load the last checkpoint, and drop the rows of metrics.jsonl that a crash left behind it."""
+    """Load the last checkpoint, and drop later rows of metrics.jsonl, which a crash may leave."""
     existing = checkpoint.names(run)
     if existing:
         checkpoint.restore(run, existing[-1], game.state)
@@ -207,7 +177,7 @@ def _restore(run: Run, game: Game) -> None:
 
 
 def _train(run: Run, prepared: Prepared, game: Game, monitor: Monitor, progress: Progress) -> None:
-    """Train, and note in the run how it went."""
+    """Train, and write the outcome into the run's status and log."""
     counters = game.state.counters
     run_directories.point_latest(run)
     run.set_status(state="running")
@@ -215,7 +185,7 @@ def _train(run: Run, prepared: Prepared, game: Game, monitor: Monitor, progress:
         run.log(f"weights of {prepared.start.run.name}, {prepared.start.checkpoint}")
     run.log(f"training from {counters.images / 1000:.1f} kimg on {game.fabric.device} in {prepared.precision}")
     progress.say(f"run {run.path}: {_described(prepared)}")
-    _say_what_is_held_out(prepared, progress)
+    _say_targets_without_val(prepared, progress)
     try:
         with _tensorboard(run, prepared.config) as on_row:
             train(run, game, monitor, progress, on_row)
@@ -244,7 +214,7 @@ def _described(prepared: Prepared) -> str:
     )
 
 
-def _say_what_is_held_out(prepared: Prepared, progress: Progress) -> None:
+def _say_targets_without_val(prepared: Prepared, progress: Progress) -> None:
     val = prepared.split.counts().get("val", {})
     without = [t for t in prepared.targets if not val.get(t)]
     if without:
@@ -271,13 +241,9 @@ def _document(run: Run, prepared: Prepared, counters: Counters) -> FitDocument:
     scores = {**best.get("per_class", {}), "pooled": best.get("pooled", {})}
     known = set(MonitorScores.model_fields)
     return FitDocument(
-        run=str(run.path),
-        kimg=counters.images / 1000,
-        seconds=round(counters.seconds, 1),
+        run=str(run.path), kimg=counters.images / 1000, seconds=round(counters.seconds, 1),
         images_per_second=round(counters.images / max(counters.seconds, 1e-9), 1),
-        best_checkpoint=counters.best_checkpoint or "",
-        diverged=counters.diverged,
-        targets=prepared.targets,
+        best_checkpoint=counters.best_checkpoint or "", diverged=counters.diverged, targets=prepared.targets,
         split=prepared.split.counts(),
         monitor={name: MonitorScores(**{k: v for k, v in s.items() if k in known}) for name, s in scores.items()},
-    )
+    )  # fmt: skip

@@ -48,7 +48,7 @@ def fold_data(run: Run, folds: int, *, device: str, cache: Path | None, progress
     if scanned.fingerprint != whole.fingerprint:
         raise SynthaugError(
             f"the images in {str(whole.folder)!r} are not those that {run.name!r} was trained on",
-            "put them back, or train a new run on what is there now",
+            "put them back, or train a new run on the present ones",
         )
     for config in configs:  # all of them, before hours are spent on the first
         check_trainable(scanned, split(scanned, config.data, config.seed))
@@ -89,11 +89,8 @@ def _finished(root: Path, config: Config, targets: list[str], fingerprint: str) 
     for run in reversed(run_directories.all_runs(root)):
         try:
             facts = run.facts()
-            if (
-                run.status().get("state") == "finished"
-                and run.config() == config
-                and (facts.targets, facts.fingerprint) == (targets, fingerprint)
-            ):
+            equal = (run.config(), facts.targets, facts.fingerprint) == (config, targets, fingerprint)
+            if equal and run.status().get("state") == "finished":
                 return run
         except SynthaugError:
             continue  # a crash left it before its first status

@@ -22,13 +22,9 @@ BALANCED = 1.5
 
 @documented(InspectRequest)
 def inspect(
-    data: str | Path,
-    *,
-    group_by: str | None = None,
-    strict: bool = False,
-    cache: Path | None = None,
+    data: str | Path, *, group_by: str | None = None, strict: bool = False, cache: Path | None = None,
     progress: Progress = Silent(),
-) -> InspectDocument:
+) -> InspectDocument:  # fmt: skip
     """Describe a folder of labelled images. Nothing is written into it.
 
     Raises:
@@ -51,25 +47,17 @@ def run_inspect(request: InspectRequest, progress: Progress) -> InspectDocument:
     counts = {**dict.fromkeys(found.empty, 0), **found.counts}
     total = len(found.images)
     return InspectDocument(
-        data=str(request.data),
-        layout=found.layout,
-        images=total,
+        data=str(request.data), layout=found.layout, images=total,
         classes={name: ClassCount(count=n, share=round(n / total, 6)) for name, n in sorted(counts.items())},
-        splits=_splits(found),
-        imbalance_ratio=round(max(training.values()) / min(training.values()), 4),
+        splits=_splits(found), imbalance_ratio=round(max(training.values()) / min(training.values()), 4),
         sizes=dict(Counter(f"{i.width}x{i.height}" for i in found.images).most_common()),
         channels=dict(Counter(i.mode for i in found.images).most_common()),
-        formats=dict(Counter(i.format for i in found.images).most_common()),
-        unreadable=found.unreadable,
-        ignored=found.ignored,
-        duplicates=exact,
-        near_duplicates=near,
-        conflicting_labels=[group for group in exact if len({labels[path] for path in group}) > 1],
-        targets=targets,
-        recipe=recipe,
-        command=propose_command(request.data, targets, recipe, request.group_by),
+        formats=dict(Counter(i.format for i in found.images).most_common()), unreadable=found.unreadable,
+        ignored=found.ignored, duplicates=exact, near_duplicates=near,
+        conflicting_labels=[group for group in exact if len({labels[path] for path in group}) > 1], targets=targets,
+        recipe=recipe, command=propose_command(request.data, targets, recipe, request.group_by),
         warnings=[*found.warnings, *_warnings(found, training)],
-    )
+    )  # fmt: skip
 
 
 def propose_recipe(images: Sequence[ImageRecord], channels: int) -> str:

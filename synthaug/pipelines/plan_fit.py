@@ -1,4 +1,4 @@
-"""`synthaug fit --dry-run`: what a training would do and cost; writes nothing."""
+"""`synthaug fit --dry-run`: the plan and the cost of a training; writes nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from synthaug.training.steps import STEPS
 
 
 def plan_fit(request: FitRequest, progress: Progress) -> FitPlan:
-    """What `fit` would do for this request. A few steps on noise measure the speed; nothing is written.
+    """The plan of `fit` for this request. A few steps on noise measure the speed; nothing is written.
 
     Raises:
         SynthaugError: bad input.
@@ -35,26 +35,20 @@ def plan_fit(request: FitRequest, progress: Progress) -> FitPlan:
     pixels = len(prepared.split.rows) * prepared.channels * config.data.resolution**2
     shares = class_shares(prepared, placeholders).tolist()
     return FitPlan(
-        data=str(prepared.scanned.root.resolve()),
-        images=len(prepared.scanned.images),
-        split=prepared.split.counts(),
+        data=str(prepared.scanned.root.resolve()), images=len(prepared.scanned.images), split=prepared.split.counts(),
         targets=prepared.targets,
         draws={name: round(share, 4) for name, share in zip(prepared.scanned.classes, shares, strict=True)},
-        channels=prepared.channels,
-        device=str(prepared.device),
-        precision=prepared.precision,
-        parameters=parameters,
-        config=leaves(config.model_dump(mode="json")),
-        origins=dict(prepared.resolved.origins),
+        channels=prepared.channels, device=str(prepared.device), precision=prepared.precision, parameters=parameters,
+        config=leaves(config.model_dump(mode="json")), origins=dict(prepared.resolved.origins),
         estimated_seconds=round(seconds if seconds is not None else (kimg or 0.0) * 1000 * per_image, 1),
         estimated_kimg=round(kimg if kimg is not None else (seconds or 0.0) / per_image / 1000, 1),
         estimated_megabytes=round((per_checkpoint * (3 + config.training.keep_checkpoints) + pixels) / 1e6, 1),
         warnings=list(prepared.split.warnings),
-    )
+    )  # fmt: skip
 
 
 def _placeholders(prepared: Prepared) -> LabelledImages:
-    """Noise in place of the training images, which are not decoded for a plan."""
+    """Noise in place of the training images, so that none has to be decoded."""
     rows, shape = prepared.split.of("train"), prepared.shape
     rng = torch.Generator().manual_seed(0)
     noise = torch.randint(256, (len(rows), shape.channels, shape.resolution, shape.resolution), generator=rng)

@@ -1,4 +1,4 @@
-"""What `fit` and its dry run begin with: a folder and a configuration that are known to fit each other."""
+"""The common beginning of `fit` and its dry run: read and check the folder and the configuration."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ from synthaug.training.transfer import StartingPoint, open_starting_point
 
 @dataclass
 class Prepared:
-    """A training that can begin. `named` is the run that `--resume PATH` names; `start` is where `--from` starts."""
+    """A training that can begin. `named` is the run of `--resume PATH`, `start` the checkpoint of `--from`."""
 
-    root: Path  # where runs stand
+    root: Path  # folder of runs
     scanned: Scan
     split: Split
     targets: list[str]
@@ -63,7 +63,7 @@ class Prepared:
 
 
 def prepare(request: FitRequest, progress: Progress) -> Prepared:
-    """Resolve the configuration, scan and split the folder, and check that both fit each other.
+    """Resolve the configuration, scan and split the folder, and check them.
 
     Raises:
         SynthaugError: bad images, settings that are unknown or incompatible, no such run, class or device.
@@ -75,28 +75,19 @@ def prepare(request: FitRequest, progress: Progress) -> Prepared:
     check_config(config)
     device = resolve_device(request.device)
     scanned = scan(
-        Path(request.data),
-        group_by=config.data.group_by,
-        strict=request.strict,
-        cache=request.cache,
+        Path(request.data), group_by=config.data.group_by, strict=request.strict, cache=request.cache,
         progress=progress,
-    )
+    )  # fmt: skip
     divided = split(scanned, config.data, config.seed)
     check_trainable(scanned, divided)
     targets = check_targets(target_class, divided.counts()["train"])
     for warning in [*divided.warnings, *config_warnings(config)]:
         progress.warn(warning)
     prepared = Prepared(
-        root=root,
-        scanned=scanned,
-        split=divided,
-        targets=targets,
-        resolved=resolved,
-        channels=scanned.channels if config.data.channels == "auto" else config.data.channels,
-        device=device,
-        precision=_precision(config.training.precision, device),
-        named=named,
-    )
+        root=root, scanned=scanned, split=divided, targets=targets, resolved=resolved,
+        channels=scanned.channels if config.data.channels == "auto" else config.data.channels, device=device,
+        precision=_precision(config.training.precision, device), named=named,
+    )  # fmt: skip
     prepared.start = _starting_point(request, prepared)
     return prepared
 
@@ -109,12 +100,11 @@ def _settings(named: Run | None, request: FitRequest, progress: Progress) -> tup
         return resolved, named.facts().targets
     if request.recipe == AUTO:
         return resolve_auto(request, progress), request.target_class
-    resolved = resolve(request.recipe, request.config, request.settings(), request.flags())
-    return resolved, request.target_class
+    return resolve(request.recipe, request.config, request.settings(), request.flags()), request.target_class
 
 
 def _precision(asked: str, device: torch.device) -> str:
-    """bf16 where the hardware computes in it; elsewhere it is emulated and slow."""
+    """With `auto`, bf16 if the hardware supports it; emulated, it would be slow."""
     if asked != "auto":
         return asked
     return "bf16-mixed" if has_bf16(device) else "32-true"
@@ -132,15 +122,15 @@ def _starting_point(request: FitRequest, prepared: Prepared) -> StartingPoint | 
     frozen = prepared.config.training.freeze_discriminator
     if frozen and prepared.named is None:
         raise SynthaugError(
-            f"training.freeze_discriminator = {frozen} would freeze layers that have learnt nothing",
-            "give the run that they come from with --from RUN, or leave it at 0",
+            f"training.freeze_discriminator = {frozen} would freeze untrained layers",
+            "start from the weights of a run with --from RUN, or leave it at 0",
         )
     return None
 
 
 def fabric_for(prepared: Prepared) -> Fabric:
     device = prepared.device
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces the precision, as we do
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it would print the precision a second time
     devices: Any = [device.index] if device.index is not None else 1
     return Fabric(accelerator=device.type, devices=devices, precision=cast(Any, prepared.precision))
 
@@ -149,32 +139,24 @@ def images_of(prepared: Prepared, name: SplitName, cache: Path | None, progress:
     """The images of a split, as the networks see them."""
     data = prepared.config.data
     return load_images(
-        prepared.scanned.root,
-        prepared.split.of(name),
-        prepared.scanned.classes,
-        resolution=data.resolution,
-        channels=prepared.channels,
-        fit=data.fit,
-        cache=cache,
-        progress=progress,
-    )
+        prepared.scanned.root, prepared.split.of(name), prepared.scanned.classes, resolution=data.resolution,
+        channels=prepared.channels, fit=data.fit, cache=cache, progress=progress,
+    )  # fmt: skip
 
 
 def game_for(prepared: Prepared, images: LabelledImages, fabric: Fabric) -> Game:
     """Freshly built networks and everything that trains them on `images`."""
     config = prepared.config
-    # Initial weights come from the global generator, which is put back: a library must not reseed its user.
+    # Initial weights come from the global generator. Its state is restored, for the sake of the caller.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         family = build_family(config.model.family, prepared.shape, config.model)
         heads = build_heads(config.training.auxiliary, family, prepared.shape, codes_of(config.model))
     batches = BalancedBatches(
         torch.from_numpy(images.pixels.copy()).to(fabric.device),
-        torch.from_numpy(images.labels.copy()).to(fabric.device),
-        class_shares(prepared, images),
-        config.training.batch_size,
-        config.training.flip,
-    )
+        torch.from_numpy(images.labels.copy()).to(fabric.device), class_shares(prepared, images),
+        config.training.batch_size, config.training.flip,
+    )  # fmt: skip
     return build_game(config, family, batches, fabric, heads, prepared.architecture)
 
 

@@ -36,8 +36,7 @@ def recommended_totals(run: Run, counts: Mapping[str, int], progress: Progress) 
         raise SynthaugError(f"the evaluation {str(file)!r} holds no recommendation", again)
     if document.generator_quality is None:
         raise SynthaugError(
-            f"the evaluation {str(file)!r} judged the images of {document.synthetic!r}, not this run's generator",
-            again,
+            f"the evaluation {str(file)!r} judged the images of {document.synthetic!r}, not this run's generator", again
         )
     totals = dict(counts)
     for name, advice in document.recommended.items():

@@ -1,4 +1,4 @@
-"""Make the synthetic images of an export again from its manifest, and compare them with the exported files."""
+"""`regenerate`: make the synthetic images of an export again, and compare them with the exported files."""
 
 from __future__ import annotations
 
@@ -41,16 +41,10 @@ class _Row(BaseModel):
 
 @documented(RegenerateRequest)
 def regenerate(
-    manifest: str | Path,
-    *,
-    row: Sequence[int] = (),
-    verify: bool = False,
-    out: Path | None = None,
-    runs: Path | None = None,
-    device: str = "auto",
-    progress: Progress = Silent(),
-) -> RegenerateDocument:
-    """Make synthetic images again: the chunk of each is generated, dressed and encoded as the export did it.
+    manifest: str | Path, *, row: Sequence[int] = (), verify: bool = False, out: Path | None = None,
+    runs: Path | None = None, device: str = "auto", progress: Progress = Silent(),
+) -> RegenerateDocument:  # fmt: skip
+    """Make synthetic images again: each is generated with its chunk, then sized and encoded as the export did it.
 
     Raises:
         SynthaugError: no such manifest, run or row; the row of a real image; a checkpoint with another hash.
@@ -69,13 +63,9 @@ def run_regenerate(request: RegenerateRequest, progress: Progress) -> Regenerate
     if out is not None and (out.exists() or out.is_symlink()):
         raise SynthaugError(f"{str(out)!r} exists already", "give another folder with --out")
     result = RegenerateDocument(
-        manifest=str(root / MANIFEST),
-        rows=len(wanted),
-        equal=0,
-        close=0,
-        different=[],
+        manifest=str(root / MANIFEST), rows=len(wanted), equal=0, close=0, different=[],
         device=str(sampler.trained.device),
-    )
+    )  # fmt: skip
     with TemporaryDirectory() if out is None else new_folder(out) as folder:
         _remake(root, document, wanted, sampler, Path(folder), keep=out is not None, result=result, progress=progress)
         if (request.verify or out is None) and result.different:
@@ -139,7 +129,7 @@ def _sampler(manifest: Manifest, runs: Path | None, device: str) -> Sampler:
     if sampler.trained.sha256 != manifest.run.checkpoint_sha256:
         raise SynthaugError(
             f"checkpoint {manifest.run.checkpoint!r} of {str(run.path)!r} has another hash than the one of the export",
-            "say with --runs where the run of the export is",
+            "give the folder with the run of the export: --runs DIR",
         )
     return sampler
 
@@ -154,16 +144,9 @@ def _check(number: int, row: _Row, sampler: Sampler, manifest: Manifest) -> None
 
 
 def _remake(
-    root: Path,
-    manifest: Manifest,
-    wanted: dict[int, _Row],
-    sampler: Sampler,
-    folder: Path,
-    *,
-    keep: bool,
-    result: RegenerateDocument,
-    progress: Progress,
-) -> None:
+    root: Path, manifest: Manifest, wanted: dict[int, _Row], sampler: Sampler, folder: Path, *, keep: bool,
+    result: RegenerateDocument, progress: Progress,
+) -> None:  # fmt: skip
     fit = sampler.trained.run.config().data.fit
     chunks: dict[tuple[str, int], list[int]] = {}
     for number, row in wanted.items():
@@ -189,15 +172,15 @@ def _remake(
 
 
 def _difference(made: Path, exported: Path, look: Look, sampler: Sampler) -> str | None:
-    """How two files differ by more than one grey level; None if they do not.
+    """Describe a difference of more than one grey level between two files; None if there is none.
 
     Resampling can turn one grey level of the generator into two. Lossy formats and palettes spread differences over
-    many pixels, so there the mean must be within one.
+    many pixels; their mean must be within one.
     """
     try:
         one, other = open_image(made), open_image(exported)
     except UnreadableImage:
-        return "its pixels have another hash, and the exported file is not there to compare with"
+        return "its pixels have another hash, and the exported file is missing"
     if one.size != other.size:
         return f"it is {one.width}x{one.height} pixels, not {other.width}x{other.height}"
     gap = np.abs(np.asarray(one.convert("RGB"), np.int16) - np.asarray(other.convert("RGB"), np.int16))

@@ -1,10 +1,8 @@
-"""Just images of one class, as the generator makes them."""
+"""`samples`: a few images of each class, as the generator makes them."""
 
 from __future__ import annotations
 
 from pathlib import Path
-
-from PIL import Image
 
 from synthaug.data.class_names import check_class_names
 from synthaug.data.decode import quiet_decoding
@@ -26,23 +24,14 @@ _COLUMNS = 16
 
 @documented(SamplesRequest)
 def samples(
-    run: str | Path | Run | None = None,
-    *,
-    class_: str | None = None,
-    count: int = 16,
-    out: Path | None = None,
-    truncation: float = 1.0,
-    overwrite: bool = False,
-    seed: int | None = None,
-    checkpoint: str | Path = "best",
-    runs: Path | None = None,
-    device: str = "auto",
-    progress: Progress = Silent(),
-) -> SamplesDocument:
+    run: str | Path | Run | None = None, *, class_: str | None = None, count: int = 16, out: Path | None = None,
+    truncation: float = 1.0, overwrite: bool = False, seed: int | None = None, checkpoint: str | Path = "best",
+    runs: Path | None = None, device: str = "auto", progress: Progress = Silent(),
+) -> SamplesDocument:  # fmt: skip
     """Write PNG images of a class, ungated and at the generator's resolution, and one picture of all.
 
     Raises:
-        SynthaugError: there is no such class or run, a bad option, or an output that is in the way.
+        SynthaugError: there is no such class or run, an option is bad, or the output exists.
     """
     return run_samples(SamplesRequest.of(locals()), progress)
 
@@ -92,15 +81,10 @@ def _write(sampler: Sampler, labels: list[str], count: int, folder: Path, progre
                 if start == 0:
                     shown.append(pixels[: 8 * _COLUMNS])
     columns = _COLUMNS if len(labels) > 1 or count > 2 * _COLUMNS else max(1, round(count**0.5))
-    picture: Image.Image = grid(shown, columns)
-    (folder / "grid.png").write_bytes(save_marked(picture, "PNG"))
+    (folder / "grid.png").write_bytes(save_marked(grid(shown, columns), "PNG"))
     document = SamplesDocument(
-        out=".",
-        per_class=files,
-        grid="grid.png",
-        checkpoint=sampler.trained.checkpoint,
-        seed=sampler.seed,
+        out=".", per_class=files, grid="grid.png", checkpoint=sampler.trained.checkpoint, seed=sampler.seed,
         truncation=sampler.psi,
-    )
+    )  # fmt: skip
     write_json(folder / DOCUMENT, document.model_dump(mode="json"))
     return document

@@ -32,30 +32,19 @@ Line = NDArray[np.uint8]  # [columns, C, H, W]
 
 @documented(TraverseRequest)
 def traverse(
-    run: str | Path | Run | None = None,
-    *,
-    along: str = "codes",
-    code: int | None = None,
-    class_: str | None = None,
-    to: str | None = None,
-    rows: int = 6,
-    steps: int = 9,
-    out: Path | None = None,
-    overwrite: bool = False,
-    seed: int | None = None,
-    checkpoint: str | Path = "best",
-    runs: Path | None = None,
-    device: str = "auto",
+    run: str | Path | Run | None = None, *, along: str = "codes", code: int | None = None, class_: str | None = None,
+    to: str | None = None, rows: int = 6, steps: int = 9, out: Path | None = None, overwrite: bool = False,
+    seed: int | None = None, checkpoint: str | Path = "best", runs: Path | None = None, device: str = "auto",
     progress: Progress = Silent(),
-) -> TraverseDocument:
-    """Draw a walk through the generator's inputs: in a row only one thing changes.
+) -> TraverseDocument:  # fmt: skip
+    """Draw a walk through the generator's inputs. Along a row, one input changes.
 
-    `along` codes, an InfoGAN code changes: a continuous one from −.98 to .98, a categorical one over its choices.
-    Along noise, a row goes on the sphere from the noise of one sample to that of the next. Along classes, it goes
-    straight from one class embedding to another, at fixed noise.
+    With `along` "codes" it is an InfoGAN code: a continuous one from −.98 to .98, a categorical one over its choices.
+    With "noise", a row goes on the sphere from the noise of one sample to that of the next. With "classes", it goes
+    in a straight line from one class embedding to another, at fixed noise.
 
     Raises:
-        SynthaugError: the run has no codes or not this one, no such class, a bad option, or an output in the way.
+        SynthaugError: there is no such run, code or class, an option is bad, or the output exists.
     """
     return run_traverse(TraverseRequest.of(locals()), progress)
 
@@ -87,16 +76,9 @@ def run_traverse(request: TraverseRequest, progress: Progress) -> TraverseDocume
     picture = save_marked(grid(lines, max(len(line) for line in lines)), "PNG")
     write_bytes(target, picture)
     return TraverseDocument(
-        out=str(target),
-        along=along,
-        label=name,
-        to=end,
-        codes=drawn,
-        places=[] if along == "codes" else places,
-        rows=request.rows,
-        checkpoint=sampler.trained.checkpoint,
-        seed=sampler.seed,
-    )
+        out=str(target), along=along, label=name, to=end, codes=drawn, places=[] if along == "codes" else places,
+        rows=request.rows, checkpoint=sampler.trained.checkpoint, seed=sampler.seed,
+    )  # fmt: skip
 
 
 def _codes(run: Run, code: int | None) -> list[int]:
@@ -127,7 +109,7 @@ def _along_codes(trained: TrainedGenerator, label: int, z: torch.Tensor, drawn: 
 
 
 def _along_noise(trained: TrainedGenerator, label: int, z: torch.Tensor, places: Sequence[float]) -> list[Line]:
-    """From each noise to the next, so that a row begins where the one above ends; codes stay as they begin."""
+    """From each noise to the next: a row begins where the row above ends. Codes do not change within a row."""
     lines = []
     for start, end in pairwise(z):
         path = slerp(start, end, torch.tensor(places))
