@@ -41,7 +41,7 @@ REQUESTS = (inspect, fit, export, evaluate, check, samples, traverse, regenerate
 
 
 def application(arguments: Container[str] | None = None) -> typer.Typer:
-    """The table of commands. With `arguments`, only the commands named there get their options, which saves time."""
+    """Build the table of commands. With `arguments`, only the commands in them get their options, which saves time."""
     app = typer.Typer(
         name="synthaug",
         help="Synthetic images for rare classes, with an honest answer whether they help.",
@@ -63,7 +63,7 @@ def application(arguments: Container[str] | None = None) -> typer.Typer:
 
 
 def _listed() -> None:
-    """Stands for a command that is only listed."""
+    """A placeholder for a command that is only listed."""
 
 
 def root(context: typer.Context) -> None:
@@ -94,7 +94,7 @@ def main() -> NoReturn:
     status = run(sys.argv[1:])
     try:
         sys.stdout.flush()
-    except OSError as failure:  # the reader has gone away, or the disk is full
+    except OSError as failure:  # a closed pipe, or a full disk
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = status or _report(failure)
     sys.exit(status)
@@ -142,24 +142,18 @@ def as_synthaug(failure: BaseException) -> SynthaugError:
     if hasattr(failure, "format_message"):
         return as_error(failure)
     if isinstance(failure, MemoryError) or type(failure).__name__ == "OutOfMemoryError":
-        return RunFailed(
-            f"out of memory: {_first_line(failure)}", "use a smaller --set training.batch_size, or --device cpu"
-        )
+        hint = "use a smaller --set training.batch_size, or --device cpu"
+        return RunFailed(f"out of memory: {_first_line(failure)}", hint)
     if isinstance(failure, OSError) and failure.errno in FULL:
         where = f" while writing {os.fspath(failure.filename)!r}" if failure.filename else ""
-        return RunFailed(
-            f"the disk is full{where}: {failure.strerror}", "free some space, then run the same command again"
-        )
+        hint = "free some space, then run the same command again"
+        return RunFailed(f"the disk is full{where}: {failure.strerror}", hint)
     if isinstance(failure, OSError) and failure.errno in UNUSABLE and failure.filename:
-        return SynthaugError(
-            f"cannot use {os.fspath(failure.filename)!r}: {failure.strerror}",
-            "give another path, or change its permissions",
-        )
-    hint = (
-        "this is a bug in synthaug: please report it with the traceback above"
-        if FLAGS.debug
-        else "run it again with --debug for the traceback"
-    )
+        hint = "give another path, or change its permissions"
+        return SynthaugError(f"cannot use {os.fspath(failure.filename)!r}: {failure.strerror}", hint)
+    hint = "run it again with --debug for the traceback"
+    if FLAGS.debug:
+        hint = "this is a bug in synthaug: please report it with the traceback above"
     return RunFailed(f"unexpected {type(failure).__name__}: {_first_line(failure)}", hint)
 
 

@@ -27,9 +27,8 @@ def render(found: CheckDocument) -> None:
     from synthaug.metrics import metrics
 
     columns = ["class", "diversity", "copies", "images"]
-    rows: list[list[object]] = [
-        [name, q.collapse, q.memorisation, q.n_synthetic] for name, q in found.per_class.items()
-    ]
+    classes = found.per_class.items()
+    rows: list[list[object]] = [[name, q.collapse, q.memorisation, q.n_synthetic] for name, q in classes]
     for metric_name, metric in metrics().items():
         scores = [q.score(metric_name) for q in found.per_class.values()]
         for heading, values in (
@@ -42,9 +41,9 @@ def render(found: CheckDocument) -> None:
                     row.append(value)
     kind = "gated" if found.gated else "ungated"
     console.table(f"{kind} synthetic images against {found.reference} images", columns, rows, words=3)
-    console.line(f"judged by {found.features}; 'real' columns are what real images score against real ones")
+    console.line(f"features of {found.features}; the columns 'real' compare real images with other real images")
     if found.pooled is not None and (auc := found.pooled.score("detect_auc").value) is not None:
-        console.line(f"all classes: a classifier tells them from real images with AUC {auc:.2f} (0.5: not at all)")
-    for name, q in found.per_class.items():
+        console.line(f"all classes: a classifier separates them from real images with AUC {auc:.2f} (0.5: not at all)")
+    for name, q in classes:
         for reason in q.reasons:
             console.line(f"  {name}: {reason}")

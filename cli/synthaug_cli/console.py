@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, TypeVar
 from synthaug.errors import SynthaugError
 from synthaug.progress import Progress, Task
 
-if TYPE_CHECKING:  # rich and pydantic are imported when something is drawn, so that --help answers at once
+if TYPE_CHECKING:  # rich and pydantic are imported only when needed, so that --help is fast
     from pydantic import BaseModel
     from rich.progress import Progress as Bars
 
-LINE_SECONDS = 5.0  # between two progress lines where there is no terminal
+LINE_SECONDS = 5.0  # between two progress lines without a terminal
 
 
 @dataclass
@@ -33,7 +33,7 @@ D = TypeVar("D", bound="BaseModel")
 
 
 def result(document: D, render: Callable[[D], None]) -> None:
-    """Put the command's result on stdout: the JSON document with `--json`, else what `render` draws."""
+    """Print the command's result: the JSON document with `--json`, else with `render`."""
     if FLAGS.json:
         print(document.model_dump_json(indent=2))
     else:
@@ -41,7 +41,7 @@ def result(document: D, render: Callable[[D], None]) -> None:
 
 
 def line(text: str = "") -> None:
-    """A line of the result, as it is: no markup, no wrapping, so that commands and paths can be copied."""
+    """Print a line of the result without markup and wrapping, so that commands and paths can be copied."""
     print(text)
 
 
@@ -139,7 +139,7 @@ class QuietProgress:
 
 
 class _Counter:
-    """Counts units done and knows the rate and the time left."""
+    """Counts finished units, and computes the rate and the time left."""
 
     def __init__(self, name: str, total: float | None, unit: str) -> None:
         self.name, self.total, self.unit = name, total, unit
@@ -168,6 +168,12 @@ class _Counter:
             parts.append(self.text)
         return f"{self.name}: {', '.join(parts)}"
 
+    def summary(self) -> str:
+        """Amount and duration as one line; empty for a task of less than `LINE_SECONDS`."""
+        seconds = time.monotonic() - self.started
+        text = f"{self.name}: {amount(self.done, self.total, self.unit)} in {duration(seconds)}"
+        return text if seconds >= LINE_SECONDS else ""
+
 
 class _Lines(_Counter):
     """A counter that prints a line every `LINE_SECONDS`, and at the end of a longer task."""
@@ -183,11 +189,6 @@ class _Lines(_Counter):
             self.printed = now
             to_stderr(self.line())
 
-    def end(self) -> None:
-        seconds = time.monotonic() - self.started
-        if seconds >= LINE_SECONDS:
-            to_stderr(f"{self.name}: {amount(self.done, self.total, self.unit)} in {duration(seconds)}")
-
 
 class LineProgress(QuietProgress):
     """Without a terminal: a line every few seconds."""
@@ -196,7 +197,8 @@ class LineProgress(QuietProgress):
     def task(self, name: str, total: float | None, unit: str) -> Iterator[Task]:
         counter = _Lines(name, total, unit)
         yield counter
-        counter.end()
+        if text := counter.summary():
+            to_stderr(text)
 
     def say(self, line: str) -> None:
         to_stderr(line)
@@ -234,7 +236,8 @@ class BarProgress:
         bar = _Bar(self._bars, name, total, unit)
         try:
             yield bar
-            bar.end()
+            if text := bar.summary():
+                self._bars.console.print(text, markup=False, highlight=False)
         finally:
             self._open -= 1
             self._bars.remove_task(bar.id)
@@ -243,16 +246,13 @@ class BarProgress:
                 self._bars = None
 
     def say(self, line: str) -> None:
-        self._print(line)
+        if self._bars is None:
+            to_stderr(line)
+        else:
+            self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def warn(self, line: str) -> None:
-        self._print(f"warning: {' '.join(line.split())}")
-
-    def _print(self, text: str) -> None:
-        if self._bars is None:
-            to_stderr(text)
-        else:
-            self._bars.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self.say(f"warning: {' '.join(line.split())}")
 
 
 class _Bar(_Counter):
@@ -272,9 +272,3 @@ class _Bar(_Counter):
     def note(self, text: str) -> None:
         super().note(text)
         self.bars.update(self.id, note=self.text)
-
-    def end(self) -> None:
-        seconds = time.monotonic() - self.started
-        if seconds >= LINE_SECONDS:
-            text = f"{self.name}: {amount(self.done, self.total, self.unit)} in {duration(seconds)}"
-            self.bars.console.print(text, markup=False, highlight=False)

@@ -17,7 +17,7 @@ def command(request: ExportRequest) -> None:
 
     Every class gets its real training images first, and synthetic images for the rest.
     """
-    fast_checks.new_folder(request.out, overwrite=True)  # the pipeline knows an interrupted export
+    fast_checks.new_folder(request.out, overwrite=True)  # the pipeline may continue an interrupted export
     fast_checks.run(request.run, request.runs)
     from synthaug.pipelines.export import run_export
 
@@ -29,14 +29,7 @@ def render(made: ExportDocument) -> None:
         f"exported to {made.out}",
         ["class", "asked", "real", "synthetic", "short", "rejected"],
         [
-            [
-                name,
-                c.asked,
-                c.real,
-                c.synthetic,
-                c.short or None,
-                ", ".join(f"{r}: {n:,}" for r, n in c.rejected.items() if n) or None,
-            ]
+            [name, c.asked, c.real, c.synthetic, c.short or None, _counts(c.rejected) or None]
             for name, c in made.per_class.items()
         ],
     )
@@ -44,6 +37,9 @@ def render(made: ExportDocument) -> None:
     speed = f", {made.images_per_second:.0f} images/s" if made.images_per_second else ""
     console.line(f"{synthetic:,} synthetic images{speed}")
     console.line(f"manifest     {made.manifest}")
-    console.line(
-        f"train on     {Path(made.out) / 'train'}  (one folder a class; metadata.jsonl says which are synthetic)"
-    )
+    folder = Path(made.out) / "train"
+    console.line(f"train on     {folder}  (one folder per class; metadata.jsonl marks synthetic images)")
+
+
+def _counts(rejected: dict[str, int]) -> str:
+    return ", ".join(f"{reason}: {count:,}" for reason, count in rejected.items() if count)

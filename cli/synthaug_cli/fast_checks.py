@@ -1,4 +1,4 @@
-"""Checks that need the disk but not torch, so that a typing error is reported in a tenth of a second."""
+"""Checks that do not import torch, so that a wrong option is reported in a tenth of a second."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def folder(path: Path, option: str) -> None:
-    """Check that `path` is a folder; `option` is how the user gave it.
+    """Check that `path`, given as `option`, is a folder.
 
     Raises:
         SynthaugError: it is missing, or a file.
@@ -24,20 +24,18 @@ def folder(path: Path, option: str) -> None:
         raise SynthaugError(
             f"{option} {str(path)!r} is a file", "give the folder that holds one folder of images per class"
         )
-    raise SynthaugError(
-        f"{option}: there is no folder {str(path)!r}",
-        _neighbour(path) or "give a folder of images, one folder per class",
-    )
+    hint = _similar(path) or "give a folder of images, one folder per class"
+    raise SynthaugError(f"{option}: there is no folder {str(path)!r}", hint)
 
 
-def _neighbour(path: Path) -> str | None:
-    """A folder of nearly this name beside it, as a hint."""
+def _similar(path: Path) -> str | None:
+    """A hint with a folder of a similar name in the same place."""
     try:
         known = [p.name for p in path.parent.iterdir() if p.is_dir()]
     except OSError:
         return None
-    meant = suggest(path.name, known)
-    return f"{meant.split(' choices')[0]}" if meant.startswith("did you mean") else None
+    hint = suggest(path.name, known)
+    return hint.split(" choices")[0] if hint.startswith("did you mean") else None
 
 
 def new_folder(path: Path | None, overwrite: bool, option: str = "--out") -> None:
@@ -88,7 +86,7 @@ def choice(value: str, choices: Sequence[str], option: str) -> None:
 
 
 def run(reference: str | None, runs: Path | None, *classes: str | None) -> None:
-    """Check that there is such a run, and that it knows the classes; None is any.
+    """Check that there is such a run, and that it has these classes; None is ignored.
 
     Raises:
         SynthaugError: there is no such run, or it has no such class.
@@ -105,7 +103,7 @@ def configuration(request: FitRequest) -> None:
     """Check the names and values of a training's configuration.
 
     Raises:
-        SynthaugError: all faults that can be seen without the images.
+        SynthaugError: all faults that can be found without the images.
     """
     from synthaug.config import resolve
     from synthaug.pipelines.config_checks import check_names

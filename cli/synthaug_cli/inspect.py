@@ -1,4 +1,4 @@
-"""`synthaug inspect DATA`: what is in a folder, what is rare, what is broken, what to run next."""
+"""`synthaug inspect DATA`: describe a folder of images, and propose the next command."""
 
 from __future__ import annotations
 
@@ -24,13 +24,7 @@ def command(request: InspectRequest) -> None:
 def render(found: InspectDocument) -> None:
     splits = list(found.splits)
     rows = [
-        [
-            name,
-            c.count,
-            f"{c.share:.1%}",
-            *(found.splits[s].get(name, 0) for s in splits),
-            "rare" if name in found.targets else "",
-        ]
+        [name, c.count, f"{c.share:.1%}", *(found.splits[s].get(name, 0) for s in splits), _rare(name, found)]
         for name, c in sorted(found.classes.items(), key=lambda item: (-item[1].count, item[0]))
     ]
     console.table(
@@ -51,6 +45,10 @@ def render(found: InspectDocument) -> None:
     if found.targets:
         console.line(f"rare: {', '.join(found.targets)}")
     console.line(f"next: {found.command}")
+
+
+def _rare(name: str, found: InspectDocument) -> str:
+    return "rare" if name in found.targets else ""
 
 
 def _most_frequent(counts: dict[str, int]) -> str:

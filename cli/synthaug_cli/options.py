@@ -1,4 +1,4 @@
-"""Options of commands: those that a request's fields make, and the four that every command takes."""
+"""Options of commands: one for each field of a request, and four that every command takes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ EVERYWHERE: dict[str, Any] = {
 
 
 def everywhere(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options of every command, so that they are accepted before and after its name."""
+    """Add the four common options to a command, so that they are accepted before and after its name."""
 
     def command(context: typer.Context, **given: Any) -> Any:
         for name in EVERYWHERE:
@@ -55,11 +55,11 @@ def everywhere(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def takes_request(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command an option for each field of its `request`; the request is made of what was given.
+    """Add an option to a command for each field of its request, and build the request from the given options.
 
     The command's other parameters are options of the command line only.
     """
-    from synthaug import requests  # pydantic takes a tenth of a second, which `synthaug --help` need not wait for
+    from synthaug import requests  # imports pydantic: a tenth of a second that `synthaug --help` can save
 
     first, *own = inspect.signature(function, locals=vars(requests), eval_str=True).parameters.values()
     request: type[Request] = first.annotation
@@ -72,7 +72,7 @@ def takes_request(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _of_fields(request: type[Request]) -> Iterator[inspect.Parameter]:
-    """A parameter per field; values stay text, which the request reads and checks."""
+    """One parameter for each field. Values stay text; the request parses and checks them."""
     from synthaug.requests import flag
 
     for name, field in request.model_fields.items():
@@ -87,8 +87,8 @@ def _of_fields(request: type[Request]) -> Iterator[inspect.Parameter]:
             both = f"{written}/--no-{name}" if field.default else written
             kind, default, option = bool, field.default, typer.Option(both, help=words)
         elif shown.many:
-            said, opening, rest = words.partition(" [default")
-            words = f"{said} Repeatable.{opening}{rest}"
+            meaning, opening, rest = words.partition(" [default")
+            words = f"{meaning} Repeatable.{opening}{rest}"
             kind, default, option = list[str] | None, None, typer.Option(written, metavar=shown.metavar, help=words)
         yield _keyword(name, Annotated[kind, option], default)
 
@@ -105,7 +105,7 @@ def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
 def _with_parameters(
     command: Callable[..., Any], like: Callable[..., Any], parameters: list[inspect.Parameter]
 ) -> Callable[..., Any]:
-    """Let `command` look to Typer, which reads a signature, as if it had these parameters and a context."""
+    """Set the signature of `command`, which Typer reads, to a context and these parameters."""
     context = _keyword("context", typer.Context, inspect.Parameter.empty)
     named = [context, *(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters)]
     functools.update_wrapper(command, like, assigned=("__name__", "__doc__", "__module__"))

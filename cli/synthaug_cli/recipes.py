@@ -79,15 +79,13 @@ def cp(
         raise SynthaugError(f"{str(target)!r} exists already", "give another name, or --overwrite")
     fast_checks.new_folder(target.parent, overwrite=True, option="FILE")
     write_text(target, text)
-    document = _describe(name)
-    console.result(
-        document, lambda _: console.line(f"wrote {target}\nnext: edit it, then synthaug fit DATA --config {target}")
-    )
+    message = f"wrote {target}\nnext: edit it, then synthaug fit DATA --config {target}"
+    console.result(_describe(name), lambda _: console.line(message))
 
 
 @app.command("validate")
 @everywhere
-def validate(file: Annotated[Path, typer.Argument(metavar="FILE", help="A recipe of your own.")]) -> None:
+def validate(file: Annotated[Path, typer.Argument(metavar="FILE", help="A recipe file.")]) -> None:
     """Check a recipe, and report all faults at once."""
     from synthaug.config import resolve
     from synthaug.documents import RecipeDocument
@@ -104,19 +102,19 @@ def validate(file: Annotated[Path, typer.Argument(metavar="FILE", help="A recipe
 
 def header(text: str) -> dict[str, str]:
     """The fields of a recipe's leading comment: `purpose`, `cost`, `run`."""
-    said: dict[str, str] = {}
+    fields: dict[str, str] = {}
     key = ""
     for comment in re.findall(r"^#[ ]?(.*)$", text.split("\n\n")[0], flags=re.MULTILINE):
         if found := re.match(r"(For|Cost|Run):\s*(.*)", comment):
             key = {"For": "purpose", "Cost": "cost", "Run": "run"}[found[1]]
-            said[key] = found[2]
+            fields[key] = found[2]
         elif key:
-            said[key] += f" {comment.strip()}"
-    return said
+            fields[key] += f" {comment.strip()}"
+    return fields
 
 
 def every_key(config: BaseModel, indent: str = "") -> str:
-    """Every key of a configuration as YAML, with its value, its meaning and the values allowed."""
+    """Every key of a configuration as YAML, with its value, its meaning and the allowed values."""
     lines = []
     for name, field in type(config).model_fields.items():
         value = getattr(config, name)
@@ -128,7 +126,7 @@ def every_key(config: BaseModel, indent: str = "") -> str:
 
 
 def family_keys(config: Config) -> str:
-    """The keys of the `model` section that only other families have, as comments."""
+    """The `model` keys that the family of `config` does not have, as comments by family."""
     from synthaug.config import FAMILY_OPTIONS
 
     text = ""
@@ -154,12 +152,8 @@ def _allowed(annotation: Any, limits: list[Any]) -> str:
     if choices:
         return " | ".join(str(c) for c in choices)
     symbols = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
-    return ", ".join(
-        f"{symbol} {getattr(limit, name):g}"
-        for limit in limits
-        for name, symbol in symbols.items()
-        if hasattr(limit, name)
-    )
+    found = [(limit, name) for limit in limits for name in symbols if hasattr(limit, name)]
+    return ", ".join(f"{symbols[name]} {getattr(limit, name):g}" for limit, name in found)
 
 
 def _describe(name: str) -> RecipeDocument:
@@ -171,6 +165,5 @@ def _describe(name: str) -> RecipeDocument:
 
 
 def render_list(listed: RecipesDocument) -> None:
-    console.table(
-        "", ["recipe", "for", "cost"], [[r.name, r.purpose, r.cost] for r in listed.recipes.values()], words=3
-    )
+    rows = [[r.name, r.purpose, r.cost] for r in listed.recipes.values()]
+    console.table("", ["recipe", "for", "cost"], rows, words=3)

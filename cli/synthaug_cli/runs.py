@@ -61,17 +61,17 @@ def prune(
     root = default_root() if runs is None else runs
     found = all_runs(root)
     older = found[: max(0, len(found) - keep)] if keep is not None else [r for r in found if not _checkpoints(r)]
-    doomed = [r for r in older if not _alive(r)]
-    size = sum(f.stat().st_size for r in doomed for f in r.path.rglob("*") if f.is_file())
+    removed = [r for r in older if not _training(r)]
+    size = sum(f.stat().st_size for r in removed for f in r.path.rglob("*") if f.is_file())
     if yes:
-        for run in doomed:
+        for run in removed:
             shutil.rmtree(run.path)
-        _mend_latest(root)
-    console.result(PruneDocument(root=str(root), runs=[r.name for r in doomed], bytes=size, removed=yes), render_prune)
+        _repair_latest(root)
+    console.result(PruneDocument(root=str(root), runs=[r.name for r in removed], bytes=size, removed=yes), render_prune)
 
 
 def describe(run: Run) -> RunDocument:
-    """The run as its files describe it; the state of a broken run names the fault."""
+    """Describe a run from its files. The state of a broken run contains the fault."""
     from synthaug.documents import RunDocument
     from synthaug.errors import SynthaugError
 
@@ -80,26 +80,18 @@ def describe(run: Run) -> RunDocument:
     except SynthaugError as error:
         return RunDocument(run=str(run.path), state=f"broken: {error.message}")
     return RunDocument(
-        run=str(run.path),
-        state=str(status.get("state", "unknown")),
-        kimg=status.get("kimg"),
-        updated=status.get("updated"),
-        data=str(facts.data),
-        classes=facts.classes,
-        targets=facts.targets,
-        family=config.model.family,
-        resolution=config.data.resolution,
-        seed=config.seed,
-        checkpoints=_checkpoints(run),
-    )
+        run=str(run.path), state=str(status.get("state", "unknown")), kimg=status.get("kimg"),
+        updated=status.get("updated"), data=str(facts.data), classes=facts.classes, targets=facts.targets,
+        family=config.model.family, resolution=config.data.resolution, seed=config.seed, checkpoints=_checkpoints(run),
+    )  # fmt: skip
 
 
 def _checkpoints(run: Run) -> list[str]:
     return sorted(p.name for p in run.checkpoints.iterdir() if p.is_dir()) if run.checkpoints.is_dir() else []
 
 
-def _alive(run: Run) -> bool:
-    """Whether a process is probably training it: its status says so and is less than an hour old."""
+def _training(run: Run) -> bool:
+    """Whether a process is probably training it: the status is "running" and less than an hour old."""
     from datetime import datetime, timedelta, timezone
 
     from synthaug.errors import SynthaugError
@@ -112,8 +104,8 @@ def _alive(run: Run) -> bool:
     return status.get("state") == "running" and datetime.now(timezone.utc) - updated < timedelta(hours=1)
 
 
-def _mend_latest(root: Path) -> None:
-    """If `latest` points to a removed run, point it to the newest run left."""
+def _repair_latest(root: Path) -> None:
+    """If `latest` points to a removed run, point it to the newest remaining one."""
     from synthaug.runs import all_runs, point_latest
 
     latest = root / "latest"

@@ -15,7 +15,7 @@ def as_error(fault: Any) -> SynthaugError:
     """
     context = getattr(fault, "ctx", None)
     path = context.command_path if context is not None else "synthaug"
-    see = f"`{path} --help` lists what it takes"
+    see = f"`{path} --help` lists its options and arguments"
     kind = type(fault).__name__
     if kind == "NoSuchOption":
         close = _without_listing(suggest(fault.option_name, _options(context)))
@@ -24,7 +24,7 @@ def as_error(fault: Any) -> SynthaugError:
         name = _name(fault.param)
         return SynthaugError(f"`{path}` needs {name}", f"write it like: {path} {name}; {see}")
     if kind == "BadParameter":
-        return SynthaugError(f"{_name(fault.param)}: {_said(fault)}", _choices(fault) or see)
+        return SynthaugError(f"{_name(fault.param)}: {_reason(fault)}", _choices(fault) or see)
     message = fault.format_message().rstrip(".")
     if extra := re.match(r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", message):
         return SynthaugError(f"`{path}` takes no {extra[1]!r}", see)
@@ -36,7 +36,7 @@ def as_error(fault: Any) -> SynthaugError:
 
 
 def _name(parameter: Any) -> str:
-    """How a person writes a parameter: its longest option, or its metavar."""
+    """A parameter as users write it: its longest option, or its metavar."""
     if parameter is None:
         return "an argument"
     if parameter.param_type_name == "option":
@@ -44,13 +44,13 @@ def _name(parameter: Any) -> str:
     return str(parameter.metavar or parameter.name.upper())
 
 
-def _said(fault: Any) -> str:
-    """What is wrong with a value, with the value."""
+def _reason(fault: Any) -> str:
+    """The value and why it is wrong."""
     cause = fault.__cause__
     if cause is not None and hasattr(cause, "errors"):
         first = cause.errors()[0]
-        value, said = first.get("input"), str(first.get("msg", fault.message))
-        return f"{value!r} will not do: {said[:1].lower()}{said[1:]}"
+        value, reason = first.get("input"), str(first.get("msg", fault.message))
+        return f"{value!r} is not valid: {reason[:1].lower()}{reason[1:]}"
     return str(fault.message).rstrip(".")
 
 
