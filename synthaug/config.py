@@ -1,4 +1,4 @@
-"""The configuration of a run, and how recipe < file < --set < flag are merged into one."""
+"""The configuration of a run, and how recipe, file, --set and flags are merged into it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Resolution = Literal[16, 32, 64, 128]
 RESOLUTIONS: tuple[int, ...] = get_args(Resolution)
 MOST_FOLDS = 20
 _BUDGET = re.compile(r"(?P<amount>\d+(?:\.\d+)?)\s*(?P<unit>s|min|h|kimg)")
-_MAPPING_VALUES = ("training.regularizers", "training.auxiliary")  # set as a whole, not key by key
+_MAPPING_VALUES = ("training.regularizers", "training.auxiliary")  # merged as one value, not key by key
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 _DEFAULT_FAMILY = "dcgan"
 
@@ -133,10 +133,7 @@ class TrainingConfig(_Section):
     )
     fade_end: float = Field(0.0, ge=0, le=1, description="share of the budget at which it has its full weight")
     embedding_noise: float = Field(
-        0.0,
-        ge=0,
-        le=10,
-        description="noise on the generator's class embeddings; less for classes with more images",
+        0.0, ge=0, le=10, description="noise on the generator's class embeddings; less for classes with more images"
     )
     augment: list[str] = Field(
         default_factory=lambda: ["color", "affine"],
@@ -271,9 +268,8 @@ def parse_yaml(text: str, where: str) -> dict[str, Any]:
         line = f" at line {mark.line + 1}" if mark else ""
         raise SynthaugError(f"{where} is not valid YAML{line}", "check its indentation and colons") from error
     if not isinstance(tree, dict):
-        raise SynthaugError(
-            f"{where} holds a {type(tree).__name__}, not a mapping", "write it like a recipe: `synthaug recipes show`"
-        )
+        hint = "write it like a recipe: `synthaug recipes show`"
+        raise SynthaugError(f"{where} holds a {type(tree).__name__}, not a mapping", hint)
     return tree
 
 
@@ -340,9 +336,8 @@ def resolve(
         try:
             layers.append(("--set", {key.strip(): yaml.safe_load(value)}))
         except yaml.YAMLError as error:
-            raise SynthaugError(
-                f"--set {setting!r}: the value is not valid YAML", "quote it: --set 'key=[a, b]'"
-            ) from error
+            hint = "quote it: --set 'key=[a, b]'"
+            raise SynthaugError(f"--set {setting!r}: the value is not valid YAML", hint) from error
     layers.append(("flag", {k: v for k, v in (flags or {}).items() if v is not None}))
 
     tree: dict[str, Any] = {}

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 
 def command(
     request: FitRequest,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what would be done, with its cost, and write nothing.")
-    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and its cost; write nothing.")] = False,
 ) -> None:
     """Train a generator on a folder of images."""
     fast_checks.folder(request.data, "DATA")
@@ -39,27 +37,17 @@ def command(
 
 
 def render(made: FitDocument) -> None:
-    console.table(
-        "split",
-        ["class", *made.split, "KID", "coverage", ""],
-        [
-            [
-                name,
-                *(made.split[part].get(name, 0) for part in made.split),
-                made.monitor[name].kid if name in made.monitor else None,
-                made.monitor[name].coverage if name in made.monitor else None,
-                _target(name, made.targets),
-            ]
-            for name in sorted({c for counts in made.split.values() for c in counts})
-        ],
-    )
+    rows = []
+    for name in sorted({c for counts in made.split.values() for c in counts}):
+        scores, counts = made.monitor.get(name), [split.get(name, 0) for split in made.split.values()]
+        rows.append([name, *counts, scores and scores.kid, scores and scores.coverage, _target(name, made.targets)])
+    console.table("split", ["class", *made.split, "KID", "coverage", ""], rows)
     if "pooled" in made.monitor:
         pooled = made.monitor["pooled"]
-        scores = f"KID {console.cell(pooled.kid)}, coverage {console.cell(pooled.coverage)}"
-        console.line(f"all classes  {scores} (against {pooled.reference})")
-    console.line(
-        f"trained      {made.kimg:.1f} kimg in {console.duration(made.seconds)}, {made.images_per_second:.0f} images/s"
-    )
+        both = f"KID {console.cell(pooled.kid)}, coverage {console.cell(pooled.coverage)}"
+        console.line(f"all classes  {both} (against {pooled.reference})")
+    speed = f"{made.images_per_second:.0f} images/s"
+    console.line(f"trained      {made.kimg:.1f} kimg in {console.duration(made.seconds)}, {speed}")
     if made.diverged:
         console.line(f"ended early  diverged {made.diverged}")
     console.line(f"best         {made.best_checkpoint}")
@@ -71,25 +59,14 @@ def render(made: FitDocument) -> None:
 
 
 def render_plan(plan: FitPlan) -> None:
-    console.table(
-        "configuration",
-        ["key", "value", "from"],
-        [[key, json.dumps(value), plan.origins.get(key, "")] for key, value in plan.config.items()],
-        words=3,
-    )
-    console.table(
-        f"{plan.data}: {plan.images:,} images",
-        ["class", *plan.split, "share of batches", ""],
-        [
-            [
-                name,
-                *(counts.get(name, 0) for counts in plan.split.values()),
-                f"{share:.1%}",
-                _target(name, plan.targets),
-            ]
-            for name, share in plan.draws.items()
-        ],
-    )
+    settings = [[key, json.dumps(value), plan.origins.get(key, "")] for key, value in plan.config.items()]
+    console.table("configuration", ["key", "value", "from"], settings, words=3)
+    classes = []
+    for name, share in plan.draws.items():
+        counts = [split.get(name, 0) for split in plan.split.values()]
+        classes.append([name, *counts, f"{share:.1%}", _target(name, plan.targets)])
+    columns = ["class", *plan.split, "share of batches", ""]
+    console.table(f"{plan.data}: {plan.images:,} images", columns, classes)
     for text in plan.warnings:
         console.line(f"note: {text}")
     networks = ", ".join(f"{name} {count / 1e6:.2f} M parameters" for name, count in plan.parameters.items())

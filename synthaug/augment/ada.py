@@ -1,8 +1,7 @@
-"""Adaptive augmentation (ADA, 2006.06676 §3): each transform acts with a probability that follows the overfitting.
+"""Adaptive augmentation (ADA, 2006.06676 §3): the probability of each transform follows the overfitting.
 
 The mean sign of a discriminator's logits on real images rises when it overfits. Every few batches the probability goes
-one step up if this mean is above the target, and one step down otherwise. Few images get strong augmentation, many get
-little.
+one step up if this mean is above the target, and one step down otherwise.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ from synthaug.augment.diffaugment import DiffAugment, uniform
 class AdaptiveAugment(nn.Module):
     """The policies of `DiffAugment`, each applied to each group of images with probability `p`.
 
-    `p` and the signs since its last change are buffers: checkpoints hold them, so a resumed training is exact.
+    `p` and the signs since its last change are buffers. They are in checkpoints, so that a resumed training is exact.
 
     Args:
-        target: the mean sign to steer towards.
+        target: the mean sign to reach.
         interval: batches between two changes.
         kimg: thousands of images in which `p` can go from 0 to 1.
     """
@@ -41,7 +40,7 @@ class AdaptiveAugment(nn.Module):
         self.register_buffer("images", torch.zeros((), dtype=torch.int64))
 
     def forward(self, x: Tensor, rng: torch.Generator) -> Tensor:
-        """x: float[B, C, H, W] in [−1, 1]; differentiable in x; `rng` decides everything else."""
+        """x: float[B, C, H, W] in [−1, 1]; differentiable in x; all random numbers come from `rng`."""
         for transform in self._transforms:
             chosen = uniform(x, rng)[:, :, None, None] < self.p
             x = torch.where(chosen, transform(x, rng), x)

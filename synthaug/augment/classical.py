@@ -1,9 +1,8 @@
 """TrivialAugment on batches of tensors: the classical augmentation of the controls.
 
 Every image gets one operation, drawn uniformly, at a strength drawn uniformly [arXiv:2103.10158, Müller & Hutter 2021].
-Operations and ranges are the paper's "RA" space. Lengths are relative to the image's side, so that the same strength
-means the same picture at 16 px and at 128 px. There are no flips: only the user knows whether a mirrored image keeps
-its class.
+Operations and ranges are the paper's "RA" space. Lengths are relative to the image's side, so that a strength has the
+same effect at 16 px and at 128 px. There are no flips, because a mirrored image may belong to another class.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ def trivial_augment(pixels: Tensor, generator: torch.Generator) -> Tensor:
 
     Args:
         pixels: uint8 [N, C, H, W], C 1 or 3.
-        generator: a CPU generator; three numbers are drawn for each image, whatever its operation.
+        generator: a CPU generator; three numbers are drawn for each image.
 
     Returns:
         float32 [N, C, H, W] in [0, 255], on the device of `pixels`.
@@ -40,8 +39,7 @@ def trivial_augment(pixels: Tensor, generator: torch.Generator) -> Tensor:
     operation = torch.randint(len(OPERATIONS), (n,), generator=generator)
     strength = torch.rand(n, generator=generator)
     sign = torch.rand(n, generator=generator).round() * 2 - 1
-    images = pixels.float()
-    images = _warp(images, operation, (strength * sign).to(device))
+    images = _warp(pixels.float(), operation, (strength * sign).to(device))
     for index, name in enumerate(OPERATIONS):
         if name in _PHOTOMETRIC:
             chosen = (operation == index).nonzero()[:, 0]
@@ -54,7 +52,7 @@ def trivial_augment(pixels: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _warp(images: Tensor, operation: Tensor, amount: Tensor) -> Tensor:
-    """Shear, shift or rotate the images that drew this, all in one resampling; border pixels are repeated."""
+    """Shear, shift or rotate the images with such an operation, in one resampling; border pixels are repeated."""
     chosen = torch.isin(operation, torch.tensor([OPERATIONS.index(name) for name in _GEOMETRIC])).nonzero()[:, 0]
     if not len(chosen):
         return images
@@ -97,7 +95,7 @@ def _contrast(images: Tensor, factor: Tensor) -> Tensor:
 
 
 def _sharpness(images: Tensor, factor: Tensor) -> Tensor:
-    """Blend with a smoothed copy, whose border stays as it was (PIL's SMOOTH kernel)."""
+    """Blend with a smoothed copy (PIL's SMOOTH kernel); the border is not smoothed."""
     channels = images.shape[1]
     kernel = torch.ones(3, 3, device=images.device)
     kernel[1, 1] = 5
@@ -125,9 +123,8 @@ def _equalize(images: Tensor, level: Tensor) -> Tensor:
     """Give each channel a flat histogram (PIL's `ImageOps.equalize`: the lookup skips the brightest level's pixels)."""
     n, c, h, w = images.shape
     flat = images.round().clamp(0, 255).long().view(n * c, h * w)
-    histogram = torch.zeros(n * c, 256, device=images.device).scatter_add_(
-        1, flat, torch.ones_like(flat, dtype=torch.float32)
-    )
+    ones = torch.ones_like(flat, dtype=torch.float32)
+    histogram = torch.zeros(n * c, 256, device=images.device).scatter_add_(1, flat, ones)
     brightest = histogram.gather(1, flat.amax(1, keepdim=True))
     step = ((h * w - brightest) / 255).floor()
     table = ((histogram.cumsum(1) - histogram + (step / 2).floor()) / step.clamp_min(1)).floor().clamp_(0, 255)
@@ -137,12 +134,6 @@ def _equalize(images: Tensor, level: Tensor) -> Tensor:
 
 _ENHANCERS = ("brightness", "color", "contrast", "sharpness")
 _PHOTOMETRIC = {
-    "brightness": _brightness,
-    "color": _color,
-    "contrast": _contrast,
-    "sharpness": _sharpness,
-    "posterize": _posterize,
-    "solarize": _solarize,
-    "autocontrast": _autocontrast,
-    "equalize": _equalize,
-}
+    "brightness": _brightness, "color": _color, "contrast": _contrast, "sharpness": _sharpness, "posterize": _posterize,
+    "solarize": _solarize, "autocontrast": _autocontrast, "equalize": _equalize,
+}  # fmt: skip

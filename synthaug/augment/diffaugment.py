@@ -1,4 +1,4 @@
-"""Differentiable augmentation of what the discriminator sees (DiffAugment, 2006.10738).
+"""Differentiable augmentation of the discriminator's images (DiffAugment, 2006.10738).
 
 Real and generated images pass through the same random transforms, so that a discriminator cannot memorise few images.
 The generator still learns unaugmented images. Parameters are those of the paper's code; `affine` is ours.
@@ -20,9 +20,10 @@ Transform = Callable[[Tensor, torch.Generator], Tensor]
 
 
 def uniform(x: Tensor, rng: torch.Generator, columns: int = 1) -> Tensor:
-    """U(0, 1) of shape [B, columns], drawn where `rng` lives and moved to x; neighbours of a group share their draw.
+    """U(0, 1) of shape [B, columns], drawn on the device of `rng` and moved to that of x.
 
-    So images of one class are compared under one augmentation: see `synthaug.data.batches.GROUP`.
+    The images of a group share their draw, so that they are compared under one augmentation: see
+    `synthaug.data.batches.GROUP`.
     """
     group = group_of(len(x))
     drawn = torch.rand(len(x) // group, columns, generator=rng, device=rng.device)
@@ -41,7 +42,7 @@ def color(x: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def translation(x: Tensor, rng: torch.Generator, ratio: float = 0.125) -> Tensor:
-    """Shift by up to ± ratio of each side, by whole pixels; what moves in is zero."""
+    """Shift by up to ± ratio of each side, by whole pixels; the uncovered border is zero."""
     b, _, h, w = x.shape
     limits = torch.tensor([int(h * ratio + 0.5), int(w * ratio + 0.5)], device=x.device)
     shift = torch.floor(uniform(x, rng, 2) * (2 * limits + 1)).long() - limits
@@ -60,8 +61,7 @@ def cutout(x: Tensor, rng: torch.Generator, ratio: float = 0.5) -> Tensor:
     extent = torch.tensor([h, w], device=x.device)
     centre = torch.floor(uniform(x, rng, 2) * (extent + (1 - size % 2))).long()
     top = centre - size // 2
-    rows = torch.arange(h, device=x.device)[None]
-    columns = torch.arange(w, device=x.device)[None]
+    rows, columns = torch.arange(h, device=x.device)[None], torch.arange(w, device=x.device)[None]
     in_rows = (rows >= top[:, :1]) & (rows < top[:, :1] + size[0])
     in_columns = (columns >= top[:, 1:]) & (columns < top[:, 1:] + size[1])
     return x * ~(in_rows[:, None, :, None] & in_columns[:, None, None, :])
@@ -71,14 +71,9 @@ def affine(x: Tensor, rng: torch.Generator, degrees: float = 10.0, scale: float 
     """Rotate by up to ± degrees, scale by 1 ± scale and shift by ± shift of the side; borders are repeated."""
     angle, zoom, dx, dy = ((2 * uniform(x, rng, 4) - 1)[:, i] for i in range(4))
     angle, zoom = angle * math.radians(degrees), 1 + zoom * scale
-    theta = torch.stack(
-        [
-            torch.stack([angle.cos() * zoom, -angle.sin() * zoom, 2 * shift * dx], dim=1),
-            torch.stack([angle.sin() * zoom, angle.cos() * zoom, 2 * shift * dy], dim=1),
-        ],
-        dim=1,
-    )
-    grid = F.affine_grid(theta, list(x.shape), align_corners=False)
+    first = torch.stack([angle.cos() * zoom, -angle.sin() * zoom, 2 * shift * dx], dim=1)
+    second = torch.stack([angle.sin() * zoom, angle.cos() * zoom, 2 * shift * dy], dim=1)
+    grid = F.affine_grid(torch.stack([first, second], dim=1), list(x.shape), align_corners=False)
     return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
@@ -100,14 +95,10 @@ class DiffAugment:
         for name in policies:
             if name not in POLICIES:
                 raise SynthaugError(f"there is no augmentation {name!r} (training.augment)", suggest(name, POLICIES))
-        self._transforms = [POLICIES[name] for name in policies]
+        self.transforms = [POLICIES[name] for name in policies]
 
     def __call__(self, x: Tensor, rng: torch.Generator) -> Tensor:
-        """x: float[B, C, H, W] in [−1, 1]; differentiable in x; `rng` decides everything else."""
-        for transform in self._transforms:
+        """x: float[B, C, H, W] in [−1, 1]; differentiable in x; all random numbers come from `rng`."""
+        for transform in self.transforms:
             x = transform(x, rng)
-        return x.contiguous(memory_format=torch.channels_last) if self._transforms else x
-
-    @property
-    def transforms(self) -> list[Transform]:
-        return self._transforms
+        return x.contiguous(memory_format=torch.channels_last) if self.transforms else x

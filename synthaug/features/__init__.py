@@ -20,14 +20,8 @@ if TYPE_CHECKING:
     from synthaug.features.base import FeatureNet, TorchFeatureNet
 
 __all__ = [
-    "FEATURES",
-    "SELF_TRAINED_FILE",
-    "FeatureNet",
-    "TorchFeatureNet",
-    "check_features",
-    "features_for",
-    "load_features",
-]
+    "FEATURES", "SELF_TRAINED_FILE", "FeatureNet", "TorchFeatureNet", "check_features", "features_for", "load_features",
+]  # fmt: skip
 
 FEATURES: Registry[Callable[..., FeatureNet]] = Registry(
     "features",

@@ -1,7 +1,7 @@
-"""What a command asks: one model a command, shared by the command line and the Python functions.
+"""Requests: one model for each command, used by the command line and by the Python functions.
 
-A field has the name and the default of its flag, and its description is the flag's help text. Whatever can be checked
-without reading data is checked here, and raised as a `SynthaugError`.
+A field has the name and the default of its flag, and its description is the flag's help text. All checks that need no
+data are here; they raise a `SynthaugError`.
 """
 
 from __future__ import annotations
@@ -12,16 +12,6 @@ from synthaug.requests.export import ExportRequest, RegenerateRequest, SamplesRe
 from synthaug.requests.fit import FitRequest, InspectRequest
 
 __all__ = [
-    "CheckRequest",
-    "EvaluateRequest",
-    "ExportRequest",
-    "FitRequest",
-    "Flag",
-    "InspectRequest",
-    "RegenerateRequest",
-    "Request",
-    "SamplesRequest",
-    "TraverseRequest",
-    "documented",
-    "flag",
-]
+    "CheckRequest", "EvaluateRequest", "ExportRequest", "FitRequest", "Flag", "InspectRequest", "RegenerateRequest",
+    "Request", "SamplesRequest", "TraverseRequest", "documented", "flag",
+]  # fmt: skip

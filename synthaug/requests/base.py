@@ -1,4 +1,4 @@
-"""What all requests have in common: how a field is written, and faults in plain words."""
+"""The base class of requests: how users write a field, and faults in plain words."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ class Request(BaseModel):
 
     @classmethod
     def option(cls, name: str) -> str:
-        """How a person writes a field: `--per-class`, `RUN`."""
+        """A field as users write it: `--per-class`, `RUN`."""
         shown = flag(cls.model_fields[name])
         return shown.metavar if shown.argument else f"--{name.rstrip('_').replace('_', '-')}"
 
     @classmethod
     def of(cls: type[R], arguments: Mapping[str, Any]) -> R:
-        """Build the request from a function's arguments, `progress` left out; defaults count as not given."""
+        """Build the request from a function's arguments except `progress`. Defaults count as not given."""
         fields = cls.model_fields
         return cls(**{k: v for k, v in arguments.items() if k != "progress" and _differs(v, fields[k].default)})
 
@@ -100,21 +100,21 @@ def _in_plain_words(request: type[Request], error: ValidationError) -> SynthaugE
     if kind == "extra_forbidden":
         return SynthaugError(f"{request.__name__} has no option {name!r}", suggest(name, request.model_fields))
     option, field = request.option(name), request.model_fields[name]
-    see = f"`synthaug {request.__name__.removesuffix('Request').lower()} --help` lists what it takes"
+    see = f"`synthaug {request.__name__.removesuffix('Request').lower()} --help` lists its options and arguments"
     if kind == "missing":
         return SynthaugError(f"{option} is missing", see)
-    said = f"{option} {str(value)!r}" if isinstance(value, (str, Path)) else f"{option} {value}"
+    given = f"{option} {str(value)!r}" if isinstance(value, (str, Path)) else f"{option} {value}"
     if kind == "literal_error":
         choices = next(get_args(a) for a in (field.annotation, *get_args(field.annotation)) if get_origin(a) is Literal)
-        return SynthaugError(f"{said} is not known", suggest(str(value), choices))
+        return SynthaugError(f"{given} is not known", suggest(str(value), choices))
     if kind.startswith("int"):
-        return SynthaugError(f"{said} is not a whole number", f"give a whole number{_limits(field, fault)}")
+        return SynthaugError(f"{given} is not a whole number", f"give a whole number{_limits(field, fault)}")
     if kind.startswith("float"):
-        return SynthaugError(f"{said} is not a number", f"give a number{_limits(field, fault)}")
+        return SynthaugError(f"{given} is not a number", f"give a number{_limits(field, fault)}")
     if kind.startswith(("greater_than", "less_than", "finite_number")):
         return SynthaugError(f"{option} {value} is out of range", f"give a number{_limits(field, fault)}")
     wrong = str(fault["msg"])
-    return SynthaugError(f"{said}: {wrong[:1].lower()}{wrong[1:]}", see)
+    return SynthaugError(f"{given}: {wrong[:1].lower()}{wrong[1:]}", see)
 
 
 def _limits(field: FieldInfo, fault: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What the commands ask that judge images: evaluate, check."""
+"""Requests of the commands that judge images: evaluate, check."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ class EvaluateRequest(Request):
 
     run: RunName = None
     test: Annotated[Path | None, Flag("DIR")] = Field(
-        None, description="Test images of your own. [default: those that `fit` kept apart]"
+        None, description="Test images of your own. [default: those that `fit` set aside]"
     )
     synthetic: Annotated[Path | None, Flag("DIR")] = Field(
-        None, description="Judge the synthetic images in this folder, whoever made them."
+        None, description="Judge the synthetic images in this folder, made by any tool."
     )
     data: Annotated[Path | None, Flag("DATA")] = Field(
-        None, description="With --synthetic and without a run: the real images, which are split as `fit` splits them."
+        None, description="With --synthetic and without a run: the real images. They are split as by `fit`."
     )
     target_class: TargetClass = Field(
         "auto", description="With --data: a class of the synthetic images. [default: auto, the rare classes]"
@@ -77,16 +77,16 @@ class EvaluateRequest(Request):
         "cnn", description="The classifier to train: `synthaug list classifiers`, or a file of your own."
     )
     seeds: Annotated[int, Flag("N")] = Field(
-        5, ge=2, description="Classifiers per arm; a verdict to rely on needs at least 5."
+        5, ge=2, description="Classifiers per arm; a reliable verdict needs at least 5."
     )
     steps: Annotated[int, Flag("N")] = Field(
         600, ge=1, description="Optimiser steps of every classifier, the same in all arms."
     )
     shares: Annotated[tuple[float, ...] | None, BeforeValidator(_shares), Flag("S,S,…")] = Field(
-        None, description="Shares of synthetic images in a class's batches; val chooses among them."
+        None, description="Shares of synthetic images in a class's batches; the best one on val is used."
     )
     arms: Annotated[tuple[str, ...] | None, BeforeValidator(_parts), Flag("A,A,…")] = Field(
-        None, description="Only these arms. [default: all that the classifier can do]"
+        None, description="Only these arms. [default: all that the classifier supports]"
     )
     mix: Annotated[Literal["targets", "all"], Flag("targets|all")] = Field(
         "targets", description="Which classes get synthetic images in the synthetic arms."
@@ -110,7 +110,7 @@ class EvaluateRequest(Request):
     )
 
     def flags(self) -> dict[str, Any]:
-        """The configuration keys that were given for `data`, dotted."""
+        """The given configuration keys for `data`, dotted."""
         keys = {"data.resolution": self.resolution, "data.group_by": self.group_by}
         return {key: value for key, value in keys.items() if value is not None}
 

@@ -1,4 +1,4 @@
-"""What the commands ask that make images: export, samples, traverse, regenerate."""
+"""Requests of the commands that make images: export, samples, traverse, regenerate."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from synthaug.sampling.options import KEEP, LEAST
 
 
 def _totals(value: Any) -> Any:
-    """Read the texts `5000`, or `rare=5000` and more of its kind, as a total or as class → total."""
+    """Read `5000` as a total for all classes, and a list such as `rare=5000`, `other=100` as class → total."""
     if value is None or isinstance(value, (int, Mapping)):
         totals = value if isinstance(value, Mapping) else {"": value}
         for name, count in totals.items():
@@ -89,19 +89,19 @@ class ExportRequest(Request):
         "all", description="Which classes to fill up."
     )
     format: Annotated[str, AfterValidator(_format), Flag("NAME")] = Field(
-        "folder", description="How it is written: `synthaug list formats`."
+        "folder", description="The format: `synthaug list formats`."
     )
     gate: bool = Field(True, description="Reject copies, duplicates and images of another class.")
     truncation: Truncation = 1.0
     select: Annotated[Literal["drs", "top-k"] | None, Flag("drs|top-k")] = Field(
-        None, description="Keep the images that the discriminator takes for real."
+        None, description="Keep the images that the discriminator finds most real."
     )
     keep: Annotated[float | None, Flag("SHARE")] = Field(
         None, ge=LEAST, le=1, description=f"Share of the images that --select keeps. [default: {KEEP}]"
     )
-    allow_short: bool = Field(False, description="Go on if a class cannot be filled; the manifest says so.")
+    allow_short: bool = Field(False, description="Continue if a class cannot be filled; the manifest records it.")
     size: Annotated[Literal["native", "model"], Flag("native|model")] = Field(
-        "native", description="Synthetic images in the sizes of the real ones, or as generated."
+        "native", description="Size of the synthetic images: like the real ones, or as generated."
     )
     link: bool = Field(False, description="Hard-link real images instead of copying them.")
     with_heldout: bool = Field(False, description="Add val/ and test/, each with its own metadata.jsonl.")
@@ -114,7 +114,9 @@ class ExportRequest(Request):
 
     def share_kept(self) -> float:
         """The share of the candidates that `select` keeps; 1 without it."""
-        return 1.0 if self.select is None else KEEP if self.keep is None else self.keep
+        if self.select is None:
+            return 1.0
+        return KEEP if self.keep is None else self.keep
 
     def _check(self) -> None:
         self._exclusive("synthetic_only", "cap", "link")
@@ -136,7 +138,7 @@ class SamplesRequest(Request):
         None, description="The class to make images of. [default: all target classes]"
     )
     count: Annotated[int, Flag("N")] = Field(16, ge=1, le=100_000, description="Images per class.")
-    out: Annotated[Path | None, Flag("DIR")] = Field(None, description="Where they go. [default: ./samples/RUN]")
+    out: Annotated[Path | None, Flag("DIR")] = Field(None, description="The folder. [default: ./samples/RUN]")
     truncation: Truncation = 1.0
     overwrite: Overwrite = False
     seed: NoiseSeed = None
@@ -194,7 +196,7 @@ class RegenerateRequest(Request):
     row: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Many, Flag("N", many=True)] = Field(
         (), description="Only this row of train/metadata.jsonl, counted from 0. [default: all]"
     )
-    verify: bool = Field(False, description="Fail if an image differs; always so without --out.")
-    out: Annotated[Path | None, Flag("DIR")] = Field(None, description="Where the images go.")
+    verify: bool = Field(False, description="Fail if an image differs. Without --out, this is always on.")
+    out: Annotated[Path | None, Flag("DIR")] = Field(None, description="The folder of the images.")
     runs: Runs = None
     device: Device = "auto"

@@ -1,4 +1,4 @@
-"""What the commands ask that read a folder of images: inspect, fit."""
+"""Requests of the commands that read a folder of images: inspect, fit."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ class FitRequest(Request):
     )
     budget: Annotated[str | None, Flag("10min|90s|200kimg")] = Field(None, description="How long to train.")
     recipe: Annotated[str | None, Flag("NAME")] = Field(
-        None, description="A recipe of `synthaug recipes ls`, or auto: chosen by the images."
+        None, description="A recipe of `synthaug recipes ls`, or auto: settings chosen from the images."
     )
     family: Annotated[str | None, Flag("NAME")] = Field(None, description="Architecture: `synthaug list families`.")
     objective: Annotated[str | None, Flag("NAME")] = Field(None, description="Loss: `synthaug list objectives`.")
-    config: Annotated[Path | None, Flag("FILE")] = Field(None, description="A recipe of your own.")
+    config: Annotated[Path | None, Flag("FILE")] = Field(None, description="A recipe file.")
     set: Annotated[tuple[str, ...] | dict[str, Any], Many, Flag("KEY=VALUE", many=True)] = Field(
         (), description="Any key of a recipe, such as training.batch_size=32."
     )
@@ -72,17 +72,12 @@ class FitRequest(Request):
     cache: Cache = None
 
     def flags(self) -> dict[str, Any]:
-        """The configuration keys that were given, dotted: those of a mapping `set`, then those of single options."""
+        """The given configuration keys, dotted: those of a mapping `set`, then those of single options."""
         keys = {
-            "training.budget": self.budget,
-            "model.family": self.family,
-            "training.objective": self.objective,
-            "data.resolution": self.resolution,
-            "data.fit": self.fit,
-            "data.group_by": self.group_by,
-            "seed": self.seed,
+            "training.budget": self.budget, "model.family": self.family, "training.objective": self.objective,
+            "data.resolution": self.resolution, "data.fit": self.fit, "data.group_by": self.group_by, "seed": self.seed,
             "training.precision": self.precision,
-        }
+        }  # fmt: skip
         given = self.set if isinstance(self.set, dict) else {}
         return {**given, **{key: value for key, value in keys.items() if value is not None}}
 
@@ -91,7 +86,7 @@ class FitRequest(Request):
         return () if isinstance(self.set, dict) else self.set
 
     def continues(self) -> bool:
-        """Whether `resume` names a run, whose own configuration then counts."""
+        """Whether `resume` names a run. Its own configuration is then used."""
         return self.resume not in (None, "auto")
 
     def _check(self) -> None:
@@ -103,6 +98,6 @@ class FitRequest(Request):
         given += [f"--set {key}" for key in self.set]
         if given:
             raise SynthaugError(
-                f"--resume {self.resume} goes on with the run's own configuration, but {', '.join(given)} was given",
+                f"--resume {self.resume} uses the run's own configuration, but {', '.join(given)} was given",
                 "leave the other settings out, or start a new run without --resume",
             )

@@ -22,7 +22,7 @@ def _device(name: str) -> str:
 
 
 def _reference(value: Any) -> Any:
-    """A run's path, name or number; a `Run` and the document of `fit` stand for their folder."""
+    """A run's path, name or number. A `Run` or the document of `fit` is replaced by the path of its folder."""
     from synthaug.documents import FitDocument
     from synthaug.runs import Run
 
@@ -38,7 +38,7 @@ def _listed(value: Any) -> Any:
 
 
 Many = BeforeValidator(_listed)
-"""A list in which a single item may be given as it is."""
+"""A list; a single item may be given without brackets."""
 Reference = Annotated[str | None, BeforeValidator(_reference)]
 RunName = Annotated[
     Reference,
@@ -69,9 +69,7 @@ Device = Annotated[
 ]  # fmt: skip
 Checkpoint = Annotated[str | Path, Field(description="Which checkpoint of the run to use."), Flag("best|last|PATH")]
 NoiseSeed = Annotated[
-    int | None,
-    Field(description="Seed of the noise. [default: the run's seed]", ge=0, le=2**31 - 1),
-    Flag("N"),
+    int | None, Field(description="Seed of the noise. [default: the run's seed]", ge=0, le=2**31 - 1), Flag("N")
 ]
 Truncation = Annotated[
     float,
@@ -79,4 +77,4 @@ Truncation = Annotated[
     Field(description="Below 1, images are more typical of their class and less varied."),
     Flag("PSI"),
 ]
-Overwrite = Annotated[bool, Field(description="Replace what an earlier call wrote to --out.")]
+Overwrite = Annotated[bool, Field(description="Replace the output of an earlier call.")]
