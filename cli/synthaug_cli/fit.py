@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def command(
     request: FitRequest,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and its cost; write nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and its cost, without training.")] = False,
 ) -> None:
     """Train a generator on a folder of images."""
     fast_checks.folder(request.data, "DATA")
