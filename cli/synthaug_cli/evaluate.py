@@ -58,8 +58,8 @@ def render(found: EvaluateDocument) -> None:
     verdict = found.verdict
     for name, contrast in verdict.contrasts.items():
         console.line(f"{name:<34} {_interval(contrast)} in mean F1 of the target classes")
-    for arm, difference in verdict.against_best.items():
-        console.line(f"{f'{arm} - best control':<34} {_interval(difference)}: {verdict.best_control}")
+    for name, difference in verdict.against_best.items():
+        console.line(f"{f'{name} - best control':<34} {_interval(difference)}: {verdict.best_control}")
     console.line(f"{'smallest effect this could show':<34} {verdict.smallest_detectable:.3f}")
     if verdict.real_image_equivalents:
         console.line(f"{'worth in real images':<34} {verdict.real_image_equivalents}")
