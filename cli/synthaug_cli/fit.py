@@ -71,7 +71,7 @@ def render_plan(plan: FitPlan) -> None:
         console.line(f"note: {text}")
     networks = ", ".join(f"{name} {count / 1e6:.2f} M parameters" for name, count in plan.parameters.items())
     console.line(f"networks     {networks}; {plan.channels} channel{'s' if plan.channels > 1 else ''}")
-    console.line(f"where        {plan.device}, {plan.precision}")
+    console.line(f"device       {plan.device}, {plan.precision}")
     console.line(f"takes about  {console.duration(plan.estimated_seconds)} for {plan.estimated_kimg:,.1f} kimg")
     console.line(f"on disk      about {plan.estimated_megabytes:,.1f} MB")
 

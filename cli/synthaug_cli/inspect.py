@@ -59,7 +59,7 @@ def _most_frequent(counts: dict[str, int]) -> str:
 
 def _problem(title: str, items: list[str]) -> None:
     if items:
-        console.line(f"\n{len(items)} {title}:")
+        console.line(f"\n{title}: {len(items)}")
         for item in items[:SHOWN]:
             console.line(f"  {item}")
         if len(items) > SHOWN:
