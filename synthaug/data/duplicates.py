@@ -100,7 +100,7 @@ def near_duplicate_components(thumbnails: NDArray[np.uint8]) -> NDArray[np.intp]
     usable = np.flatnonzero(norm > FLATNESS * SIDE)
     vectors = luminance[usable] / norm[usable, None]
     spectrum = dctn(vectors.reshape(-1, SIDE, SIDE), axes=(1, 2), norm="ortho")
-    looks = _Looks(vectors, spectrum, norm[usable], thumbnails[usable, SIDE * SIDE :])
+    comparison = _Comparison(vectors, spectrum, norm[usable], thumbnails[usable, SIDE * SIDE :])
     hashes = perceptual_hashes(spectrum)
     rows = max(1, _BLOCK // max(1, len(usable)))
     for start in range(0, len(usable), rows):
@@ -108,7 +108,7 @@ def near_duplicate_components(thumbnails: NDArray[np.uint8]) -> NDArray[np.intp]
         for offset in range(0, len(first), _PAIRS):
             a, b = first[offset : offset + _PAIRS], second[offset : offset + _PAIRS]
             apart = np.flatnonzero(component[usable[a]] != component[usable[b]])
-            a, b = looks.confirmed(a[apart], b[apart])
+            a, b = comparison.confirmed(a[apart], b[apart])
             if len(a):
                 component = join(component, usable[a], usable[b])
     return component
@@ -123,7 +123,7 @@ def _similar(hashes: NDArray[np.uint64], start: int, stop: int) -> tuple[NDArray
     return first[later] + start, second[later] + start
 
 
-class _Looks:
+class _Comparison:
     """Confirms pairs by their unit vectors [N, 256], low DCT frequencies, and chroma [N, 32]."""
 
     def __init__(

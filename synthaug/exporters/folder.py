@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from synthaug.config import Fit
 from synthaug.data.decode import decode, pixel_sha256
-from synthaug.exporters.looks import Look, Tables, dress, encode
+from synthaug.exporters.looks import Look, Tables, apply_look, encode
 from synthaug.files import digest
 
 _EXACT = ("PNG", "BMP")
@@ -33,7 +33,7 @@ class Written:
 
 def write_synthetic(path: Path, pixels: NDArray[np.uint8], look: Look, fit: Fit, tables: Tables) -> Written:
     """Give a generator's image [C, H, W] a look and write it; equal arguments give equal bytes."""
-    image = dress(pixels, look, fit)
+    image = apply_look(pixels, look, fit)
     data = encode(image, look, tables)
     path.write_bytes(data)
     exact = look.format in _EXACT and image.mode in ("L", "RGB")

@@ -109,7 +109,7 @@ def _webp_quality(image: Image.Image, size: int) -> int:
     return bisect_left(range(1, 100), size, key=compressed) + 1
 
 
-class Wardrobe:
+class Looks:
     """The looks of a class, to draw from.
 
     If the fit padded images of several aspect ratios, the generator also paints the bars. Clear bars determine the
@@ -169,7 +169,7 @@ def _find_bars(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.int64], bool]:
     return np.asarray(found), certain
 
 
-def dress(pixels: NDArray[np.uint8], look: Look, fit: Fit) -> Image.Image:
+def apply_look(pixels: NDArray[np.uint8], look: Look, fit: Fit) -> Image.Image:
     """Turn a generator's image [C, H, W] into an image of a look's size and mode, undoing the fit.
 
     `pad`: the bars are cut off. `stretch`: the image is stretched back. `crop`: the sides are filled by reflection, so

@@ -26,7 +26,7 @@ from synthaug.config import Fit
 from synthaug.data.decode import quiet_decoding
 from synthaug.data.parallel import Crew, worth_forking
 from synthaug.exporters.folder import Written, write_synthetic
-from synthaug.exporters.looks import Look, LookCount, Tables, Wardrobe
+from synthaug.exporters.looks import Look, LookCount, Looks, Tables
 from synthaug.exporters.manifest import NO_NUMBER, NO_TEXT, MetadataRow, gate_row
 from synthaug.exporters.workspace import Workspace
 from synthaug.models.inputs import CHUNK
@@ -157,14 +157,14 @@ class SyntheticWriter:
             limit=max_candidates(count, self._share), chunk=output.chunks, have=output.written,
             submit=self._crew.submit if self._forks else None,
         )  # fmt: skip
-        wardrobe = Wardrobe(self.looks[label], self.fit, self.sampler.trained.resolution)
+        available = Looks(self.looks[label], self.fit, self.sampler.trained.resolution)
         remembered = output.remembered
         for batch in batches:
             memory = None
             if self.gate is not None:
                 memory = self.gate.memory(index, remembered)
                 remembered += len(memory)
-            pending.append(self._start(batch, label, index, wardrobe, prefix, memory))
+            pending.append(self._start(batch, label, index, available, prefix, memory))
             while len(pending) > MOST_PENDING:
                 self._end(pending.popleft(), label, index, output, task)
         while pending:
@@ -175,14 +175,14 @@ class SyntheticWriter:
             raise shortfall(label, output.written, count, output.rejected)
 
     def _start(
-        self, batch: Batch, label: str, index: int, wardrobe: Wardrobe, prefix: str, memory: NDArray[np.float32] | None
+        self, batch: Batch, label: str, index: int, available: Looks, prefix: str, memory: NDArray[np.float32] | None
     ) -> _Pending:
         """Choose looks for the accepted images of a chunk, and let the crew write them."""
         rows, first = np.flatnonzero(batch.judgement.accepted), batch.chunk * CHUNK
         draws = [look_draw(self.sampler.seed, index, first + int(row)) for row in rows]
-        looks = [wardrobe.choose(batch.pixels[row], draw) for row, draw in zip(rows, draws, strict=True)]
+        looks = [available.choose(batch.pixels[row], draw) for row, draw in zip(rows, draws, strict=True)]
         names = [
-            file_name(prefix, first + int(row), wardrobe.looks[look]) for row, look in zip(rows, looks, strict=True)
+            file_name(prefix, first + int(row), available.looks[look]) for row, look in zip(rows, looks, strict=True)
         ]
         folder, files = self.workspace.tree / "train" / label, []
         for start in range(0, len(rows), _SLICE):

@@ -16,7 +16,7 @@ from PIL import Image
 
 from synthaug.data.decode import open_image, pixel_sha256, resize
 from synthaug.exporters.folder import write_synthetic
-from synthaug.exporters.looks import Look, LookCount, Tables, Wardrobe, counted, dress, encode, plain_look, read_look
+from synthaug.exporters.looks import Look, LookCount, Looks, Tables, apply_look, counted, encode, plain_look, read_look
 from synthaug.exporters.names import file_names, synthetic_prefix
 from synthaug.exporters.provenance import SOURCE_TYPE
 
@@ -113,7 +113,8 @@ def test_equal_arguments_give_equal_bytes(name: str) -> None:
     data, suffix = REAL[name]
     tables: Tables = {}
     look = read_look(data, f".{suffix}", tables)
-    assert encode(dress(SAMPLE, look, "pad"), look, tables) == encode(dress(SAMPLE, look, "pad"), look, tables)
+    first, again = (encode(apply_look(SAMPLE, look, "pad"), look, tables) for _ in range(2))
+    assert first == again
 
 
 def test_the_quality_of_a_lossy_webp_is_estimated() -> None:
@@ -125,7 +126,7 @@ def test_the_quality_of_a_lossy_webp_is_estimated() -> None:
 
 
 def test_a_sample_of_the_generators_size_is_not_resampled() -> None:
-    image = dress(SAMPLE, plain_look(32, 3), "pad")
+    image = apply_look(SAMPLE, plain_look(32, 3), "pad")
     assert np.array_equal(np.asarray(image).transpose(2, 0, 1), SAMPLE)
 
 
@@ -136,7 +137,7 @@ def test_fitting_a_dressed_image_gives_the_generators_image_back(fit: Any, size:
     sample = SAMPLE
     if fit == "pad":  # as the generator would have learnt it: with bars of one colour
         sample = resize(_colour(size), 32, 3, "pad")
-    image = dress(sample, look, fit)
+    image = apply_look(sample, look, fit)
     assert image.size == size
     back = resize(image, 32, 3, fit).astype(int)
     assert np.abs(back - sample).mean() < 2.5
@@ -148,7 +149,7 @@ def _look(width: int, height: int, count: int = 1) -> LookCount:
 
 def test_looks_are_drawn_as_often_as_real_images_have_them() -> None:
     looks = [_look(10, 10, 1), _look(20, 20, 3), _look(40, 40, 6)]
-    drawn = [Wardrobe(looks, "pad", 32).choose(SAMPLE, draw) for draw in range(1000)]
+    drawn = [Looks(looks, "pad", 32).choose(SAMPLE, draw) for draw in range(1000)]
     assert np.bincount(drawn).tolist() == [100, 300, 600]
 
 
@@ -163,15 +164,15 @@ def test_bars_that_the_generator_painted_decide_the_aspect(size: tuple[int, int]
     busy = Image.fromarray(np.random.default_rng(1).integers(0, 255, (64, 64, 3), np.uint8)).resize(size)
     sample = resize(busy, 32, 3, "pad")
     noisy = np.clip(sample + np.random.default_rng(2).normal(0, 3, sample.shape), 0, 255).astype(np.uint8)
-    wardrobe = Wardrobe(looks, "pad", 32)
-    assert {wardrobe.choose(noisy, draw) for draw in range(30)} == {expected}
+    available = Looks(looks, "pad", 32)
+    assert {available.choose(noisy, draw) for draw in range(30)} == {expected}
 
 
 def test_a_plain_background_leaves_the_aspect_to_chance() -> None:
     sample = np.full((3, 32, 32), 255, np.uint8)
     sample[:, 12:20, 12:20] = 0
-    wardrobe = Wardrobe([_look(60, 30), _look(30, 60), _look(40, 40)], "pad", 32)
-    assert {wardrobe.choose(sample, draw) for draw in range(30)} == {0, 1, 2}
+    available = Looks([_look(60, 30), _look(30, 60), _look(40, 40)], "pad", 32)
+    assert {available.choose(sample, draw) for draw in range(30)} == {0, 1, 2}
 
 
 def test_a_look_from_a_manifest_cannot_be_a_bomb_or_a_path() -> None:
