@@ -42,7 +42,7 @@ def new_folder(path: Path | None, overwrite: bool, option: str = "--out") -> Non
     """Check that `path` can become a folder.
 
     Raises:
-        SynthaugError: a file, or a folder that is not empty, is in the way.
+        SynthaugError: there is a file, or a folder that is not empty.
     """
     if path is None:
         return
@@ -63,7 +63,7 @@ def runs_folder(path: Path | None) -> None:
     """Check that the folder of runs is a folder, or can become one.
 
     Raises:
-        SynthaugError: a file is in the way.
+        SynthaugError: there is a file.
     """
     from synthaug.runs import default_root
 

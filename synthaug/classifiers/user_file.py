@@ -149,10 +149,10 @@ def _called(file: Path, name: str, function: Callable[..., Any], *arguments: Any
     except (Exception, SystemExit) as error:
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
         line = f", line {frames[-1].lineno}" if frames else ""
-        said = f": {error}" if str(error) else ""
+        message = f": {error}" if str(error) else ""
         where = "running" if function is exec else f"{name} of"
         raise SynthaugError(
-            f"{where} the classifier file {str(file)!r}{line} raised {type(error).__name__}{said}",
+            f"{where} the classifier file {str(file)!r}{line} raised {type(error).__name__}{message}",
             f"correct the file, or see the whole traceback with --debug; {HINT}",
         ) from error
 
@@ -164,18 +164,18 @@ def _probabilities(file: Path, given: Any, count: int, num_classes: int) -> Prob
         found = np.asarray(given.detach().cpu() if hasattr(given, "detach") else given)
     except (ValueError, TypeError) as error:
         raise SynthaugError(f"predict of {str(file)!r} gave {type(given).__name__}, no array: {error}", hint) from error
-    said = f"predict of {str(file)!r} gave"
+    start = f"predict of {str(file)!r} gave"
     if found.shape == (count,) and found.dtype.kind in "iub":
         if found.min() < 0 or found.max() >= num_classes:
-            wrong = found[(found < 0) | (found >= num_classes)][0]
-            raise SynthaugError(f"{said} the label {wrong} for classes 0 to {num_classes - 1}", hint)
+            label = found[(found < 0) | (found >= num_classes)][0]
+            raise SynthaugError(f"{start} the label {label} for classes 0 to {num_classes - 1}", hint)
         return np.eye(num_classes, dtype=np.float32)[found.astype(np.int64)]
     if found.shape != (count, num_classes) or found.dtype.kind not in "fiub":
-        raise SynthaugError(f"{said} {found.dtype} of shape {list(found.shape)}", hint)
+        raise SynthaugError(f"{start} {found.dtype} of shape {list(found.shape)}", hint)
     rows = found.astype(np.float64)
     if not np.isfinite(rows).all() or (rows < 0).any():
-        raise SynthaugError(f"{said} numbers that are no probabilities ({rows.min():g} to {rows.max():g})", hint)
+        raise SynthaugError(f"{start} numbers that are no probabilities ({rows.min():g} to {rows.max():g})", hint)
     sums = rows.sum(axis=1)
     if np.abs(sums - 1).max() > 0.01:
-        raise SynthaugError(f"{said} rows that sum to {sums.min():g} up to {sums.max():g}", hint)
+        raise SynthaugError(f"{start} rows that sum to {sums.min():g} up to {sums.max():g}", hint)
     return rows.astype(np.float32)

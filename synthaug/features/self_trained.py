@@ -150,7 +150,7 @@ def load(path: Path | None = None, device: str = "auto") -> TorchFeatureNet:
 
 
 def _initialised(channels: int, classes: int, generator: torch.Generator) -> SelfTrainedNet:
-    """Build a net whose weights come from `generator` alone; the global random state stays as it is."""
+    """Build a net whose weights come from `generator` alone; the global random state is not changed."""
     with torch.device("meta"):
         net = SelfTrainedNet(channels, classes)
     net = net.to_empty(device="cpu")

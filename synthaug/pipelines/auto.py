@@ -1,7 +1,7 @@
 """`--recipe auto`: a configuration chosen from the images and the device, with a reason for each choice.
 
 At 32 px on a CPU it chooses what did best in docs/science/generators.md. Larger images and GPUs were not measured
-there: those choices follow the papers, and the reasons say so.
+there: those choices follow the papers, as their reasons state.
 """
 
 from __future__ import annotations

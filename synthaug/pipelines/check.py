@@ -40,7 +40,7 @@ def check(
     """Judge fresh, ungated samples of a run, or the images of a folder.
 
     A run is compared with its own test images; without any, with its val images; without these, with its
-    training images, and the document says so. The document is also written into the run, as `check.json`.
+    training images, as the document records. The document is also written into the run, as `check.json`.
 
     In an export, the synthetic images are judged, and the real ones are the training images. If `reference` holds
     train/ and test/, the images in test/ are the reference, and those in train/ count as training images.

@@ -161,8 +161,8 @@ def _prepare(request: EvaluateRequest, progress: Progress) -> _Evaluation:
     if tried.note:
         warnings.append(tried.note)
     mixed = whole.targets if request.mix == "targets" else whole.classes
-    folds, said = _folds(request, reals, mixed, progress)
-    warnings = list(dict.fromkeys([*warnings, *said]))
+    folds, notes = _folds(request, reals, mixed, progress)
+    warnings = list(dict.fromkeys([*warnings, *notes]))
     return _Evaluation(request, progress, classifier, arms, whole, out, folds, held_out, tried, mixed, warnings)
 
 
@@ -202,7 +202,7 @@ def _folds(
     """The folds with their synthetic images, and warnings."""
     if request.synthetic is None:
         made = [_fresh(request, real, mixed, progress) for real in reals]
-        return [fold for fold, _ in made], [line for _, said in made for line in said]
+        return [fold for fold, _ in made], [line for _, notes in made for line in notes]
     pool, warnings = synthetic_folder(request.synthetic, reals[0], mixed, cache=request.cache, progress=progress)
     run = reals[0].data.run
     if run is None or not _exported_from(request.synthetic, run):
@@ -222,10 +222,10 @@ def _fresh(request: EvaluateRequest, real: RealImages, mixed: list[str], progres
             "give a checkpoint of the run, or evaluate the run of the checkpoint",
         )
     sampler = load(run, checkpoint=checkpoint, seed=evaluation_seed(real.config.seed), device=request.device)
-    pool, generator, said = fresh_samples(
+    pool, generator, notes = fresh_samples(
         sampler, real, mixed, gate=request.gate, device=request.device, progress=progress
     )
-    return Fold(real, pool, generator, checkpoint=sampler.trained.checkpoint), said
+    return Fold(real, pool, generator, checkpoint=sampler.trained.checkpoint), notes
 
 
 def _exported_from(folder: Path, run: Run) -> bool:

@@ -138,7 +138,7 @@ def export(
     An interrupted export is continued by the same call.
 
     Raises:
-        SynthaugError: bad options, an output that is in the way, or source images that are gone or have changed.
+        SynthaugError: options are bad, the output exists, or source images are missing or have changed.
         RunFailed: a class cannot be filled, or the disk is full; nothing is left.
         Interrupted: by a signal; the same call goes on from there.
     """
