@@ -38,7 +38,7 @@ def render(made: ExportDocument) -> None:
     console.line(f"{synthetic:,} synthetic images{speed}")
     console.line(f"manifest     {made.manifest}")
     folder = Path(made.out) / "train"
-    console.line(f"train on     {folder}  (one folder per class; metadata.jsonl marks synthetic images)")
+    console.line(f"dataset      {folder}  (its metadata.jsonl marks synthetic images; README.md says how to read it)")
 
 
 def _counts(rejected: dict[str, int]) -> str:

@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError
 
 from synthaug.documents import Document, ExportDocument
 from synthaug.errors import SynthaugError
+from synthaug.exporters import FORMATS
 from synthaug.exporters.looks import LookCount, Tables
 from synthaug.version import __version__
 
@@ -228,6 +229,11 @@ def card(manifest: Manifest) -> str:
     if manifest.heldout:
         folders = " and ".join(f"`{name}/`" for name in manifest.heldout)
         heldout = f"\nThe real images held out from training are in {folders}.\n"
+    reading = (
+        '```python\ntorchvision.datasets.ImageFolder("train")\ndatasets.load_dataset("imagefolder", data_dir=".")\n```'
+        if manifest.format == "folder"
+        else f"Format `{manifest.format}`: {FORMATS.summary(manifest.format)}"
+    )
     return f"""---
 pretty_name: {json.dumps(manifest.data.name + ", with synthetic images", ensure_ascii=False)}
 task_categories:
@@ -262,10 +268,7 @@ The generator saw the real training images only, never those held out.
 
 ## How to read it
 
-```python
-torchvision.datasets.ImageFolder("train")
-datasets.load_dataset("imagefolder", data_dir=".")
-```
+{reading}
 
 The real images keep their licence. This card does not name it, because the tool does not know it.
 """
