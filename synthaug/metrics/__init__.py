@@ -1,7 +1,7 @@
 """Metrics of synthetic images: fidelity, variety, copies, detectability, usefulness.
 
-`METRICS` is the table of scores: `quality.quality` walks over it, and `check`, the JSON documents and the report show
-what it holds. The mathematics stands in one file a subject; it works on features, not on images.
+`METRICS` is the table of scores. `quality.quality` measures each of them; `check`, the JSON documents and the report
+show them. The other files are the mathematics, mostly on features instead of images.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ METRICS: Registry[Metric] = Registry(
         "fid": "synthaug.metrics.scores:fid",
     },
 )
-"""Name (the key in JSON) → metric, in the order in which the report lists them."""
+"""Name (the key in JSON) → metric, in the order of the report."""
 
 
 def metrics() -> dict[str, Metric]:

@@ -1,7 +1,7 @@
 """How do synthetic images differ? Brightness, contrast, colour, size of the object, and shares of clusters.
 
-A generator can score well and still make every image a little darker, every object a little larger, or half of all
-images of one kind. Each difference is given in standard deviations of the real images (Cohen's d). Its floor is the
+A generator can score well although every image is a little darker, every object a little larger, or half of all images
+are in one cluster. Each difference is given in standard deviations of the real images (Cohen's d). Its floor is the
 same difference for other real images: training images if there are enough, else one half of the reference against the
 other.
 """
@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
 MIN_IMAGES = 8
 ALPHA = 0.05
-"""Probability that any row of a class is flagged where the synthetic images are like the real ones (Holm 1979)."""
+"""Probability that any row of a class is flagged although synthetic images are like real ones (Holm 1979)."""
 OBJECT_CONTRAST = 32 / 255
 _GREY_LEVEL = 1 / 255
 _CHUNK = 512
@@ -37,9 +37,9 @@ def looks(pixels: Pixels) -> dict[str, Floats]:
     """Simple measures of each image, on the scale 0 to 1; name → float64 [n].
 
     brightness: mean of the luma (BT.601). contrast: its standard deviation. object size: share of the pixels that
-    differ from the border's median colour by more than 32 grey levels in some channel; it is the size of the object
-    where that stands before a plain ground, and otherwise a measure of how busy the image is. Of colour images too:
-    saturation (mean of (max − min) ÷ max over the channels), and the means of red, green and blue.
+    differ from the border's median colour by more than 32 grey levels in some channel. On a plain background this is
+    the size of the object; otherwise it measures how busy the image is. For colour images also: saturation (mean of
+    (max − min) ÷ max over the channels), and the means of red, green and blue.
 
     Args:
         pixels: uint8 [n, C, H, W], C 1 or 3.
@@ -74,6 +74,10 @@ class Sides:
     train: Array | None
     synthetic: Array
 
+    def map(self, function: Callable[[Array], Array]) -> Sides:
+        train = None if self.train is None else function(self.train)
+        return Sides(function(self.reference), train, function(self.synthetic))
+
 
 def bias(
     measures: dict[str, Sides],
@@ -85,10 +89,9 @@ def bias(
 ) -> list[BiasRow]:
     """The table of one class, the largest change first.
 
-    A row is flagged `beyond` where the synthetic images differ by more than the whole range of the floor, and differ
-    from the floor's own images (or from the reference, where the floor is halves of it) significantly: Welch's test for
-    means, Fisher's for shares, at 5% for all rows of the class together by Holm's correction. Means need no matched
-    numbers of images.
+    A row is flagged `beyond` if the synthetic images differ by more than the whole range of the floor, and differ
+    significantly from the floor's own images (from the reference if the floor is halves of it). Tests: Welch's for
+    means, Fisher's for shares, at 5% for all rows of the class together by Holm's correction.
 
     Args:
         measures: name → values [n] of each set; see `looks`.
@@ -98,7 +101,7 @@ def bias(
         rng: halves the reference.
 
     Returns:
-        Nothing where the reference or the synthetic images are fewer than eight.
+        No rows if the reference or the synthetic images are fewer than eight.
     """
     rows, p_values = [], []
     for name, sides in measures.items():
@@ -108,10 +111,10 @@ def bias(
         rows.append(row)
         p_values.append(p)
     if clusters is not None and clustering is not None:
-        kinds = Sides(*(None if x is None else clustering.predict(x) for x in _three(clusters)))  # type: ignore[arg-type]
+        kinds = clusters.map(clustering.predict)
         if min(len(kinds.reference), len(kinds.synthetic)) >= MIN_IMAGES:
             for k in range(clustering.count):
-                members = Sides(*(None if x is None else x == k for x in _three(kinds)))  # type: ignore[arg-type]
+                members = kinds.map(lambda found, k=k: found == k)  # type: ignore[misc]
                 row, p = _compared(f"cluster {k + 1} of {clustering.count}", members, _share_difference, _fisher, rng)
                 row.example = examples[k] if k < len(examples) else None
                 rows.append(row)
@@ -121,10 +124,6 @@ def bias(
     return sorted(rows, key=lambda row: -abs(row.difference.mean))
 
 
-def _three(sides: Sides) -> tuple[Array, Array | None, Array]:
-    return sides.reference, sides.train, sides.synthetic
-
-
 def _compared(
     name: str,
     sides: Sides,
@@ -132,7 +131,7 @@ def _compared(
     test: Callable[[Array, Array], float],
     rng: np.random.Generator,
 ) -> tuple[BiasRow, float]:
-    reference, train, synthetic = _three(sides)
+    reference, train, synthetic = sides.reference, sides.train, sides.synthetic
     real = reference if train is None else np.concatenate([reference, train])
     found = difference(synthetic, reference, real)
     if Stratum(reference, train, synthetic).by_train and train is not None:
@@ -163,7 +162,7 @@ def _mean_difference(first: Array, second: Array, real: Array) -> Range:
 
 
 def _welch(first: Array, second: Array) -> float:
-    # With a spread of a thousandth of a grey level at least, for images that are all alike.
+    # A standard deviation of zero (all images alike) counts as a thousandth of a grey level.
     deviations = [max(float(x.std(ddof=1)), _GREY_LEVEL / 1000) for x in (first, second)]
     found = ttest_ind_from_stats(
         first.mean(), deviations[0], len(first), second.mean(), deviations[1], len(second), equal_var=False

@@ -1,7 +1,7 @@
-"""Do samples look like their class? The share that a classifier of real images gives to it.
+"""Do samples look like their class? The share that a classifier of real images assigns to it.
 
 Similar to GAN-test (Shmelkov et al., arXiv:1807.09499), with a ridge classifier on frozen features. It takes a fraction
-of a second and detects a class that was swapped or lost. It does not stand for the user's classifier.
+of a second and detects a class that was swapped or lost. It does not replace the user's classifier.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ class ClassJudge:
     """Class → (real images recognised by a model that has not seen them, real images tried)."""
 
     def share(self, features: Array, label: int) -> float | None:
-        """Share of `features` [n, d] that it gives to class `label`; None if the class has too few real images."""
+        """Share of `features` [n, d] that it assigns to class `label`; None if the class has too few real images."""
         if label not in self.recognised or not len(features):
             return None
         return float((self.model.predict(features) == label).mean())
 
     def taken_for(self, features: Array, label: int) -> tuple[int, float] | None:
-        """The other class to which it gives most of `features`, and their share."""
+        """The other class to which it assigns most of `features`, and their share."""
         found = self.model.predict(features)
         others = found[found != label]
         if not len(others):
@@ -53,17 +53,16 @@ def class_judge(
     unseen: tuple[Array, NDArray[np.int64]] | None = None,
     rng: np.random.Generator,
 ) -> ClassJudge | None:
-    """Fit the classifier on real features [n, d]; at most 500 images of each class; classes have equal weights.
+    """Fit the classifier on at most 500 real images of each class; classes have equal weights.
+
+    None if fewer than two classes have at least five real images.
 
     Args:
-        features: of real images.
+        features: [n, d] of real images.
         labels: their classes.
         unseen: features and labels of other real images, on which `recognised` is counted; None: by cross-validation.
             Needed if the feature net was trained on the images of `features`.
         rng: chooses images and folds.
-
-    Returns:
-        None where fewer than two classes have at least five real images.
     """
     kept = []
     for label in np.unique(labels):

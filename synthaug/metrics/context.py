@@ -1,7 +1,7 @@
-"""What metrics are computed from: the images of one class, or of all classes, and the comparisons that metrics share.
+"""The input of the metrics: the images of one class, or of all classes, and the comparisons that metrics share.
 
-Random draws: the comparisons of a context are made in a fixed order from one generator, so that a new metric changes no
-other one's numbers. A metric that needs randomness of its own takes `Context.rng_of(name)`.
+Random draws: the comparisons of a context are made in a fixed order from one generator, so that a new metric does not
+change the numbers of others. A metric that needs randomness takes `Context.rng_of(name)`.
 """
 
 from __future__ import annotations
@@ -20,35 +20,28 @@ from synthaug.metrics.bias import Sides, bias, looks
 from synthaug.metrics.detectability import MIN_IMAGES as MIN_DETECT
 from synthaug.metrics.detectability import detect_auc
 from synthaug.metrics.diversity import clusters_of, missed_clusters, missed_floor
-from synthaug.metrics.matched_comparison import (
-    MIN_KID,
-    Stratum,
-    compare_diversity,
-    compare_fidelity,
-    mean_of_proportions,
-    plan,
-    proportion_range,
-)
+from synthaug.metrics.matched_comparison import MIN_KID, Stratum, compare_diversity, compare_fidelity, plan
 from synthaug.metrics.memorisation import memorisation
 from synthaug.metrics.real import Features, RealFeatures, all_real
+from synthaug.metrics.spread import mean_of_proportions, proportion_range
 from synthaug.metrics.usefulness import Usefulness
 from synthaug.seeds import named_stream
 
 MIN_UNFITTED = 2 * collapse.MIN_DIVERSITY
-"""With so many held-out images, only they are the yardstick of variety if the feature net knows the training images."""
+"""With so many held-out images, only they are the yardstick of variety if the feature net was trained on the others."""
 MAX_DETECT = 500
-"""Images a side that detectability is measured on."""
+"""Images a side for detectability."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClassImages:
-    """Which real images serve as what for one class."""
+    """The real images of one class, and what they are used for."""
 
     stratum: Stratum
     train: Features
     held_out: Features
     yardstick: Features
-    """Real images of the class, whose variety is compared with that of the synthetic ones."""
+    """The real images whose variety is compared with that of the synthetic ones."""
     compared_with_train: bool
     notes: list[str]
 
@@ -79,7 +72,7 @@ class ClassImages:
 class Context:
     """One class or several, compared as one set.
 
-    `fidelity` and `diversity` are None where the images are too few, `useful` (GAN-train and GAN-test) also where the
+    `fidelity` and `diversity` are None if the images are too few, `useful` (GAN-train and GAN-test) also if the
     generator's training images are unknown.
     """
 
@@ -109,7 +102,7 @@ class Context:
 
     @cached_property
     def detection(self) -> Score | None:
-        """How well a classifier tells the sets apart; the last to draw from the shared generator."""
+        """How well a classifier tells the sets apart. It is the last to draw from the shared generator."""
         chosen = plan(self.strata, at_least=MIN_DETECT, at_most=MAX_DETECT)
         if chosen is None:
             return None
@@ -163,7 +156,7 @@ class ClassContext(Context):
         )
 
     def _nearness(self) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-        """Pixel distances ÷ limits of synthetic and of held-out images; None where that is unknown."""
+        """Pixel distances ÷ limits of synthetic and of held-out images; None if unknown."""
         finder = self.real.copy_finders.get(self.name)
         if self.pixels is None or finder is None or self.pixels.shape[1:] != finder.images.shape[1:]:
             return None
@@ -204,7 +197,7 @@ class AllClassesContext(Context):
 
         Args:
             synthetic: class → features [m, d].
-            per_class: what was measured of each class.
+            per_class: class → its scores.
             real: from `describe_real`.
             rng: of every random choice.
             useful: GAN-train and GAN-test, means over the classes.

@@ -24,7 +24,7 @@ def detect_auc(real: NDArray[Any], fake: NDArray[Any], *, rng: np.random.Generat
     """Area under the ROC curve of a logistic regression that tells synthetic from real on frozen features.
 
     Cross-validated: each image is scored by a model that has not seen it, and the folds' areas are averaged. It is a
-    classifier two-sample test (Lopez-Paz & Oquab, arXiv:1610.06545). The range is that of other images under the same
+    classifier two-sample test (Lopez-Paz & Oquab, arXiv:1610.06545). The range is for other images with the same
     models, as in LeDell et al., "Computationally efficient confidence intervals for cross-validated area under the ROC
     curve estimates" (2015), here from half-samples of the scores.
 
@@ -47,7 +47,7 @@ def detect_auc(real: NDArray[Any], fake: NDArray[Any], *, rng: np.random.Generat
     splitter = StratifiedKFold(folds, shuffle=True, random_state=int(rng.integers(2**31)))
     wins = []
     for train, test in splitter.split(x, y):
-        # Weak C: with more features than images the classes are always separable, and strong shrinkage ranks better.
+        # Small C: with more features than images, the classes are always separable; strong shrinkage ranks better.
         model = make_pipeline(StandardScaler(), LogisticRegression(C=1e-2, max_iter=300)).fit(x[train], y[train])
         scores = model.decision_function(x[test])
         wins.append(_wins(scores[y[test] == 0], scores[y[test] == 1]))
@@ -56,7 +56,7 @@ def detect_auc(real: NDArray[Any], fake: NDArray[Any], *, rng: np.random.Generat
 
 
 def _wins(real: Floats, fake: Floats) -> Floats:
-    """[n, m]: 1 where the synthetic image scores higher, ½ where alike; the mean is the area under the ROC curve."""
+    """[n, m]: 1 if the synthetic image scores higher, ½ if both are equal. The mean is the area under the ROC curve."""
     out: Floats = (np.sign(fake[None] - real[:, None]) + 1) / 2
     return out
 

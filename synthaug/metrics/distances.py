@@ -1,8 +1,8 @@
-"""Euclidean distances between feature sets, in tiles: memory is that of one tile, whatever the number of images.
+"""Euclidean distances between feature sets, in tiles: for any number of images, memory is that of one tile.
 
-Large products run in single precision, which is twice as fast. What they leave undecided (neighbours, or sides of a
-ball, that lie nearer together than their rounding error) is computed again in double precision, so that the answers are
-those of double precision throughout.
+Large products run in single precision, which is twice as fast. If two distances, or a distance and a radius, are closer
+together than the rounding error, they are computed again in double precision. So the answers are those of double
+precision.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ Indices = NDArray[np.intp]
 BLOCK = 2048
 """Rows and columns of a tile."""
 SMALL = 1 << 18
-"""Up to so many products are computed in double precision at once."""
+"""Up to so many products are computed in double precision."""
 _SPARE = 3
-"""Neighbours looked at beyond the k wanted ones, in case rounding has put them in another order."""
+"""Candidates beyond the k nearest, in case rounding has changed the order."""
 _ROUNDING = 4e-6
-"""Bound on the error of a squared distance in single precision, as a share of the two squared lengths' sum; the largest
-of 10⁷ errors at 1,280 dimensions was a tenth of it."""
+"""Bound on the error of a squared distance in single precision, ÷ the sum of the two squared lengths. The largest of
+10⁷ errors at 1,280 dimensions was a tenth of it."""
 _ROUNDING_DOUBLE = 1e-13
-"""The same in double precision: 1,280 numbers times half a unit of the last place."""
+"""The same in double precision: 1,280 numbers × half a unit in the last place."""
 _PAIRS = 1024
 
 
@@ -39,7 +39,7 @@ def bands(n: int) -> list[slice]:
 
 
 def squared_distances(x: Array, y: Array) -> Floats:
-    """‖x_i − y_j‖² as [n, m], through one matrix product; what rounding leaves between equal rows is cut off."""
+    """‖x_i − y_j‖² as [n, m], from one matrix product. Values below the rounding error are set to 0."""
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
     of_x, of_y = np.square(x).sum(1)[:, None], np.square(y).sum(1)[None, :]
     out: Floats = x @ y.T
@@ -61,7 +61,7 @@ def squared_distances_of_pairs(x: Array, y: Array, i: Indices, j: Indices) -> Fl
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """Squared distances of some rows to some columns, and how wrong they may be."""
+    """Squared distances of some rows to some columns, and a bound on their rounding error."""
 
     rows: slice
     columns: slice
@@ -77,9 +77,9 @@ def strips(
     """All squared distances of `x` [n, d] to `y` [m, d]: for each band of rows its tiles, one after the other.
 
     Args:
-        x: features.
-        y: features; `x` and `y` are read piece by piece, never copied as a whole.
-        dtype: precision; single where there are more than `SMALL` of them.
+        x: features; like `y` read piece by piece, never copied as a whole.
+        y: features.
+        dtype: precision; None: single for more than `SMALL` distances.
         upper: `x` is `y`, and the tiles below the diagonal, which mirror those above it, are left out.
     """
     chosen = dtype or precision(len(x), len(y))
@@ -98,13 +98,9 @@ def precision(n: int, m: int) -> type[np.floating[Any]]:
 
 
 def nearest(x: Array, y: Array, k: int = 1, *, skip_self: bool = False) -> tuple[Floats, Indices]:
-    """For each row of `x` the k nearest rows of `y`, nearest first; of equally near ones the first.
+    """For each row of `x` [n, d] the k nearest rows of `y` [m, d], nearest first; of equally near ones the first.
 
-    Args:
-        x: features [n, d].
-        y: features [m, d].
-        k: neighbours.
-        skip_self: `x` is `y`, and a row is no neighbour of itself.
+    With `skip_self`, `x` is `y`, and a row is no neighbour of itself.
 
     Returns:
         Distances [n, k] and indices into `y` [n, k].
@@ -129,7 +125,7 @@ def nearest(x: Array, y: Array, k: int = 1, *, skip_self: bool = False) -> tuple
 def _nearest(
     x: Array, y: Array, k: int, own: Indices | None, tiles: Iterator[Iterator[Tile]], *, mirrored: bool = False
 ) -> tuple[Floats, Indices, NDArray[np.bool_]]:
-    """Distances, indices, and whether rounding cannot have hidden a nearer one; `mirrored`: a tile is its mirror's."""
+    """Distances, indices, and whether rounding cannot hide a nearer row. `mirrored`: only upper tiles are given."""
     distances, indices = np.empty((len(x), k)), np.empty((len(x), k), np.intp)
     sure = np.ones(len(x), bool)
     best: dict[int, tuple[Array, Indices]] = {}  # first row of a band → values and columns of its nearest so far
@@ -144,7 +140,7 @@ def _nearest(
             if mirrored and columns != rows:
                 best[columns.start] = _merged(best.get(columns.start), tile.squared.T, rows.start, k + _SPARE)
             error = tile.error
-        values, candidates = best.pop(rows.start)  # what mirrors to it came before
+        values, candidates = best.pop(rows.start)  # its mirrored tiles came before
         count = candidates.shape[1]
         exact = squared_distances_of_pairs(
             x[rows], y, np.repeat(np.arange(len(values)), count), candidates.ravel()
@@ -159,7 +155,7 @@ def _nearest(
 
 
 def _merged(before: tuple[Array, Indices] | None, squared: Array, start: int, count: int) -> tuple[Array, Indices]:
-    """The `count` smallest of each row, of those `before` and of new columns from `start` on."""
+    """The `count` smallest values of each row, among those of `before` and new columns from `start` on."""
     found = _smallest(squared, count)
     nearer, found = np.take_along_axis(squared, found, 1), found + start
     if before is not None:
@@ -170,7 +166,7 @@ def _merged(before: tuple[Array, Indices] | None, squared: Array, start: int, co
 
 
 def _centred(x: Array, rows: slice, shift: Array, dtype: type[np.floating[Any]]) -> tuple[Array, Floats]:
-    """Rows of `x` about `shift`, and the squared lengths of exactly these."""
+    """Rows of `x` minus `shift`, and their squared lengths."""
     part = np.subtract(x[rows], shift).astype(dtype, copy=False)
     return part, np.einsum("ij,ij->i", part, part).astype(np.float64)
 
@@ -189,7 +185,7 @@ def _strip(
 
 
 def _smallest(values: Array, count: int) -> Indices:
-    """Columns of the `count` smallest values of each row, in no order; of all where there are no more."""
+    """Columns of the `count` smallest values of each row, in any order; all columns if there are no more."""
     if count >= values.shape[1]:
         return np.broadcast_to(np.arange(values.shape[1]), values.shape)
     return np.argpartition(values, count - 1, axis=1)[:, :count]

@@ -1,7 +1,7 @@
 """Are the images varied enough? Pairwise distances, Vendi score, near-duplicates, and clusters without a sample.
 
-Most depend on the number of images: compare equal numbers, and compare with the value of real images. Noise is diverse,
-too, so read them together with precision.
+Most scores depend on the number of images: compare equal numbers, and compare with real images. Noise is diverse too,
+so read them together with precision.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ Floats = NDArray[np.float64]
 DUPLICATE_FRACTION = 0.5
 MIN_EXPECTED = 5.0
 MAX_HALF = 1000
-"""Images a side that the floor of the missed clusters is measured on."""
+"""Images a side for the floor of the missed clusters."""
 
 
 def scale_of(squared: Floats) -> float:
-    """Half the median distance between real images, by their squared distances [n, n], n ≥ 2: the scale of `vendi`."""
+    """The scale of `vendi`: half the median distance between real images, from squared distances [n, n], n ≥ 2."""
     return float(np.median(np.sqrt(squared[np.triu_indices(len(squared), 1)]))) / 2
 
 
 def vendi(squared: Floats, scale: float) -> float:
     """Vendi score: the effective number of different images, from 1 to n.
 
-    exp of the entropy of the eigenvalues of K/n, K being the similarities exp(−‖x−y‖² / 2·scale²); Friedman & Dieng
-    (arXiv:2210.02410), eq. 2. The paper leaves the kernel open. The usual cosine of pooled features finds all images
-    of a class nearly alike, which hides a collapse, so a Gaussian kernel on the real images' scale is used.
+    exp of the entropy of the eigenvalues of K/n, where K are the similarities exp(−‖x−y‖² / 2·scale²); Friedman & Dieng
+    (arXiv:2210.02410), eq. 2. The paper leaves the kernel open. With the usual cosine of pooled features all images of
+    a class are nearly alike, which hides a collapse; so a Gaussian kernel on the real images' scale is used.
 
     Args:
         squared: squared distances [n, n].
@@ -50,14 +50,13 @@ def vendi(squared: Floats, scale: float) -> float:
 def duplicate_threshold(squared: Floats) -> float:
     """Distance below which two images are near-duplicates: half the median nearest-neighbour distance of real images.
 
-    Args:
-        squared: squared distances [n, n] of the real images.
+    `squared` [n, n] are their squared distances.
     """
     return DUPLICATE_FRACTION * float(np.median(_to_nearest(squared)))
 
 
 def duplicate_rate(squared: Floats, threshold: float) -> float:
-    """Share of images whose nearest other image is not farther than `threshold`; `squared` are squared distances."""
+    """Share of images with another image within `threshold`; `squared` [n, n] are squared distances."""
     return float((_to_nearest(squared) <= threshold).mean())
 
 
@@ -70,7 +69,7 @@ def _to_nearest(squared: Floats) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class Clusters:
-    """How many clusters of the real class have no synthetic image, of those that should have some."""
+    """How many clusters of the real class have no synthetic image, of those that are judged."""
 
     missed: int
     judged: int
@@ -84,7 +83,7 @@ class Clustering:
     """Clusters of the real images of a class, found by k-means."""
 
     centres: Floats
-    """[k, d]: the middle of each cluster."""
+    """[k, d]."""
     labels: NDArray[np.int64]
     """[n]: the cluster of each real image."""
 
@@ -93,21 +92,21 @@ class Clustering:
         return len(self.centres)
 
     def predict(self, features: Array) -> NDArray[np.int64]:
-        """The cluster whose middle is nearest, for features [n, d]."""
+        """The cluster with the nearest centre, for features [n, d]."""
         found = np.empty(len(features), np.int64)
         for rows in bands(len(features)):
             found[rows] = squared_distances(features[rows], self.centres).argmin(1)
         return found
 
     def middles(self, features: Array) -> NDArray[np.intp]:
-        """For each cluster the row of `features` [n, d] that is nearest to its middle."""
+        """For each cluster the row of `features` [n, d] that is nearest to its centre."""
         return nearest(self.centres, features)[1][:, 0]
 
 
 def clusters_of(real: Array, *, rng: np.random.Generator) -> Clustering | None:
-    """Cluster the real images [n, d] of a class: one cluster for every eight, 20 at most; None where it is one.
+    """Cluster the real images [n, d] of a class: one cluster for every eight, 20 at most; None if that is one.
 
-    Where n < d the images span n dimensions at most, and k-means works in these: the same distances, in less time.
+    If n < d, k-means runs in the n dimensions that the images span: the distances are the same, and it is faster.
     """
     count = min(20, len(real) // 8)
     if count < 2:
@@ -123,10 +122,10 @@ def clusters_of(real: Array, *, rng: np.random.Generator) -> Clustering | None:
 
 
 def missed_clusters(clustering: Clustering, fake: Array) -> Clusters | None:
-    """Count the clusters of real images without a synthetic image; None where too few images are there to judge.
+    """Count the clusters of real images without a synthetic image; None if there are too few images to judge.
 
-    A cluster is judged where at least five synthetic images are expected by its share of the real ones, so that missing
-    it by chance has a probability below 1%.
+    A cluster is judged if its share of the real images predicts at least five synthetic ones. It is then missed by
+    chance with a probability below 1%.
     """
     expected = np.bincount(clustering.labels, minlength=clustering.count) / len(clustering.labels) * len(fake)
     judged = expected >= MIN_EXPECTED
@@ -139,21 +138,20 @@ def missed_clusters(clustering: Clustering, fake: Array) -> Clusters | None:
 def missed_floor(
     real: Array, synthetic: int, judged: int, *, rng: np.random.Generator, draws: int = 10
 ) -> Range | None:
-    """How many of `judged` clusters real images miss that the clustering has not seen.
+    """How many of `judged` clusters new real images miss. It is not zero, since k-means fits its own images better.
 
-    One random half of the real images is clustered, and the other half gives as many images as there are synthetic
-    ones, or all that it has. K-means fits its own images better than new ones, so this is not zero. The share that is
-    missed is given in clusters of the score that it stands beside, which has up to twice as many clusters.
+    One random half of the real images is clustered; the other half gives as many images as there are synthetic ones, or
+    all of them. The share of missed clusters is multiplied by `judged`, because the score has up to twice as many.
 
     Args:
         real: features [n, d] of all real images of the class.
-        synthetic: how many synthetic images the score is of.
-        judged: clusters that the score is of.
+        synthetic: the number of synthetic images of the score.
+        judged: the number of clusters of the score.
         rng: draws the halves, and starts k-means.
         draws: how many.
 
     Returns:
-        Mean and range over the draws; None where the halves leave nothing to judge, below 32 real images at least.
+        Mean and range over the draws; None if the halves are too small, which they are below 32 real images.
     """
     half = min(len(real) // 2, MAX_HALF)
     shares = []

@@ -1,8 +1,7 @@
-"""Is the distribution right? KID, FID, and precision, recall, density and coverage, on features.
+"""Is the distribution right? KID, FID, and precision, recall, density and coverage, on features [n, d].
 
-All functions take features [n, d] and know nothing of images. Products are computed in tiles, so that memory stays flat
-however many images there are: 12,000 against 12,000 of 1,280 numbers stay below 220 MB beside their features (a test),
-and more images add vectors only (`tests/studies/large_metrics.py` measures it at 50,000 against 50,000).
+Products are computed in tiles, so that memory hardly grows with the number of images: 12,000 against 12,000 images with
+1,280 features need less than 220 MB besides the features (a test); `tests/studies/large_metrics.py` measures 50,000.
 """
 
 from __future__ import annotations
@@ -15,14 +14,7 @@ from numpy.typing import NDArray
 
 from synthaug.documents import Range
 from synthaug.errors import SynthaugError
-from synthaug.metrics.distances import (
-    Tile,
-    bands,
-    nearest,
-    precision,
-    squared_distances_of_pairs,
-    strips,
-)
+from synthaug.metrics.distances import Tile, bands, nearest, precision, squared_distances_of_pairs, strips
 from synthaug.metrics.gram import PRDC
 from synthaug.metrics.spread import Indices, about, quantile_range
 
@@ -36,10 +28,6 @@ def kid_unbiased(real: Array, fake: Array) -> float:
 
     Bińkowski et al., "Demystifying MMD GANs" (arXiv:1801.01401), eq. 4. Unbiased at any sample size, so it can be
     negative, and rare classes can be scored; it is 0 in expectation for equal distributions.
-
-    Args:
-        real: features [n, d], n ≥ 2.
-        fake: features [m, d], m ≥ 2.
 
     Raises:
         SynthaugError: a set has fewer than two images.
@@ -56,16 +44,16 @@ def kid(
 ) -> Range:
     """KID as the mean over random subsets, drawn without replacement, with their 2.5% and 97.5% quantiles.
 
-    Where a set is no larger than the subset (the usual case for a rare class) every subset would be the whole set and
-    the spread would be a false zero. Then the mean is the estimate on all images, and the range comes from halves: see
-    `synthaug.metrics.spread`.
+    If a set is no larger than the subset (the usual case for a rare class), every subset would be the whole set, and
+    the range would be falsely zero. Then the mean is the estimate on all images, and the range comes from half-samples:
+    see `synthaug.metrics.spread`.
 
     Args:
         real: features [n, d].
         fake: features [m, d].
-        subsets: how many subsets are drawn.
+        subsets: the number of subsets.
         subset_size: images a subset; min(n, m, 1000) by default.
-        rng: where the subsets come from.
+        rng: draws the subsets.
 
     Raises:
         SynthaugError: `subset_size` is larger than a set or below two.
@@ -98,16 +86,9 @@ def _subsets(n: int, size: int, count: int, rng: np.random.Generator) -> list[In
 
 
 def kids_of_subsets(real: Array, fake: Array, of_real: list[Indices], of_fake: list[Indices]) -> Floats:
-    """KID of each pair of subsets, through all pairs of images where that is less work than the subsets' own pairs.
+    """KID of each pair of subsets, float64 [subsets]; from all pairs of images if that is less work.
 
-    Args:
-        real: features [n, d].
-        fake: features [m, d].
-        of_real: rows of `real`, at least two a subset.
-        of_fake: rows of `fake`, as many subsets.
-
-    Returns:
-        float64 [subsets].
+    `of_real` and `of_fake` are the rows of each subset, at least two.
     """
     work = sum(max(len(i), len(j)) ** 2 for i, j in zip(of_real, of_fake, strict=True))
     if max(len(real), len(fake)) ** 2 > work:
@@ -124,7 +105,7 @@ def _members(subsets: list[Indices], n: int) -> Floats:
 
 
 def _kids(real: Array, fake: Array, in_real: Floats, in_fake: Floats) -> Floats:
-    """KID of subsets given by their members; float64 [subsets]."""
+    """KID of subsets, float64 [subsets]; members are 1, other rows 0."""
     n, m = in_real.sum(1), in_fake.sum(1)
     within_real = _kernel_sums(real, real, in_real, in_real) - in_real @ _kernel_diagonal(real)
     within_fake = _kernel_sums(fake, fake, in_fake, in_fake) - in_fake @ _kernel_diagonal(fake)
@@ -136,9 +117,9 @@ def _kids(real: Array, fake: Array, in_real: Floats, in_fake: Floats) -> Floats:
 def fid(real: Array, fake: Array) -> float:
     """Fréchet distance of the Gaussians fitted to the features: ‖μ−μ'‖² + tr(Σ + Σ' − 2(ΣΣ')^½).
 
-    Heusel et al. (arXiv:1706.08500), eq. 6. Strongly biased upwards when n is not far above d; prefer `kid` there.
-    Computed through roots R of the covariances, Σ = RᵀR: tr (ΣΣ')^½ is the sum of the singular values of RR'ᵀ. No
-    square root of a singular matrix is taken, which costs digits where n < d.
+    Heusel et al. (arXiv:1706.08500), eq. 6. Strongly biased upwards if n is not far above d; use `kid` then. Computed
+    from roots R of the covariances, Σ = RᵀR: tr (ΣΣ')^½ is the sum of the singular values of RR'ᵀ. The square root of a
+    singular matrix, which loses digits if n < d, is not needed.
 
     Raises:
         SynthaugError: a set has fewer than two images.
@@ -155,7 +136,7 @@ def fid(real: Array, fake: Array) -> float:
 
 def _sum_of_singular_values(matrix: Floats) -> float:
     squared = scipy.linalg.eigvalsh(matrix @ matrix.T, check_finite=False)
-    if squared[0] > 1e-10 * squared[-1]:  # a third of the time, and the square has cost no digit that counts
+    if squared[0] > 1e-10 * squared[-1]:  # then squaring loses no significant digit, and it takes a third of the time
         return float(np.sqrt(squared).sum())
     return float(scipy.linalg.svdvals(matrix).sum())
 
@@ -164,13 +145,8 @@ def prdc(real: Array, fake: Array, k: int = 5) -> PRDC:
     """Precision, recall, density and coverage with balls that reach to the k-th nearest neighbour of the same set.
 
     Kynkäänniemi et al. (arXiv:1904.06991) for the first two, Naeem et al. (arXiv:2002.09797) for the others. Points on
-    a ball's surface count as inside, so that identical features score 1, not 0. Both sets must be of one size: unequal
-    counts fake terrible or perfect coverage.
-
-    Args:
-        real: features [n, d].
-        fake: features [n, d].
-        k: neighbours; must be below n.
+    a ball's surface count as inside, so that identical features score 1, not 0. Both sets must have the same size n >
+    k: with unequal sizes, coverage would be falsely low or high.
 
     Raises:
         SynthaugError: the sets differ in size, or have no k neighbours.
@@ -202,7 +178,7 @@ def _in_balls(
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Which pairs lie within the real image's ball, and which within the synthetic image's; bool [rows, columns].
 
-    Pairs that rounding leaves undecided are computed again, exactly.
+    Pairs within the rounding error of a radius are computed again in double precision.
     """
     found = []
     unsure = np.zeros(tile.squared.shape, bool)
@@ -250,7 +226,7 @@ def _kernel_diagonal(x: Array) -> Floats:
 
 
 def _root_covariance(x: Array) -> tuple[Floats, Floats]:
-    """The mean [d] and a matrix R [min(n, d), d] with RᵀR = Σ; `x` [n, d] is read piece by piece."""
+    """The mean [d] and a matrix R [min(n, d), d] with RᵀR = Σ; `x` [n, d] is read in bands."""
     n, d = x.shape
     mean = x.mean(0, dtype=np.float64)
     if n <= d:
@@ -261,12 +237,12 @@ def _root_covariance(x: Array) -> tuple[Floats, Floats]:
         covariance += part.T @ part
     try:
         return mean, scipy.linalg.cholesky(covariance, check_finite=False) / np.sqrt(n - 1)
-    except scipy.linalg.LinAlgError:  # singular, as where features are always zero
+    except scipy.linalg.LinAlgError:  # singular, for example if a feature is always zero
         return mean, _root_by_rows(x, mean) / np.sqrt(n - 1)
 
 
 def _root_by_rows(x: Array, mean: Floats) -> Floats:
-    """R [d, d] of the centred rows: R of all of them is R of the R so far and the next rows."""
+    """R [d, d] of the centred rows, block by block: the QR factor of the R so far and the next rows."""
     d = x.shape[1]
     root = np.empty((0, d))
     for start in range(0, len(x), 4 * d):

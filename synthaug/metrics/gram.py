@@ -1,7 +1,6 @@
-"""Pair metrics of small sets from inner products: computed once, read again for every subsample.
+"""FID and PRDC of small sets from inner products, which are computed once for all subsamples.
 
-FID and PRDC depend on two sets of features through the inner products of their rows alone. With these at hand a
-subsample costs an indexing, not a product of 1,280 columns.
+FID and PRDC depend only on the inner products of the rows. So a subsample needs an indexing, not a matrix product.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class PRDC:
-    """Precision and density: do samples look real? Recall and coverage: is all of the real met?"""
+    """Precision and density: do samples look real? Recall and coverage: do they cover all real images?"""
 
     precision: float
     recall: float
@@ -31,7 +30,7 @@ class PRDC:
 
 @dataclass(frozen=True, slots=True)
 class Gram:
-    """Inner products of n real rows and m synthetic ones, about the real rows' mean."""
+    """Inner products of n real and m synthetic rows, after subtraction of the real rows' mean."""
 
     real: Floats
     """float64 [n, n]."""
@@ -43,12 +42,12 @@ class Gram:
     @classmethod
     def of(cls, real: Array, fake: Array) -> Gram:
         """Features [n, d] and [m, d]; memory grows as (n + m)²."""
-        mean = real.mean(0, dtype=np.float64)  # features far from the origin would lose their differences to rounding
+        mean = real.mean(0, dtype=np.float64)  # far from the origin, rounding would hide the differences
         real, fake = real - mean, fake - mean
         return cls(real @ real.T, fake @ fake.T, real @ fake.T)
 
     def fid(self, i: Indices, j: Indices) -> float:
-        """`synthaug.metrics.fidelity.fid` of these rows; by way of n×m products, so for n and m not far above d."""
+        """`synthaug.metrics.fidelity.fid` of these rows. Fast if n and m are not far above d."""
         real, fake, between = self.real[np.ix_(i, i)], self.fake[np.ix_(j, j)], self.between[np.ix_(i, j)]
         n, m = len(i), len(j)
         means = real.mean() + fake.mean() - 2 * between.mean()

@@ -1,12 +1,12 @@
 """Comparisons at equal numbers of images: scores of synthetic images, and their floors (real images against real ones).
 
-*Fidelity* (KID, FID, PRDC) needs real images that the generator has not seen. Its floor is what the training images
-score against these, because no generator trained on them can be expected to do better; if the training images are
-fewer, one half of the held-out images against the other. *Diversity* measures how varied a set is in itself. It is
+*Fidelity* (KID, FID, PRDC) needs real images that the generator has not seen. Its floor is the score of the training
+images against these: no generator trained on them can be expected to do better. If the training images are fewer, the
+floor is one half of the held-out images against the other. *Diversity* measures how varied a set is in itself. It is
 compared with all real images of the class; its floor is one random half of them against the other.
 
-Several classes are compared at once as strata: each gives as many real as synthetic images, so that different class
-shares are not mistaken for different images.
+Several classes are compared at once as strata, with as many real as synthetic images of each class, so that different
+class shares are not mistaken for different images.
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta
 
 from synthaug.documents import Range
 from synthaug.metrics import fidelity
 from synthaug.metrics.distances import squared_distances
 from synthaug.metrics.diversity import duplicate_rate, duplicate_threshold, scale_of, vendi
 from synthaug.metrics.gram import Gram
-from synthaug.metrics.spread import Indices, about, halves, quantile_range
+from synthaug.metrics.spread import Indices, about, halves, proportion_range, quantile_range
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -35,7 +34,7 @@ MAX_FIDELITY = 1000
 MAX_DIVERSITY = 300
 DRAWS = 10
 WORK = 2000
-"""Images in all draws of a fidelity comparison together: many draws of few images, few draws of many."""
+"""Images in all draws of a fidelity comparison together: few images are drawn often, many images seldom."""
 SPREAD_DRAWS = 20
 """Half-samples behind a range."""
 KID_DRAWS = 100
@@ -112,15 +111,10 @@ class Plan:
 
 
 def plan(strata: Sequence[Stratum], *, at_least: int, at_most: int) -> Plan | None:
-    """As many images a side as the scarcest of real, synthetic and floor allow, class by class.
+    """As many images a side as real, synthetic and floor all allow, class by class; None if fewer than `at_least`.
 
-    Args:
-        strata: the classes.
-        at_least: images a side; where the floor leaves fewer, there is none.
-        at_most: images a side, shared among the classes in proportion.
-
-    Returns:
-        None where fewer than `at_least` are left.
+    There is no floor if it would leave fewer than `at_least` images. `at_most` is shared among the classes in
+    proportion.
     """
     counts = [min(len(s.reference), len(s.synthetic), s.others) for s in strata]
     floor = sum(counts) >= at_least
@@ -133,7 +127,7 @@ def plan(strata: Sequence[Stratum], *, at_least: int, at_most: int) -> Plan | No
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Of one set of images against the reference; None where there are too few."""
+    """Of one set of images against the reference; None if they are too few."""
 
     kid: Range
     fid: Range
@@ -145,7 +139,7 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Fidelity:
-    """Scores at `n` images on each side, averaged over draws where there are more to draw from."""
+    """Scores at `n` images on each side, averaged over draws if there are more images to draw from."""
 
     n: int
     synthetic: Scores
@@ -154,7 +148,7 @@ class Fidelity:
 
 @dataclass(frozen=True, slots=True)
 class Diversity:
-    """Scores at `n` images on each side; the pairwise ratio needs no matching and is of all images."""
+    """Scores at `n` images on each side; the pairwise ratio needs no equal numbers and takes all images."""
 
     n: int
     pairwise: Range
@@ -169,15 +163,12 @@ def compare_fidelity(strata: Sequence[Stratum], *, rng: np.random.Generator, dra
     """KID, FID and PRDC of synthetic images against the reference, and of real against real, at one number of images.
 
     The ranges of KID, FID and density come from half-samples. Precision, recall and coverage are shares of `n` images
-    and have Clopper and Pearson's.
+    and have Clopper and Pearson's. None if fewer than four images are left on a side.
 
     Args:
         strata: one class, or several to be compared as one set.
         rng: chooses the images.
         draws: how many choices are averaged.
-
-    Returns:
-        None where fewer than four images are left on a side.
     """
     chosen = plan(strata, at_least=MIN_KID, at_most=MAX_FIDELITY)
     if chosen is None:
@@ -197,17 +188,14 @@ def compare_diversity(
 ) -> Diversity | None:
     """Pairwise distance, Vendi score and near-duplicates of synthetic images against all real ones.
 
-    The ranges of the first two come from half-samples; that of the near-duplicates, a share in which an image and its
-    twin count once, is Clopper and Pearson's.
+    The ranges of the first two come from half-samples. That of the near-duplicates is Clopper and Pearson's; an image
+    and its twin count once. None if there are fewer than four real or two synthetic images.
 
     Args:
         real: features [n, d] of all real images, class by class.
         synthetic: features [m, d], class by class.
         rng: chooses the images.
         draws: how many choices are averaged.
-
-    Returns:
-        None where fewer than four real or two synthetic images are there.
     """
     counts = _shared([min(len(x) // 2, len(y)) for x, y in zip(real, synthetic, strict=True)], MAX_DIVERSITY)
     n = sum(counts)
@@ -244,22 +232,6 @@ def compare_diversity(
         duplicates=proportion_range(float(table[:, 3].mean()), n / 2),
         duplicate_floor=proportion_range(float(table[:, 4].mean()), n / 2),
     )
-
-
-def proportion_range(share: float, n: float) -> Range:
-    """A share of n images with its 95% interval (Clopper & Pearson 1934)."""
-    hits = share * n
-    low = float(beta.ppf(0.025, hits, n - hits + 1)) if hits > 0 else 0.0
-    high = float(beta.ppf(0.975, hits + 1, n - hits)) if hits < n else 1.0
-    return Range(mean=share, low=low, high=high)
-
-
-def mean_of_proportions(shares: Sequence[float], counts: Sequence[int]) -> Range:
-    """Mean of several classes' shares, each of so many images, with its 95% interval from their binomial variances."""
-    p, n = np.array(shares), np.array(counts, float)
-    shrunk = (p * n + 1) / (n + 2)  # a share of 0 or 1 has a variance too
-    mean, error = float(p.mean()), float(np.sqrt((shrunk * (1 - shrunk) / (n + 2)).sum())) / len(p)
-    return Range(mean=mean, low=max(0.0, mean - 1.96 * error), high=min(1.0, mean + 1.96 * error))
 
 
 def _shared(counts: list[int], at_most: int) -> list[int]:

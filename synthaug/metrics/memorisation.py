@@ -1,8 +1,8 @@
 """Does the generator copy training images? Distances to training images, compared with those of held-out real images.
 
 No single score distinguishes copying from underfitting (Stein et al., arXiv:2306.04675): a blurred average is near to
-every training image, too. So a *copy* here is near to one training image and much farther from all others. Distances
-are to training images and their mirror images, for synthetic and for held-out images alike.
+every training image too. So a *copy* here is near to one training image and much farther from all others. Distances are
+to training images and their mirror images, both for synthetic and for held-out images.
 """
 
 from __future__ import annotations
@@ -17,32 +17,29 @@ from scipy.stats import binomtest, fisher_exact, rankdata
 from synthaug.documents import Memorisation, Range
 from synthaug.errors import SynthaugError
 from synthaug.metrics.distances import nearest
-from synthaug.metrics.matched_comparison import proportion_range
-from synthaug.metrics.spread import Indices, half_sample_range
+from synthaug.metrics.spread import Indices, half_sample_range, proportion_range
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 MIN_HELD_OUT = 10
 MIN_TRAIN = 3
 C_T_FLOOR = Range(mean=0.0, low=-1.96, high=1.96)
-"""`c_t` of unseen real images: standard normal, as of any Mann-Whitney test under its null hypothesis."""
+"""`c_t` of unseen real images: standard normal, as the null hypothesis of the Mann-Whitney test states."""
 NEAR, LONELY = 0.5, 0.7
-"""A near copy is nearer to a training image than NEAR × the median of held-out images, and LONELY × the next one's."""
+"""A near copy: its distance is below NEAR × the median of held-out images, and LONELY × that to the second nearest."""
 EXACT_NEAR, EXACT_LONELY = 0.25, 0.5
-"""The same for a copy proper. In 600 trials on real digits and Fashion-MNIST with 12 to 300 training images a class, at
-most 0.2% of unseen real images came this near; up to 5% of them were near copies by the wider rule."""
-
-
+"""The same for a copy. In 600 trials on real digits and Fashion-MNIST with 12 to 300 training images a class, at most
+0.2% of unseen real images were copies by this rule, and up to 5% near copies by the rule above."""
 SURE_PIXELS, SAME_PIXELS = 0.7, 0.1
-"""Pixel distances ÷ limits (`CopyFinder.closest`). Below the first, an image is a copy without doubt. Below the second,
-it is the training image itself, at most flipped or moved."""
+"""Pixel distances ÷ limits (`CopyFinder.closest`). Below the first, an image is certainly a copy. Below the second, it
+is the training image itself, at most flipped or moved."""
 CHANCE = 0.003
-"""Share of new images that pixels may call copies where the held-out ones show none: docs/science/copying.md."""
+"""Share of new images that pixels may take for copies if they take no held-out one: docs/science/copying.md."""
 
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """The nearest training image of each query: how far, which, whether mirrored; and how far the second one is."""
+    """The nearest training image of each query: distance, index, whether mirrored; and the distance of the second."""
 
     distance: Floats
     index: NDArray[np.intp]
@@ -52,7 +49,7 @@ class Neighbours:
 
 @dataclass(frozen=True, slots=True)
 class MemorisationScores:
-    """What was measured, and the verdict with its reasons."""
+    """The scores, and the verdict with its reasons."""
 
     dcr: Range | None
     authenticity: float | None
@@ -92,13 +89,14 @@ def nearest_training_images(queries: Array, train: Array, mirrored: Array | None
 def dcr(synthetic: Floats, held_out: Floats, *, rng: np.random.Generator, draws: int = 100) -> Range:
     """Distance to the closest training record: median of synthetic ÷ median of held-out images, with its 95% range.
 
-    Below 1, synthetic images are nearer to the training images than new real ones are.
+    Below 1, synthetic images are nearer to the training images than new real ones. The range is from `draws`
+    half-samples.
 
     Args:
         synthetic: distances [n] to the nearest training image.
         held_out: distances [m] of held-out real images.
-        rng: draws half-samples for the range.
-        draws: how many.
+        rng: draws the half-samples.
+        draws: their number.
     """
 
     def ratio(i: Indices, j: Indices) -> float:
@@ -111,12 +109,9 @@ def dcr(synthetic: Floats, held_out: Floats, *, rng: np.random.Generator, draws:
 def c_t(synthetic: Floats, held_out: Floats) -> float:
     """Meehan et al.'s test for data copying (arXiv:2004.05675), within one class: a Mann-Whitney z-score.
 
-    Below −3, synthetic images are nearer to the training images than held-out ones are, beyond chance; above 3 they
-    are farther. It grows with the number of images: it says how certain the difference is, and `dcr` how large.
-
-    Args:
-        synthetic: distances [n] to the nearest training image.
-        held_out: distances [m] of held-out real images.
+    Below −3, synthetic images are significantly nearer to the training images than held-out ones; above 3, farther. It
+    grows with the number of images: it measures how certain the difference is, and `dcr` how large. Both arguments are
+    distances to the nearest training image, [n] and [m].
     """
     n, m = len(synthetic), len(held_out)
     ranks = rankdata(np.concatenate([synthetic, held_out]))
@@ -128,11 +123,8 @@ def authenticity(neighbours: Neighbours, train_spacing: Floats) -> float:
     """Share of synthetic images that are farther from their nearest training image than it is from the next one.
 
     Alaa et al., "How faithful is your synthetic data?" (arXiv:2102.08921), section 3.3. About half of new real images
-    are "authentic" by it, so it is read beside that of held-out images.
-
-    Args:
-        neighbours: of the synthetic images.
-        train_spacing: [t], distance of each training image to its nearest other one.
+    are "authentic", so compare it with held-out images. `train_spacing` [t] is the distance of each training image to
+    its nearest other one.
     """
     return float((neighbours.distance > train_spacing[neighbours.index]).mean())
 
@@ -140,11 +132,8 @@ def authenticity(neighbours: Neighbours, train_spacing: Floats) -> float:
 def copies(neighbours: Neighbours, typical: float, near: float = NEAR, lonely: float = LONELY) -> NDArray[np.bool_]:
     """Which queries are near to one training image only; bool [n].
 
-    Args:
-        neighbours: of the queries.
-        typical: median distance of held-out images to their nearest training image.
-        near: how near to the nearest one, in units of `typical`.
-        lonely: how much nearer than to the second one.
+    The distance must be at most `near` × `typical`, the median distance of held-out images to their nearest training
+    image, and at most `lonely` × the distance to the second nearest.
     """
     return (neighbours.distance <= near * typical) & (neighbours.distance <= lonely * neighbours.second)
 
@@ -160,22 +149,21 @@ def memorisation(
 ) -> MemorisationScores:
     """Measure and judge one class.
 
-    *copying*: three synthetic images and 1% or more are training images again by their pixels, and held-out images are
-    so significantly less often. Or, by features, 1% or more of the synthetic images (and at least three) are copies, or
-    5% are near copies, and held-out images are so significantly less often (Fisher's exact test, p < 0.01, where any of
-    them is).
-    *suspect*: pixels show two such images, or more less certain ones than chance explains; or, by features, there is
-    any copy, or 5% near copies that too few held-out images leave unproven, or the images as a whole are significantly
-    nearer to the training images (C_T below −3) and by more than a quarter (DCR below 0.75); blur can do that too, so
-    the worst pairs have to be looked at.
-    *insufficient held-out data*: below ten held-out or three training images.
+    *copying*: by pixels, at least three synthetic images and 1% of them are copies. Or by features, at least three and
+    1% are copies, or 5% are near copies. In each case, held-out images are copies significantly less often (Fisher's
+    exact test, p < 0.01). For copies, the test is not needed if no held-out image is one.
+    *suspect*: by pixels, two images are copies, or more images are nearly copies than chance explains. Or by features,
+    one image is a copy; or 5% are near copies, but there are too few held-out images for the test; or the images as a
+    whole are significantly nearer to the training images (C_T below −3) and by more than a quarter (DCR below 0.75).
+    The last can also be blur, so look at the worst pairs.
+    *insufficient held-out data*: fewer than ten held-out or three training images.
 
     Args:
         synthetic: features [n, d].
         train: features [t, d] of the class's training images.
-        held_out: features [m, d] of real images that the generator has not seen; None when there are none.
+        held_out: features [m, d] of real images that the generator has not seen; None if there are none.
         mirrored: features [t, d] of the training images flipped left to right.
-        pixels: for synthetic [n] and held-out images [m], what `CopyFinder.closest` of the training images gives.
+        pixels: `CopyFinder.closest` of the training images, for synthetic [n] and held-out images [m].
         rng: draws half-samples.
     """
     if len(train) < MIN_TRAIN or len(synthetic) < MIN_HELD_OUT:
@@ -210,7 +198,7 @@ def memorisation(
 
 @dataclass(frozen=True, slots=True)
 class _Tally:
-    """How many of the synthetic and of the held-out images look like copies."""
+    """The numbers of synthetic and of held-out images, and of copies among them."""
 
     hits: int
     synthetic: int
@@ -240,10 +228,8 @@ def _judge(near: _Tally, exact: _Tally, ratio: Range, z: float) -> tuple[Memoris
         words = f"{exact.rate:.1%} of the samples are copies of training images (of held-out images {exact.floor:.1%})"
         return "copying", [words]
     if near.rate >= 0.05 and near.proven():
-        words = (
-            f"{near.rate:.1%} of the samples are near copies of training images (of held-out images {near.floor:.1%})"
-        )
-        return "copying", [words]
+        shown = f"{near.rate:.1%} of the samples are near copies of training images"
+        return "copying", [f"{shown} (of held-out images {near.floor:.1%})"]
     reasons = []
     if exact.hits and exact.rate > exact.floor:
         reasons.append(f"{exact.hits} of {exact.synthetic} samples are copies of training images")

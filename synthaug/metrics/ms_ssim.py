@@ -1,7 +1,7 @@
-"""How alike two images of a class are: MS-SSIM. A collapsed class is alike; varied real images are not.
+"""How similar two images of a class are: MS-SSIM. The images of a collapsed class are more similar than real ones.
 
 Odena et al. (arXiv:1610.09585, section 4.2) compare the mean MS-SSIM of pairs of samples of a class with that of pairs
-of training images. The value means little by itself, so only the quotient is reported.
+of training images. The value alone means little, so only the quotient is reported.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ Floats = NDArray[np.float64]
 Images = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
-"""Of the scales, finest first (Wang et al., "Multiscale structural similarity for image quality assessment", 2003)."""
+"""Weights, finest scale first (Wang et al., "Multiscale structural similarity for image quality assessment", 2003)."""
 WINDOW, SIGMA = 11, 1.5
 MAX_IMAGES = 48
-"""On each side, up to 32 pixels; a half above, a quarter above 64."""
+"""Images on each side: so many up to 32 pixels, a half above, a quarter above 64."""
 MIN_IMAGES = 4
 _NUMBERS_AT_ONCE = 1 << 18
 _DRAWS = 100
 
 
 def scales(side: int) -> int:
-    """How many scales images of this side have: the coarsest must still hold the window of 11 pixels.
+    """The number of scales of images of this side: the coarsest must not be smaller than the window of 11 pixels.
 
     >>> [scales(side) for side in (8, 16, 32, 64, 128, 256)]
     [0, 1, 2, 3, 4, 5]
@@ -47,9 +47,7 @@ def ms_ssim(first: Pixels, second: Pixels) -> Floats:
     Wang et al. (2003), eq. 7, window and borders as in torchmetrics. The published five scales need 176 pixels; smaller
     images have fewer (32 pixels: two), whose weights are divided by their sum.
 
-    Args:
-        first: uint8 [n, C, H, W].
-        second: uint8 [n, C, H, W].
+    Both arguments are uint8 [n, C, H, W].
 
     Raises:
         SynthaugError: shapes differ, or images are smaller than 11 pixels.
@@ -64,17 +62,15 @@ def ms_ssim(first: Pixels, second: Pixels) -> Floats:
 
 
 def ms_ssim_ratio(real: Pixels, fake: Pixels, *, rng: np.random.Generator) -> tuple[Range, Range] | None:
-    """Mean MS-SSIM of pairs of synthetic images ÷ that of pairs of real ones, and the same of two halves of the real.
+    """Mean MS-SSIM of pairs of synthetic images ÷ that of pairs of real ones; and the same for two halves of the real.
 
-    1 is right; above it, the synthetic images are more alike than real ones. Ranges are from half-samples.
+    Above 1, the synthetic images are more similar than real ones. Ranges are from half-samples. None if images are
+    smaller than 11 pixels, or if there are fewer than eight real or four synthetic ones.
 
     Args:
         real: uint8 [n, C, H, W], all real images of the class.
         fake: uint8 [m, C, H, W].
         rng: chooses the images: equally many of both, at most `MAX_IMAGES`.
-
-    Returns:
-        None where images are smaller than 11 pixels, or fewer than eight real or four synthetic.
     """
     if not scales(min(real.shape[-2:])):
         return None
@@ -115,7 +111,7 @@ def _all_pairs(images: Pixels) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class _Scale:
-    """Images at one scale, float32 [n, C, h, w], with what SSIM needs of each by itself."""
+    """Images at one scale, with the local mean and variance of each; float32 [n, C, h, w]."""
 
     images: Images
     mean: Images
@@ -134,7 +130,7 @@ def _pyramid(pixels: Pixels) -> list[_Scale]:
 
 
 def _compare(first: list[_Scale], second: list[_Scale], i: Indices, j: Indices) -> Floats:
-    """MS-SSIM of the images `i` of one pyramid with the images `j` of the other, some pairs at a time."""
+    """MS-SSIM of the images `i` of one pyramid with the images `j` of the other, a part of the pairs at a time."""
     weights = np.array(WEIGHTS[: len(first)]) / sum(WEIGHTS[: len(first)])
     step = max(1, _NUMBERS_AT_ONCE // max(1, first[0].images[:1].size))
     out = np.ones(len(i))
@@ -147,7 +143,7 @@ def _compare(first: list[_Scale], second: list[_Scale], i: Indices, j: Indices) 
 
 
 def _similarity(first: _Scale, second: _Scale, i: Indices, j: Indices) -> tuple[Floats, Floats]:
-    """SSIM (mean over the image) and its contrast-structure part (mean without the border), [n]; no less than zero."""
+    """SSIM (mean over the image) and its contrast-structure part (mean without the border), [n]; at least zero."""
     c1, c2 = np.float32(0.01**2), np.float32(0.03**2)
     mean_x, mean_y = first.mean[i], second.mean[j]
     means = mean_x * mean_y

@@ -1,16 +1,16 @@
 """Is an image a copy of a training image, up to flips, small shifts and brightness? Decided by pixels.
 
-The central window of an image is compared with all windows of a training image and of its mirror image that are
-shifted by up to two pixels (one below 16 pixels a side), after the best change of brightness by at most a fifth.
-Compared are averages over small cells of luminance and over larger cells of chroma, which counts half: JPEG keeps
-little more of a small colour image. A distance is a root mean square difference in grey levels.
+The central window of an image is compared with the windows of a training image and of its mirror image at shifts of up
+to two pixels (one below 16 pixels a side), after the best change of brightness by at most a fifth. The comparison is of
+averages over small cells of luminance and larger cells of chroma, because JPEG preserves little more of a small colour
+image; chroma counts half. A distance is a root mean square difference in grey levels.
 
-Each training image has its own limit, because new images come nearer where training images are dense: `NEAR` × its
+Each training image has its own limit, because new images are nearer where training images are dense: `NEAR` × its
 distance to the nearest other training image, but at least the change by recompression (JPEG 75).
 docs/science/copying.md shows which copies are found and how many new real images are taken for copies.
 
-A lower bound rules out nearly all pairs: projection onto a few directions, and any change of brightness, can only make
-a distance smaller.
+A lower bound excludes nearly all pairs: a projection onto a few directions, and a free change of brightness, can only
+make a distance smaller.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 NEAR = 0.33
-"""Part of the distance between training images below which an image is a copy of one."""
+"""An image nearer than so many times the distance between training images is a copy."""
 TYPICAL = 0.75
-"""The typical distance of a class is this quantile: in a class of animation frames most distances are tiny."""
+"""Quantile of the distances that is typical of a class. The median of animation frames would be tiny."""
 SPARSE = 1.25
 """The distance of an isolated image counts at most as this many times the typical one."""
 RECOMPRESSED, RECOMPRESSED_CAP = 1.1, 0.31
@@ -50,7 +50,7 @@ _CHROMA = ((-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """How images of one side are compared: windows of `side` − 2 · `margin` pixels, averaged over `cell` × `cell`."""
+    """How images of one size are compared: windows of `side` − 2 · `margin` pixels, averaged over `cell` × `cell`."""
 
     side: int
     margin: int
@@ -70,9 +70,9 @@ class Geometry:
         return min(2 * self.cell, self.window)
 
     def squares(self, cell: int) -> NDArray[np.intp]:
-        """Where the cells of each version lie among all `cell` × `cell` squares of an image, [versions, cells].
+        """The index of each cell of each version among all `cell` × `cell` squares of an image, [versions, cells].
 
-        The first version is the image's inside; then come all its windows, then those of the mirrored image.
+        The first version is the central window; then come all windows, then those of the mirrored image.
         """
         places = range(2 * self.margin + 1)
         last, offsets = self.side - cell, np.arange(self.window // cell) * cell
@@ -85,7 +85,7 @@ class Geometry:
 
 
 def _boxes(planes: Floats, cell: int) -> Floats:
-    """Averages [n, c, S − cell + 1, …] over all cell × cell squares, times `cell`: then each pixel weighs alike."""
+    """Averages [n, c, S − cell + 1, …] over all cell × cell squares, × `cell`: each pixel has the same weight."""
     for axis in (2, 3):
         last = planes.shape[axis] - cell + 1
         slices = [(slice(None),) * axis + (slice(k, k + last),) for k in range(cell)]
@@ -121,15 +121,15 @@ def recompressed(pixels: Pixels, quality: int = QUALITY) -> Pixels:
 class CopyFinder:
     """The training images of a class, to find copies of them among other images.
 
-    `spacing` [m]: distance of each to the nearest other one (inf where there is none). `limits` [m]: distance below
-    which an image is its copy. Both in grey levels.
+    `spacing` [m]: distance of each to the nearest other one (inf if there is none). `limits` [m]: distance below which
+    an image is its copy. Both in grey levels.
     """
 
     def __init__(self, images: Pixels, typical: float | None = None) -> None:
         """Measure the images.
 
         Args:
-            images: uint8 [m, C, S, S], m ≥ 1; they are read again when something comes near them.
+            images: uint8 [m, C, S, S], m ≥ 1; kept, because suspects are compared with them.
             typical: the typical distance between images, for fewer than `FEW` of them.
         """
         self.images = images
@@ -186,7 +186,7 @@ class CopyFinder:
         return self._looks(pixels, slice(0, 1))[:, 0]
 
     def _sketch(self) -> tuple[Floats, Floats]:
-        """Directions [d, k] that hold most of the images, and unit vectors along them, [versions, m, k]."""
+        """Principal directions [d, k] of the images, and the unit vectors of all versions in them, [versions, m, k]."""
         inside = self._inside(np.asarray(self.images[:: max(1, len(self.images) // 512)]))
         directions = np.linalg.eigh((inside.T @ inside).astype(np.float64))[1][:, ::-1][:, :DIRECTIONS]
         basis = np.ascontiguousarray(directions, np.float32)
@@ -228,7 +228,7 @@ class CopyFinder:
         return found
 
     def _versions_of(self, index: int) -> Floats:
-        """The looks [versions, d] of one training image; those that something came near are kept."""
+        """The looks [versions, d] of one training image, cached."""
         if index not in self._versions:
             if len(self._versions) >= _VERSIONS_KEPT:
                 self._versions.clear()
@@ -236,7 +236,7 @@ class CopyFinder:
         return self._versions[index]
 
     def _spacing(self) -> NDArray[np.float64]:
-        """Distance [m] of each image to the nearest other one, of the few that the bounds put nearest."""
+        """Distance [m] of each image to the nearest other one, among the few with the lowest bounds."""
         m = len(self.images)
         spacing = np.full(m, np.inf)
         if m < 2:

@@ -1,12 +1,12 @@
 """How good are the images? All metrics of all classes, as a `CheckDocument`.
 
-Each class is compared with real images that the generator has not seen. If there are too few of these, it is compared
-with its training images, and its reasons say so. Every number has a floor: what real images score against real ones.
+Each class is compared with real images that the generator has not seen; if these are too few, with its training images,
+and a reason states this. Every number has a floor: the score of real images against other real images.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -27,11 +27,10 @@ from synthaug.progress import Progress, Silent
 from synthaug.seeds import stream
 
 SMALL = 30
-"""With fewer images on each side, a reason says that the numbers are uncertain."""
+"""With fewer images on each side, a reason warns that the numbers are uncertain."""
 PAIRS_PER_CLASS = 4
-TOLD = 0.5
-"""A change beyond the floor becomes a reason from so many standard deviations on; the largest `MOST_TOLD` of them."""
-MOST_TOLD = 3
+TOLD, MOST_TOLD = 0.5, 3
+"""Changes beyond the floor become reasons from so many standard deviations on, and at most so many of them."""
 
 
 def quality(
@@ -51,13 +50,13 @@ def quality(
 
     Args:
         real_reference: real images to judge against, held out unless `reference` is "train".
-        train: the images the generator was trained on; None if unknown, then nothing is said about memorisation.
+        train: the images the generator was trained on; None if unknown, which leaves out memorisation.
         synthetic: the images to judge; classes are matched by name.
-        features: the judge.
+        features: the feature net.
         reference: what `real_reference` is.
-        gated: whether a gate has chosen the images.
+        gated: whether the images passed a gate.
         seed: of every random choice; the same seed gives the same document.
-        progress: where the bars go.
+        progress: shows the progress bars.
         real: from `describe_real`, to judge several sets against the same real images.
         keep: as for `describe_real`.
 
@@ -85,7 +84,12 @@ def quality(
     per_class: dict[str, ClassQuality] = {}
     pairs: list[tuple[float, CopyPair]] = []
     with one_thread(), bar.task("judge classes", len(given), "class") as task:
-        useful, useful_in_all = _usefulness(found, real, stream(seed, 0))
+        useful: dict[str, Usefulness] = {}
+        useful_in_all = None
+        if real.held_out:
+            useful, useful_in_all = usefulness(
+                real.train, real.reference, found, others=real.train, rng=stream(seed, 0)
+            )
         for name in given:
             task.note(name)
             rng = stream(seed, 1 + real.classes.index(name))
@@ -121,7 +125,9 @@ def class_quality(
     """All scores and both verdicts of one class. The arguments: see `ClassContext`."""
     context = ClassContext(name, synthetic, real, rng=rng, pixels=pixels, useful=useful)
     scores = {key: metric.measure(context) or Score() for key, metric in metrics().items()}
-    verdict, reasons = collapse.judge(_evidence(context, scores))
+    verdict, reasons = collapse.judge(
+        name, _counts(context)["n_diversity"], scores, clusters=context.clusters, taken_for=context.taken_for
+    )
     table, memory = context.bias(), context.memory
     few = _small_numbers(context.fidelity, context.n_real, context.n_synthetic)
     return ClassQuality(
@@ -147,36 +153,6 @@ def _counts(context: Context) -> dict[str, int]:
         "n_compared": context.fidelity.n if context.fidelity else 0,
         "n_diversity": context.diversity.n if context.diversity else 0,
     }
-
-
-def _evidence(context: ClassContext, scores: Mapping[str, Score]) -> collapse.Evidence:
-    pairwise, vendi, duplicates = (scores[name] for name in ("pairwise_ratio", "vendi_ratio", "duplicate_rate"))
-    coverage, agreement = scores["coverage"], scores["agreement"]
-    return collapse.Evidence(
-        label=context.name,
-        n=context.diversity.n if context.diversity else 0,
-        pairwise=pairwise.value,
-        pairwise_floor=pairwise.floor,
-        vendi=vendi.value,
-        vendi_floor=vendi.floor,
-        coverage=coverage.value,
-        coverage_floor=coverage.floor,
-        duplicates=duplicates.value,
-        duplicate_floor=duplicates.floor.mean if duplicates.floor else 0.0,
-        agreement=agreement.value,
-        agreement_floor=agreement.floor,
-        clusters=context.clusters,
-        clusters_floor=context.clusters_floor,
-        taken_for=context.taken_for,
-    )
-
-
-def _usefulness(
-    synthetic: Mapping[str, Features], real: RealFeatures, rng: np.random.Generator
-) -> tuple[dict[str, Usefulness], Usefulness | None]:
-    if not real.held_out:
-        return {}, None
-    return usefulness(real.train, real.reference, synthetic, others=real.train, rng=rng)
 
 
 def _told(table: list[BiasRow]) -> list[str]:
@@ -205,7 +181,7 @@ def _small_numbers(fidelity: Fidelity | None, n_real: int, n_synthetic: int) -> 
 
 
 def _worst_pairs(name: str, synthetic: Features, paths: list[str], real: RealFeatures) -> list[tuple[float, CopyPair]]:
-    """The synthetic images nearest to a training image, at most one for each training image, with their order."""
+    """The synthetic images nearest to a training image, with distance ÷ median distance; each training image once."""
     train = real.train.get(name)
     if train is None or not len(train):
         return []
@@ -231,11 +207,7 @@ def _worst_pairs(name: str, synthetic: Features, paths: list[str], real: RealFea
 
 
 def _images_of_classes(*sets: LabelledImages | None) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for images in sets:
-        for name, count in images.counts().items() if images is not None else ():
-            counts[name] = counts.get(name, 0) + count
-    return counts
+    return dict(sum((Counter(images.counts()) for images in sets if images is not None), Counter[str]()))
 
 
 def _features_of_classes(real: RealFeatures) -> dict[str, int]:

@@ -28,7 +28,7 @@ Reference = Literal["test", "val", "train", "folder"]
 
 @dataclass(frozen=True)
 class RealFeatures:
-    """All that metrics need of the real images; the same for ungated and gated samples."""
+    """The real images as the metrics need them; the same for ungated and gated samples."""
 
     classes: list[str]
     reference: dict[str, Features]
@@ -65,15 +65,15 @@ def describe_real(
     """Compute the features of the real images, and of the training images mirrored.
 
     Args:
-        reference: real images to judge against; the training images themselves where `kind` is "train".
-        train: what the generator has seen; None if unknown.
-        features: the judge.
+        reference: real images to judge against; the training images if `kind` is "train".
+        train: the generator's training images; None if unknown.
+        features: the feature net.
         kind: what `reference` is.
-        classes: those that will be judged, all when None. Of the others, which only help to tell the classes apart, at
-            most 500 images are used and none is mirrored.
+        classes: those that will be judged; None: all. The others only help to tell the classes apart: at most 500
+            images of each are used, and none is mirrored.
         seed: of the class judge and of the choice among the other classes' images.
-        progress: where the bars go.
-        keep: the cache in which features are kept for the next time; None keeps nothing.
+        progress: shows the progress bars.
+        keep: the folder in which features are cached; None: no cache.
     """
     bar = progress or Silent()
     held_out = kind != "train"
@@ -119,7 +119,7 @@ def describe_real(
 
 
 def _pixels_of(images: LabelledImages, name: str) -> Pixels:
-    """The images of a class, none where there is no such class."""
+    """The images of a class; empty if there is no such class."""
     return images.of_class(name) if name in images.classes else images.pixels[:0]
 
 
@@ -131,7 +131,8 @@ def _judge(
     fitted: bool,
     rng: np.random.Generator,
 ) -> ClassJudge | None:
-    """Taught by all real images, and counted by cross-validation; by a fitted net's features, on held-out ones."""
+    """Trained on all real images and cross-validated; with a fitted net, trained on its training images and tested on
+    held-out ones."""
     apart = fitted and held_out
     known = {name: all_real(reference.get(name), train.get(name), held_out and not apart) for name in names}
     x, y = _labelled(names, known)
@@ -192,7 +193,6 @@ def by_class(images: LabelledImages, features: Features) -> dict[str, Features]:
 
 
 def all_real(reference: Any, train: Any, held_out: bool) -> Any:
-    """Features of held-out and training images of one class together, [n + t, d]; of training images where none is held
-    out."""
+    """Features [n + t, d] of the held-out (if any) and training images of one class together."""
     parts = [part for part in ((reference, train) if held_out else (train,)) if part is not None]
     return np.concatenate(parts) if parts else np.empty((0, 0), np.float32)

@@ -1,12 +1,12 @@
-"""The metrics of the table: each takes its score from the comparisons of the context."""
+"""The metrics of the table. Each takes its score from the comparisons of the context."""
 
 from __future__ import annotations
 
 from synthaug.documents import Score
 from synthaug.metrics import ms_ssim
 from synthaug.metrics.context import ClassContext, Context
-from synthaug.metrics.matched_comparison import proportion_range
 from synthaug.metrics.memorisation import C_T_FLOOR
+from synthaug.metrics.spread import proportion_range
 from synthaug.metrics.table import metric
 
 
@@ -86,7 +86,7 @@ def vendi_ratio(context: Context) -> Score | None:
 def ms_ssim_ratio(context: Context) -> Score | None:
     """Similarity of two synthetic images ÷ that of two real ones; far above 1 is too alike."""
     if not isinstance(context, ClassContext) or context.pixels is None or context.real_pictures is None:
-        return None  # it compares images of one class
+        return None
     found = ms_ssim.ms_ssim_ratio(context.real_pictures, context.pixels, rng=context.to_pair)
     return Score.of(*found) if found else None
 

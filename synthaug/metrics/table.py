@@ -1,4 +1,4 @@
-"""What a metric is: a function that gives a score, and how the console and the report show that score."""
+"""A metric: a function that computes a score, and how the console and the report show that score."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ class Metric:
 
     heading: str
     explanation: str
-    """One sentence: what it is, and which way is better."""
+    """One sentence: what it is, and whether higher is better."""
     measure: Measure
-    """None where the images are too few."""
+    """Returns None if there are too few images."""
     pooled: bool
-    """It is also measured on all classes together."""
+    """Whether it is also measured on all classes together."""
     decimals: int
     chart: str
-    """Heading of its chart in the report; without one it has no chart, and no column in `report.md`."""
+    """Heading of its chart in the report; empty: no chart, and no column in `report.md`."""
     unit_interval: bool
-    """The chart spans 0 to 1."""
+    """Whether the chart's axis is 0 to 1."""
     column: str
     """Heading of its column in `synthaug check`; empty: no column."""
     floor_column: str
@@ -45,7 +45,7 @@ def metric(
     column: str = "",
     floor_column: str = "",
 ) -> Callable[[Measure], Metric]:
-    """Make a metric of a function; the first line of its docstring is the explanation. The arguments: see `Metric`."""
+    """Make a metric from a function; the first line of its docstring is the explanation. Arguments: see `Metric`."""
 
     def made(measure: Measure) -> Metric:
         explanation = cleandoc(measure.__doc__ or "").partition("\n")[0]

@@ -1,8 +1,8 @@
-"""One thread for thousands of small matrix products, which many threads make slower.
+"""One thread for thousands of small matrix products, which are slower with many threads.
 
-Each product takes about a millisecond, after which all threads wait for one another. The waiting threads of numpy's
-BLAS, scipy's BLAS and OpenMP take the cores from one another: on two busy cores, k-means of 250 images took 0.1 s with
-one thread and 5 s with two.
+Each product takes about a millisecond; then all threads wait for each other. The waiting threads of numpy's BLAS,
+scipy's BLAS and OpenMP compete for the cores: on two busy cores, k-means of 250 images took 0.1 s with one thread, 5 s
+with two.
 """
 
 from __future__ import annotations
@@ -15,6 +15,6 @@ from threadpoolctl import threadpool_limits
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Limits BLAS and OpenMP to one thread. Not for feature nets, which use all cores."""
+    """Limit BLAS and OpenMP to one thread. Not for feature nets, which use all cores."""
     with threadpool_limits(1):
         yield

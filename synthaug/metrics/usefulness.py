@@ -1,9 +1,9 @@
 """Can a classifier be trained on the synthetic images? GAN-train and GAN-test; floors use real images instead.
 
 Shmelkov et al., "How good is my GAN?" (arXiv:1807.09499), section 3; GAN-train over all classes is the classification
-accuracy score of Ravuri & Vinyals (arXiv:1905.10887). GAN-train falls where samples are poor or lack variety, GAN-test
-where they do not look like their class. The classifier here is a logistic regression on 128 principal components of the
-judge's frozen features, fitted in a fraction of a second. `evaluate` trains the user's own classifier instead.
+accuracy score of Ravuri & Vinyals (arXiv:1905.10887). GAN-train is low if samples are poor or lack variety, GAN-test if
+they do not look like their class. The classifier here is a logistic regression on 128 principal components of the
+frozen features, fitted in a fraction of a second. `evaluate` trains the user's own classifier instead.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from synthaug.documents import Range
-from synthaug.metrics.matched_comparison import mean_of_proportions, proportion_range
+from synthaug.metrics.spread import mean_of_proportions, proportion_range
 
 Array = NDArray[Any]
 MIN_IMAGES = 5
-"""Images of a class, of each kind, below which it takes no part."""
+"""A class with fewer images of any kind is left out."""
 MAX_PER_CLASS = 200
 """Images of a class to train on, and synthetic ones to test on."""
 DRAWS = 3
@@ -57,25 +57,20 @@ def usefulness(
     """GAN-train and GAN-test of every class that has enough images, and of all together.
 
     For each class the classifiers are fitted on equally many real and synthetic images, 200 at most, drawn three times
-    without replacement. A class's range is Clopper and Pearson's for the images tested on, that of the mean over
-    classes comes from their binomial variances; both leave out the variance between trainings.
+    without replacement. A class's range is Clopper and Pearson's for the images tested on; that of the mean over
+    classes comes from their binomial variances. Both leave out the variance between trainings. Without two classes,
+    nothing is measured.
 
     Args:
         train: class → features [t, d] of real training images.
         held_out: class → features [h, d] of real images that neither generator nor classifier has seen.
         synthetic: class → features [m, d].
-        others: class → features of real training images of classes that were not generated. They are used, as they
-            are, in every classifier where only one class was: a classifier needs two.
+        others: class → features of real training images of classes that were not generated. If only one class was
+            generated, they are the other classes of every classifier.
         rng: draws the images.
-
-    Returns:
-        Nothing where fewer than two classes can take part.
     """
-    judged = [
-        name
-        for name in synthetic
-        if min(len(part.get(name, ())) for part in (train, held_out, synthetic)) >= MIN_IMAGES
-    ]
+    kinds = (train, held_out, synthetic)
+    judged = [name for name in synthetic if min(len(kind.get(name, ())) for kind in kinds) >= MIN_IMAGES]
     context = {}
     if len(judged) == 1 and others:
         context = {name: x for name, x in others.items() if name not in synthetic and len(x) >= MIN_IMAGES}
@@ -125,7 +120,7 @@ def _collected(gan_train: Range, real: Range, gan_test: Range) -> Usefulness:
 
 
 def _components(real: list[Array], rng: np.random.Generator) -> Pipeline:
-    """Standardised features to their principal components, learned from real training images only."""
+    """The map from features to principal components of the standardised features of real training images."""
     x = np.concatenate([part[rng.permutation(len(part))[:MAX_PER_CLASS]] for part in real])
     count = min(COMPONENTS, *x.shape)
     solver = PCA(count, svd_solver="covariance_eigh" if len(x) > x.shape[1] else "full")

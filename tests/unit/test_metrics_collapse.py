@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
 from synthaug.data.cache import LabelledImages
-from synthaug.documents import ClassQuality, Range
-from synthaug.metrics.collapse import Evidence, judge
+from synthaug.documents import ClassQuality, Range, Score
+from synthaug.metrics.collapse import judge
 from synthaug.metrics.diversity import Clusters
 from synthaug.metrics.quality import class_quality
 from synthaug.metrics.real import RealFeatures, describe_real
@@ -117,32 +117,34 @@ def floor(mean: float, low: float = 0.9) -> Range:
 
 
 def test_a_score_inside_its_floor_accuses_nobody() -> None:
-    healthy = Evidence("x", 20, pairwise=0.95, pairwise_floor=floor(1.0), coverage=0.7, coverage_floor=floor(0.9, 0.6))
-    assert judge(healthy) == ("healthy", [])
+    healthy = {
+        "pairwise_ratio": Score(value=0.95, floor=floor(1.0)),
+        "coverage": Score(value=0.7, floor=floor(0.9, 0.6)),
+    }
+    assert judge("x", 20, healthy) == ("healthy", [])
 
 
 def test_each_score_alone_can_say_thinning_and_collapsed() -> None:
-    pairs = [
-        ({"pairwise": 0.65, "pairwise_floor": floor(1.0)}, {"pairwise": 0.1, "pairwise_floor": floor(1.0)}),
-        ({"vendi": 0.45, "vendi_floor": floor(1.0)}, {"vendi": 0.05, "vendi_floor": floor(1.0)}),
-        ({"coverage": 0.4, "coverage_floor": floor(0.95)}, {"coverage": 0.05, "coverage_floor": floor(0.95)}),
-        ({"agreement": 0.4, "agreement_floor": floor(0.95)}, {"agreement": 0.05, "agreement_floor": floor(0.95)}),
-        ({"duplicates": 0.3}, {"duplicates": 0.95}),
-    ]
-    for mild, grave in pairs:
-        assert judge(Evidence("x", 20, **mild))[0] == "thinning"
-        assert judge(Evidence("x", 20, **grave))[0] == "collapsed"
-    missed = Evidence("x", 20, clusters=Clusters(11, 12))
-    assert judge(missed) == ("thinning", ["11 of 12 kinds of real image (clusters) have no sample"])
-    varied = Evidence("x", 20, duplicates=0.95, vendi=0.9, vendi_floor=floor(1.0, 0.8))
-    assert judge(varied)[0] == "thinning"
+    for name, mild, grave, real in (
+        ("pairwise_ratio", 0.65, 0.1, floor(1.0)),
+        ("vendi_ratio", 0.45, 0.05, floor(1.0)),
+        ("coverage", 0.4, 0.05, floor(0.95)),
+        ("agreement", 0.4, 0.05, floor(0.95)),
+        ("duplicate_rate", 0.3, 0.95, None),
+    ):
+        assert judge("x", 20, {name: Score(value=mild, floor=real)})[0] == "thinning"
+        assert judge("x", 20, {name: Score(value=grave, floor=real)})[0] == "collapsed"
+    missed = judge("x", 20, {}, clusters=Clusters(11, 12))
+    assert missed == ("thinning", ["11 of 12 kinds of real image (clusters) have no sample"])
+    varied = {"duplicate_rate": Score(value=0.95), "vendi_ratio": Score(value=0.9, floor=floor(1.0, 0.8))}
+    assert judge("x", 20, varied)[0] == "thinning"
 
 
 def test_clusters_that_real_images_miss_too_accuse_nobody() -> None:
     few, many = Range(mean=0.4, low=0.0, high=2.0), Range(mean=3.1, low=1.0, high=5.0)
 
     def of(missed: int, floor: Range) -> tuple[str, list[str]]:
-        return judge(Evidence("x", 20, clusters=Clusters(missed, 12), clusters_floor=floor))
+        return judge("x", 20, {"missed_clusters": Score(value=missed, floor=floor)}, clusters=Clusters(missed, 12))
 
     assert of(5, many) == of(2, few) == ("healthy", [])
     assert of(6, many) == (
@@ -153,17 +155,17 @@ def test_clusters_that_real_images_miss_too_accuse_nobody() -> None:
 
 
 def test_too_few_images_are_said_to_be_too_few() -> None:
-    found, reasons = judge(Evidence("x", 3, pairwise=0.0, pairwise_floor=floor(1.0)))
+    found, reasons = judge("x", 3, {"pairwise_ratio": Score(value=0.0, floor=floor(1.0))})
     assert found == "insufficient data"
     assert "3 images" in reasons[0]
 
 
 def test_reasons_name_the_class_that_was_taken_instead() -> None:
-    lost = Evidence("cat", 20, agreement=0.1, agreement_floor=floor(0.95), taken_for=("dog", 0.85))
-    assert "85% look like 'dog'" in judge(lost)[1][0]
+    lost = judge("cat", 20, {"agreement": Score(value=0.1, floor=floor(0.95))}, taken_for=("dog", 0.85))
+    assert "85% look like 'dog'" in lost[1][0]
 
 
 def test_braces_in_a_class_name_stand_in_the_reason() -> None:
     floor = Range(mean=0.95, low=0.9, high=1.0)
-    lost = Evidence("{x}", 20, agreement=0.1, agreement_floor=floor, taken_for=("{}", 0.85))
-    assert judge(lost)[1] == ["10% of the samples look like '{x}' (of real images 95%); 85% look like '{}'"]
+    lost = judge("{x}", 20, {"agreement": Score(value=0.1, floor=floor)}, taken_for=("{}", 0.85))
+    assert lost[1] == ["10% of the samples look like '{x}' (of real images 95%); 85% look like '{}'"]

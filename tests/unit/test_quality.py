@@ -15,10 +15,11 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from synthaug.data.cache import LabelledImages
 from synthaug.documents import CheckDocument, Score
 from synthaug.errors import SynthaugError
-from synthaug.metrics.matched_comparison import Stratum, compare_fidelity, proportion_range
+from synthaug.metrics.matched_comparison import Stratum, compare_fidelity
 from synthaug.metrics.memorisation import C_T_FLOOR
 from synthaug.metrics.quality import quality
 from synthaug.metrics.real import Reference, describe_real
+from synthaug.metrics.spread import proportion_range
 from synthaug.pipelines import check as pipeline
 
 DIGITS = load_digits()

@@ -172,7 +172,7 @@ def test_links_lead_somewhere_and_everything_has_a_name(tmp_path: Path) -> None:
     plots = [a for a in page.all("svg") if a.get("class") == "plot"]
     assert len(plots) == 6
     assert "8 (against training images) from" in plots[2]["aria-label"]
-    assert all("chosen checkpoint stands at 144 kimg" in a["aria-label"] for a in plots)
+    assert all("chosen checkpoint is at 144 kimg" in a["aria-label"] for a in plots)
 
 
 def test_every_part_may_be_missing(tmp_path: Path) -> None:

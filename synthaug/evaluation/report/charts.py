@@ -1,4 +1,4 @@
-"""Charts of scores: bars with seeds and intervals, distances beside their floor.
+"""Charts of scores: bars with seeds and intervals, distances next to their floor.
 
 Each row of a chart is a label, a drawing and a value as text, so that the page can be read as a list without CSS.
 """
@@ -11,22 +11,12 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
-from synthaug.documents import Range
+from synthaug.documents import Contrast, Range
 from synthaug.evaluation.report.scores import Estimate
-from synthaug.evaluation.report.svg import (
-    UNIT,
-    Scale,
-    drawing,
-    gridlines,
-    number,
-    percent,
-    scale,
-    tag,
-    tick_labels,
-)
+from synthaug.evaluation.report.svg import UNIT, Scale, drawing, gridlines, number, percent, scale, tag, tick_labels
 
 _BAR = 26  # height of a row in pixels
-_JITTER = (-3.5, 2.5, -1.0, 4.0, 0.5)  # seeds that score alike must not hide one another
+_JITTER = (-3.5, 2.5, -1.0, 4.0, 0.5)  # so that the dots of seeds with equal scores do not hide each other
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +30,10 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of a figure; `group` is a heading above it, with a `note` in small print; `flag` follows the value,
-    `picture` (a data URI) stands before the label.
+    """A line of a figure.
+
+    `group` is a heading above it, with a `note` in small print. `flag` follows the value; `picture`, a data URI, comes
+    before the label.
     """
 
     label: str
@@ -74,8 +66,24 @@ def whisker(axis: Scale, low: float, high: float, y: float, cap: float = 4.0, cl
     return Markup("").join([line, *ends])
 
 
+def estimate_mark(axis: Scale, found: Range | Contrast, side: str, height: float) -> Markup:
+    """A mean as a circle with its interval. `side` is the CSS class: better, worse or unclear."""
+    parts = []
+    if math.isfinite(found.low) and math.isfinite(found.high):
+        parts.append(whisker(axis, found.low, found.high, height / 2, class_=f"whisker {side}"))
+    if math.isfinite(found.mean):
+        parts.append(tag("circle", class_=f"mark {side}", cx=percent(axis.at(found.mean)), cy=height / 2, r=4.5))
+    return Markup("").join(parts)
+
+
+def floor_band(axis: Scale, floor: Range, y: float, height: float) -> Markup:
+    """The range of real images, as a rectangle that is always wide enough to be seen."""
+    left, width = axis.at(floor.low), max(axis.at(floor.high) - axis.at(floor.low), 0.6)
+    return tag("rect", class_="floor", x=percent(left), y=y, width=percent(width), height=height)
+
+
 def bars(heading: str, estimates: Mapping[str, Estimate], kinds: Mapping[str, str], titles: Mapping[str, str]) -> Chart:
-    """One bar an arm for one class: the mean, its interval, and a dot for each seed; all on [0, 1]."""
+    """F1 of one class, a bar for each arm: the mean, its interval, and a dot for each seed; all in [0, 1]."""
     rows = []
     for name, estimate in estimates.items():
         parts = [gridlines(UNIT, _BAR)]
@@ -103,7 +111,7 @@ def bars(heading: str, estimates: Mapping[str, Estimate], kinds: Mapping[str, st
 
 
 def range_text(r: Range | None, decimals: int = 3) -> str:
-    """`0.549 [0.489, 0.609]`; without brackets where nothing is known of its spread."""
+    """`0.549 [0.489, 0.609]`; without brackets if the interval is unknown."""
     if r is None:
         return "–"
     spread = f" [{number(r.low, decimals)}, {number(r.high, decimals)}]" if r.high > r.low else ""
@@ -117,11 +125,11 @@ def floors(
     names: tuple[str, str] = ("generator", "export"),
     unit_interval: bool = False,
 ) -> Chart | None:
-    """A score of generator and export per class, over what real images score against real ones.
+    """A score of generator and export for each class, drawn over the score of real images against real ones.
 
-    Each row is (class, ungated, gated, floor). None when nothing was measured.
+    Each row is (class, ungated, gated, floor). None if nothing was measured.
     """
-    measured = [r for _, first, second, floor in rows for r in (first, second, floor) if r is not None]
+    measured = [r for _, *ranges in rows for r in ranges if r is not None]
     if not any(first or second for _, first, second, _ in rows):
         return None
     axis = UNIT if unit_interval else scale([v for r in measured for v in (r.low, r.mean, r.high)])
@@ -129,9 +137,7 @@ def floors(
     for label, first, second, floor in rows:
         parts = [gridlines(axis, 34)]
         if floor is not None and math.isfinite(floor.mean):
-            left, right = axis.at(floor.low), axis.at(floor.high)
-            width = percent(max(right - left, 0.6))
-            parts.append(tag("rect", class_="floor", x=percent(left), y=2, width=width, height=30))
+            parts.append(floor_band(axis, floor, 2, 30))
         for r, y, mark in ((first, 10, "hollow"), (second, 24, "filled")):
             if r is None or not math.isfinite(r.mean):
                 continue
@@ -142,8 +148,5 @@ def floors(
             f"{name} {number(r.mean)}" for name, r in zip((*names, "real"), (first, second, floor), strict=True) if r
         )
         drawn.append(Row(label, drawing(*parts, height=34, class_="track"), value))
-    table = Table(
-        ["class", *names, "real against real"],
-        [[label, *(range_text(r) for r in ranges)] for label, *ranges in rows],
-    )
-    return Chart(drawn, tick_labels(axis), table, heading)
+    body = [[label, *(range_text(r) for r in ranges)] for label, *ranges in rows]
+    return Chart(drawn, tick_labels(axis), Table(["class", *names, "real against real"], body), heading)

@@ -14,10 +14,12 @@ from synthaug.evaluation.report.scores import arm_name
 SHOWN = 26  # classes; beyond this the rest become one row and one column
 OTHERS = "all others"
 
+Floats = npt.NDArray[np.float64]
+
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One field: its text, what it means in words, its strength in [0, 1] and its colour."""
+    """One cell: its text, the same in words, its strength in [0, 1] and its colour."""
 
     text: str
     words: str
@@ -35,7 +37,7 @@ class Matrix:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A mistake, or a right answer (`true == predicted`), whose share of a class's images moved."""
+    """The share of a class's images with one prediction, before and after; right if `true == predicted`."""
 
     true: str
     predicted: str
@@ -54,7 +56,7 @@ class Comparison:
 
 
 def compare(document: EvaluateDocument, before: str, after: str) -> Comparison | None:
-    """Both arms' matrices and the difference; None where an arm has no matrix of the right shape."""
+    """Both arms' matrices and the difference; None if an arm has no matrix of the right shape."""
     counts = [np.asarray(document.arms[arm].confusion, dtype=np.float64) for arm in (before, after)]
     k = len(document.classes)
     if k == 0 or any(c.shape != (k, k) for c in counts):
@@ -62,23 +64,19 @@ def compare(document: EvaluateDocument, before: str, after: str) -> Comparison |
     labels, groups = _groups(document, counts[0] + counts[1])
     first, second = (_shares(_merged(c, groups)) for c in counts)
     per_seed = [_merged(c, groups) / max(1, document.seeds) for c in counts]
-    matrices = [
-        Matrix(title, f"the {arm_name(arm)} arm", labels, _cells(labels, share, images))
-        for title, arm, share, images in (
-            ("Before", before, first, per_seed[0]),
-            ("After", after, second, per_seed[1]),
-        )
-    ]
-    difference = second - first
-    matrices.append(
-        Matrix("Change", "after − before, in percentage points", labels, _difference_cells(labels, difference))
-    )
+    size = range(len(labels))
+    matrices = []
+    for title, arm, share, images in (("Before", before, first, per_seed[0]), ("After", after, second, per_seed[1])):
+        cells = [[_cell(labels, i, j, share, images) for j in size] for i in size]
+        matrices.append(Matrix(title, f"the {arm_name(arm)} arm", labels, cells))
+    changed = [[_change(labels, i, j, second - first) for j in size] for i in size]
+    matrices.append(Matrix("Change", "after − before, in percentage points", labels, changed))
     targets = {i for i, label in enumerate(labels) if label in document.targets}
     return Comparison(before, after, matrices, _largest_changes(labels, first, second, targets))
 
 
-def _groups(document: EvaluateDocument, counts: npt.NDArray[np.float64]) -> tuple[list[str], list[list[int]]]:
-    """Which classes get a row: all, or the targets and what they are most often confused with."""
+def _groups(document: EvaluateDocument, counts: Floats) -> tuple[list[str], list[list[int]]]:
+    """The classes that get a row: all, or the targets and the classes they are most often confused with."""
     k = len(document.classes)
     if k <= SHOWN:
         return list(document.classes), [[i] for i in range(k)]
@@ -90,59 +88,36 @@ def _groups(document: EvaluateDocument, counts: npt.NDArray[np.float64]) -> tupl
     return [document.classes[i] for i in kept] + [OTHERS], [[i] for i in kept] + [rest]
 
 
-def _merged(counts: npt.NDArray[np.float64], groups: Sequence[Sequence[int]]) -> npt.NDArray[np.float64]:
+def _merged(counts: Floats, groups: Sequence[Sequence[int]]) -> Floats:
     return np.array([[counts[np.ix_(rows, columns)].sum() for columns in groups] for rows in groups])
 
 
-def _shares(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _shares(counts: Floats) -> Floats:
     totals = counts.sum(axis=1, keepdims=True)
     with np.errstate(invalid="ignore"):
         return np.where(totals > 0, counts / totals, np.nan)
 
 
-def _cells(labels: Sequence[str], shares: npt.NDArray[np.float64], images: npt.NDArray[np.float64]) -> list[list[Cell]]:
-    rows = []
-    for i, true in enumerate(labels):
-        row = []
-        for j, predicted in enumerate(labels):
-            share = float(shares[i, j])
-            if np.isnan(share):
-                row.append(Cell("–", f"no test image of {true}", 0.0, "none"))
-                continue
-            words = f"{true} taken for {predicted}: {100 * share:.1f}% ({images[i, j]:.1f} images a seed)"
-            row.append(Cell(_share_text(share), words, round(share, 3), "right" if i == j else "wrong"))
-        rows.append(row)
-    return rows
+def _cell(labels: Sequence[str], i: int, j: int, shares: Floats, images: Floats) -> Cell:
+    share = float(shares[i, j])
+    if np.isnan(share):
+        return Cell("–", f"no test image of {labels[i]}", 0.0, "none")
+    words = f"{labels[i]} taken for {labels[j]}: {100 * share:.1f}% ({images[i, j]:.1f} images a seed)"
+    text = "" if share == 0 else "·" if share < 0.01 else f"{100 * share:.0f}"
+    return Cell(text, words, round(share, 3), "right" if i == j else "wrong")
 
 
-def _share_text(share: float) -> str:
-    return "" if share == 0 else "·" if share < 0.01 else f"{100 * share:.0f}"
+def _change(labels: Sequence[str], i: int, j: int, difference: Floats) -> Cell:
+    d = float(difference[i, j])
+    words = f"{labels[i]} taken for {labels[j]}: {100 * d:+.1f} points".replace("-", "−")
+    if np.isnan(d) or abs(d) < 0.005:
+        return Cell("–" if np.isnan(d) else "", words, 0.0, "none")
+    tone = "gain" if (d > 0) == (i == j) else "loss"
+    return Cell(f"{100 * d:+.0f}".replace("-", "−"), words, round(min(1.0, 2 * abs(d)), 3), tone)
 
 
-def _difference_cells(labels: Sequence[str], difference: npt.NDArray[np.float64]) -> list[list[Cell]]:
-    rows = []
-    for i, true in enumerate(labels):
-        row = []
-        for j, predicted in enumerate(labels):
-            d = float(difference[i, j])
-            if np.isnan(d) or abs(d) < 0.005:
-                text, tone = ("–" if np.isnan(d) else ""), "none"
-            else:
-                text, tone = f"{100 * d:+.0f}".replace("-", "−"), "gain" if (d > 0) == (i == j) else "loss"
-            words = f"{true} taken for {predicted}: {100 * d:+.1f} points".replace("-", "−")
-            row.append(Cell(text, words, round(min(1.0, 2 * abs(d)), 3) if tone != "none" else 0.0, tone))
-        rows.append(row)
-    return rows
-
-
-def _largest_changes(
-    labels: Sequence[str],
-    before: npt.NDArray[np.float64],
-    after: npt.NDArray[np.float64],
-    targets: set[int],
-    count: int = 6,
-) -> list[Change]:
-    """The moves of at least one percentage point that touch a target class, the largest first."""
+def _largest_changes(labels: Sequence[str], before: Floats, after: Floats, targets: set[int]) -> list[Change]:
+    """Up to six changes of a percentage point or more in the row or column of a target class, the largest first."""
     moves = [
         (abs(float(after[i, j] - before[i, j])), i, j)
         for i in range(len(labels))
@@ -150,4 +125,4 @@ def _largest_changes(
         if (i in targets or j in targets) and abs(float(after[i, j] - before[i, j])) >= 0.01
     ]
     moves.sort(key=lambda move: (-round(move[0], 6), move[1] != move[2], move[1], move[2]))  # right answers first
-    return [Change(labels[i], labels[j], float(before[i, j]), float(after[i, j])) for _, i, j in moves[:count]]
+    return [Change(labels[i], labels[j], float(before[i, j]), float(after[i, j])) for _, i, j in moves[:6]]

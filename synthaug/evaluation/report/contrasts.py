@@ -1,4 +1,4 @@
-"""The differences behind the verdict, with their intervals and the smallest detectable effect."""
+"""The differences that the verdict is based on, with intervals and the smallest detectable effect."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from markupsafe import Markup
 from synthaug.documents import Contrast, EvaluateDocument, TargetVerdict, VerdictDocument
 from synthaug.evaluation.arms import CONTRASTS
 from synthaug.evaluation.report import scores
-from synthaug.evaluation.report.charts import Chart, Row, Table, whisker
+from synthaug.evaluation.report.charts import Chart, Row, Table, estimate_mark
 from synthaug.evaluation.report.svg import Scale, drawing, gridlines, number, percent, scale, signed, tag, tick_labels
 
 SHOWN = 12  # questions in the figure; its table has all
@@ -55,9 +55,9 @@ def contrast_words(name: str) -> str:
 
 
 def contrast_chart(asked: list[Question]) -> Chart | None:
-    """Differences with intervals; a mark is filled if its interval excludes zero. The band is too small to detect.
+    """Differences with intervals; None without questions.
 
-    None without questions.
+    A mark is filled if its interval excludes zero. Differences inside the band are too small to detect.
     """
     if not asked:
         return None
@@ -80,11 +80,8 @@ def _row(axis: Scale, q: Question, name: str, contrast: Contrast, *, first: bool
         seen = f"smallest detectable difference: {number(q.smallest)}"
         parts += _band(axis, q.smallest)
     parts.append(gridlines(axis, _HEIGHT))
-    side = _side(contrast)
-    if math.isfinite(contrast.low) and math.isfinite(contrast.high):
-        parts.append(whisker(axis, contrast.low, contrast.high, _HEIGHT / 2, 5, f"whisker {side}"))
-    if math.isfinite(contrast.mean):
-        parts.append(tag("circle", class_=f"mark {side}", cx=percent(axis.at(contrast.mean)), cy=_HEIGHT / 2, r=5))
+    side = "better" if contrast.low > 0 else "worse" if contrast.high < 0 else "unclear"
+    parts.append(estimate_mark(axis, contrast, side, _HEIGHT))
     return Row(
         name, drawing(*parts, height=_HEIGHT, class_="track"), interval_text(contrast), side,
         group=q.title if first else "", note=seen if first else "",
@@ -112,7 +109,3 @@ def _table(asked: list[Question]) -> Table:
         ],
         words=(0, 1),
     )
-
-
-def _side(contrast: Contrast) -> str:
-    return "better" if contrast.low > 0 else "worse" if contrast.high < 0 else "unclear"

@@ -13,16 +13,16 @@ from synthaug.evaluation.report.charts import Table
 from synthaug.evaluation.report.svg import (
     Scale,
     drawing,
-    gridlines,
     number,
     percent,
+    plane,
     scale,
     tag,
     tick_labels,
     y_tick_labels,
 )
 
-_BINS = 120  # steps are averaged into this many columns, about as many as a phone can show
+_BINS = 120  # columns into which steps are averaged; about as many as a phone can show
 _NAMED = 6  # classes with a colour of their own
 _HEIGHT = 190.0
 _WIDTH = 1000.0  # of the stretched drawing that holds the lines
@@ -52,14 +52,12 @@ class Plot:
 
 def chosen_kimg(rows: Sequence[Mapping[str, Any]]) -> float | None:
     """The kimg of the checkpoint that the monitor chose: its last best."""
-    best = [
-        k for r in rows if r.get("kind") == "monitor" and r.get("best") and (k := _finite(r.get("kimg"))) is not None
-    ]
-    return best[-1] if best else None
+    best = [_finite(row.get("kimg")) for row in rows if row.get("kind") == "monitor" and row.get("best")]
+    return next((kimg for kimg in reversed(best) if kimg is not None), None)
 
 
 def training_plots(rows: Sequence[Mapping[str, Any]], targets: Sequence[str]) -> list[Plot]:
-    """All plots for which `metrics.jsonl` has at least two points; unusable rows are skipped."""
+    """All plots for which `metrics.jsonl` has at least two points. Unusable rows are skipped."""
     chosen = chosen_kimg(rows)
     steps = _sorted(rows, "step")
     monitor = _sorted(rows, "monitor")
@@ -113,27 +111,16 @@ def _plot(
         v for s in series for pair in s.band or () for v in pair
     )
     y = scale([*values, 1.0]) if unit else scale(values)
-    parts = [gridlines(x, _HEIGHT)]
-    for tick in y.ticks:
-        at = y.down(tick, _HEIGHT)
-        parts.append(tag("line", class_="grid", x1=0, x2="100%", y1=at, y2=at))
     lines = [tag("polygon", class_=f"spread {s.style}", points=_path(_outline(s), x, y)) for s in series if s.band]
     lines += [tag("polyline", class_=f"line {s.style}", points=_path(s.points, x, y)) for s in series]
-    parts.append(
-        tag(
-            "svg",
-            *lines,
-            width="100%",
-            height=_HEIGHT,
-            viewBox=f"0 0 {_WIDTH:.0f} {_HEIGHT:.0f}",
-            preserveAspectRatio="none",
-            aria_hidden="true",
-        )
-    )
-    if markers:
-        for s in series:
-            if s.style != "sx":
-                parts += [_point(s.style, x.at(k), y.down(v, _HEIGHT)) for k, v in s.points]
+    box = f"0 0 {_WIDTH:.0f} {_HEIGHT:.0f}"
+    parts = [
+        plane(x, y, _HEIGHT),
+        tag("svg", *lines, width="100%", height=_HEIGHT, viewBox=box, preserveAspectRatio="none", aria_hidden="true"),
+    ]
+    for s in series if markers else ():
+        if s.style != "sx":
+            parts += [_point(s.style, x.at(k), y.down(v, _HEIGHT)) for k, v in s.points]
     if chosen is not None:
         parts.append(_chosen_mark(x.at(chosen)))
     return Plot(
@@ -147,23 +134,16 @@ def _plot(
 
 
 def _middle(values: Iterable[float]) -> list[float]:
-    """Without the outermost 2% on either side: a spike must not flatten the rest of the curve."""
+    """Without the lowest and highest 2%: a spike must not flatten the rest of the curve."""
     ordered = sorted(values)
     cut = len(ordered) // 50
     return ordered[cut : len(ordered) - cut]
 
 
 def _chosen_mark(at: float) -> Markup:
-    left = at > 60
-    return tag("line", class_="chosen", x1=percent(at), x2=percent(at), y1=0, y2=_HEIGHT) + tag(
-        "text",
-        "chosen ▸" if left else "◂ chosen",
-        class_="chosen-label",
-        x=percent(at),
-        y=12,
-        dx=-5 if left else 5,
-        text_anchor="end" if left else "start",
-    )
+    text, dx, anchor = ("chosen ▸", -5, "end") if at > 60 else ("◂ chosen", 5, "start")
+    line = tag("line", class_="chosen", x1=percent(at), x2=percent(at), y1=0, y2=_HEIGHT)
+    return line + tag("text", text, class_="chosen-label", x=percent(at), y=12, dx=dx, text_anchor=anchor)
 
 
 def _legend(series: Sequence[Series]) -> list[tuple[str, str]]:
@@ -185,7 +165,7 @@ def _words(heading: str, series: Sequence[Series], chosen: float | None) -> str:
     ends = "; ".join(
         f"{s.label} from {number(s.points[0][1])} to {number(s.points[-1][1])}" for s in series if s.style != "sx"
     )
-    at = f". The chosen checkpoint stands at {chosen:g} kimg" if chosen is not None else ""
+    at = f". The chosen checkpoint is at {chosen:g} kimg" if chosen is not None else ""
     return f"{heading} over training: {ends}{at}."
 
 
@@ -220,7 +200,7 @@ def _binned(label: str, style: str, points: Points) -> Series | None:
 
 
 def _sorted(rows: Sequence[Mapping[str, Any]], kind: str) -> list[tuple[float, Mapping[str, Any]]]:
-    """Rows of one kind by kimg; of rows written twice (before and after a resume) the later one counts."""
+    """Rows of one kind by kimg. Of rows written twice (before and after a resume), the later one counts."""
     found = {k: r for r in rows if r.get("kind") == kind and (k := _finite(r.get("kimg"))) is not None}
     return sorted(found.items(), key=lambda item: item[0])
 

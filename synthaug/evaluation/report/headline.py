@@ -11,7 +11,7 @@ from synthaug.evaluation.arms import CONTRASTS
 from synthaug.evaluation.before_after import before_and_after
 from synthaug.evaluation.report import scores
 
-NAMED = 3  # classes that a sentence names; beyond that it counts them
+NAMED = 3  # a sentence names up to so many classes; it counts more
 
 Name = Callable[[str], str]
 
@@ -31,8 +31,8 @@ class Step:
 class Glance:
     """Summary of a target class: verdict, scores of three arms, image quality, recommended export.
 
-    `difference` is (arm, control, mean, low, high) of the contrast behind the verdict. `against_best` is the best
-    control and the difference to it, if that is a different control.
+    `difference` is (arm, control, mean, low, high) of the contrast that decides. `against_best` is the best control and
+    the difference to it, if that is a different control.
     """
 
     label: str
@@ -69,11 +69,8 @@ def headline(document: EvaluateDocument, name: Name = quoted) -> str:
             return "the target classes"
         if len(said) <= NAMED:
             return listed(said, name)
-        return (
-            f"all {len(said)} target classes"
-            if len(said) == len(targets)
-            else f"{len(said)} of {len(targets)} target classes"
-        )
+        many = f"all {len(said)}" if len(said) == len(targets) else f"{len(said)} of {len(targets)}"
+        return f"{many} target classes"
 
     helped, hurt = ([t for t in targets if verdict.per_target.get(t) == v] for v in ("helps", "hurts"))
     if verdict.overall == "helps":

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-from synthaug.documents import ClassQuality, EvaluateDocument, Score
+from synthaug.documents import EvaluateDocument, Score
 from synthaug.evaluation.report import protocol, scores
 from synthaug.evaluation.report.contrasts import Question, interval_text, questions
 from synthaug.evaluation.report.headline import headline
@@ -41,7 +41,7 @@ def markdown(document: EvaluateDocument) -> str:
 
 
 def code(name: str) -> str:
-    """`name` as a code span, whatever is in it; line breaks and invisible characters become `�`.
+    """`name` as a code span; line breaks and invisible characters become `�`.
 
     >>> code("a"), code("a`b|c")
     ('`a`', '``a`b|c``')
@@ -55,7 +55,7 @@ def code(name: str) -> str:
 
 
 def text(sentence: str) -> str:
-    """A sentence with everything escaped that Markdown or GitHub would interpret.
+    """A sentence in which all characters that Markdown or GitHub would interpret are escaped.
 
     >>> text("*a* <b> @you #1")
     '\\\\*a\\\\* \\\\<b\\\\> @<!-- -->you #<!-- -->1'
@@ -109,11 +109,8 @@ def _arms(document: EvaluateDocument) -> str:
             + [_estimate(row.estimates[j], row.best[j]) for j in (0, 1)]
         )
     head = ["arm", "synthetic", *(f"F1 {cell(t)}" for t in shown), "macro-F1", "balanced accuracy"]
-    more = (
-        f"\n\nF1 of {len(targets) - len(shown)} more target classes: `report.html`."
-        if len(targets) > len(shown)
-        else ""
-    )
+    left = len(targets) - len(shown)
+    more = f"\n\nF1 of {left} more target classes: `report.html`." if left else ""
     return _table(head, rows) + more if rows else ""
 
 
@@ -136,7 +133,7 @@ def _difference(q: Question, name: str) -> list[str]:
 
 
 def _images(document: EvaluateDocument) -> str:
-    """Verdicts and main metrics of the export's images, each beside what real images score."""
+    """Verdicts and main metrics of the export's images, each with the score of real images."""
     judged = document.quality.per_class
     labels = [t for t in document.targets if t in judged] + [c for c in judged if c not in document.targets]
     shown = {
@@ -155,16 +152,12 @@ def _images(document: EvaluateDocument) -> str:
         return ""
     head = ["class", "variety", "copying", "images", *(f"{metric.heading} (real)" for metric in shown.values())]
     reasons = [
-        f"- {code(label)}: {text('; '.join(judged[label].reasons))}"
-        for label in labels[:SHOWN]
-        if judged[label].reasons and _doubtful(judged[label])
+        f"- {code(label)}: {text('; '.join(q.reasons))}"
+        for label, q in ((label, judged[label]) for label in labels[:SHOWN])
+        if q.reasons and (q.collapse != "healthy" or q.memorisation != "clear")
     ]
     said = "\n\n" + "\n".join(reasons) if reasons else ""
     return _table(head, rows, words=(0, 1, 2)) + _more(len(labels)) + said
-
-
-def _doubtful(quality: ClassQuality) -> bool:
-    return quality.collapse != "healthy" or quality.memorisation != "clear"
 
 
 def _beside(score: Score, decimals: int) -> str:

@@ -1,4 +1,4 @@
-"""From documents to what the template draws: every figure, table and sentence of the page, in the page's order."""
+"""The HTML page: figures, tables and sentences for the template, made from the document."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from synthaug.metrics import metrics
 from synthaug.version import __version__
 
 _ALBUMS = 8  # target classes with pictures
-_OPEN = 6  # target classes in full; of the next ones one has to open the details
-_DETAILED = 12  # target classes with figures of their own; the others stand in tables
+_OPEN = 6  # target classes shown in full; the next ones are folded
+_DETAILED = 12  # target classes with figures of their own; the others are only in tables
 
 
 def render(document: EvaluateDocument, material: ReportMaterial) -> str:
@@ -108,7 +108,7 @@ def _images(document: EvaluateDocument, material: ReportMaterial, labels: Sequen
     sources = [
         ("Real", "training images", material.real),
         ("Synthetic", "gated, as exported" if document.quality.gated else "as given", material.synthetic),
-        ("Generator", "ungated, as they come", material.generator),
+        ("Generator", "ungated", material.generator),
     ]
     share = pictures.BUDGET // 6
     side = max((pictures.side(images) for _, _, images in sources), default=0)

@@ -1,4 +1,4 @@
-"""Images inside the page: tiles as data URIs, within a budget of bytes for the whole report."""
+"""Images inside the page, as data URIs, within a budget of bytes for the whole report."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from synthaug.evaluation.report.charts import Table
 
 BUDGET = 1_700_000  # bytes of image data in a page, before base64 adds a third
 TILES = 24  # per panel; fewer of large images, or of many classes
-PIXELATED = 64  # up to this size an image is shown with its pixels
+PIXELATED = 64  # images up to this size are enlarged without smoothing
 
 Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """Images of one class from one place, and the files that they are."""
+    """Images of one class from one source, and their files."""
 
     title: str
     note: str
@@ -66,7 +66,7 @@ def albums(
 ) -> list[Album]:
     """For each label a panel from each source (title, note, images), all within `budget` bytes.
 
-    The images are taken at even steps through all there are, not picked by anything.
+    The images are taken at even steps from all images, not selected by quality.
     """
     found = [(label, [(t, n, *_of_class(images, label)) for t, n, images in sources if images]) for label in labels]
     filled = sum(len(pixels) > 0 for _, panels in found for _, _, pixels, _ in panels)
@@ -98,11 +98,12 @@ def pairs(given: Sequence[tuple[Pixels, Pixels, str, float]], budget: int, count
 
 
 def thumbnails(images: LabelledImages | None, files: Sequence[str], budget: int) -> dict[str, str]:
-    """Small pictures of these files as far as `images` has them, file → data URI; the first ones within `budget`."""
-    places = {path: i for i, path in enumerate(images.paths)} if images is not None else {}
+    """Small pictures of those files that `images` has, file → data URI; the first ones within `budget`."""
+    if images is None:
+        return {}
+    places = {path: i for i, path in enumerate(images.paths)}
     found: dict[str, str] = {}
     for file in dict.fromkeys(f for f in files if f in places):
-        assert images is not None
         data = _bytes(images.pixels[places[file]], "png", 0, PIXELATED)
         budget -= len(data)
         if budget < 0:
@@ -124,13 +125,13 @@ def _of_class(images: LabelledImages, label: str) -> tuple[Pixels, list[str]]:
 
 
 def _spaced(total: int, count: int) -> list[int]:
-    """`count` places at even steps among `total`, or all of them."""
+    """`count` indices at even steps among `total`, or all of them."""
     steps = np.linspace(0, max(0, total - 1), min(count, total))
     return sorted({round(float(step)) for step in steps})
 
 
 def _encode(tiles: Sequence[Pixels], budget: int) -> list[str]:
-    """Losslessly if that fits; else as JPEG, the fewer tiles the larger they are, but at least two."""
+    """As PNG if that fits into the budget; else as JPEG, with fewer tiles if necessary, but at least two."""
     if not tiles:
         return []
     for kind, quality in (("png", 0), ("jpeg", 92), ("jpeg", 80)):
@@ -148,7 +149,7 @@ def _uri(data: bytes, kind: str) -> str:
 
 
 def _bytes(tile: Pixels, kind: str, quality: int, largest: int | None = None) -> bytes:
-    """As a file; no side longer than `largest` pixels where that is given."""
+    """The image as a file, no side longer than `largest` pixels."""
     planes = np.ascontiguousarray(tile, dtype=np.uint8)
     image = Image.fromarray(planes[0] if planes.shape[0] != 3 else planes.transpose(1, 2, 0))
     if largest is not None:

@@ -40,7 +40,7 @@ def judged_on(document: EvaluateDocument) -> str:
     if document.folds is not None:
         every = f"{test:,} real images" if test else "every real image"
         return f"{every} in {document.folds} folds; no image was seen by the generator and classifiers that judge it"
-    # Which images the generator of a folder was trained on is unknown.
+    # For a folder of images, it is unknown what the generator was trained on.
     unseen = "neither generator, gates nor" if document.synthetic.startswith("fresh ") else "no"
     return f"{test:,} test images that {unseen} classifiers have seen" if test else ""
 

@@ -12,7 +12,7 @@ from synthaug.evaluation.report.svg import number
 from synthaug.metrics import metrics
 from synthaug.metrics.table import Metric
 
-CHARTED = 12  # classes in a figure; all have their table
+CHARTED = 12  # classes in a figure; every class has a table
 POOLED = "all judged classes together"
 
 
@@ -27,7 +27,7 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class MetricRow:
-    """One metric: a cell for each source (the number, then its interval), and what real images score."""
+    """One metric: a cell for each source (the number, then its interval), and the score of real images."""
 
     head: str
     explanation: str
@@ -37,7 +37,7 @@ class MetricRow:
 
 @dataclass(frozen=True, slots=True)
 class QualityBlock:
-    """One class, or all pooled (which has no verdicts)."""
+    """One class, or all classes pooled. The pooled block has no verdicts."""
 
     label: str
     target: bool
@@ -92,7 +92,7 @@ def _labels(document: EvaluateDocument) -> list[str]:
 
 
 def _counts(found: Sequence[Source]) -> str:
-    """How many images the numbers come from; those of the export, which is the last source."""
+    """The numbers of images, of the export (the last source)."""
     q = found[-1][1]
     compared = f", {q.n_compared:,} compared on either side" if q.n_compared else ""
     return f"{q.n_synthetic:,} synthetic and {q.n_real:,} real images{compared}"
@@ -137,7 +137,7 @@ def _reasons(found: Sequence[tuple[str, ClassQuality]]) -> list[str]:
 
 
 def quality_charts(document: EvaluateDocument) -> list[Chart]:
-    """The metrics that ask for a chart: generator and export, class by class, beside what real images score."""
+    """A chart for each metric with a `chart` heading: generator, export and real images, class by class."""
     names = ("generator", "export" if document.quality.gated else "images")
     charts = [
         floors(metric.chart, _beside_floor(document, name), names=names, unit_interval=metric.unit_interval)

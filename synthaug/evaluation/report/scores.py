@@ -1,4 +1,4 @@
-"""The numbers of an arm as the report prints them: estimates with intervals."""
+"""The scores of the arms, as estimates with intervals."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from synthaug.evaluation.report.svg import number
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean in [0, 1], its 95% interval where there is one, and the seeds it comes from."""
+    """A mean in [0, 1], its 95% interval if known, and the value of each seed."""
 
     mean: float
     low: float | None = None
@@ -127,9 +127,8 @@ def class_rows(document: EvaluateDocument, label: str) -> list[ArmRow]:
 
 
 def f1_table(document: EvaluateDocument, labels: Sequence[str]) -> list[tuple[str, list[Estimate], list[bool]]]:
-    """Each class's F1 in every arm, in the order of `ordered_arms`, and which of them is the highest."""
-    arms = ordered_arms(document)
-    table = []
+    """Each class's F1 in every arm, in the order of `ordered_arms`, and whether it is the highest."""
+    arms, table = ordered_arms(document), []
     for label in labels:
         estimates = [f1(document.arms[arm], label) for arm in arms]
         best = _largest(estimates)
@@ -140,12 +139,10 @@ def f1_table(document: EvaluateDocument, labels: Sequence[str]) -> list[tuple[st
 def overall_rows(document: EvaluateDocument) -> list[ArmRow]:
     """Macro-F1, balanced accuracy and geometric mean of each arm."""
     arms = ordered_arms(document)
-    table = []
-    for arm in arms:
-        a = document.arms[arm]
-        table.append(
-            [Estimate(i.mean, i.low, i.high, i.per_seed) for i in (a.macro_f1, a.balanced_accuracy, a.geometric_mean)]
-        )
+    table = [
+        [Estimate(i.mean, i.low, i.high, i.per_seed) for i in (a.macro_f1, a.balanced_accuracy, a.geometric_mean)]
+        for a in (document.arms[arm] for arm in arms)
+    ]
     return _rows(arms, table)
 
 

@@ -1,4 +1,4 @@
-"""Drawing with one rule: x in per cent of the width, y in pixels. So text and strokes keep their size on a phone."""
+"""SVG drawings: x is in per cent of the width, y in pixels. So text and strokes keep their size on a phone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 
 
 def tag(name: str, *children: str, **attributes: object) -> Markup:
-    """An element. Everything that is not Markup is escaped; `_` in an attribute's name is `-`; None leaves it out.
+    """An element. Text that is not Markup is escaped; `_` in an attribute's name becomes `-`; None is left out.
 
     >>> tag("text", "a < b", class_="tick", text_anchor="end")
     Markup('<text class="tick" text-anchor="end">a &lt; b</text>')
@@ -38,7 +38,7 @@ class Scale:
     differences: bool = False
 
     def at(self, value: float) -> float:
-        """Where `value` stands, in per cent from the left; values beyond the axis stand at its end."""
+        """The position of `value` in per cent from the left; a value beyond the axis is drawn at its end."""
         return 100 * min(1.0, max(0.0, (value - self.low) / (self.high - self.low)))
 
     def down(self, value: float, height: float) -> float:
@@ -46,7 +46,7 @@ class Scale:
         return height * (1 - self.at(value) / 100)
 
     def label(self, value: float) -> str:
-        """A tick's text, with just the decimals that the steps need."""
+        """A tick's text, with only the decimals that the steps need."""
         step = self.ticks[1] - self.ticks[0] if len(self.ticks) > 1 else 1.0
         decimals = max(0, -math.floor(math.log10(step) + 1e-9))
         if not math.isclose(round(step, decimals), step, rel_tol=1e-6):
@@ -84,63 +84,52 @@ UNIT = Scale(0.0, 1.0, (0.0, 0.25, 0.5, 0.75, 1.0))
 
 
 def gridlines(axis: Scale, height: float) -> Markup:
-    """Vertical lines at the ticks; among differences, zero is drawn more strongly."""
-    return Markup("").join(
-        tag(
-            "line",
-            class_="zero" if axis.differences and abs(tick) < 1e-12 else "grid",
-            x1=percent(axis.at(tick)),
-            x2=percent(axis.at(tick)),
-            y1=0,
-            y2=height,
-        )
-        for tick in axis.ticks
+    """Vertical lines at the ticks; on an axis of differences, the line at zero is stronger."""
+    lines = []
+    for tick in axis.ticks:
+        at, class_ = percent(axis.at(tick)), "zero" if axis.differences and abs(tick) < 1e-12 else "grid"
+        lines.append(tag("line", class_=class_, x1=at, x2=at, y1=0, y2=height))
+    return Markup("").join(lines)
+
+
+def plane(x: Scale, y: Scale, height: float) -> Markup:
+    """Gridlines of both axes of a plot."""
+    across = [round(y.down(tick, height), 1) for tick in y.ticks]
+    return gridlines(x, height) + Markup("").join(
+        tag("line", class_="grid", x1=0, x2="100%", y1=at, y2=at) for at in across
     )
 
 
 def tick_labels(axis: Scale) -> Markup:
     """The row under a chart."""
-    labels = Markup("").join(
-        tag(
-            "text",
-            axis.label(tick),
-            x=percent(axis.at(tick)),
-            y=12,
-            text_anchor="start" if axis.at(tick) < 4 else "end" if axis.at(tick) > 96 else "middle",
-        )
-        for tick in axis.ticks
-    )
-    return drawing(labels, height=16, class_="ticks")
+    texts = []
+    for tick in axis.ticks:
+        at = axis.at(tick)
+        anchor = "start" if at < 4 else "end" if at > 96 else "middle"
+        texts.append(tag("text", axis.label(tick), x=percent(at), y=12, text_anchor=anchor))
+    return drawing(*texts, height=16, class_="ticks")
 
 
 def y_tick_labels(axis: Scale, height: float) -> Markup:
     """The column left of a plot `height` pixels high."""
-    texts = [
-        tag(
-            "text",
-            axis.label(tick),
-            x="100%",
-            dx=-6,
-            y=min(max(axis.down(tick, height) + 4, 10), height),
-            text_anchor="end",
-        )
-        for tick in axis.ticks
-    ]
+    texts = []
+    for tick in axis.ticks:
+        y = min(max(axis.down(tick, height) + 4, 10), height)
+        texts.append(tag("text", axis.label(tick), x="100%", dx=-6, y=y, text_anchor="end"))
     return drawing(*texts, height=height, class_="ticks")
 
 
 def drawing(*children: str, height: float, class_: str, alt: str | None = None) -> Markup:
-    """An SVG as wide as its box and `height` pixels high. Without `alt` it is hidden from screen readers:
-    the text beside it says the same."""
-    hidden = None if alt else "true"
-    role = "img" if alt else None
-    return tag(
-        "svg", *children, class_=class_, width="100%", height=height, role=role, aria_label=alt, aria_hidden=hidden
-    )
+    """An SVG as wide as its box and `height` pixels high.
+
+    Without `alt` it is hidden from screen readers, because the text beside it has the same content.
+    """
+    for_readers: dict[str, str] = {"role": "img", "aria_label": alt} if alt else {"aria_hidden": "true"}
+    return tag("svg", *children, class_=class_, width="100%", height=height, **for_readers)
 
 
 def number(value: float | None, decimals: int = 3) -> str:
-    """A number as people print it, with a true minus sign; "–" where there is none.
+    """A number with a true minus sign; "–" if there is none.
 
     >>> number(-0.0312, 2), number(None), number(-0.0001, 2)
     ('−0.03', '–', '0.00')
@@ -158,6 +147,4 @@ def signed(value: float | None, decimals: int = 3) -> str:
     ('+0.031', '−0.200', '0.000')
     """
     text = number(value, decimals)
-    return (
-        f"+{text}" if value is not None and math.isfinite(value) and text[0] not in "−–" and float(text) != 0 else text
-    )
+    return f"+{text}" if text[0].isdigit() and float(text) != 0 else text

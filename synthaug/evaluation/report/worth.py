@@ -11,9 +11,9 @@ from synthaug.documents import EvaluateDocument, TargetCurve
 from synthaug.evaluation.report.charts import Table
 from synthaug.evaluation.report.svg import (
     drawing,
-    gridlines,
     number,
     percent,
+    plane,
     scale,
     signed,
     tag,
@@ -44,7 +44,7 @@ def worth_plots(document: EvaluateDocument) -> list[WorthPlot]:
 
 
 def worth_table(document: EvaluateDocument) -> Table:
-    """The gain of each target class, and how many real images it is worth, in words."""
+    """The gain of each target class, and the number of real images that would give the same gain."""
     curve = document.learning_curve
     found = curve.per_target.items() if curve else ()
     return Table(["class", "gain in F1", "worth"], [[c, signed(t.gain), t.worth] for c, t in found], words=(0, 2))
@@ -60,8 +60,7 @@ def _plot(label: str, curve: TargetCurve) -> WorthPlot:
     def down(value: float) -> float:
         return round(y.down(value, _HEIGHT), 1)
 
-    parts: list[Markup] = [gridlines(x, _HEIGHT)]
-    parts += [tag("line", class_="grid", x1=0, x2="100%", y1=down(t), y2=down(t)) for t in y.ticks]
+    parts = [plane(x, y, _HEIGHT)]
     first = min(p.images for p in curve.points)
     steps = [first + (end - first) * i / _SEGMENTS for i in range(_SEGMENTS + 1)]
     law = [(x.at(n), down(curve.ceiling - curve.drop * n**-curve.exponent)) for n in steps]
