@@ -1,8 +1,8 @@
-"""The arms of an evaluation: what a classifier is trained on, and which comparisons decide.
+"""The arms of an evaluation: ways to train a classifier; and the comparisons that decide.
 
-All arms take the same number of optimiser steps. A synthetic arm differs from its control in one thing: in each class
+All arms take the same number of optimiser steps. A synthetic arm differs from its control only in this: in each class
 of the mix, a share of the draws are synthetic images. The mix is the target classes, or all classes. With all classes,
-the fact that an image is synthetic says nothing about its label.
+a classifier learns nothing about the label from whether an image is synthetic.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ from synthaug.seeds import FEWER_REAL_IMAGES, SYNTHETIC_POOL, stream
 class ArmKind:
     """How an arm trains.
 
-    `draws` is "natural" where every image is drawn equally often, "balanced" where every class is. `about` is a
-    sentence for the report.
+    `draws`: "natural" draws every image equally often, "balanced" every class. `about` is a sentence for the report.
     """
 
     name: str
@@ -90,7 +89,7 @@ MIXES = {"targets": 0.25, "all": 0.5}
 These shares did no harm for the targets, and helped for all classes (docs/science/using-synthetic.md).
 """
 CONTROLS = tuple(name for name, kind in ARMS.items() if not kind.synthetic and not kind.smote)
-"""What synthetic images must beat before they are said to help: none of it costs anything."""
+"""For the verdict *helps*, synthetic images must beat all of these, since they cost nothing."""
 DEFAULT_SHARES = (0.1, 0.25, 0.5)
 """The shares that val chooses among. Published gains lie between a tenth and a half of the draws."""
 
@@ -103,7 +102,7 @@ def planned(arms: Iterable[str]) -> list[PlannedContrast]:
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """What one trial is trained on: arguments of `Classifier.fit`. `groups` is -1 for synthetic images."""
+    """The training set of one trial: arguments of `Classifier.fit`. `groups` is -1 for synthetic images."""
 
     pixels: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int64]
@@ -114,10 +113,10 @@ class TrainingSet:
 
 
 def choose_arms(asked: Sequence[str] | None, classifier: str) -> tuple[list[str], list[str]]:
-    """The arms to train, in the order of the table, and a note on each that had to be left out.
+    """The arms to train, in the order of the table, and a note on each that was left out.
 
     Raises:
-        SynthaugError: an arm does not exist or does not work with this classifier, or nothing is left to compare.
+        SynthaugError: an arm does not exist or does not work with this classifier, or there is nothing to compare.
     """
     feature_space = classifier == FEATURE_SPACE
     if asked is None:
@@ -191,8 +190,8 @@ def training_set(
     labels = np.concatenate([train.labels, pool.labels[taken]])
     mass = share / (np.count_nonzero(counts) * drawn.clip(1))
     weights = np.concatenate([weights, mass[pool.labels[taken]]])
-    # Each synthetic image comes right after a real one. Where the control draws a real image, this arm then draws the
-    # same image or a synthetic one in its place (see `Classifier.fit`): seeds are paired draw by draw.
+    # Each synthetic image comes right after a real one. So when the control draws a real image, this arm draws the same
+    # image or a synthetic one in its place (see `Classifier.fit`): seeds are paired draw by draw.
     position = np.concatenate([position, places(pool.labels[taken], drawn) + 1e-9])
     order = np.argsort(labels + position, kind="stable")
     return TrainingSet(
@@ -234,9 +233,9 @@ def redraw(pool: LabelledImages, seed: int, per_seed: int) -> npt.NDArray[np.int
 
 
 def fewer_real(labels: npt.NDArray[np.int64], targets: Sequence[int], share: float, seed: int) -> npt.NDArray[np.int64]:
-    """Indices of the images that are left when each target class keeps a `share` of its images, at least one.
+    """Indices of the images that are left if each target class keeps a `share` of its images, at least one.
 
-    A larger share keeps all images of a smaller one, so that the points of a learning curve are paired.
+    A larger share contains all images of a smaller one, so that the points of a learning curve are paired.
 
     >>> fewer_real(np.array([0, 0, 1, 1, 1, 1]), [1], 0.5, seed=0).size
     4

@@ -1,4 +1,4 @@
-"""Which arms are shown side by side: without synthetic images and with them."""
+"""The arms that are shown side by side: one without and one with synthetic images."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from synthaug.evaluation.arms import ARMS, PlannedContrast, planned
 
 
 def is_synthetic(arm: str) -> bool:
-    """Whether an arm has synthetic images; an arm that this version does not know has none."""
+    """Whether an arm has synthetic images; False for an arm that this version does not know."""
     return arm in ARMS and ARMS[arm].synthetic
 
 
 def before_and_after(document: EvaluateDocument, label: str | None = None) -> tuple[str | None, str | None]:
     """The best control and a synthetic arm, for one class or for all.
 
-    For one class, the synthetic arm is the one that helps; else the one with the highest F1 among those with a gain
-    above zero. Otherwise, and for all classes, it is the last one of the table: test images must not choose it.
+    For one class, the synthetic arm is the one that helps; else the best of those whose gain is above zero. Otherwise,
+    and for all classes, it is the last one of the table, so that test images do not choose it.
     """
     arms, verdict = document.arms, document.verdict
     details = verdict.details.get(label) if label is not None else None

@@ -19,8 +19,8 @@ from synthaug.evaluation.shares import Candidates, choose
 class Fold:
     """An evaluation has K folds, or one: its only split.
 
-    `pool` holds the synthetic images to judge; `generator` holds ungated ones, where the generator is ours. `outcomes`
-    is filled by the trials, `chosen` by `choose`: arm → share.
+    `pool` holds the synthetic images to judge; `generator` ungated ones, if there is a run. `outcomes` is filled by the
+    trials, `chosen` (arm → share) by `choose`.
     """
 
     real: RealImages
@@ -49,15 +49,15 @@ class Fold:
 
 
 def _plain(images: LabelledImages) -> LabelledImages:
-    """A copy in ordinary memory: other processes must not depend on the memory-mapped cache file."""
+    """A copy in ordinary memory, because other processes must not depend on the memory-mapped cache file."""
     return LabelledImages(np.array(images.pixels), images.labels, images.classes, images.paths)
 
 
 def trials_of(arms: Sequence[str], shares: Sequence[float], seeds: int) -> list[Trial]:
     """Every arm with every share that is tried.
 
-    Every trial predicts the test images too, so that the chosen share need not be trained twice. Only the predictions
-    of the share that val chose are compared with the test labels.
+    Every trial also predicts the test images, so that the chosen share is not trained twice. Only the predictions of
+    the share that val chose are compared with the test labels.
     """
     return [
         Trial(name, share, seed)

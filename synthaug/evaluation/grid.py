@@ -1,4 +1,4 @@
-"""What is trained: a grid of trials that share their images and settings, and what each trial predicts."""
+"""A grid: trials that share images and settings. A trial trains one classifier; its outcome is the predictions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from synthaug.evaluation.arms import TrainingSet, fewer_real, training_set
 
 @dataclass(frozen=True, order=True)
 class Trial:
-    """One classifier. `share` is that of the synthetic images, 0 in arms without.
+    """One classifier. `share` is the share of synthetic images, 0 in arms without.
 
     With `real` below 1, each target class keeps only that share of its real images.
     """

@@ -20,9 +20,9 @@ FEW_TEST_IMAGES = 30
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Labels [N], group numbers [N] from 0 to G-1, and the fold of each image [N].
+    """Labels [N], group numbers [N] from 0 to G-1, and fold numbers [N]; `seed` of the bootstrap.
 
-    No group is in two folds. `seed` is that of the bootstrap.
+    No group is in two folds.
     """
 
     labels: npt.NDArray[np.int64]
@@ -57,7 +57,7 @@ class HeldOut:
         return {name: int(n) for name, n in zip(self.classes, found, strict=True)}
 
     def without_fold(self) -> Floats | None:
-        """[F, G] 0 for the groups of a fold and 1 for the others; None where there is one fold."""
+        """[F, G] 0 for the groups of a fold and 1 for the others; None if there is one fold."""
         if self.folds.max() == 0:
             return None
         fold_of = np.zeros(self.num_groups, np.int64)
@@ -146,13 +146,7 @@ def _geometric(recalls: Floats) -> Floats:
 
 
 def small_test_warnings(held_out: HeldOut, targets: Sequence[str], alike: int) -> list[str]:
-    """Warnings where test images are too few, or too close to the training images.
-
-    Args:
-        held_out: all test images.
-        targets: the target classes.
-        alike: how many look like training images.
-    """
+    """Warnings about too few test images, and about the `alike` test images that look like training images."""
     warnings = []
     groups, counts = held_out.groups_of_classes(), held_out.counts()
     for name in targets:

@@ -1,4 +1,4 @@
-"""The images of an evaluation: real ones to train on, test images that no training has seen, synthetic ones."""
+"""The images of an evaluation: real training images, test images that no training has seen, synthetic images."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from synthaug.sampling.gated_samples import gated_samples
 from synthaug.sampling.generate import Sampler
 
 PER_SEED = (100, 500)
-"""Least and most synthetic images of a class that one classifier sees. Between them: as many as the largest class."""
+"""Bounds on the synthetic images of a class for one classifier; between them, as many as the largest class has."""
 
 
 @dataclass
@@ -42,7 +42,6 @@ class RealImages:
     alike: int = 0
     """Test images that look like training images, or share a group with some."""
     warnings: list[str] = field(default_factory=list)
-    """What could not be verified."""
 
     @property
     def config(self) -> Config:
@@ -62,7 +61,7 @@ class RealImages:
 
     @property
     def per_seed(self) -> int:
-        """The most synthetic images of a class that one classifier sees."""
+        """The most synthetic images of a class for one classifier."""
         return int(np.clip(max(self.train.counts().values()), *PER_SEED))
 
 
@@ -75,8 +74,8 @@ def real_images(
         data: what to load.
         test: a folder of other test images; None: those of the split.
         every_target: whether each target class must have test images; a fold may lack some.
-        cache: where decoded images are kept.
-        progress: where to report.
+        cache: the folder of decoded images.
+        progress: shows the progress bars.
 
     Raises:
         SynthaugError: a training image, also of a run that the weights came from, is among the test images; a target
@@ -158,7 +157,7 @@ def _groups(found: Scan, group_by: str | None) -> dict[str, str]:
 
 
 def _refuse_seen(test: Sequence[SplitRow], learnt: Sequence[Learnt], root: Path) -> None:
-    """Raise where a test image below `root` has the pixels of an image that the generator was trained on."""
+    """Raise if a test image below `root` has the pixels of an image that the generator was trained on."""
     hashes = {row.pixel_sha256: row.path for row in test}
     leaks = [(hashes[row.pixel_sha256], row, by) for by in learnt for row in by.rows if row.pixel_sha256 in hashes]
     if not leaks:
@@ -180,17 +179,14 @@ def _refuse_seen(test: Sequence[SplitRow], learnt: Sequence[Learnt], root: Path)
 def synthetic_folder(
     folder: Path, real: RealImages, names: Sequence[str], *, cache: Path | None, progress: Progress
 ) -> tuple[LabelledImages, list[str]]:
-    """Synthetic images from a folder: one folder a class, or an export of ours.
+    """Synthetic images from a folder (one folder a class, or an export of synthaug), and warnings.
 
     Args:
-        folder: where they are.
-        real: the real images to judge them with.
+        folder: the folder.
+        real: the real images of the evaluation.
         names: the classes of the mix; images of other classes are left out.
-        cache: where decoded images are kept.
-        progress: where to report.
-
-    Returns:
-        The images, and warnings.
+        cache: the folder of decoded images.
+        progress: shows the progress bars.
 
     Raises:
         SynthaugError: a class is unknown, a target class has no image, or a test image is among them.
@@ -235,15 +231,15 @@ def synthetic_folder(
 def fresh_samples(
     sampler: Sampler, real: RealImages, names: Sequence[str], *, gate: bool, device: str, progress: Progress
 ) -> tuple[LabelledImages, LabelledImages, list[str]]:
-    """Images from the run's generator: gated ones to train classifiers on, ungated ones to judge the generator by.
+    """Images from the run's generator: gated ones to train classifiers on, ungated ones to judge the generator.
 
     Args:
         sampler: the generator.
-        real: its training images, and how many images to make.
+        real: its training images, and the number of images to make.
         names: the classes of the mix.
-        gate: reject what an export would reject.
+        gate: reject the images that an export would reject.
         device: where the gates run.
-        progress: where to report.
+        progress: shows the progress bars.
 
     Returns:
         Gated images (five quarters of `per_seed` a class), ungated images of the target classes, and warnings.

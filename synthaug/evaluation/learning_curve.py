@@ -1,8 +1,8 @@
-"""How many real images the gain is worth, from a learning curve of the real data.
+"""How many more real images would give the same gain, from a learning curve of the real data.
 
 The control is trained with fewer real images of the target classes. A power law is fitted to its F1 (Cortes et al.,
-NIPS 1993). It says how many more real images would have given the same gain as the synthetic images. A gain that does
-not differ from zero is worth no images. The curve is extrapolated to twice the number of images at most.
+NIPS 1993), and the number of images at which it reaches the F1 with synthetic images is read off. A gain that does not
+differ from zero is worth no images. The curve is extrapolated to twice the number of images at most.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from synthaug.evaluation.statistics import F1Table, contrast, mean_f1
 from synthaug.seeds import LEARNING_CURVE, stream
 
 SHARES = (0.25, 0.5, 0.75)
-"""Of the real images of the target classes; the control itself has all of them."""
+"""Of the real images of the target classes; the control has all of them."""
 FARTHEST = 2.0
-"""The most that the curve is extrapolated to, as a multiple of the number of real images."""
+"""The curve is extrapolated to this multiple of the number of real images at most."""
 _EXPONENTS = np.geomspace(0.05, 3.0, 60)
 _DRAWS = 500
 LEAST_IMAGES = 4
@@ -67,7 +67,7 @@ def fit_power_law(images: Floats, f1: Floats) -> PowerLaw:
 
 
 def curve_contrast(arms: Sequence[str]) -> PlannedContrast:
-    """The contrast of the curve: the one with classical augmentation, where both of its arms are trained."""
+    """The contrast of the curve: the one with classical augmentation if both of its arms are trained."""
     return planned(arms)[-1]
 
 
@@ -81,7 +81,7 @@ def learning_curve(
     *,
     seed: int = 0,
 ) -> LearningCurve:
-    """The curve of each target class, and what the gain is worth on it.
+    """The curve of each target class, and the gain in real images.
 
     Args:
         tables: share of the real target images → F1 of the control; 1.0 must be among them.
@@ -106,18 +106,12 @@ def learning_curve(
         gains = arm.seeds[:, k] - tables[1.0].seeds[:, k]
         law = fit_power_law(sizes, scores.mean(axis=1))
         text, worth = worth_in_images(sizes, scores, gains, significant=gain.low > 0, seed=seed)
+        more, low, high = worth or (None, None, None)
         per_target[name] = TargetCurve(
-            points=points,
-            fitted=[float(v) for v in law.at(sizes)],
-            ceiling=law.ceiling,
-            drop=law.drop,
-            exponent=law.exponent,
-            gain=gain.mean,
-            more_images=worth[0] if worth else None,
-            more_images_low=worth[1] if worth else None,
-            more_images_high=worth[2] if worth else None,
+            points=points, fitted=[float(v) for v in law.at(sizes)], ceiling=law.ceiling, drop=law.drop,
+            exponent=law.exponent, gain=gain.mean, more_images=more, more_images_low=low, more_images_high=high,
             worth=text,
-        )
+        )  # fmt: skip
     return LearningCurve(contrast=of.name, arm=of.arm.name, control=of.control.name, per_target=per_target)
 
 
@@ -126,7 +120,7 @@ def worth_in_images(
 ) -> tuple[str, tuple[float, float | None, float | None] | None]:
     """How many more real images would have given the mean of `gains`, in words and as (number, low, high).
 
-    The 90% interval is a bootstrap over seeds. `high` is None where it is beyond the curve.
+    The 90% interval is a bootstrap over seeds. `high` is None if it is beyond the curve.
 
     Args:
         images: [P] numbers of real images, ascending; the last is the number of all.

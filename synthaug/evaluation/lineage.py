@@ -1,4 +1,4 @@
-"""The images that a fine-tuned generator was trained on before its own run: those of the runs it started from."""
+"""The training images of the earlier runs whose weights a fine-tuned generator started from."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from synthaug.runs import Run
 
 @dataclass(frozen=True)
 class Learnt:
-    """Images that a training has seen: `rows` of train and val below `data`. `name` says whose, for messages."""
+    """Images that a training has seen: `rows` of train and val below `data`. `name` is for messages."""
 
     name: str
     data: Path

@@ -1,9 +1,9 @@
 """How many synthetic images of each class to export. The answer may be none.
 
-Where there are validation images, they choose between the shares that were tried and none; the test images can only
-reject. Without validation images only the verdict is left: the share that was fixed beforehand is recommended where it
-helps, and none elsewhere. An exported folder has no draw weights, so the share of draws becomes a share of images: with
-r real images, r · s / (1 − s) synthetic images give the share s.
+Validation images, if there are any, choose one of the shares that were tried, or none; the test images can only reject.
+Without validation images, the share that was fixed beforehand is recommended if the verdict is *helps*, else none. An
+exported folder has no draw weights, so the share of draws becomes a share of images: with r real images, r · s / (1 −
+s) synthetic images give the share s.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from synthaug.evaluation.arms import CONTRASTS, PlannedContrast
 from synthaug.evaluation.grid import Outcome, Trial
 
 Validation = Sequence[tuple[npt.NDArray[np.int64], Mapping[Trial, Outcome]]]
-"""Of each fold: the labels of the validation images, and the outcomes of the trials."""
+"""For each fold: the labels of the validation images, and the outcomes of the trials."""
+ChosenOn = Literal["val", "default", "user", "test"]
 
 
 def images_for_share(real: int, share: float) -> int:
@@ -50,11 +51,11 @@ def recommend(
     Args:
         verdict: on the test images; a class that is hurt gets none.
         targets: target class → its index.
-        counts: class → real images that the export would hold.
-        validation: used where `chosen_on` is val.
+        counts: class → real images in the export.
+        validation: used if `chosen_on` is val.
         shares: that were tried.
         seeds: trials of each arm.
-        chosen_on: what chose among the shares.
+        chosen_on: how the share was chosen.
         mixed: the classes that got synthetic images. Those that are not targets get the largest share of a target,
             since all classes were measured together.
         quality: class → the result of `check`. It adds a warning but changes no number: a classifier may gain from
@@ -65,7 +66,7 @@ def recommend(
     for name, label in targets.items():
         said = verdict.per_target[name]
         arm = _better_arm(verdict, name)
-        by: Literal["val", "default", "user", "test"] = chosen_on
+        by: ChosenOn = chosen_on
         if said == "hurts":
             share, by, reason = 0.0, "test", "synthetic images of this class hurt the classifier on the test images"
         elif chosen_on == "val":
@@ -82,10 +83,8 @@ def recommend(
     most = max(advised, key=lambda name: advised[name])
     for name in mixed:
         if name not in targets:
-            like = found[most]
-            found[name] = _advice(
-                counts[name], advised[most], like.arm, like.chosen_on, f"as for {most}: {like.reason}"
-            )
+            like, reason = found[most], f"as for {most}: {found[most].reason}"
+            found[name] = _advice(counts[name], advised[most], like.arm, like.chosen_on, reason)
     for name, images in (quality or {}).items():
         if name in found and found[name].synthetic:
             found[name].reason += _doubts(images)
@@ -101,18 +100,10 @@ def _doubts(images: ClassQuality) -> str:
     return f"; but look at the images first: {' and '.join(doubts)}" if doubts else ""
 
 
-def _advice(
-    real: int, share: float, arm: str, chosen_on: Literal["val", "default", "user", "test"], reason: str
-) -> Recommendation:
+def _advice(real: int, share: float, arm: str, chosen_on: ChosenOn, reason: str) -> Recommendation:
     synthetic = images_for_share(real, share)
-    return Recommendation(
-        real=real,
-        synthetic=synthetic,
-        share=synthetic / (synthetic + real) if synthetic else 0.0,
-        arm=arm,
-        chosen_on=chosen_on,
-        reason=reason,
-    )
+    exact = synthetic / (synthetic + real) if synthetic else 0.0
+    return Recommendation(real=real, synthetic=synthetic, share=exact, arm=arm, chosen_on=chosen_on, reason=reason)
 
 
 def _better_arm(verdict: VerdictDocument, name: str) -> str:
@@ -124,12 +115,12 @@ def _better_arm(verdict: VerdictDocument, name: str) -> str:
 
 @dataclass(frozen=True)
 class _Choice:
-    """What val chose for a contrast: the share is 0 where none beats the control by a standard error."""
+    """The choice of val for a contrast; the share is 0 if none beats the control by a standard error."""
 
     arm: str
     share: float
     f1: float  # with the best share
-    margin: float  # its gain over the control, less the standard error
+    margin: float  # its gain over the control minus the standard error
     reason: str
 
 

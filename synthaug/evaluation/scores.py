@@ -1,4 +1,4 @@
-"""Scores of predictions, by scikit-learn, and the counts from which the bootstrap computes F1."""
+"""Scores of predictions, by scikit-learn, and the counts that the bootstrap needs for F1."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def group_counts(
 
 
 def f1_of_resamples(counts: Floats, times: Floats) -> Floats:
-    """F1 [B, K] when group g is counted times[b, g] times; 0 where a class neither occurs nor is predicted."""
+    """F1 [B, K] if group g is counted times[b, g] times; 0 if a class neither occurs nor is predicted."""
     hits, predictions, images = times @ counts[0], times @ counts[1], times @ counts[2]
     total = predictions + images
     f1: Floats = np.divide(2 * hits, total, out=np.zeros_like(hits), where=total > 0)

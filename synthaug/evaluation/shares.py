@@ -20,7 +20,7 @@ FEW_VAL_IMAGES = 20
 
 @dataclass(frozen=True)
 class Candidates:
-    """The shares to try, what chooses among them, and a note for the user."""
+    """The shares to try, how one is chosen, and a note for the user."""
 
     shares: list[float]
     chosen_on: Literal["val", "default", "user"]
@@ -61,7 +61,7 @@ def choose(
     truth: npt.NDArray[np.int64],
     targets: Sequence[int],
 ) -> float:
-    """The share with the best mean F1 of the targets on val, over all seeds; the smallest where several are equal.
+    """The share with the best mean F1 of the targets on val, over all seeds; the smallest if several are equal.
 
     Args:
         arm: a synthetic arm.

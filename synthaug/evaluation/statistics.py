@@ -3,10 +3,10 @@
 One test set: the interval is for other seeds and other test images, with the same generator and training images.
 
 Folds: F1 is computed on the out-of-fold predictions of all images together, since F1 of a fold with two images of a
-rare class means little (Forman & Scholz, SIGKDD Explorations 12(1), 2010). Generators and training sets then differ as
-well. Training sets overlap, and the variance of a cross-validation has no unbiased estimate (Bengio & Grandvalet, JMLR
-5, 2004). So the wider of two intervals is used: the one above, and one over the folds, from the jackknife's
-pseudo-values with the variance of Nadeau & Bengio (Machine Learning 52, 2003, eq. 9) for overlapping training sets.
+rare class means little (Forman & Scholz, SIGKDD Explorations 12(1), 2010). Generators and training sets differ too, but
+training sets overlap, and the variance of a cross-validation has no unbiased estimate (Bengio & Grandvalet, JMLR 5,
+2004). So the wider of two intervals is used: the one above, and one over the folds, from the jackknife's pseudo-values
+with the variance of Nadeau & Bengio (Machine Learning 52, 2003, eq. 9) for overlapping training sets.
 """
 
 from __future__ import annotations
@@ -48,8 +48,10 @@ class Estimate:
 
 @dataclass(frozen=True)
 class F1Table:
-    """F1 of one arm: of each seed [S, K]; of bootstrap resamples of the test groups, mean over seeds [B, K]; with
-    folds, also of all folds but one, mean over seeds [F, K]."""
+    """F1 of one arm: for each seed [S, K], and for bootstrap resamples of the test groups, mean over seeds [B, K].
+
+    With folds, also for all folds but one, mean over seeds [F, K].
+    """
 
     seeds: Floats
     resamples: Floats
@@ -61,7 +63,7 @@ def estimate(per_seed: Floats, test_variance: float, test_groups: int, without_f
 
     The standard error is sqrt(var(seeds) / S + test variance). Its degrees of freedom follow Welch & Satterthwaite
     (Biometrika 34, 1947, p. 28) from S - 1 and `test_groups` - 1; without test variance this is the t interval over
-    seeds, for differences the paired t interval. With folds, the interval of `over_folds` is used where it is wider.
+    seeds, for differences the paired t interval. With folds, the interval of `over_folds` is used if it is wider.
 
     Args:
         per_seed: [S] values, at least two.
@@ -91,12 +93,8 @@ def estimate(per_seed: Floats, test_variance: float, test_groups: int, without_f
 def over_folds(mean: float, without_fold: Floats, per_seed: list[float]) -> Estimate:
     """The t interval over the pseudo-values F·mean − (F − 1)·(mean without a fold), their variance times 1/F + 1/(F−1).
 
-    1/(F − 1) is the ratio of test to training images in Nadeau & Bengio's corrected variance.
-
-    Args:
-        mean: over all folds.
-        without_fold: [F].
-        per_seed: returned in the estimate.
+    1/(F − 1) is the ratio of test to training images in Nadeau & Bengio's corrected variance. `per_seed` is only
+    returned in the estimate.
     """
     count = len(without_fold)
     pseudo = count * mean - (count - 1) * without_fold

@@ -1,7 +1,7 @@
 """Train the classifiers of a grid, in parallel processes on a CPU.
 
-Every trial on a CPU uses one thread. Processes with several threads each slow one another down many times, and the last
-bits of a sum depend on the number of threads. With one thread, any number of processes gives the same numbers.
+Every trial on a CPU uses one thread. Processes with several threads slow each other down, and the last bits of a sum
+depend on the number of threads. With one thread, any number of processes gives the same numbers.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from synthaug.progress import Progress, Task
 def run_trials(
     grid: Grid, trials: Sequence[Trial], progress: Progress, jobs: int | None = None, cache: TrialCache | None = None
 ) -> dict[Trial, Outcome]:
-    """Train and predict. Equal trials give equal outcomes, whatever `jobs` is and whatever the cache holds.
+    """Train and predict. Outcomes do not depend on `jobs` or on the content of the cache.
 
     Args:
         grid: images and settings.
         trials: each is run once.
         progress: shows one bar.
         jobs: processes; None: one per core, but no more than trials.
-        cache: holds finished trials, and takes new ones.
+        cache: of finished trials; new ones are stored in it.
 
     Raises:
         RunFailed: a worker process died.
-        KeyboardInterrupt: after the workers are gone.
+        KeyboardInterrupt: after the workers have ended.
     """
     ordered = list(dict.fromkeys(trials))
     on_cpu = resolve_device(grid.device).type == "cpu"

@@ -1,7 +1,7 @@
-"""Finished trials on disk: an interrupted evaluation continues from them, and its numbers are the same bit for bit.
+"""Finished trials on disk. An interrupted evaluation continues from them, and its numbers are bit for bit the same.
 
-Each grid has a folder, named by a hash of all that decides what its trials predict; each trial has a file. Files are
-replaced atomically (see `files.replacing`). A trial whose file cannot be read is trained again.
+Each grid has a folder, named by a hash of everything that determines its predictions; each trial has a file. A trial
+whose file cannot be read is trained again.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ GRIDS = 6
 
 
 def key(grid: Grid) -> str:
-    """Hash of all that decides what the trials of a grid predict: images, settings, classifier, versions, device.
+    """Hash of everything that determines a grid's predictions: images, settings, classifier, versions, device.
 
-    Of a user's file the text is hashed, but not what it imports.
+    The text of a user's file is hashed, but not its imports.
     """
     name = grid.classifier
     code = file_sha256(Path(name)) if is_file(name) else _code_sha256(name)
@@ -52,18 +52,13 @@ def _code_sha256(name: str) -> str:
 
 
 class TrialCache:
-    """The finished trials of one grid.
-
-    Args:
-        root: the evaluation's folder.
-        grid: whose trials are stored.
-    """
+    """The finished trials of one grid; `root` is the evaluation's folder."""
 
     def __init__(self, root: Path, grid: Grid) -> None:
         self.folder = root / FOLDER / key(grid)
 
     def find(self, trial: Trial) -> Outcome | None:
-        """The outcome of an earlier call; None where there is none or its file is damaged."""
+        """The outcome of an earlier call; None if there is none or its file is damaged."""
         try:
             with np.load(self._file(trial), allow_pickle=False) as stored:
                 penalty = float(stored["penalty"])
@@ -72,7 +67,7 @@ class TrialCache:
             return None
 
     def store(self, trial: Trial, outcome: Outcome) -> None:
-        """Store an outcome. Where that fails, the next call trains again."""
+        """Store an outcome. If that fails, the next call trains again."""
         penalty = np.float64(np.nan if outcome.penalty is None else outcome.penalty)
         with suppress(OSError), replacing(self._file(trial)) as temporary, temporary.open("wb") as file:
             np.savez(file, val=outcome.val, test=outcome.test, penalty=penalty)

@@ -3,9 +3,9 @@
 Null hypothesis: the synthetic images do not change the F1 that this classifier reaches with these training images, over
 its seeds and over test images of the same kind. Other training images are not covered, except with folds.
 
-*helps*: synthetic images beat every method without them, each by more than chance. To beat the arm's own control is not
-enough: copies of the training images, shifted by a pixel, beat oversampling too, since classical augmentation does. The
-null is a union, "some control is at least as good", and its test rejects when every part is rejected, without further
+*helps*: synthetic images beat every method without them, each by more than chance. A gain over the arm's own control is
+not enough: copies of the training images, shifted by a pixel, beat oversampling too, like classical augmentation. The
+null is a union, "some control is at least as good"; it is rejected if every part is rejected, without further
 correction (Berger, Technometrics 24(4), 1982). docs/science/verdict.md measures how often the verdict is wrong.
 """
 
@@ -39,8 +39,8 @@ class Finding:
     """The verdict on one score: F1 of a target class, the mean over target classes, or macro-F1.
 
     Dictionaries have the contrasts' names as keys, `against_best` those of the synthetic arms. `against_best` is the
-    difference to the best control. `p_values` are for "the arm beats every control". `helping` is the contrast whose
-    arm does; of two, the one with the smaller p-value.
+    difference to the best control. `p_values` are for "the arm beats every control". `helping` is the contrast of an
+    arm that does; of two, the one with the smaller p-value.
     """
 
     verdict: Verdict
@@ -54,7 +54,7 @@ class Finding:
 
     @property
     def smallest_detectable(self) -> float:
-        """The largest of all comparisons: any of them would have shown an effect of this size."""
+        """The largest of all comparisons: each of them would have shown an effect of this size."""
         return max(e.smallest_detectable for e in [*self.contrasts.values(), *self.against_best.values()])
 
     def document(self) -> TargetVerdict:
@@ -74,7 +74,7 @@ def contrast_documents(contrasts: Mapping[str, Estimate]) -> dict[str, Contrast]
 
 
 def missing_controls(arms: Mapping[str, object]) -> list[str]:
-    """Controls that were not trained. Without them nothing is said to help: one of them may do as well."""
+    """Controls that were not trained. One of them may do as well, so without them the verdict is never *helps*."""
     return [name for name in CONTROLS if name not in arms]
 
 
@@ -82,8 +82,8 @@ def find(tables: Mapping[str, F1Table], classes: Sequence[int], test_groups: int
     """The verdict on the mean F1 of `classes`, without correction for other classes.
 
     *helps*: an arm's intervals against all controls lie above zero, and all controls were trained. *hurts*: the
-    intervals of all contrasts lie below zero. Otherwise *no measurable effect*. That is also the verdict where all test
-    images are of one group, since the variance over groups is then unknown.
+    intervals of all contrasts lie below zero. Otherwise *no measurable effect*; also if all test images are of one
+    group, since the variance over groups is then unknown.
 
     Args:
         tables: arm → F1; with both arms of at least one contrast.
@@ -225,7 +225,7 @@ def _gain(finding: Finding) -> str:
 
 
 def _price(contrasts: Collection[str | None], macro: Finding) -> str:
-    """A sentence on the other classes, where macro-F1 of all classes falls by more than chance."""
+    """A sentence on the other classes, if macro-F1 of all classes falls by more than chance."""
     losses = [e for name, e in macro.contrasts.items() if name in contrasts and e.high < 0]
     if not losses:
         return ""
