@@ -1,4 +1,4 @@
-"""What all documents share."""
+"""The base class of all documents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `synthaug evaluate` found: the arms, the verdict, what to export."""
+"""The document of `synthaug evaluate`: the arms, the verdict, the recommended export."""
 
 from __future__ import annotations
 
@@ -128,11 +128,11 @@ class Recommendation(Document):
 
 
 class EvaluateDocument(Document):
-    """What `synthaug evaluate` found; written as `report.json`."""
+    """The result of `synthaug evaluate`; written as `report.json`."""
 
     run: str | None = Field(description="null for images of another generator, `--data DATA --synthetic DIR`")
     data: str
-    synthetic: str = Field(description='where the synthetic images came from: "fresh gated samples of RUN" or a folder')
+    synthetic: str = Field(description='origin of the synthetic images: "fresh gated samples of RUN" or a folder')
     folds: int | None = Field(
         None, description="number of folds; each real image is a test image in one of them; null: one held-out test set"
     )

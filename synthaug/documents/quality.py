@@ -1,4 +1,4 @@
-"""What `synthaug check` measured: the scores of each class, the verdicts on it, and the nearest pairs."""
+"""The document of `synthaug check`: the scores of each class, its verdicts, and the nearest pairs."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Range(Document):
 
 
 class Score(Document):
-    """A number with its 95% interval, and what real images score against real ones at the same number of images.
+    """A number with its 95% interval, and the score of real images against real ones at the same number of images.
 
-    All are None where nothing could be measured. `text` is how to say the number if digits alone do not ("3 of 12").
+    All are None if nothing could be measured. `text` is the number in words, if it needs them ("3 of 12").
     """
 
     value: float | None = None
@@ -69,7 +69,7 @@ class Keys:
 
     @classmethod
     def of(cls, name: str) -> Keys:
-        """`name`, `name_range` and `name_floor`, but for the metrics of format version 1 in `_KEYS`."""
+        """`name`, `name_range` and `name_floor`, except for the metrics in `_KEYS`, whose keys are older."""
         return _KEYS.get(name) or Keys(value=name, interval=f"{name}_range", floor=f"{name}_floor")
 
     def write(self, score: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -81,7 +81,7 @@ class Keys:
             yield self.floor_value, score["floor"]["mean"] if score["floor"] else None
 
     def read(self, data: dict[str, Any]) -> dict[str, Any]:
-        """The parts of a score; their keys are taken out of `data`. Empty where none was there."""
+        """The parts of a score; their keys are removed from `data`. Empty if there was none."""
         parts = ("value", "text", "interval", "floor", "floor_value")
         keys = {part: key for part in parts if (key := getattr(self, part)) is not None}
         found = {part: data.pop(key) for part, key in keys.items() if key in data}
@@ -111,10 +111,10 @@ _KEYS = {
 
 
 class QualityScores(Document):
-    """How good synthetic images are, beside what real images score against real ones.
+    """The scores of synthetic images, with floors: the scores of real images against real ones.
 
     `scores` has an entry for each metric in `synthaug.metrics.METRICS`. In JSON it is flat: the keys of each score
-    (`Keys`) stand beside the counts.
+    (`Keys`) are on the same level as the counts.
     """
 
     n_real: int
@@ -124,7 +124,7 @@ class QualityScores(Document):
     scores: dict[str, Score] = Field(default_factory=dict, description="metric → score")
 
     def score(self, name: str) -> Score:
-        """The score of a metric; an empty one where it was not measured."""
+        """The score of a metric; an empty one if it was not measured."""
         return self.scores.get(name) or Score()
 
     @model_serializer(mode="wrap")
@@ -138,7 +138,7 @@ class QualityScores(Document):
     @model_validator(mode="before")
     @classmethod
     def _unflatten(cls, data: Any) -> Any:
-        """Every key that is no field belongs to a score, so that documents with a plug-in's metrics open without it."""
+        """Keys that are not fields belong to scores, so that documents with a plug-in's metrics open without it."""
         if not isinstance(data, Mapping):
             return data
         rest = {key: value for key, value in data.items() if key in cls.model_fields}
@@ -153,7 +153,7 @@ class QualityScores(Document):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: Any, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """The schema of the flat form: the keys of the scores are those of the table, so it lists only their types."""
+        """The schema of the flat form. It has the types of the scores but not their keys, which come from the table."""
         schema = handler.resolve_ref_schema(handler(core_schema))
         score = schema.get("properties", {}).pop("scores", None)
         if score is not None:
@@ -166,7 +166,7 @@ class QualityScores(Document):
 
 
 class BiasRow(Document):
-    """One thing that the synthetic images of a class may change, in standard deviations of the real images."""
+    """One difference of the synthetic images of a class, in standard deviations of the real images."""
 
     name: str = Field(description='"brightness", "contrast", "saturation", "red", "object size", "cluster 3 of 12", …')
     real: float = Field(description="mean of the real images; of a cluster, its share")
@@ -175,16 +175,14 @@ class BiasRow(Document):
         description="(synthetic − real) ÷ standard deviation of the real images, with 95% interval"
     )
     floor: Range | None = Field(None, description="the same difference for other real images")
-    beyond: bool = Field(False, description="more than chance and the floor explain (5% for all rows of the class)")
+    beyond: bool = Field(False, description="larger than chance and the floor (5% for all rows of the class)")
     example: str | None = Field(None, description="of a cluster: the training image nearest to its centre")
 
 
 class ClassQuality(QualityScores):
-    """How good the synthetic images of one class are, and the verdicts on it."""
+    """The scores of the synthetic images of one class, and the verdicts on it."""
 
-    bias: list[BiasRow] = Field(
-        default_factory=list, description="what the synthetic images change, the largest change first"
-    )
+    bias: list[BiasRow] = Field(default_factory=list, description="differences from real images, the largest first")
     collapse: Collapse = "insufficient data"
     memorisation: Memorisation = "insufficient held-out data"
     reasons: list[str] = Field(default_factory=list)
@@ -201,7 +199,7 @@ class CopyPair(Document):
 
 
 class CheckDocument(Document):
-    """What `synthaug check` measured; `evaluate` holds it as `quality`."""
+    """The result of `synthaug check`; also `quality` in the document of `evaluate`."""
 
     per_class: dict[str, ClassQuality]
     pooled: QualityScores | None = Field(

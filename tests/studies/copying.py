@@ -125,7 +125,7 @@ def main() -> None:
                 cells += [""] * (3 - len(cells))
                 rows.append([name, str(size), many, "new real images" if kind == "new" else kind, found, *cells])
             print(name, size, flush=True)
-    head = ["data", "size", "samples", "planted", "turned away by pixels", "verdict at 1%", "at 10%", "at 50%"]
+    head = ["data", "size", "samples", "planted", "rejected by pixels", "verdict at 1%", "at 10%", "at 50%"]
     rewrite("copying", head, rows)
 
 
