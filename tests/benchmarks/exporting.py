@@ -168,7 +168,7 @@ def gated(scratch: Path) -> Row:
         generate.load_generator = usual
     classes = json.loads((out / "manifest.json").read_text())["export"]["per_class"].values()
     rejected = sum(n for entry in classes for n in entry["rejected"].values())
-    row.notes.append(f"{rejected:,} candidates were turned away")
+    row.notes.append(f"{rejected:,} candidates were rejected")
     return row
 
 
