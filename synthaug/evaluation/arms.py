@@ -84,7 +84,7 @@ CONTRASTS: dict[str, PlannedContrast] = {
 }
 """The comparisons that decide. They are fixed before any training."""
 MIXES = {"targets": 0.25, "all": 0.5}
-"""Which classes get synthetic images in the synthetic arms → their share where there is nothing to choose it by.
+"""Which classes get synthetic images in the synthetic arms → their share if there are no validation images.
 
 These shares did no harm for the targets, and helped for all classes (docs/science/using-synthetic.md).
 """

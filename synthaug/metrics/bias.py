@@ -103,13 +103,11 @@ def bias(
     Returns:
         No rows if the reference or the synthetic images are fewer than eight.
     """
-    rows, p_values = [], []
-    for name, sides in measures.items():
-        if min(len(sides.reference), len(sides.synthetic)) < MIN_IMAGES:
-            continue
-        row, p = _compared(name, sides, _mean_difference, _welch, rng)
-        rows.append(row)
-        p_values.append(p)
+    found = [
+        _compared(name, sides, _mean_difference, _welch, rng)
+        for name, sides in measures.items()
+        if min(len(sides.reference), len(sides.synthetic)) >= MIN_IMAGES
+    ]
     if clusters is not None and clustering is not None:
         kinds = clusters.map(clustering.predict)
         if min(len(kinds.reference), len(kinds.synthetic)) >= MIN_IMAGES:
@@ -117,9 +115,9 @@ def bias(
                 members = kinds.map(lambda found, k=k: found == k)  # type: ignore[misc]
                 row, p = _compared(f"cluster {k + 1} of {clustering.count}", members, _share_difference, _fisher, rng)
                 row.example = examples[k] if k < len(examples) else None
-                rows.append(row)
-                p_values.append(p)
-    for row, p in zip(rows, holm(p_values), strict=True):
+                found.append((row, p))
+    rows = [row for row, _ in found]
+    for row, p in zip(rows, holm([p for _, p in found]), strict=True):
         row.beyond = row.beyond and p <= ALPHA
     return sorted(rows, key=lambda row: -abs(row.difference.mean))
 

@@ -67,7 +67,11 @@ def quality(
     given = [name for index, name in enumerate(synthetic.classes) if (synthetic.labels == index).any()]
     if not given:
         raise SynthaugError("there is no synthetic image to judge", "give a folder of class folders, or a trained run")
-    known = _images_of_classes(real_reference, train) if real is None else _features_of_classes(real)
+    known: dict[str, int] = (
+        sum((Counter(images.counts()) for images in (real_reference, train) if images is not None), Counter[str]())
+        if real is None
+        else {name: len(real.reference.get(name, ())) + len(real.train.get(name, ())) for name in real.classes}
+    )
     for name in given:
         if not known.get(name):
             raise SynthaugError(
@@ -204,11 +208,3 @@ def _worst_pairs(name: str, synthetic: Features, paths: list[str], real: RealFea
         if len(pairs) == PAIRS_PER_CLASS:
             break
     return pairs
-
-
-def _images_of_classes(*sets: LabelledImages | None) -> dict[str, int]:
-    return dict(sum((Counter(images.counts()) for images in sets if images is not None), Counter[str]()))
-
-
-def _features_of_classes(real: RealFeatures) -> dict[str, int]:
-    return {name: len(real.reference.get(name, ())) + len(real.train.get(name, ())) for name in real.classes}

@@ -37,8 +37,6 @@ class RealFeatures:
     train_paths: dict[str, list[str]]
     held_out: bool
     judge: ClassJudge | None
-    features: FeatureNet
-    kind: Reference
     fitted: bool = False
     """The feature net was trained on the training images, so that they cannot serve as a floor."""
     reference_looks: dict[str, Looks] = field(default_factory=dict)
@@ -105,8 +103,6 @@ def describe_real(
             train_paths=paths_of(trained_on),
             held_out=held_out,
             judge=_judge(names, of_reference, of_train, held_out, fitted, stream(seed, 0)),
-            features=features,
-            kind=kind,
             fitted=fitted,
             reference_looks=_looks(reference, wanted),
             train_looks=_looks(trained_on, wanted),
@@ -158,15 +154,12 @@ def _pictures(
     out = {}
     sets = [reference, train] if held_out else [train]
     for name in sorted(wanted):
-        rows = [(images, row) for images in sets if name in images.classes for row in _rows_of(images, name)]
+        here = [(images, images.index(name)) for images in sets if name in images.classes]
+        rows = [(images, row) for images, label in here for row in np.flatnonzero(images.labels == label)]
         if rows:
             chosen = [rows[i] for i in rng.permutation(len(rows))[: 2 * MAX_PICTURES]]
             out[name] = np.stack([images.pixels[row] for images, row in chosen])
     return out
-
-
-def _rows_of(images: LabelledImages, name: str) -> list[int]:
-    return [int(row) for row in np.flatnonzero(images.labels == images.index(name))]
 
 
 def _limited(images: LabelledImages, wanted: set[str], rng: np.random.Generator) -> LabelledImages:

@@ -19,7 +19,6 @@ from scipy.stats import beta
 from sklearn.cluster import KMeans
 from tables import digit_classes, fashion_classes, grey_levels, pretrained, rewrite
 
-from synthaug.features.base import FeatureNet
 from synthaug.metrics.class_judge import class_judge
 from synthaug.metrics.quality import class_quality
 from synthaug.metrics.real import RealFeatures
@@ -76,9 +75,8 @@ def split(data: Data, c: str, size: int, held: int, seed: int) -> tuple[RealFeat
     everything = [np.concatenate([train[k], held_out[k]]) for k in classes]
     labels = np.repeat(np.arange(len(classes)), [len(x) for x in everything])
     judge = class_judge(np.concatenate(everything), labels, rng=rng)
-    net: FeatureNet = None  # type: ignore[assignment]
     paths = {k: [f"{k}/{i}" for i in range(len(x))] for k, x in train.items()}
-    real = RealFeatures(classes, held_out, train, {}, paths, True, judge, net, "test")
+    real = RealFeatures(classes, held_out, train, {}, paths, True, judge)
     return real, train[c], data.real[c][order[size + held :]]
 
 

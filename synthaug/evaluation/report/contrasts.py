@@ -29,7 +29,7 @@ class Question:
 
 
 def questions(document: EvaluateDocument) -> list[Question]:
-    """All target classes together (where there are several), each of them, then macro-F1."""
+    """All target classes together (if there are several), each of them, then macro-F1."""
     verdict = document.verdict
     found = [_question(label, details, details.reason) for label, details in verdict.details.items()]
     if verdict.contrasts and (len(document.targets) != 1 or not found):

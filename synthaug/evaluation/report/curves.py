@@ -40,7 +40,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """A plot, the labels beside and under it, its legend as (style, label), and its numbers."""
+    """A plot with axis labels, its legend as (style, label), and the table of its numbers."""
 
     heading: str
     drawing: Markup

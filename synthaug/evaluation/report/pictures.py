@@ -34,7 +34,7 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Album:
-    """One class: real images beside synthetic ones."""
+    """The images of one class, real and synthetic, side by side."""
 
     label: str
     panels: list[Panel]

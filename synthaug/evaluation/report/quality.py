@@ -74,15 +74,10 @@ def quality_blocks(document: EvaluateDocument) -> list[QualityBlock]:
 
 
 def _class_block(document: EvaluateDocument, label: str, found: Sequence[tuple[str, ClassQuality]]) -> QualityBlock:
-    return QualityBlock(
-        label,
-        label in document.targets,
-        [Judged(name, badge(q.collapse), badge(q.memorisation)) for name, q in found],
-        _reasons(found),
-        _counts(found),
-        [name for name, _ in found],
-        _rows(found),
-    )
+    judged = [Judged(name, badge(q.collapse), badge(q.memorisation)) for name, q in found]
+    sources = [name for name, _ in found]
+    target = label in document.targets
+    return QualityBlock(label, target, judged, _reasons(found), _counts(found), sources, _rows(found))
 
 
 def _labels(document: EvaluateDocument) -> list[str]:
