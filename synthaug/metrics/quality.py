@@ -74,10 +74,8 @@ def quality(
     )
     for name in given:
         if not known.get(name):
-            raise SynthaugError(
-                f"the synthetic class {name!r} has no real image to be judged against",
-                suggest(name, [c for c, count in known.items() if count]),
-            )
+            hint = suggest(name, [c for c, count in known.items() if count])
+            raise SynthaugError(f"the synthetic class {name!r} has no real image to be judged against", hint)
     if real is None:
         real = describe_real(
             real_reference, train, features, kind=reference, classes=given, seed=seed, progress=bar, keep=keep
@@ -91,9 +89,8 @@ def quality(
         useful: dict[str, Usefulness] = {}
         useful_in_all = None
         if real.held_out:
-            useful, useful_in_all = usefulness(
-                real.train, real.reference, found, others=real.train, rng=stream(seed, 0)
-            )
+            rng = stream(seed, 0)
+            useful, useful_in_all = usefulness(real.train, real.reference, found, others=real.train, rng=rng)
         for name in given:
             task.note(name)
             rng = stream(seed, 1 + real.classes.index(name))
