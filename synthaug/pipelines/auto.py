@@ -14,7 +14,6 @@ from typing import Any
 
 from synthaug.config import AUTO, RESOLUTIONS, Resolved, resolve
 from synthaug.data.folder import ImageRecord, Scan, scan
-from synthaug.device import resolve_device
 from synthaug.progress import Progress
 from synthaug.requests import FitRequest
 
@@ -42,6 +41,8 @@ class DataSummary:
 
     @classmethod
     def of(cls, scanned: Scan, device: str) -> DataSummary:
+        from synthaug.device import resolve_device  # imports torch, which `inspect` must not
+
         gpu = resolve_device(device).type != "cpu"
         return cls(typical_side(scanned.images), scanned.channels, scanned.counts, gpu)
 

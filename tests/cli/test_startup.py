@@ -51,6 +51,11 @@ def test_importing_synthaug_imports_nothing_heavy() -> None:
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "[]\n"
 
 
+def test_inspect_does_not_import_torch() -> None:
+    program = "import sys, synthaug.pipelines.inspect; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "False\n"
+
+
 def test_help_takes_less_than_three_tenths_of_a_second_more_than_python() -> None:
     def fastest(command: list[str]) -> float:
         """Processor seconds of the fastest of some starts: the clock would count whatever else the machine does."""
