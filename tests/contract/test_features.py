@@ -123,7 +123,7 @@ def test_efficientnet_weights_land_where_timm_has_them() -> None:
 
 
 def test_small_images_do_not_kill_the_features() -> None:
-    """FIELD: at 32 px input 92% of the pooled features are dead. Enlarged to 96, at least three times as many live."""
+    """At 32 px input, 92% of the pooled features are zero. Enlarged to 96 px, three times as many are not."""
     digits = np.kron(load_digits().images[:48], np.ones((4, 4))) * 16
     pixels = digits.clip(0, 255).astype(np.uint8)[:, None]
     net = load_features("efficientnet_lite0", device="cpu")
