@@ -69,7 +69,7 @@ def test_truncated_and_selected_images_are_remade_from_the_manifest(run: Run, tm
     assert manifest.selection.discriminator_sha256 == critic.sha256
     assert manifest.gates is None
     card = (out / "README.md").read_text(encoding="utf-8")
-    assert "at 0.6 of its distance" in card
+    assert "multiplied by 0.6" in card
     assert "the best of every 64" in card
     again = regenerate(out, verify=True, device="cpu")
     assert again.rows == again.equal == len(made(out)) > 100

@@ -60,7 +60,7 @@ class Silenced:
         pass
 
 
-@pytest.mark.parametrize("budget", ["2.048kimg", "1s"])
+@pytest.mark.parametrize("budget", ["2.048kimg", "0.2s"])
 def test_the_loop_says_how_far_it_is(budget: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[float] = []
     monkeypatch.setattr(Family, "set_progress", lambda self, progress: told.append(progress))
