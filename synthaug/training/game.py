@@ -198,16 +198,15 @@ def build_game(
 
 
 def _players(config: Config, family: Family, heads: Heads | None, fabric: Fabric) -> dict[str, Player]:
-    training = config.training
-    rates = {"generator": training.generator_lr, "discriminator": training.discriminator_lr}
-    players = {}
+    """One player an entry of `family.players`; the one of the exported network has the generator's learning rate."""
+    training, players = config.training, {}
     for name, networks in family.players.items():
         modules: list[nn.Module] = [family.networks[network] for network in networks]
-        if heads is not None and name == "discriminator":
+        if heads is not None and "discriminator" in networks:
             modules.append(heads)
-        parameters = [p for module in modules for p in module.parameters()]
-        learning = [p for p in parameters if p.requires_grad] if name == "discriminator" else parameters
-        optimizer = torch.optim.Adam(learning, rates[name], (training.beta1, training.beta2), fused=True)
+        learning = [p for module in modules for p in module.parameters() if p.requires_grad]
+        rate = training.generator_lr if family.exported in networks else training.discriminator_lr
+        optimizer = torch.optim.Adam(learning, rate, (training.beta1, training.beta2), fused=True)
         players[name] = Player(learning, optimizer, fabric)
     return players
 

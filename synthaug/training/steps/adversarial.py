@@ -84,12 +84,7 @@ def discriminator_loss(
     if isinstance(game.augment, AdaptiveAugment):
         margins = [game.objective.margin(real, fake) for real, fake in heads]
         scalars["ada_p"] = game.augment.observe(torch.cat(margins, dim=1))
-    for penalty in penalties:
-        if isinstance(penalty.regularizer, Regularizer):
-            value = penalty.regularizer(batch)
-            scalars[penalty.name] = value.detach()
-            loss = loss + penalty.weight * value
-    return loss, scalars
+    return _with_penalties(loss, scalars, [p for p in penalties if isinstance(p.regularizer, Regularizer)], batch)
 
 
 def generator_loss(
@@ -104,9 +99,15 @@ def generator_loss(
     scalars = {"loss_g": loss.detach()}
     if auxiliary is not None:
         loss = loss + auxiliary
+    due = [p for p in penalties if isinstance(p.regularizer, GeneratorRegularizer)]
+    return _with_penalties(loss, scalars, due, batch)
+
+
+def _with_penalties(
+    loss: Tensor, scalars: Scalars, penalties: Sequence[Penalty], batch: DiscriminatorBatch | GeneratorBatch
+) -> tuple[Tensor, Scalars]:
     for penalty in penalties:
-        if isinstance(penalty.regularizer, GeneratorRegularizer):
-            value = penalty.regularizer(batch)
-            scalars[penalty.name] = value.detach()
-            loss = loss + penalty.weight * value
+        value = penalty.regularizer(batch)
+        scalars[penalty.name] = value.detach()
+        loss = loss + penalty.weight * value
     return loss, scalars
