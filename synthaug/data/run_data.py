@@ -60,27 +60,24 @@ class RunData:
 
     @classmethod
     def of_folder(
-        cls, folder: Path, target_class: str | Sequence[str], config: Config, *, cache: Path | None, progress: Progress
-    ) -> RunData:
-        """The images of a folder, divided as `fit` divides them with this configuration.
+        cls, folder: Path, target_class: str | Sequence[str], config: Config, *, strict: bool = False,
+        cache: Path | None, progress: Progress,
+    ) -> RunData:  # fmt: skip
+        """Scan a folder and divide its images with this configuration. `strict`: see `scan`.
 
         Raises:
             SynthaugError: bad images, too few of them, or no such class.
         """
-        found = scan(folder, group_by=config.data.group_by, cache=cache, progress=progress)
+        found = scan(folder, group_by=config.data.group_by, strict=strict, cache=cache, progress=progress)
         divided = split(found, config.data, config.seed)
         check_trainable(found, divided)
-        targets = check_targets(target_class, divided.counts()["train"])
-        if not targets:
-            message = f"no class of {str(folder)!r} is rare, and no target class was given"
-            raise SynthaugError(message, "name one with --target-class")
         for line in divided.warnings:
             progress.warn(line)
         return cls(
             folder=found.root.resolve(),
             config=config,
             classes=found.classes,
-            targets=targets,
+            targets=check_targets(target_class, divided.counts()["train"]),
             channels=found.channels if config.data.channels == "auto" else config.data.channels,
             fingerprint=found.fingerprint,
             split=divided,

@@ -18,7 +18,7 @@ from synthaug.documents import FitDocument, MonitorScores
 from synthaug.errors import Interrupted, SynthaugError
 from synthaug.features import features_for
 from synthaug.files import write_json
-from synthaug.pipelines.prepare import Prepared, fabric_for, game_for, images_of, prepare
+from synthaug.pipelines.prepare import Prepared, fabric_for, game_for, prepare
 from synthaug.progress import Progress, Silent
 from synthaug.requests import FitRequest, documented
 from synthaug.runs import Run, RunFacts
@@ -53,8 +53,8 @@ def fit(
 def run_fit(request: FitRequest, progress: Progress) -> FitDocument:
     prepared = prepare(request, progress)
     continued = _run_to_continue(request, prepared, progress)
-    train_images = images_of(prepared, "train", request.cache, progress)
-    val_images = images_of(prepared, "val", request.cache, progress)
+    train_images = prepared.data.images("train", request.cache, progress)
+    val_images = prepared.data.images("val", request.cache, progress)
     game = game_for(prepared, train_images, fabric_for(prepared))  # fails before a run is created
     _load_starting_point(prepared, game, continued)
     # The self-trained net is stored in the run. Other nets are loaded first: if that fails, no run is created.
@@ -67,7 +67,7 @@ def run_fit(request: FitRequest, progress: Progress) -> FitDocument:
         progress=progress,
     )  # fmt: skip
     monitor = Monitor(
-        train_images, val_images, prepared.targets, prepared.config.monitor, judge, game.family.generator.z_dim,
+        train_images, val_images, prepared.data.targets, prepared.config.monitor, judge, game.family.generator.z_dim,
         prepared.config.seed, game.fabric.device,
     )  # fmt: skip
     run = run if run is not None else _create(request, prepared)
@@ -91,9 +91,9 @@ def _run_to_continue(request: FitRequest, prepared: Prepared, progress: Progress
     if run is None:
         return None
     facts = run.facts()
-    if facts.fingerprint != prepared.scanned.fingerprint:
+    if facts.fingerprint != prepared.data.fingerprint:
         raise SynthaugError(
-            f"the images in {str(prepared.scanned.root)!r} are not those that {run.name!r} was trained on",
+            f"the images in {str(prepared.data.folder)!r} are not those that {run.name!r} was trained on",
             f"it was trained on {facts.data}; start a new run without --resume",
         )
     if run.status().get("state") == "finished":
@@ -107,7 +107,7 @@ def _run_to_continue(request: FitRequest, prepared: Prepared, progress: Progress
 def _latest_equal(prepared: Prepared) -> Run | None:
     """The latest unfinished run of the same configuration, targets, images and starting point."""
     start = prepared.start.note() if prepared.start is not None else None
-    wanted = (prepared.config, prepared.targets, prepared.scanned.fingerprint, start)
+    wanted = (prepared.config, prepared.data.targets, prepared.data.fingerprint, start)
     for run in reversed(run_directories.all_runs(prepared.root)):
         try:
             facts = run.facts()
@@ -126,20 +126,20 @@ def _load_starting_point(prepared: Prepared, game: Game, continued: Run | None) 
     if prepared.start is None and continued is not None:
         prepared.start = noted_starting_point(continued)
     if prepared.start is not None:
-        transfer(prepared.start, game.family.networks, game.state.average.network, prepared.scanned.classes)
+        transfer(prepared.start, game.family.networks, game.state.average.network, prepared.data.classes)
 
 
 def _create(request: FitRequest, prepared: Prepared) -> Run:
     config = prepared.config
-    targets = "-".join(prepared.targets[:3]) or "all"
+    targets = "-".join(prepared.data.targets[:3]) or "all"
     name = request.name or f"{config.model.family}-{targets}-{config.data.resolution}px-seed{config.seed}"
     run = run_directories.create(prepared.root, name)
     facts = RunFacts(
-        tool_version=__version__, data=prepared.scanned.root.resolve(), fingerprint=prepared.scanned.fingerprint,
-        classes=prepared.scanned.classes, targets=prepared.targets, channels=prepared.channels,
+        tool_version=__version__, data=prepared.data.folder, fingerprint=prepared.data.fingerprint,
+        classes=prepared.data.classes, targets=prepared.data.targets, channels=prepared.data.channels,
         precision=prepared.precision, started_from=prepared.start.note() if prepared.start is not None else None,
     )  # fmt: skip
-    prepared.split.write(run.split_file)
+    prepared.data.split.write(run.split_file)
     write_json(run.path / "environment.json", _environment(prepared))
     run.set_status(state="running", kimg=0.0)
     run_directories.write_config(run, prepared.resolved, facts)
@@ -208,15 +208,15 @@ def _train(run: Run, prepared: Prepared, game: Game, monitor: Monitor, progress:
 def _described(prepared: Prepared) -> str:
     config = prepared.config
     return (
-        f"{config.model.family}, {prepared.shape.resolution} px, {prepared.channels} channel(s), "
-        f"{len(prepared.scanned.classes)} classes, targets {', '.join(prepared.targets) or 'none'}; "
+        f"{config.model.family}, {prepared.shape.resolution} px, {prepared.data.channels} channel(s), "
+        f"{len(prepared.data.classes)} classes, targets {', '.join(prepared.data.targets) or 'none'}; "
         f"{prepared.device}, {prepared.precision}; budget {config.training.budget}"
     )
 
 
 def _say_targets_without_val(prepared: Prepared, progress: Progress) -> None:
-    val = prepared.split.counts().get("val", {})
-    without = [t for t in prepared.targets if not val.get(t)]
+    val = prepared.data.split.counts().get("val", {})
+    without = [t for t in prepared.data.targets if not val.get(t)]
     if without:
         progress.say(
             f"too few images of {', '.join(map(repr, without))} for validation (fewer than "
@@ -243,7 +243,7 @@ def _document(run: Run, prepared: Prepared, counters: Counters) -> FitDocument:
     return FitDocument(
         run=str(run.path), kimg=counters.images / 1000, seconds=round(counters.seconds, 1),
         images_per_second=round(counters.images / max(counters.seconds, 1e-9), 1),
-        best_checkpoint=counters.best_checkpoint or "", diverged=counters.diverged, targets=prepared.targets,
-        split=prepared.split.counts(),
+        best_checkpoint=counters.best_checkpoint or "", diverged=counters.diverged, targets=prepared.data.targets,
+        split=prepared.data.split.counts(),
         monitor={name: MonitorScores(**{k: v for k, v in s.items() if k in known}) for name, s in scores.items()},
     )  # fmt: skip

@@ -24,7 +24,7 @@ def plan_fit(request: FitRequest, progress: Progress) -> FitPlan:
         SynthaugError: bad input.
     """
     prepared = prepare(request, progress)
-    config = prepared.config
+    config, data = prepared.config, prepared.data
     placeholders = _placeholders(prepared)
     game = game_for(prepared, placeholders, fabric_for(prepared))
     per_image = _seconds_per_image(game)
@@ -32,29 +32,29 @@ def plan_fit(request: FitRequest, progress: Progress) -> FitPlan:
     parameters = {name: sum(p.numel() for p in network.parameters()) for name, network in game.family.networks.items()}
     # A checkpoint holds the networks, two moments of each parameter, and the averaged network.
     per_checkpoint = 4 * (3 * sum(parameters.values()) + parameters[game.family.exported])
-    pixels = len(prepared.split.rows) * prepared.channels * config.data.resolution**2
+    pixels = len(data.split.rows) * data.channels * config.data.resolution**2
     shares = class_shares(prepared, placeholders).tolist()
     return FitPlan(
-        data=str(prepared.scanned.root.resolve()), images=len(prepared.scanned.images), split=prepared.split.counts(),
-        targets=prepared.targets,
-        draws={name: round(share, 4) for name, share in zip(prepared.scanned.classes, shares, strict=True)},
-        channels=prepared.channels, device=str(prepared.device), precision=prepared.precision, parameters=parameters,
+        data=str(data.folder), images=len(data.split.rows), split=data.split.counts(),
+        targets=data.targets,
+        draws={name: round(share, 4) for name, share in zip(data.classes, shares, strict=True)},
+        channels=data.channels, device=str(prepared.device), precision=prepared.precision, parameters=parameters,
         config=leaves(config.model_dump(mode="json")), origins=dict(prepared.resolved.origins),
         estimated_seconds=round(seconds if seconds is not None else (kimg or 0.0) * 1000 * per_image, 1),
         estimated_kimg=round(kimg if kimg is not None else (seconds or 0.0) / per_image / 1000, 1),
         estimated_megabytes=round((per_checkpoint * (3 + config.training.keep_checkpoints) + pixels) / 1e6, 1),
-        warnings=list(prepared.split.warnings),
+        warnings=list(data.split.warnings),
     )  # fmt: skip
 
 
 def _placeholders(prepared: Prepared) -> LabelledImages:
     """Noise in place of the training images, so that none has to be decoded."""
-    rows, shape = prepared.split.of("train"), prepared.shape
+    rows, shape = prepared.data.split.of("train"), prepared.shape
     rng = torch.Generator().manual_seed(0)
     noise = torch.randint(256, (len(rows), shape.channels, shape.resolution, shape.resolution), generator=rng)
-    labels = torch.tensor([prepared.scanned.classes.index(row.label) for row in rows])
+    labels = torch.tensor([prepared.data.classes.index(row.label) for row in rows])
     paths = [row.path for row in rows]
-    return LabelledImages(noise.to(torch.uint8).numpy(), labels.numpy(), prepared.scanned.classes, paths)
+    return LabelledImages(noise.to(torch.uint8).numpy(), labels.numpy(), prepared.data.classes, paths)
 
 
 def _seconds_per_image(game: Game, steps: int = 5) -> float:

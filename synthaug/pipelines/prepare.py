@@ -14,11 +14,8 @@ from lightning_fabric import Fabric
 from synthaug import runs as run_directories
 from synthaug.config import AUTO, Config, Resolved, leaves, resolve
 from synthaug.data.batches import BalancedBatches, class_probabilities
-from synthaug.data.cache import LabelledImages, load_images
-from synthaug.data.folder import Scan, scan
-from synthaug.data.layout import SplitName
-from synthaug.data.plan import check_targets
-from synthaug.data.split import Split, check_trainable, split
+from synthaug.data.cache import LabelledImages
+from synthaug.data.run_data import RunData
 from synthaug.device import has_bf16, resolve_device
 from synthaug.errors import SynthaugError
 from synthaug.losses.heads import build_heads
@@ -39,11 +36,8 @@ class Prepared:
     """A training that can begin. `named` is the run of `--resume PATH`, `start` the checkpoint of `--from`."""
 
     root: Path  # folder of runs
-    scanned: Scan
-    split: Split
-    targets: list[str]
     resolved: Resolved
-    channels: int
+    data: RunData
     device: torch.device
     precision: str
     named: Run | None = None
@@ -55,7 +49,7 @@ class Prepared:
 
     @property
     def shape(self) -> ImageShape:
-        return ImageShape(self.config.data.resolution, self.channels, len(self.scanned.classes))
+        return ImageShape(self.config.data.resolution, self.data.channels, len(self.data.classes))
 
     @property
     def architecture(self) -> dict[str, Any]:
@@ -74,20 +68,13 @@ def prepare(request: FitRequest, progress: Progress) -> Prepared:
     config = resolved.config
     check_config(config)
     device = resolve_device(request.device)
-    scanned = scan(
-        Path(request.data), group_by=config.data.group_by, strict=request.strict, cache=request.cache,
-        progress=progress,
-    )  # fmt: skip
-    divided = split(scanned, config.data, config.seed)
-    check_trainable(scanned, divided)
-    targets = check_targets(target_class, divided.counts()["train"])
-    for warning in [*divided.warnings, *config_warnings(config)]:
+    data = RunData.of_folder(
+        Path(request.data), target_class, config, strict=request.strict, cache=request.cache, progress=progress
+    )
+    for warning in config_warnings(config):
         progress.warn(warning)
-    prepared = Prepared(
-        root=root, scanned=scanned, split=divided, targets=targets, resolved=resolved,
-        channels=scanned.channels if config.data.channels == "auto" else config.data.channels, device=device,
-        precision=_precision(config.training.precision, device), named=named,
-    )  # fmt: skip
+    precision = _precision(config.training.precision, device)
+    prepared = Prepared(root, resolved, data, device, precision, named)
     prepared.start = _starting_point(request, prepared)
     return prepared
 
@@ -135,15 +122,6 @@ def fabric_for(prepared: Prepared) -> Fabric:
     return Fabric(accelerator=device.type, devices=devices, precision=cast(Any, prepared.precision))
 
 
-def images_of(prepared: Prepared, name: SplitName, cache: Path | None, progress: Progress) -> LabelledImages:
-    """The images of a split, as the networks see them."""
-    data = prepared.config.data
-    return load_images(
-        prepared.scanned.root, prepared.split.of(name), prepared.scanned.classes, resolution=data.resolution,
-        channels=prepared.channels, fit=data.fit, cache=cache, progress=progress,
-    )  # fmt: skip
-
-
 def game_for(prepared: Prepared, images: LabelledImages, fabric: Fabric) -> Game:
     """Freshly built networks and everything that trains them on `images`."""
     config = prepared.config
@@ -163,5 +141,5 @@ def game_for(prepared: Prepared, images: LabelledImages, fabric: Fabric) -> Game
 def class_shares(prepared: Prepared, images: LabelledImages) -> torch.Tensor:
     """How often each class is drawn, float64[K]."""
     training = prepared.config.training
-    indices = [images.index(name) for name in prepared.targets]
+    indices = list(prepared.data.target_indices.values())
     return class_probabilities(list(images.counts().values()), training.balance, indices, training.target_boost)

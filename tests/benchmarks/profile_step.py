@@ -14,7 +14,7 @@ import torch
 from material import write_images
 from torch.profiler import ProfilerActivity, profile, record_function, schedule
 
-from synthaug.pipelines.prepare import fabric_for, game_for, images_of, prepare
+from synthaug.pipelines.prepare import fabric_for, game_for, prepare
 from synthaug.progress import Silent
 from synthaug.requests import FitRequest
 from synthaug.training.steps.adversarial import adversarial_step
@@ -34,7 +34,7 @@ def main() -> None:
         cache = Path(scratch) / "cache"
         request = FitRequest(data=data, target_class=["class0"], recipe=a.recipe, resolution=a.resolution, cache=cache)
         prepared = prepare(request, Silent())
-        images = images_of(prepared, "train", cache, Silent())
+        images = prepared.data.images("train", cache, Silent())
         game = game_for(prepared, images, fabric_for(prepared))
     batch = prepared.config.training.batch_size
     activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if torch.cuda.is_available() else [])
