@@ -1,4 +1,4 @@
-"""Synthetic images for rare classes, and an honest answer whether they help.
+"""Synthetic images for rare classes, and a test of whether they help.
 
 >>> import synthaug
 >>> run = synthaug.fit("data", target_class="rare")  # doctest: +SKIP

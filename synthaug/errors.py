@@ -46,6 +46,15 @@ class Interrupted(SynthaugError):
         self.exit_status = exit_status
 
 
+def plural(count: int, one: str, many: str = "") -> str:
+    """A number and its noun.
+
+    >>> plural(1, "file"), plural(2, "file"), plural(1, "class is", "classes are")
+    ('1 file', '2 files', '1 class is')
+    """
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
 def suggest(name: str, choices: Iterable[str]) -> str:
     """A hint with the choice that is closest to `name`, and a list of all choices.
 

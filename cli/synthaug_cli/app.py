@@ -44,7 +44,7 @@ def application(arguments: Container[str] | None = None) -> typer.Typer:
     """Build the table of commands. With `arguments`, only the commands in them get their options, which saves time."""
     app = typer.Typer(
         name="synthaug",
-        help="Synthetic images for rare classes, with an honest answer whether they help.",
+        help="Synthetic images for rare classes, and a test of whether they help.",
         epilog="Begin with: synthaug inspect DATA",
         add_completion=False,
         rich_markup_mode=None,  # plain text is faster, and keeps square brackets

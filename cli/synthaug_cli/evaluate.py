@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from synthaug.errors import plural
 from synthaug_cli import console, fast_checks
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def render(found: EvaluateDocument) -> None:
         f1, share = arm.macro_f1, f"{arm.share:.0%}" if arm.share else None
         rows.append([name, share, f1.mean, f"{f1.low:.3f} to {f1.high:.3f}", arm.balanced_accuracy.mean])
     columns = ["arm", "synthetic", "macro-F1", "95% interval", "balanced accuracy"]
-    console.table(f"{found.classifier}, {found.seeds} seeds, tested on {images}", columns, rows)
+    console.table(f"{found.classifier}, {plural(found.seeds, 'seed')}, tested on {images}", columns, rows)
     from synthaug.evaluation.before_after import before_and_after
 
     shown = [name for name in dict.fromkeys(["real", *before_and_after(found)]) if name in found.arms]
@@ -54,24 +55,25 @@ def render(found: EvaluateDocument) -> None:
         ],
     )
     if len(found.targets) > SHOWN:
-        console.line(f"{len(found.targets) - SHOWN} more target classes are in the report\n")
+        more = plural(len(found.targets) - SHOWN, "more target class is", "more target classes are")
+        console.line(f"{more} in the report\n")
     verdict = found.verdict
     for name, contrast in verdict.contrasts.items():
         console.line(f"{name:<34} {_interval(contrast)} in mean F1 of the target classes")
     for name, difference in verdict.against_best.items():
         console.line(f"{f'{name} - best control':<34} {_interval(difference)}: {verdict.best_control}")
-    console.line(f"{'smallest effect this could show':<34} {verdict.smallest_detectable:.3f}")
+    console.line(f"{'smallest detectable effect':<34} {verdict.smallest_detectable:.3f}")
     if verdict.real_image_equivalents:
         console.line(f"{'worth in real images':<34} {verdict.real_image_equivalents}")
     for target in (name for name in found.targets if name in found.recommended):
         advice = found.recommended[target]
         console.line(
-            f"{'recommended for ' + target:<34} {advice.synthetic:,} synthetic images ({advice.share:.0%}) beside "
-            f"{advice.real:,} real ones: {advice.reason}"
+            f"{'recommended for ' + target:<34} {plural(advice.synthetic, 'synthetic image')} ({advice.share:.0%}) "
+            f"and {advice.real:,} real: {advice.reason}"
         )
     if found.mix == "all":
         others = sum(advice.synthetic for name, advice in found.recommended.items() if name not in found.targets)
-        console.line(f"{'and for all other classes':<34} {others:,} synthetic images")
+        console.line(f"{'and for all other classes':<34} {plural(others, 'synthetic image')}")
     for target, judgement in verdict.per_target.items():
         quality = found.quality.per_class.get(target)
         images = f"; images: diversity {quality.collapse}, copies {quality.memorisation}" if quality else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from synthaug.errors import plural
 from synthaug_cli import console, fast_checks
 
 if TYPE_CHECKING:
@@ -35,10 +36,10 @@ def render(made: ExportDocument) -> None:
     )
     synthetic = sum(c.synthetic for c in made.per_class.values())
     speed = f", {made.images_per_second:.0f} images/s" if made.images_per_second else ""
-    console.line(f"{synthetic:,} synthetic images{speed}")
+    console.line(f"{plural(synthetic, 'synthetic image')}{speed}")
     console.line(f"manifest     {made.manifest}")
     folder = Path(made.out) / "train"
-    console.line(f"dataset      {folder}  (its metadata.jsonl marks synthetic images; README.md says how to read it)")
+    console.line(f"dataset      {folder}  (metadata.jsonl marks synthetic images; see its README.md)")
 
 
 def _counts(rejected: dict[str, int]) -> str:

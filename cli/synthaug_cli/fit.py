@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from synthaug.errors import plural
 from synthaug_cli import console, fast_checks
 
 if TYPE_CHECKING:
@@ -66,11 +67,11 @@ def render_plan(plan: FitPlan) -> None:
         counts = [split.get(name, 0) for split in plan.split.values()]
         classes.append([name, *counts, f"{share:.1%}", _target(name, plan.targets)])
     columns = ["class", *plan.split, "share of batches", ""]
-    console.table(f"{plan.data}: {plan.images:,} images", columns, classes)
+    console.table(f"{plan.data}: {plural(plan.images, 'image')}", columns, classes)
     for text in plan.warnings:
         console.line(f"note: {text}")
     networks = ", ".join(f"{name} {count / 1e6:.2f} M parameters" for name, count in plan.parameters.items())
-    console.line(f"networks     {networks}; {plan.channels} channel{'s' if plan.channels > 1 else ''}")
+    console.line(f"networks     {networks}; {plural(plan.channels, 'channel')}")
     console.line(f"device       {plan.device}, {plan.precision}")
     console.line(f"takes about  {console.duration(plan.estimated_seconds)} for {plan.estimated_kimg:,.1f} kimg")
     console.line(f"on disk      about {plan.estimated_megabytes:,.1f} MB")

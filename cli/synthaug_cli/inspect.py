@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from synthaug.errors import plural
 from synthaug_cli import console, fast_checks
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def render(found: InspectDocument) -> None:
         for name, c in sorted(found.classes.items(), key=lambda item: (-item[1].count, item[0]))
     ]
     console.table(
-        f"{found.data}: {found.images:,} images, {len(found.classes)} classes",
+        f"{found.data}: {plural(found.images, 'image')}, {plural(len(found.classes), 'class', 'classes')}",
         ["class", "images", "share", *splits, ""],
         rows,
     )
@@ -40,7 +41,7 @@ def render(found: InspectDocument) -> None:
     _problem("files outside any class", found.ignored)
     _problem("groups of equal images", [" = ".join(g) for g in found.duplicates])
     _problem("groups of equal images with different labels", [" = ".join(g) for g in found.conflicting_labels])
-    _problem("groups of images that look alike (kept in one split)", [" ≈ ".join(g) for g in found.near_duplicates])
+    _problem("groups of similar images (kept in one split)", [" ≈ ".join(g) for g in found.near_duplicates])
     console.line()
     if found.targets:
         console.line(f"rare: {', '.join(found.targets)}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from synthaug.errors import plural
 from synthaug_cli import console
 from synthaug_cli.options import RunArgument, Runs, everywhere
 
@@ -144,4 +145,4 @@ def render_prune(pruned: PruneDocument) -> None:
     for name in pruned.runs:
         console.line(f"{verb} {name}")
     how = "" if pruned.removed or not pruned.runs else "; add --yes to remove them"
-    console.line(f"{verb} {len(pruned.runs)} runs, {pruned.bytes / 1e6:,.1f} MB{how}")
+    console.line(f"{verb} {plural(len(pruned.runs), 'run')}, {pruned.bytes / 1e6:,.1f} MB{how}")

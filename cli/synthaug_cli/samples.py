@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from synthaug.errors import plural
 from synthaug_cli import console, fast_checks
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def command(request: SamplesRequest) -> None:
 
 def render(made: SamplesDocument) -> None:
     for name, written in made.per_class.items():
-        console.line(f"{name}: {len(written)} images")
+        console.line(f"{name}: {plural(len(written), 'image')}")
     console.line(f"folder  {made.out}")
     console.line(f"grid    {Path(made.out) / made.grid}")
     truncated = f", truncation {made.truncation:g}" if made.truncation < 1 else ""

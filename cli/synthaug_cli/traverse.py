@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from synthaug.errors import plural
 from synthaug_cli import console, fast_checks
 
 if TYPE_CHECKING:
@@ -22,9 +23,11 @@ def command(request: TraverseRequest) -> None:
 def render(drawn: TraverseDocument) -> None:
     if drawn.along != "codes":
         way = f"{drawn.label} to {drawn.to}" if drawn.to is not None else f"{drawn.label}, from noise to noise"
-        console.line(f"{way}: {drawn.rows} rows of {len(drawn.places)} steps")
+        console.line(f"{way}: {plural(drawn.rows, 'row')} of {plural(len(drawn.places), 'step')}")
     for code, values in drawn.codes.items():
         shown = f"{values[0]:g} to {values[-1]:g}"
-        console.line(f"code {code}: {len(values)} columns, {shown}; {drawn.rows} rows of {drawn.label}")
+        console.line(
+            f"code {code}: {plural(len(values), 'column')}, {shown}; {plural(drawn.rows, 'row')} of {drawn.label}"
+        )
     console.line(f"picture {drawn.out}")
     console.line(f"from    {drawn.checkpoint}, seed {drawn.seed}")

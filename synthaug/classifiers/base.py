@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import Self
 
-from synthaug.errors import SynthaugError
+from synthaug.errors import SynthaugError, plural
 
 Augment = Literal["none", "classical"]
 Pixels = npt.NDArray[np.uint8]
@@ -80,5 +80,6 @@ def check_training_input(pixels: Pixels, labels: Labels, draw_weights: Weights, 
         raise SynthaugError(f"classifier got the label {drawn[-1]} for {num_classes} classes", hint)
     if len(drawn) < 2:
         raise SynthaugError(
-            f"classifier got images of {len(drawn)} class(es)", "at least two classes need training images"
+            f"classifier got images of {plural(len(drawn), 'class', 'classes')}",
+            "at least two classes need training images",
         )

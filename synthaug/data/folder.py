@@ -24,7 +24,7 @@ from synthaug.data.layout import EXAMPLE, Found, Layout, SplitName, by_folders, 
 from synthaug.data.metadata import COLUMN_HINT, by_tables
 from synthaug.data.reading import FileInfo, read_all
 from synthaug.documents import Unreadable
-from synthaug.errors import SynthaugError
+from synthaug.errors import SynthaugError, plural
 from synthaug.files import digest
 from synthaug.progress import Progress, Silent
 
@@ -211,7 +211,8 @@ def _assemble(
     )
     tried = Counter(entry.label for entry in found.entries)
     for label in sorted(set(tried) - set(result.counts)):
-        result.empty[label] = f"none of its {tried[label]} image files can be read"
+        none = "its only image file cannot be read"
+        result.empty[label] = none if tried[label] == 1 else f"none of its {tried[label]} image files can be read"
     result.warnings = _warnings(result)
     return result
 
@@ -221,14 +222,14 @@ def _warnings(result: Scan) -> list[str]:
     deep = [k for k, image in enumerate(result.images) if image.mode.startswith("I")]
     if deep and result.thumbnails is not None and result.thumbnails[deep, :256].max() < 32:
         lines.append(
-            f"{len(deep)} images of 16 bits use only the lowest 13 bits, so they are nearly black as 8 bits: "
-            "spread their values over the full range"
+            f"only the lowest 13 bits are used in {plural(len(deep), '16-bit image')}, which would be nearly black "
+            "with 8 bits: spread their values over the full range"
         )
     synthetic = sum(image.synthetic is True for image in result.images)
     if synthetic:
         lines.append(
             f"the metadata table marks {synthetic} of {len(result.images)} images as synthetic; "
-            "they are used as real images"
+            "these are used as real images, too"
         )
     return lines
 
@@ -238,7 +239,7 @@ def _check(result: Scan, tried: int, strict: bool) -> None:
     first = "".join(f"the first: {u.path!r} ({u.reason})" for u in result.unreadable[:1])
     if strict and unreadable:
         raise SynthaugError(
-            f"{unreadable} unreadable files in {root!r}, {first}",
+            f"{plural(unreadable, 'unreadable file')} in {root!r}, {first}",
             "repair or remove them, or leave out --strict",
         )
     if not result.images and unreadable:

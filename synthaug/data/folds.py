@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from synthaug.errors import SynthaugError
+from synthaug.errors import SynthaugError, plural
 
 
 def fold_of(labels: Sequence[str], groups: NDArray[np.intp], folds: int, seed: int) -> NDArray[np.int64]:
@@ -35,6 +35,7 @@ def fold_of(labels: Sequence[str], groups: NDArray[np.intp], folds: int, seed: i
                 assigned[held_out] = fold
     if len(np.unique(assigned[assigned >= 0])) < folds:
         raise SynthaugError(
-            f"{len(labels)} images in {count} groups cannot make {folds} folds", "give a smaller number with --folds"
+            f"{plural(len(labels), 'image')} in {plural(count, 'group')} cannot be divided into {folds} folds",
+            "give a smaller number with --folds",
         )
     return assigned

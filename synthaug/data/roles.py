@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from synthaug.data.folder import ImageRecord, Scan, scan
+from synthaug.errors import plural
 from synthaug.progress import Progress
 
 
@@ -26,7 +27,7 @@ def scan_readable(folder: Path, *, cache: Path | None, progress: Progress) -> Sc
     """Scan a folder, and warn of files that cannot be read."""
     found = scan(folder, cache=cache, progress=progress)
     if found.unreadable:
-        progress.warn(f"{len(found.unreadable)} files in {str(folder)!r} cannot be read and are left out")
+        progress.warn(f"left out {plural(len(found.unreadable), 'unreadable file')} in {str(folder)!r}")
     return found
 
 

@@ -23,7 +23,7 @@ from synthaug.data.duplicates import join, make_thumbnails, near_duplicate_compo
 from synthaug.data.folder import Scan
 from synthaug.data.folds import fold_of
 from synthaug.data.layout import SplitName
-from synthaug.errors import SynthaugError
+from synthaug.errors import SynthaugError, plural
 from synthaug.files import write_text
 from synthaug.seeds import SPLIT, stream
 
@@ -256,7 +256,8 @@ def _left_out(scan: Scan) -> list[str]:
     if not scan.unreadable:
         return []
     first = scan.unreadable[0]
-    return [f"{len(scan.unreadable)} files are left out, such as {first.path!r}: {first.reason}"]
+    files = plural(len(scan.unreadable), "unreadable file")
+    return [f"left out {files}, such as {first.path!r}: {first.reason}"]
 
 
 def _warnings(result: Split, *, folds: bool) -> list[str]:
@@ -271,12 +272,15 @@ def _warnings(result: Split, *, folds: bool) -> list[str]:
     for side in ("test", "val"):
         equal = [r for r in result.of(side) if "train" in pixels[r.pixel_sha256]]
         alike = [r for r in result.of(side) if "train" in sides[r.group] and "train" not in pixels[r.pixel_sha256]]
-        for found, fault in ((equal, "have the same pixels as"), (alike, "look like, or share a group with,")):
-            if found:
-                lines.append(f"{len(found)} {side} images {fault} a training image, such as {found[0].path!r}")
+        if equal:
+            images = plural(len(equal), f"{side} image has", f"{side} images have")
+            lines.append(f"{images} the same pixels as a training image, such as {equal[0].path!r}")
+        if alike:
+            images = plural(len(alike), f"{side} image looks like, or shares", f"{side} images look like, or share")
+            lines.append(f"{images} a group with, a training image, such as {alike[0].path!r}")
     double = sum(len(labels) > 1 for labels in labels_of.values())
     if double:
-        lines.append(f"{double} pictures are in more than one class")
+        lines.append(f"{plural(double, 'image is', 'images are')} in more than one class")
     without = [label for label, count in result.counts()["test"].items() if count == 0]
     if without and not folds:  # a fold need not hold every class
         lines.append(f"no test image for {_listed(without)}: too few images, or they cannot be divided")

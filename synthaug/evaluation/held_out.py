@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from synthaug.documents import Arm, ClassScores, Interval
+from synthaug.errors import plural
 from synthaug.evaluation.images import RealImages
 from synthaug.evaluation.scores import Floats, group_counts, score
 from synthaug.evaluation.statistics import F1Table, estimate, f1_table, resample_groups
@@ -153,15 +154,15 @@ def small_test_warnings(held_out: HeldOut, targets: Sequence[str], alike: int) -
         images, apart = counts[name], int(groups[held_out.classes.index(name)])
         if images < FEW_TEST_IMAGES:
             warnings.append(
-                f"only {images} test images of {name!r}: each of them changes its recall by {1 / images:.3f}, so only "
-                "a large effect can be seen"
+                f"only {plural(images, 'test image')} of {name!r}: each changes its recall by {1 / images:.3f}, so "
+                "only a large effect can be detected"
             )
         elif apart < FEW_TEST_IMAGES:
-            warnings.append(f"the {images} test images of {name!r} come from only {apart} groups")
+            warnings.append(f"the {images} test images of {name!r} come from only {plural(apart, 'group')}")
     if alike:
         warnings.append(
-            f"{alike} test images look like training images, or share a group with some: the scores of all arms are "
-            "too high"
+            f"{plural(alike, 'test image looks', 'test images look')} like a training image, or belong to the same "
+            "group as one: the scores of all arms are too high"
         )
     absent = [name for name, n in counts.items() if n == 0]
     if absent:

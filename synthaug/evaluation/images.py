@@ -16,7 +16,7 @@ from synthaug.data.folder import Scan, scan
 from synthaug.data.roles import real_test_images, scan_readable, scan_synthetic, synthetic_images
 from synthaug.data.run_data import RunData
 from synthaug.data.split import SplitRow, look_like, near_duplicate_groups
-from synthaug.errors import RunFailed, SynthaugError, suggest
+from synthaug.errors import RunFailed, SynthaugError, plural, suggest
 from synthaug.evaluation.lineage import Learnt, ancestors
 from synthaug.progress import Progress
 from synthaug.sampling.gate import build_gate
@@ -168,7 +168,7 @@ def _refuse_seen(test: Sequence[SplitRow], learnt: Sequence[Learnt], root: Path)
     )
     more = f", and {len(leaks) - 3} more" if len(leaks) > 3 else ""
     raise SynthaugError(
-        f"the training has seen {len({path for path, _, _ in leaks})} test images: {shown}{more}",
+        f"the training has seen {plural(len({path for path, _, _ in leaks}), 'test image')}: {shown}{more}",
         "take them out of the test folder, or out of the training folder and fit again"
         if leaks[0][2] is learnt[0]
         else "give other test images with --test DIR, or fit again with the --seed of the run that it started from: "
@@ -202,8 +202,8 @@ def synthetic_folder(
     leaks = [image for image in kept if image.pixel_sha256 in real.test_hashes]
     if leaks:
         raise SynthaugError(
-            f"{len(leaks)} images of {str(folder)!r} are test images: {leaks[0].path!r} has the pixels of "
-            f"{real.test_hashes[leaks[0].pixel_sha256]!r}",
+            f"{plural(len(leaks), 'image')} in {str(folder)!r} can be found among the test images: "
+            f"{leaks[0].path!r} has the pixels of {real.test_hashes[leaks[0].pixel_sha256]!r}",
             "take them out, or give other test images with --test DIR: a generator must not have seen the test images",
         )
     for name in real.targets:
@@ -223,7 +223,10 @@ def synthetic_folder(
     copies = {row.pixel_sha256 for row in real.data.split.of("train")}
     copied = sum(image.pixel_sha256 in copies for image in kept)
     if copied:
-        warnings.append(f"{copied} images of {str(folder)!r} are copies of training images")
+        warnings.append(
+            f"{plural(copied, 'image')} in {str(folder)!r}: exact "
+            f"{'copy of a training image' if copied == 1 else 'copies of training images'}"
+        )
     rows = [image for image in kept if image.label in names]
     return real.data.load(found.root, rows, cache, progress), warnings
 

@@ -133,7 +133,7 @@ def worth_in_images(
         return "none: the gain does not differ measurably from zero", None
     there = images[-1]
     if there < LEAST_IMAGES or len(np.unique(images)) < 3:
-        return f"unknown: {there:g} real images are too few for a curve", None
+        return f"unknown: too few real images for a curve ({there:g})", None
     rising = scores[-1] - scores[0]
     if rising.mean() <= rising.std(ddof=1) / np.sqrt(len(rising)) * 2:
         return "unknown: fewer real images were not measurably worse", None

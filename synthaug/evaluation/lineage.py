@@ -35,10 +35,10 @@ def ancestors(run: Run) -> tuple[list[Learnt], list[str]]:
             data = before.facts().data
         except SynthaugError:
             return found, [
-                f"the run {here.name!r} started from {str(before.path)!r}, which cannot be read: whether the generator "
-                "has seen the test images cannot be known"
+                f"the run {here.name!r} started from {str(before.path)!r}, which cannot be read: the generator may "
+                "have seen the test images"
             ]
         rows = [*split.of("train"), *split.of("val")]
-        found.append(Learnt(f"the run {before.name!r}, that its weights came from", data, rows))
+        found.append(Learnt(f"the run {before.name!r}, from which its weights came", data, rows))
         here = before
     return found, []

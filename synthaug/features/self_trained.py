@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from synthaug.device import resolve_device
-from synthaug.errors import SynthaugError
+from synthaug.errors import SynthaugError, plural
 from synthaug.features.base import TorchFeatureNet, hash_weights
 from synthaug.files import replacing
 from synthaug.progress import Progress, Silent
@@ -83,7 +83,7 @@ def train_features(
     present = np.unique(images.labels)
     if len(present) < 2:
         raise SynthaugError(
-            f"the feature net 'own' cannot be trained on {len(present)} class{'' if len(present) == 1 else 'es'}",
+            f"the feature net 'own' cannot be trained on {plural(len(present), 'class', 'classes')}",
             "use efficientnet_lite0",
         )
     target = resolve_device(device)

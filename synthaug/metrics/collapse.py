@@ -14,6 +14,7 @@ import math
 from collections.abc import Mapping
 
 from synthaug.documents import Collapse, Score
+from synthaug.errors import plural
 from synthaug.metrics.diversity import Clusters
 
 MIN_DIVERSITY = 6
@@ -73,7 +74,8 @@ def judge(
         taken_for: another class that the samples look like, and the share of samples that do.
     """
     if n < MIN_DIVERSITY:
-        return "insufficient data", [f"{n} images on each side are too few to judge variety (at least {MIN_DIVERSITY})"]
+        images = plural(n, "image")
+        return "insufficient data", [f"{images} on each side: too few to judge variety (at least {MIN_DIVERSITY})"]
     grave: list[str] = []
     mild: list[str] = []
     instead = f"; {taken_for[1]:.0%} look like {taken_for[0]!r}" if taken_for and taken_for[1] >= 0.3 else ""
@@ -93,13 +95,13 @@ def judge(
         more = duplicates.value - (duplicates.floor.mean if duplicates.floor else 0.0)
         varied = vendi.value is not None and vendi.floor and vendi.value >= VENDI_OF_MODES * vendi.floor.mean
         if more > DUPLICATES_THINNING:
-            sentence = f"{duplicates.value:.0%} of the samples have a near-duplicate among {n} of them"
+            sentence = f"{duplicates.value:.0%} of {n} samples have a near-duplicate among the others"
             (grave if more > DUPLICATES_COLLAPSED and not varied else mild).append(sentence)
     if clusters is not None and clusters.missed >= max(2, MISSED_THINNING * clusters.judged):
         new = scores.get("missed_clusters", Score()).floor
         if new is None or clusters.missed > new.high:
             beside = f" (new real images miss {new.mean:.1f})" if new else ""
-            mild.append(f"{clusters} kinds of real image (clusters) have no sample{beside}")
+            mild.append(f"{clusters} clusters of real images have no sample{beside}")
     if grave:
         return "collapsed", grave + mild
     return ("thinning", mild) if mild else ("healthy", [])

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthaug.documents import BiasRow, ClassQuality, Score
+from synthaug.errors import plural
 from synthaug.features.base import Pixels
 from synthaug.metrics import collapse
 from synthaug.metrics.bias import Sides, bias, looks
@@ -54,16 +55,16 @@ class ClassImages:
         compared_with_train = len(held_out) < MIN_KID <= len(train)
         if compared_with_train:
             reference = train
-            many = f"only {len(held_out)}" if len(held_out) else "no"
+            many = f"only {plural(len(held_out), 'held-out image')}" if len(held_out) else "no held-out images"
             notes.append(
-                f"{many} held-out images of this class: compared with its training images, which flatters copies"
+                f"{many} of this class: compared with its training images, so that copies get too good a score"
             )
         yardstick = all_real(held_out, train, held_out=True)
         if real.fitted and len(held_out) >= MIN_UNFITTED:
             yardstick = held_out
         elif real.fitted:
             notes.append(
-                "the feature net was trained on images of this class, and too few of them were kept out to compare with"
+                "the feature net was trained on images of this class, and too few other images are left for comparison"
             )
         floor = None if compared_with_train or real.fitted else train
         return cls(Stratum(reference, floor, synthetic), train, held_out, yardstick, compared_with_train, notes)

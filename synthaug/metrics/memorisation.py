@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest, fisher_exact, rankdata
 
 from synthaug.documents import Memorisation, Range
-from synthaug.errors import SynthaugError
+from synthaug.errors import SynthaugError, plural
 from synthaug.metrics.distances import nearest
 from synthaug.metrics.spread import Indices, half_sample_range, proportion_range
 
@@ -167,17 +167,18 @@ def memorisation(
         rng: draws half-samples.
     """
     if len(train) < MIN_TRAIN or len(synthetic) < MIN_HELD_OUT:
-        few = f"{len(train)} training and {len(synthetic)} synthetic images are too few to look for copies"
+        few = f"{len(train)} training and {len(synthetic)} synthetic images: too few to look for copies"
         return MemorisationScores(None, None, None, "insufficient held-out data", [few])
     near_train = nearest_training_images(synthetic, train, mirrored)
     spacing = nearest(train, train, skip_self=True)[0][:, 0]
     authentic = authenticity(near_train, spacing)
     if held_out is None or len(held_out) < MIN_HELD_OUT:
-        count = "no" if held_out is None or not len(held_out) else f"only {len(held_out)}"
+        none = held_out is None or not len(held_out)
+        count = "no held-out images" if none else f"only {plural(len(held_out), 'held-out image')}"
         if pixels is not None and _plenty(same := _Tally.of(pixels[0] < SAME_PIXELS, pixels[1] < SAME_PIXELS)):
             words = f"{same.hits} of {same.synthetic} samples have the pixels of a training image"
             return MemorisationScores(None, authentic, None, "copying", [words])
-        reason = f"{count} held-out images: too few to test for copying"
+        reason = f"{count}: too few to test for copying"
         return MemorisationScores(None, authentic, None, "insufficient held-out data", [reason])
     near_real = nearest_training_images(held_out, train, mirrored)
     ratio = dcr(near_train.distance, near_real.distance, rng=rng)
@@ -236,7 +237,7 @@ def _judge(near: _Tally, exact: _Tally, ratio: Range, z: float) -> tuple[Memoris
     elif near.rate >= 0.05 and near.rate > 2 * near.floor:
         reasons.append(
             f"{near.rate:.1%} of the samples are near copies of training images;"
-            f" {near.real} held-out images are too few to say whether new real images are, too"
+            f" with {near.real} held-out images it is unclear whether new real images are, too"
         )
     if z < -3 and ratio.high < 0.75:
         reasons.append(

@@ -13,7 +13,7 @@ import numpy as np
 
 from synthaug.data.cache import LabelledImages
 from synthaug.documents import BiasRow, CheckDocument, ClassQuality, CopyPair, QualityScores, Score
-from synthaug.errors import SynthaugError, suggest
+from synthaug.errors import SynthaugError, plural, suggest
 from synthaug.features.base import FeatureNet, Pixels
 from synthaug.features.feature_cache import describe
 from synthaug.metrics import collapse, metrics
@@ -170,12 +170,12 @@ def _told(table: list[BiasRow]) -> list[str]:
 
 def _small_numbers(fidelity: Fidelity | None, n_real: int, n_synthetic: int) -> list[str]:
     if fidelity is None:
-        return [f"{n_real} real and {n_synthetic} synthetic images are too few for KID, precision and coverage"]
+        return [f"{n_real} real and {n_synthetic} synthetic images: too few for KID, precision and coverage"]
     notes = []
     if fidelity.synthetic.coverage is None:
-        notes.append(f"compared at {fidelity.n} images on each side: too few for precision and coverage")
+        notes.append(f"compared with {plural(fidelity.n, 'image')} on each side: too few for precision and coverage")
     elif fidelity.n < SMALL:
-        notes.append(f"compared at {fidelity.n} images on each side: intervals are wide, and coverage is less strict")
+        notes.append(f"compared with {fidelity.n} images on each side: intervals are wide, and coverage is less strict")
     if fidelity.floor is None:
         notes.append("too few real images to compare real with real")
     return notes

@@ -16,7 +16,7 @@ from synthaug.data.roles import held_out_images, is_export, marked_real, scan_re
 from synthaug.data.run_data import RunData
 from synthaug.device import resolve_device
 from synthaug.documents import CheckDocument
-from synthaug.errors import SynthaugError, suggest
+from synthaug.errors import SynthaugError, plural, suggest
 from synthaug.features import check_features, features_for
 from synthaug.files import write_json
 from synthaug.metrics.quality import quality
@@ -84,7 +84,8 @@ def _check_run(run: Run, request: CheckRequest, progress: Progress) -> CheckDocu
         real = train if kind == "train" else data.images(kind, cache, progress)
     if kind == "train":
         progress.warn(
-            "the run has no test or val images: its images are compared with the training images, which flatters copies"
+            "the run has no test or val images: its images are compared with the training images, so that copies get "
+            "too good a score"
         )
     net = features_for(
         request.features or config.monitor.features, train,
@@ -123,10 +124,11 @@ def _unseen(reference: Path, data: RunData, cache: Path | None, progress: Progre
     seen = {row.pixel_sha256 for side in ("train", "val") for row in data.split.of(side)}
     kept = [image for image in held_out if image.pixel_sha256 not in seen]
     if not kept:
-        many = f"none of the {len(held_out)} images" if held_out else "no image of the run's classes"
-        raise SynthaugError(f"{str(reference)!r} holds {many} that the run has not seen", "give other real images")
+        fault = "the run has seen every image of" if held_out else "there is no image of the run's classes in"
+        raise SynthaugError(f"{fault} {str(reference)!r}", "give other real images")
     if len(kept) < len(held_out):
-        progress.warn(f"{len(held_out) - len(kept)} reference images were used for training and are left out")
+        images = plural(len(held_out) - len(kept), "reference image")
+        progress.warn(f"left out {images} that the run has used for training or validation")
     return data.load(found.root, kept, cache, progress)
 
 
@@ -160,7 +162,8 @@ def _check_folder(folder: Path, request: CheckRequest, progress: Progress) -> Ch
     if not unseen:
         raise SynthaugError(f"the generator has seen every real image of {str(reference)!r}", "give other real images")
     if len(unseen) < len(held_out):
-        progress.warn(f"{len(held_out) - len(unseen)} reference images are training images and are left out")
+        images = plural(len(held_out) - len(unseen), "reference image")
+        progress.warn(f"left out {images} that the generator was trained on")
     everything = [*synthetic, *unseen, *trained_on]
     loaded = partial(
         load_images, classes=classes, resolution=_side(synthetic), fit="pad", cache=cache, progress=progress,

@@ -19,7 +19,7 @@ from synthaug.data.cache import LabelledImages
 from synthaug.data.run_data import RunData
 from synthaug.device import resolve_device
 from synthaug.documents import Arm, CheckDocument, EvaluateDocument, LearningCurve
-from synthaug.errors import RunFailed, SynthaugError
+from synthaug.errors import RunFailed, SynthaugError, plural
 from synthaug.evaluation.arms import CONTRASTS, choose_arms
 from synthaug.evaluation.fold import Fold, predictions, shares_of, trials_of
 from synthaug.evaluation.grid import Trial
@@ -157,7 +157,7 @@ def _prepare(request: EvaluateRequest, progress: Progress) -> _Evaluation:
     warnings += small_test_warnings(held_out, whole.targets, sum(real.alike for real in reals))
     warnings += [line for real in reals for line in real.warnings]
     if request.seeds < ENOUGH_SEEDS:
-        warnings.append(f"{request.seeds} seeds are few: the intervals are wide, and may be wrong")
+        warnings.append(f"only {plural(request.seeds, 'seed')}: the intervals are wide, and may be wrong")
     if tried.note:
         warnings.append(tried.note)
     mixed = whole.targets if request.mix == "targets" else whole.classes
@@ -206,7 +206,7 @@ def _folds(
     pool, warnings = synthetic_folder(request.synthetic, reals[0], mixed, cache=request.cache, progress=progress)
     run = reals[0].data.run
     if run is None or not _exported_from(request.synthetic, run):
-        warnings.append("it is not known whether the generator of these images has seen the test images")
+        warnings.append("it is unknown whether the generator of these images has seen the test images")
     return [Fold(reals[0], pool, None)], warnings
 
 

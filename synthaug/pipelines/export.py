@@ -308,7 +308,9 @@ def _per_class(job: _Job, outputs: Mapping[str, Output]) -> dict[str, ExportedCl
         )  # fmt: skip
         if short:
             reasons = ", ".join(f"{reason} {n}" for reason, n in output.rejected.most_common())
-            job.warnings.append(f"class {label!r} is short of {short} of {wanted.want} images (rejected: {reasons})")
+            job.warnings.append(
+                f"class {label!r} has {wanted.want - short} instead of {wanted.want} images (rejected: {reasons})"
+            )
     return per_class
 
 

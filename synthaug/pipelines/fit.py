@@ -15,7 +15,7 @@ import torch
 from synthaug import runs as run_directories
 from synthaug.config import Config
 from synthaug.documents import FitDocument, MonitorScores
-from synthaug.errors import Interrupted, SynthaugError
+from synthaug.errors import Interrupted, SynthaugError, plural
 from synthaug.features import features_for
 from synthaug.files import write_json
 from synthaug.pipelines.prepare import Prepared, fabric_for, game_for, prepare
@@ -207,9 +207,10 @@ def _train(run: Run, prepared: Prepared, game: Game, monitor: Monitor, progress:
 
 def _described(prepared: Prepared) -> str:
     config = prepared.config
+    classes = plural(len(prepared.data.classes), "class", "classes")
     return (
-        f"{config.model.family}, {prepared.shape.resolution} px, {prepared.data.channels} channel(s), "
-        f"{len(prepared.data.classes)} classes, targets {', '.join(prepared.data.targets) or 'none'}; "
+        f"{config.model.family}, {prepared.shape.resolution} px, {plural(prepared.data.channels, 'channel')}, "
+        f"{classes}, targets {', '.join(prepared.data.targets) or 'none'}; "
         f"{prepared.device}, {prepared.precision}; budget {config.training.budget}"
     )
 

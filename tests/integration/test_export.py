@@ -258,8 +258,8 @@ def test_a_class_that_cannot_be_filled(run: Run, cache: Path, tmp_path: Path, pa
     assert ring.short > 0
     assert ring.real + ring.synthetic + ring.short == ring.asked == 14
     assert ring.rejected["duplicate"] > 100
-    assert "is short of" in read_manifest(tmp_path / "out/manifest.json").warnings[0]
-    assert "is short of" in (tmp_path / "out/README.md").read_text(encoding="utf-8")
+    assert "instead of" in read_manifest(tmp_path / "out/manifest.json").warnings[0]
+    assert "instead of" in (tmp_path / "out/README.md").read_text(encoding="utf-8")
 
 
 # --- interruptions -------------------------------------------------------------------------------------------------

@@ -158,7 +158,7 @@ def test_classes_without_a_readable_image_are_named(tree: Tree, look: Look) -> N
     root = tree("a/1.png", "b/1.png", "hollow/", "broken/", "notes/readme.txt")
     (root / "broken/1.png").write_text("x")
     found = look(root)
-    assert found.empty == {"hollow": "its folder is empty", "broken": "none of its 1 image files can be read"}
+    assert found.empty == {"hollow": "its folder is empty", "broken": "its only image file cannot be read"}
     assert found.classes == ["a", "b"]
     assert found.ignored == ["notes/"]
 

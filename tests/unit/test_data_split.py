@@ -150,7 +150,7 @@ def test_folds_are_stratified_and_take_no_notice_of_given_folders() -> None:
 
 
 def test_too_many_folds() -> None:
-    with pytest.raises(SynthaugError, match="cannot make 5 folds"):
+    with pytest.raises(SynthaugError, match="cannot be divided into 5 folds"):
         split(plain(a=2, b=2), DataConfig(folds=5), 0)
 
 
@@ -175,8 +175,8 @@ def test_a_leak_across_given_folders_is_reported_and_stays_out_of_val() -> None:
     for seed in range(9):
         result = split(scanned(images), DataConfig(), seed)
         assert {row.split for row in result.rows if row.path in ("train/7", "train/9")} == {"train"}
-        assert "1 test images have the same pixels as a training image, such as 'test/copy'" in result.warnings
-        assert any("share a group" in line and "'test/kin'" in line for line in result.warnings)
+        assert "1 test image has the same pixels as a training image, such as 'test/copy'" in result.warnings
+        assert any("a group with" in line and "'test/kin'" in line for line in result.warnings)
 
 
 def test_a_class_of_two_large_groups_still_gives_a_test_image() -> None:
@@ -220,7 +220,7 @@ def test_what_the_scan_left_out_is_said() -> None:
     found = plain(a=30, b=30)
     found.unreadable = [Unreadable(path="a/x.png", reason="it is empty"), Unreadable(path="a/y.png", reason="gone")]
     found.warnings = ["something about the data"]
-    lines = ["2 files are left out, such as 'a/x.png': it is empty", "something about the data"]
+    lines = ["left out 2 unreadable files, such as 'a/x.png': it is empty", "something about the data"]
     assert split(found, DataConfig(), 0).warnings == lines
 
 

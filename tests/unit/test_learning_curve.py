@@ -66,7 +66,7 @@ def test_what_cannot_be_read_off_is_said_to_be_so() -> None:
     assert text == "beyond the curve: more than 40 real images"
     text, worth = worth_in_images(np.array([1.0, 1, 2, 2]), scores(), gains, significant=True, seed=0)
     assert worth is None
-    assert "2 real images are too few for a curve" in text
+    assert "too few real images for a curve (2)" in text
 
 
 def test_every_target_has_its_own_answer() -> None:

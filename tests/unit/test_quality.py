@@ -187,7 +187,7 @@ def test_training_images_as_reference_promise_nothing_about_copies() -> None:
         assert q.memorisation == "insufficient held-out data"
         assert q.score("dcr") == q.score("c_t") == Score()
         assert q.score("authenticity").floor is None
-        assert any("flatters copies" in reason for reason in q.reasons)
+        assert any("copies get too good a score" in reason for reason in q.reasons)
     assert found.worst_pairs  # the nearest pairs can be looked at all the same
 
 

@@ -305,7 +305,7 @@ def test_confusion_shares_and_their_change() -> None:
     assert after == [["80", "20"], ["20", "80"]]
     assert change == [["−10", "+10"], ["−30", "+30"]]
     assert [cell.tone for row in found.matrices[2].rows for cell in row] == ["loss", "loss", "gain", "gain"]
-    assert found.matrices[0].rows[1][0].words == "b taken for a: 50.0% (5.0 images a seed)"
+    assert found.matrices[0].rows[1][0].words == "b taken for a: 50.0% (5.0 images per seed)"
     assert [(c.true, c.predicted) for c in found.changes] == [("b", "b"), ("b", "a"), ("a", "b")]
 
 

@@ -102,7 +102,7 @@ def _cell(labels: Sequence[str], i: int, j: int, shares: Floats, images: Floats)
     share = float(shares[i, j])
     if np.isnan(share):
         return Cell("–", f"no test image of {labels[i]}", 0.0, "none")
-    words = f"{labels[i]} taken for {labels[j]}: {100 * share:.1f}% ({images[i, j]:.1f} images a seed)"
+    words = f"{labels[i]} taken for {labels[j]}: {100 * share:.1f}% ({images[i, j]:.1f} images per seed)"
     text = "" if share == 0 else "·" if share < 0.01 else f"{100 * share:.0f}"
     return Cell(text, words, round(share, 3), "right" if i == j else "wrong")
 

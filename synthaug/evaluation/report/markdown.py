@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 from synthaug.documents import EvaluateDocument, Score
+from synthaug.errors import plural
 from synthaug.evaluation.report import protocol, scores
 from synthaug.evaluation.report.contrasts import Question, interval_text, questions
 from synthaug.evaluation.report.headline import headline
@@ -86,7 +87,8 @@ def _list(lines: Sequence[str]) -> str:
 
 def _facts(document: EvaluateDocument) -> str:
     judged = protocol.judged_on(document)
-    of = f"{code(protocol.title(document))}, classifier {code(document.classifier)}, {document.seeds} seeds an arm"
+    seeds = f"{plural(document.seeds, 'seed')} per arm"
+    of = f"{code(protocol.title(document))}, classifier {code(document.classifier)}, {seeds}"
     smallest = document.verdict.smallest_detectable
     shown = f" Smallest difference that this test can detect: {number(smallest)}." if smallest > 0 else ""
     return f"Evaluation of {of}{f'; judged on {judged}' if judged else ''}.{shown}"
@@ -110,7 +112,7 @@ def _arms(document: EvaluateDocument) -> str:
         )
     head = ["arm", "synthetic", *(f"F1 {cell(t)}" for t in shown), "macro-F1", "balanced accuracy"]
     left = len(targets) - len(shown)
-    more = f"\n\nF1 of {left} more target classes: `report.html`." if left else ""
+    more = f"\n\nF1 of {plural(left, 'more target class', 'more target classes')}: `report.html`." if left else ""
     return _table(head, rows) + more if rows else ""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from synthaug.documents import EvaluateDocument
+from synthaug.errors import plural
 from synthaug.evaluation.before_after import is_synthetic
 from synthaug.evaluation.report import scores
 
@@ -30,7 +31,7 @@ def compared(document: EvaluateDocument) -> list[tuple[str, str]]:
 
 def _classifier(document: EvaluateDocument) -> str:
     steps = sorted({a.steps for a in document.arms.values() if a.steps is not None})
-    seeds = f"{document.seeds} seed{'' if document.seeds == 1 else 's'}, the same for every arm"
+    seeds = f"{plural(document.seeds, 'seed')}, the same for every arm"
     length = f"; {', '.join(f'{s:,}' for s in steps)} optimiser steps each" if steps else ""
     return f"{document.classifier}, trained from scratch for each of {len(document.arms)} arms: {seeds}{length}"
 
