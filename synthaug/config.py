@@ -371,7 +371,7 @@ def validate(tree: Mapping[str, Any], origins: Mapping[str, str] | None = None) 
                 faults.append(f"{key} = {fault['input']!r}{source}: {message[0].lower()}{message[1:]}")
             elif owners := _owners(key):
                 faults.append(f"{key}{source} is an option of {' and '.join(owners)}; this is {family}")
-                hints.append(f"leave {key} out, or take --family {owners[0]}")
+                hints.append(f"leave {key} out, or use --family {owners[0]}")
             else:
                 faults.append(f"unknown key {key!r}{source}")
                 if (hint := suggest(key, known)).startswith("did you mean"):

@@ -27,7 +27,7 @@ TABLES = {
 
 
 def command(kind: Annotated[str, typer.Argument(metavar="KIND", help=f"One of {', '.join(TABLES)}.")]) -> None:
-    """List the names in a table, with a line about each."""
+    """List the families, objectives, metrics, … with a line about each."""
     fast_checks.choice(kind, list(TABLES), "KIND")
     module, _, attribute = TABLES[kind].partition(":")
     entries: Registry[Any] = getattr(importlib.import_module(module), attribute)

@@ -15,7 +15,7 @@ SHOWN = 10  # images that differ; --json has all of them
 
 
 def command(request: RegenerateRequest) -> None:
-    """Make synthetic images again from a manifest, bit for bit."""
+    """Regenerate the synthetic images of an export from its manifest, bit for bit."""
     if not request.manifest.exists():
         raise SynthaugError(
             f"there is no manifest {str(request.manifest)!r}", "give train/metadata.jsonl or manifest.json of an export"

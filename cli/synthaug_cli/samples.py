@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def command(request: SamplesRequest) -> None:
-    """Write a few images of one class, without the gate."""
+    """Write a few generated images of a class, without the gate."""
     fast_checks.new_folder(request.out, request.overwrite)
     fast_checks.run(request.run, request.runs, request.class_)
     from synthaug.pipelines.samples import run_samples

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def command(request: TraverseRequest) -> None:
-    """Draw a walk along codes, noise or classes, step by step."""
+    """Draw images along a walk through codes, noise or classes."""
     fast_checks.run(request.run, request.runs, request.class_, request.to)
     from synthaug.pipelines.traverse import run_traverse
 

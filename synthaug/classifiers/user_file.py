@@ -38,7 +38,7 @@ def check_file(file: str | Path) -> Path:
     """Return the file's full path; run it once, to see that it holds a classifier.
 
     Raises:
-        SynthaugError: it is missing, is no Python, fails, or lacks the functions.
+        SynthaugError: it is missing, is not valid Python, fails, or lacks the functions.
     """
     path = Path(file)
     if not path.is_file():
@@ -119,7 +119,7 @@ def _compiled(file: Path) -> CodeType:
     except (SyntaxError, ValueError) as error:
         where = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
         raise SynthaugError(
-            f"the classifier file {str(file)!r}{where} is no Python: {getattr(error, 'msg', error)}", HINT
+            f"the classifier file {str(file)!r}{where} is not valid Python: {getattr(error, 'msg', error)}", HINT
         ) from error
 
 
@@ -138,7 +138,7 @@ def _functions(file: Path) -> tuple[Callable[..., Any], Callable[..., Any] | Non
     if not callable(fit):
         raise SynthaugError(f"the classifier file {str(file)!r} has no function fit", HINT)
     if predict is not None and not callable(predict):
-        raise SynthaugError(f"predict in the classifier file {str(file)!r} is no function", HINT)
+        raise SynthaugError(f"predict in the classifier file {str(file)!r} is not a function", HINT)
     return fit, predict
 
 
@@ -163,7 +163,9 @@ def _probabilities(file: Path, given: Any, count: int, num_classes: int) -> Prob
     try:
         found = np.asarray(given.detach().cpu() if hasattr(given, "detach") else given)
     except (ValueError, TypeError) as error:
-        raise SynthaugError(f"predict of {str(file)!r} gave {type(given).__name__}, no array: {error}", hint) from error
+        raise SynthaugError(
+            f"predict of {str(file)!r} gave {type(given).__name__}, not an array: {error}", hint
+        ) from error
     start = f"predict of {str(file)!r} gave"
     if found.shape == (count,) and found.dtype.kind in "iub":
         if found.min() < 0 or found.max() >= num_classes:
@@ -174,8 +176,8 @@ def _probabilities(file: Path, given: Any, count: int, num_classes: int) -> Prob
         raise SynthaugError(f"{start} {found.dtype} of shape {list(found.shape)}", hint)
     rows = found.astype(np.float64)
     if not np.isfinite(rows).all() or (rows < 0).any():
-        raise SynthaugError(f"{start} numbers that are no probabilities ({rows.min():g} to {rows.max():g})", hint)
+        raise SynthaugError(f"{start} numbers that are not probabilities ({rows.min():g} to {rows.max():g})", hint)
     sums = rows.sum(axis=1)
     if np.abs(sums - 1).max() > 0.01:
-        raise SynthaugError(f"{start} rows that sum to {sums.min():g} up to {sums.max():g}", hint)
+        raise SynthaugError(f"{start} rows whose sums go from {sums.min():g} to {sums.max():g}", hint)
     return rows.astype(np.float32)

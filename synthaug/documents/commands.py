@@ -124,8 +124,10 @@ class RegenerateDocument(Document):
 
     manifest: str
     rows: int = Field(description="regenerated images")
-    equal: int = Field(description="of them, equal bit for bit")
-    close: int = Field(description="of them, within one grey level (another device or library version)")
+    equal: int = Field(description="how many of them are equal bit for bit")
+    close: int = Field(
+        description="how many others are within one grey level (after a change of device or library version)"
+    )
     different: list[Mismatch]
     device: str
     out: str | None = None

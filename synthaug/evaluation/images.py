@@ -88,8 +88,8 @@ def real_images(
         root, rows = data.folder, data.split.of("test")
         if not rows:
             raise SynthaugError(
-                f"{data.name} kept no test images apart",
-                "give test images with --test DIR, or train a generator for each of --folds 5",
+                f"{data.name} has no held-out test images",
+                "give test images with --test DIR, or use cross-validation with --folds 5",
             )
         groups = {row.group for row in seen} | {
             row.group for run in before if run.data == data.folder for row in run.rows
@@ -136,7 +136,7 @@ def _test_folder(test: Path, data: RunData, cache: Path | None, progress: Progre
     for image in kept:
         if image.label not in data.classes:
             raise SynthaugError(
-                f"the test folder {str(test)!r} holds the class {image.label!r}, which {data.name} does not know",
+                f"the test folder {str(test)!r} holds the class {image.label!r}, which {data.name} does not have",
                 suggest(image.label, data.classes),
             )
     groups = _groups(found, data.config.data.group_by)
@@ -172,7 +172,7 @@ def _refuse_seen(test: Sequence[SplitRow], learnt: Sequence[Learnt], root: Path)
         "take them out of the test folder, or out of the training folder and fit again"
         if leaks[0][2] is learnt[0]
         else "give other test images with --test DIR, or fit again with the --seed of the run that it started from: "
-        "then both keep the same images apart",
+        "then both hold out the same images",
     )
 
 
@@ -196,7 +196,7 @@ def synthetic_folder(
     for image in kept:
         if image.label not in real.classes:
             raise SynthaugError(
-                f"{str(folder)!r} holds the class {image.label!r}, which {real.data.name} does not know",
+                f"{str(folder)!r} holds the class {image.label!r}, which {real.data.name} does not have",
                 suggest(image.label, real.classes),
             )
     leaks = [image for image in kept if image.pixel_sha256 in real.test_hashes]

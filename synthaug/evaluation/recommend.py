@@ -83,7 +83,7 @@ def recommend(
     most = max(advised, key=lambda name: advised[name])
     for name in mixed:
         if name not in targets:
-            like, reason = found[most], f"as for {most}: {found[most].reason}"
+            like, reason = found[most], f"same share as {most!r}: {found[most].reason}"
             found[name] = _advice(counts[name], advised[most], like.arm, like.chosen_on, reason)
     for name, images in (quality or {}).items():
         if name in found and found[name].synthetic:

@@ -79,12 +79,12 @@ def working(out: Path, settings: Mapping[str, Any], progress: Progress) -> Itera
         if state == "continued":
             progress.say(f"continuing the interrupted export to {out}")
         elif state == "discarded":
-            progress.warn(f"an unfinished export of other settings to {out} was discarded")
+            progress.warn(f"discarded an unfinished export with other settings to {out}")
         yield workspace
     except KeyboardInterrupt as error:
         workspace.release()
         raise Interrupted(
-            f"the export to {str(out)!r} was interrupted", "run the same command again: it goes on from there"
+            f"the export to {str(out)!r} was interrupted", "run the same command again: it continues from there"
         ) from error
     except OSError as error:
         workspace.discard()

@@ -64,7 +64,7 @@ def read(root: Path, rows: Sequence[SplitRow], tables: Tables, task: Task, threa
         data = path.read_bytes()
         if pixel_sha256(decode(path)[0]) != row.pixel_sha256:
             raise SynthaugError(
-                f"the image {str(path)!r} has other pixels than when the run was trained",
+                f"the image {str(path)!r} has changed since the run was trained",
                 "restore the file, or train again: synthaug fit DATA",
             )
         return RealImage(row, path, read_look(data, path.suffix, tables), digest(data))

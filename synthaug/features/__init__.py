@@ -107,7 +107,7 @@ def features_for(
         return load_features("own", device=device, path=file)
     if train is None:
         raise SynthaugError(
-            "the feature net 'own' is trained on training images, and none are known here", "use efficientnet_lite0"
+            "the feature net 'own' is trained on the training images, and there are none here", "use efficientnet_lite0"
         )
     from synthaug.features import self_trained
 

@@ -66,7 +66,7 @@ def build_heads(weights: Mapping[str, float], family: Family, shape: ImageShape,
     if type(family.discriminator).examine is Discriminator.examine:
         raise SynthaugError(
             f"training.auxiliary has {', '.join(wanted)}, but this family's discriminator shows no features",
-            "leave training.auxiliary out, or take --family dcgan",
+            "leave training.auxiliary out, or use --family dcgan",
         )
     size = _feature_size(family.discriminator, shape)
     heads = {name: AUXILIARIES.get(name)(size, shape.classes, codes) for name in wanted}

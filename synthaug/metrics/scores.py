@@ -51,7 +51,7 @@ def density(context: Context) -> Score | None:
 
 @metric(
     "Coverage",
-    chart="Coverage: share of the real images reached, higher is better",
+    chart="Coverage: share of real images with a sample nearby, higher is better",
     unit_interval=True,
     column="coverage",
     floor_column="real cov.",
@@ -63,28 +63,28 @@ def coverage(context: Context) -> Score | None:
 
 @metric("Missed clusters", pooled=False, decimals=1)
 def missed_clusters(context: ClassContext) -> Score | None:
-    """Groups of real images without any synthetic image; new real images miss some, too."""
+    """Clusters of real images without any synthetic image; new real images miss some, too."""
     found = context.clusters
     return Score(value=found.missed, floor=context.clusters_floor, text=str(found)) if found else None
 
 
-@metric("Spread ratio", chart="Spread ÷ that of real images: far below 1 is too alike")
+@metric("Spread ratio", chart="Spread ÷ that of real images: far below 1 means too similar")
 def pairwise_ratio(context: Context) -> Score | None:
-    """Mean distance of two synthetic images ÷ that of two real ones; far below 1 is too alike."""
+    """Mean distance of two synthetic images ÷ that of two real ones; far below 1 means too similar."""
     found = context.diversity
     return Score.of(found.pairwise, found.pairwise_floor) if found else None
 
 
 @metric("Vendi ratio")
 def vendi_ratio(context: Context) -> Score | None:
-    """Effective number of different images, synthetic ÷ real; far below 1 is too alike."""
+    """Effective number of different images, synthetic ÷ real; far below 1 means too similar."""
     found = context.diversity
     return Score.of(found.vendi, found.vendi_floor) if found else None
 
 
 @metric("MS-SSIM ratio")
 def ms_ssim_ratio(context: Context) -> Score | None:
-    """Similarity of two synthetic images ÷ that of two real ones; far above 1 is too alike."""
+    """Similarity of two synthetic images ÷ that of two real ones; far above 1 means too similar."""
     if not isinstance(context, ClassContext) or context.pixels is None or context.real_pictures is None:
         return None
     found = ms_ssim.ms_ssim_ratio(context.real_pictures, context.pixels, rng=context.to_pair)
@@ -104,7 +104,7 @@ def agreement(context: Context) -> Score | None:
     return context.agreement
 
 
-@metric("Detection AUC", chart="Told from real images (AUC): 0.5 is not at all, 1 always", unit_interval=True)
+@metric("Detection AUC", chart="Told apart from real images (AUC): 0.5 is chance, 1 is always", unit_interval=True)
 def detect_auc(context: Context) -> Score | None:
     """How well a classifier tells synthetic from real images; 0.5 is not at all, 1 always."""
     return context.detection

@@ -95,7 +95,7 @@ def _incompatible(config: Config) -> Iterator[SynthaugError]:
         lower = training.batch_size // GROUP * GROUP
         yield SynthaugError(
             f"training.batch_size = {training.batch_size} cannot be divided into groups of {GROUP} images of one class",
-            f"take {lower} or {lower + GROUP}" if lower else f"take {GROUP}",
+            f"use {lower} or {lower + GROUP}" if lower else f"use {GROUP}",
         )
     codes = isinstance(model, CodeOptions) and bool(model.categorical_codes or model.continuous_codes)
     if codes and not training.auxiliary.get("infogan"):
@@ -105,12 +105,12 @@ def _incompatible(config: Config) -> Iterator[SynthaugError]:
     if training.auxiliary.get("infogan") and not codes:
         yield SynthaugError(
             "training.auxiliary has the infogan loss, but the model has no InfoGAN codes",
-            "add --set model.continuous_codes=2, or take --recipe infogan",
+            "add --set model.continuous_codes=2, or use --recipe infogan",
         )
     if model.discriminator == "unconditional" and not training.auxiliary.get("acgan"):
         yield SynthaugError(
             "model.discriminator = 'unconditional' ignores labels, and no auxiliary classifier is set",
-            "add --set 'training.auxiliary={acgan: 1.0}', or take --recipe acgan",
+            "add --set 'training.auxiliary={acgan: 1.0}', or use --recipe acgan",
         )
     if training.ada and not training.augment:
         yield SynthaugError(

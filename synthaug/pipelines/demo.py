@@ -41,7 +41,7 @@ def demo(out: Path | None = None, *, runs: Path | None = None, progress: Progres
     )
     progress.say(
         "this is a short demonstration: about 2 minutes of training, a narrow network, a classifier of "
-        f"{STEPS} steps, {SEEDS} seeds, no sweep of shares; expect a verdict, not good images"
+        f"{STEPS} steps, {SEEDS} seeds, one share of synthetic images; expect a verdict, not good images"
     )
     fitted = fit(data, target_class=RARE, recipe="demo", runs=out / "runs" if runs is None else runs, progress=progress)
     export(fitted.run, per_class=PER_CLASS, out=out / "export", overwrite=True, allow_short=True, progress=progress)

@@ -111,7 +111,7 @@ def _warnings(found: Scan, training: dict[str, int]) -> list[str]:
     if few:
         lines.append(f"too few images to train on: {', '.join(map(repr, few))}")
     if reserved := [label for label in found.counts if is_reserved(label)]:
-        lines.append(f"cannot become folders of an export, and are not trained on: {', '.join(map(repr, reserved))}")
+        lines.append(f"`fit` refuses class names that cannot become folders: {', '.join(map(repr, reserved))}")
     only_held_out = sorted(set(found.counts) - set(training))
     if only_held_out:
         lines.append(f"classes without a training image: {', '.join(map(repr, only_held_out))}")

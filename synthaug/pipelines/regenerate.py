@@ -85,7 +85,7 @@ def _root(manifest: Path) -> Path:
         return manifest
     if manifest.name != MANIFEST:
         hint = f"give the {MANIFEST} or train/{METADATA} of an export"
-        raise SynthaugError(f"{str(manifest)!r} is no manifest", hint)
+        raise SynthaugError(f"{str(manifest)!r} is not a manifest", hint)
     return manifest.parent
 
 
@@ -128,7 +128,7 @@ def _sampler(manifest: Manifest, runs: Path | None, device: str) -> Sampler:
     )
     if sampler.trained.sha256 != manifest.run.checkpoint_sha256:
         raise SynthaugError(
-            f"checkpoint {manifest.run.checkpoint!r} of {str(run.path)!r} has another hash than the one of the export",
+            f"checkpoint {manifest.run.checkpoint!r} of {str(run.path)!r} is not the one in the manifest: its hash differs",
             "give the folder with the run of the export: --runs DIR",
         )
     return sampler
@@ -180,7 +180,7 @@ def _difference(made: Path, exported: Path, look: Look, sampler: Sampler) -> str
     try:
         one, other = open_image(made), open_image(exported)
     except UnreadableImage:
-        return "its pixels have another hash, and the exported file is missing"
+        return "its pixels have another hash, and there is no exported file to compare with"
     if one.size != other.size:
         return f"it is {one.width}x{one.height} pixels, not {other.width}x{other.height}"
     gap = np.abs(np.asarray(one.convert("RGB"), np.int16) - np.asarray(other.convert("RGB"), np.int16))

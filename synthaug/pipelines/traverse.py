@@ -71,7 +71,7 @@ def run_traverse(request: TraverseRequest, progress: Progress) -> TraverseDocume
     else:
         end = _other_class(found, sampler, name) if request.to is None else request.to
         if end == name:
-            raise SynthaugError(f"a walk from {name!r} to {end!r} stands still", "give another class with --to")
+            raise SynthaugError(f"the walk would start and end at {name!r}", "give another class with --to")
         lines = _along_classes(sampler.trained, (index, sampler.class_index(end)), z[:-1], places)
     picture = save_marked(grid(lines, max(len(line) for line in lines)), "PNG")
     write_bytes(target, picture)
@@ -132,6 +132,6 @@ def _line(trained: TrainedGenerator, z: torch.Tensor, labels: Sequence[int]) -> 
 
 def _check_picture(out: Path, overwrite: bool) -> None:
     if out.is_dir():
-        raise SynthaugError(f"--out {str(out)!r} is a folder", "give the name of a picture that ends in .png")
+        raise SynthaugError(f"--out {str(out)!r} is a folder", "give a file name that ends in .png")
     if out.exists() and not overwrite:
         raise SynthaugError(f"{str(out)!r} exists already", "give another name with --out, or --overwrite")

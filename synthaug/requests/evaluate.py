@@ -60,7 +60,7 @@ class EvaluateRequest(Request):
         None, description="Judge the synthetic images in this folder, made by any tool."
     )
     data: Annotated[Path | None, Flag("DATA")] = Field(
-        None, description="With --synthetic and without a run: the real images. They are split as by `fit`."
+        None, description="With --synthetic and without a run: the real images. They are split as `fit` does."
     )
     target_class: TargetClass = Field(
         "auto", description="With --data: a class of the synthetic images. [default: auto, the rare classes]"
@@ -86,13 +86,13 @@ class EvaluateRequest(Request):
         None, description="Shares of synthetic images in a class's batches; the best one on val is used."
     )
     arms: Annotated[tuple[str, ...] | None, BeforeValidator(_parts), Flag("A,A,…")] = Field(
-        None, description="Only these arms. [default: all that the classifier supports]"
+        None, description="Train only these arms. [default: all that the classifier supports]"
     )
     mix: Annotated[Literal["targets", "all"], Flag("targets|all")] = Field(
         "targets", description="Which classes get synthetic images in the synthetic arms."
     )
     learning_curve: bool = Field(
-        False, description="Also train with fewer real images: how many real images is the gain worth?"
+        False, description="Also train with fewer real images, to express the gain as a number of real images."
     )
     out: Annotated[Path | None, Flag("DIR")] = Field(
         None, description="The folder of the report. [default: inside the run]"

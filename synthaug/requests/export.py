@@ -68,7 +68,7 @@ def _format(name: str) -> str:
 
 def _picture(path: Path | None) -> Path | None:
     if path is not None and path.suffix.lower() != ".png":
-        raise SynthaugError(f"--out {str(path)!r} is not the name of a picture", "give a name that ends in .png")
+        raise SynthaugError(f"--out {str(path)!r} is not the name of a PNG file", "give a name that ends in .png")
     return path
 
 
@@ -135,7 +135,7 @@ class SamplesRequest(Request):
 
     run: RunName = None
     class_: Annotated[str | None, Flag("NAME")] = Field(
-        None, description="The class to make images of. [default: all target classes]"
+        None, description="The class to generate images of. [default: all target classes]"
     )
     count: Annotated[int, Flag("N")] = Field(16, ge=1, le=100_000, description="Images per class.")
     out: Annotated[Path | None, Flag("DIR")] = Field(None, description="The folder. [default: ./samples/RUN]")
@@ -155,7 +155,7 @@ class TraverseRequest(Request):
         "codes", description="What changes along a row."
     )
     code: Annotated[int | None, Flag("K")] = Field(
-        None, description="Which code, counted from 0, categorical codes first. [default: all]"
+        None, description="The number of a code, counted from 0, categorical codes first. [default: all]"
     )
     class_: Annotated[str | None, Flag("NAME")] = Field(
         None, description="The class to draw, or to start at. [default: the first target class]"
@@ -163,7 +163,7 @@ class TraverseRequest(Request):
     to: Annotated[str | None, Flag("NAME")] = Field(
         None, description="The class to end at. [default: the largest other class]"
     )
-    rows: Annotated[int, Flag("N")] = Field(6, ge=1, le=100, description="Rows, each with noise of its own.")
+    rows: Annotated[int, Flag("N")] = Field(6, ge=1, le=100, description="Rows, each with its own noise.")
     steps: Annotated[int, Flag("N")] = Field(
         9, ge=2, le=100, description="Columns: values of a continuous code, or steps of the walk."
     )

@@ -37,7 +37,7 @@ class FitRequest(Request):
 
     data: Data = Field(description="Folder of images, as `synthaug inspect` reads it.")
     target_class: TargetClass = Field(
-        "auto", description="A class to make images of. [default: auto, the rare classes]"
+        "auto", description="A class to generate images of. [default: auto, the rare classes]"
     )
     budget: Annotated[str | None, Flag("10min|90s|200kimg")] = Field(None, description="How long to train.")
     recipe: Annotated[str | None, Flag("NAME")] = Field(

@@ -194,7 +194,7 @@ class _Loop:
         self._run.set_status(state="interrupted")
         raise Interrupted(
             f"interrupted at {self._kimg:.1f} kimg; the state is saved",
-            f"go on with: synthaug fit DATA --resume {self._run.path}",
+            f"continue with: synthaug fit DATA --resume {self._run.path}",
             128 + signal,
         )
 

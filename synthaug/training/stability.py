@@ -100,7 +100,8 @@ class Watch:
             return
         if (row["kimg"] - self._won[0]) * 1000 >= min(WON_IMAGES, interval) - self._slack:
             raise Diverged(
-                f"the discriminator has won: its loss stays at its floor ({row['loss_d']:.3g})", self._won[0]
+                f"the discriminator is too strong: its loss stays at its lower bound ({row['loss_d']:.3g})",
+                self._won[0],
             )
 
     def _wins(self, row: Mapping[str, Any]) -> None:

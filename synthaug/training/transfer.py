@@ -49,7 +49,7 @@ def open_starting_point(run: Run, config: Config, shape: ImageShape) -> Starting
     differences |= {f"model.{key}": (old[key], new[key]) for key in new if key in old}
     differences = {key: (a, b) for key, (a, b) in differences.items() if a != b}
     if differences:
-        listed = ", ".join(f"{key} is {a} there and {b} here" for key, (a, b) in differences.items())
+        listed = ", ".join(f"{key} is {a} in that run and {b} here" for key, (a, b) in differences.items())
         settings = " ".join(f"--set {key}={str(a).replace(' ', '')}" for key, (a, _) in differences.items())
         raise SynthaugError(
             f"cannot start from the run {run.name!r}: {listed}",

@@ -139,7 +139,9 @@ RUNS = [
     Case("export --runs nowhere", "'nowhere'", hint="synthaug fit"),
     Case("runs show 17", "'17'"),
     Case("fit good --from nowhere", "'nowhere'"),
-    Case("fit good --from 0 --resolution 32", "data.resolution is 16 there and 32 here", hint="data.resolution=16"),
+    Case(
+        "fit good --from 0 --resolution 32", "data.resolution is 16 in that run and 32 here", hint="data.resolution=16"
+    ),
     Case("fit good --from 0 --resume 0", "--from"),
     Case("traverse", "has no codes", hint="training.auxiliary={infogan: 1.0}"),
     Case("traverse --class owll", "'owll'", hint='did you mean "owl"'),

@@ -443,8 +443,8 @@ def test_another_test_folder_is_judged_on(digits: Digits, tmp_path: Path) -> Non
         ({"synthetic": "DATA/test"}, "among the test images"),
         ({"synthetic": "EMPTY"}, "EMPTY"),
         ({"test": "EMPTY"}, "EMPTY"),
-        ({"synthetic": "OTHER"}, "which the run '00000-planted' does not know"),
-        ({"test": "OTHER"}, "which the run '00000-planted' does not know"),
+        ({"synthetic": "OTHER"}, "which the run '00000-planted' does not have"),
+        ({"test": "OTHER"}, "which the run '00000-planted' does not have"),
         ({"synthetic": "LACKS"}, f"no synthetic image of the target class '{RARE}'"),
         ({"test": "LACKS"}, f"no test images of the target class '{RARE}'"),
     ],
@@ -574,7 +574,7 @@ def test_an_interrupted_fold_goes_on_from_its_checkpoint(small_run: Digits, monk
     def stopped(*given: Any, **arguments: Any) -> Any:
         calls.append(arguments["resume"])
         if len(calls) == 2:
-            raise Interrupted("interrupted at 0.1 kimg; the state is saved", "go on with: synthaug fit", 143)
+            raise Interrupted("interrupted at 0.1 kimg; the state is saved", "continue with: synthaug fit", 143)
         return fit(*given, **arguments)
 
     monkeypatch.setattr(folds_pipeline, "fit", stopped)

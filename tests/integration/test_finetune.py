@@ -144,7 +144,7 @@ def test_what_a_run_began_with_must_still_be_there(first: Run, tuned: Run, tmp_p
 
 
 def test_what_cannot_be_taken_over_is_named_with_all_its_differences(place: Path, first: Run) -> None:
-    differences = "data.channels is 1 there and 3 here, model.width is 8 there and 9 here"
+    differences = "data.channels is 1 in that run and 3 here, model.width is 8 in that run and 9 here"
     with pytest.raises(SynthaugError, match=differences) as caught:
         fit(place, "second", "data.channels=3", "model.width=9", from_=first.name)
     assert "--set data.channels=1 --set model.width=8" in caught.value.hint
@@ -215,7 +215,7 @@ def test_a_walk_along_classes_ends_as_the_other_class(first: Run, tmp_path: Path
         expected = to_uint8(sampler.trained.generate(Inputs(y, z))).astype(int)
         assert np.abs(walk[:, column, ::4, ::4] - expected[:, 0]).max() <= 1
     assert traverse(first, along="classes", class_="2", out=tmp_path / "d.png", device="cpu").to != "2"
-    with pytest.raises(SynthaugError, match="stands still"):
+    with pytest.raises(SynthaugError, match="start and end at"):
         traverse(first, along="classes", class_="2", to="2", out=tmp_path / "x.png", device="cpu")
     with pytest.raises(SynthaugError, match="'9'"):
         traverse(first, along="classes", to="9", out=tmp_path / "x.png", device="cpu")

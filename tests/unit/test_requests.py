@@ -83,7 +83,7 @@ FAULTS: list[tuple[type[Request], dict[str, Any], str, str]] = [
     (TraverseRequest, {"to": "cat"}, "--to 'cat' needs a walk along classes", "--along classes"),
     (TraverseRequest, {"rows": 101}, "--rows 101 is out of range", "from 1 to 100"),
     (TraverseRequest, {"steps": 1}, "--steps 1 is out of range", "from 2 to 100"),
-    (TraverseRequest, {"out": "walk.jpg"}, "--out 'walk.jpg' is not the name of a picture", ".png"),
+    (TraverseRequest, {"out": "walk.jpg"}, "--out 'walk.jpg' is not the name of a PNG file", ".png"),
     (RegenerateRequest, {"manifest": "m", "row": [3, -1]}, "--row -1 is out of range", "at least 0"),
 ]
 

@@ -211,7 +211,7 @@ def test_exploding_gradients_and_a_discriminator_that_won_are_noticed(tmp_path: 
     run, _, go = start(tmp_path / "run", step)
     counters = go()
     (row,) = rows(run, "rollback")
-    assert {"gradients": "explode", "won": "has won"}[fault] in row["reason"]
+    assert {"gradients": "explode", "won": "too strong"}[fault] in row["reason"]
     assert row["kimg"] == 2.016  # before the fault at 2.05
     assert row["from_kimg"] <= 3.05  # noticed within an interval of 1 kimg
     assert counters.attempt == 1

@@ -132,7 +132,7 @@ def test_an_error_in_a_worker_reaches_the_user(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("def fit(:\n", "line 1 is no Python"),
+        ("def fit(:\n", "line 1 is not valid Python"),
         ("x = 1\n", "has no function fit"),
         ("fit = 3\n", "has no function fit"),
         ("def fit(i, l, w, s): ...\npredict = 3\n", "predict in the classifier file"),
