@@ -135,7 +135,7 @@ def test_where_all_classes_got_images_the_others_get_the_share_of_the_targets(sa
         mixed=["common", "rare"],
     )  # fmt: skip
     assert found["common"].synthetic == common
-    assert found["common"].reason.startswith("as for rare: ")
+    assert found["common"].reason.startswith("same share as 'rare': ")
 
 
 @pytest.mark.parametrize(("chosen_on", "words"), [("default", "the default of 50%"), ("user", "the given 50%")])
