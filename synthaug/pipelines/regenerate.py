@@ -128,7 +128,7 @@ def _sampler(manifest: Manifest, runs: Path | None, device: str) -> Sampler:
     )
     if sampler.trained.sha256 != manifest.run.checkpoint_sha256:
         raise SynthaugError(
-            f"checkpoint {manifest.run.checkpoint!r} of {str(run.path)!r} is not that of the manifest: its hash differs",
+            f"checkpoint {manifest.run.checkpoint!r} of {str(run.path)!r} is not the exported one: its hash differs",
             "give the folder with the run of the export: --runs DIR",
         )
     return sampler

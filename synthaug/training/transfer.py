@@ -119,7 +119,7 @@ def _load_shared(
             loaded[name] = stored[name]
         else:
             raise SynthaugError(
-                f"cannot start from the run {start.run.name!r}: {name} is {list(stored[name].shape)} there and "
+                f"cannot start from the run {start.run.name!r}: {name} is {list(stored[name].shape)} in it and "
                 f"{list(tensor.shape)} here",
                 "this family has weights of classes outside of embeddings: give data with as many classes",
             )
