@@ -17,7 +17,7 @@ help:
 	@sed -n '2,4s/^#   //p' Makefile
 	@echo "make install  the synthaug command and the development tools, in $(VENV)"
 	@echo "make lint     ruff, mypy, import-linter"
-	@echo "make structure  lines of code, imports that run upwards, circles, long functions and files"
+	@echo "make structure  lines of code, upward imports, import cycles, long functions and files"
 	@echo "make bench    speed against peers, into docs/performance.md (20 minutes)"
 	@echo "make profile  where a training step's time goes, into build/profile"
 	@echo "make study-verdict  how often the verdict is wrong, into docs/science/verdict.md (20 minutes on one core)"

@@ -1,10 +1,10 @@
-"""The structure of the product in numbers: lines, files, imports that run upwards, circles, long functions and files.
+"""The structure of the product in numbers: lines, files, upward imports, cycles, long functions and files.
 
     python tests/structure.py            # this checkout
     python tests/structure.py FOLDER     # another one, such as a worktree of an earlier commit
 
-Imports under `TYPE_CHECKING` count. A room is a folder or a file right inside `synthaug/`, the command line, or the
-recipes; an import runs upwards if it goes to a room on a higher floor. Circles are groups of files that import each
+Imports under `TYPE_CHECKING` count. A package is a folder or a file right inside `synthaug/`, the command line, or the
+recipes; an import is upward if it goes to a package on a higher layer. Cycles are groups of files that import each
 other, directly or over others.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import grimp
 
-FLOORS = (
+LAYERS = (
     ("synthaug_cli",),
     ("synthaug",),  # the package's own file: names for Python users
     ("pipelines",),
@@ -37,13 +37,13 @@ FLOORS = (
 LONG_FUNCTION, LONG_FILE = 80, 450
 
 
-def room(module: str) -> str:
+def package(module: str) -> str:
     first, *rest = module.split(".")
     return rest[0] if first == "synthaug" and rest else first
 
 
-def floor(module: str) -> int:
-    return next((k for k, rooms in enumerate(FLOORS) if room(module) in rooms), len(FLOORS))
+def layer(module: str) -> int:
+    return next((k for k, packages in enumerate(LAYERS) if package(module) in packages), len(LAYERS))
 
 
 def imports(root: Path) -> dict[str, set[str]]:
@@ -55,7 +55,7 @@ def imports(root: Path) -> dict[str, set[str]]:
     return {module: set(graph.find_modules_directly_imported_by(module)) for module in graph.modules}
 
 
-def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+def cycles(graph: dict[str, set[str]]) -> list[list[str]]:
     """Strongly connected components of more than one file (Tarjan)."""
     index: dict[str, int] = {}
     low: dict[str, int] = {}
@@ -100,10 +100,10 @@ def main() -> None:
     python = [file for file in product if file.suffix == ".py"]
     lengths = {file: len(file.read_text(encoding="utf-8").splitlines()) for file in product}
     graph = imports(root)
-    up = sorted((a, b) for a in graph for b in graph[a] if floor(b) < floor(a))
+    up = sorted((a, b) for a in graph for b in graph[a] if layer(b) < layer(a))
     print(f"lines of product code, with templates and recipes: {sum(lengths.values()):,} in {len(product)} files")
-    print(f"imports that run upwards: {len(up)}", *(f"  {a} -> {b}" for a, b in up), sep="\n")
-    print(f"circles: {len(found := circles(graph))}", *(f"  {', '.join(group)}" for group in found), sep="\n")
+    print(f"upward imports: {len(up)}", *(f"  {a} -> {b}" for a, b in up), sep="\n")
+    print(f"cycles: {len(found := cycles(graph))}", *(f"  {', '.join(group)}" for group in found), sep="\n")
     functions = [entry for file in python for entry in long_functions(file)]
     print(f"functions over {LONG_FUNCTION} lines: {len(functions)}", *(f"  {f} {n}" for f, n in functions), sep="\n")
     files = [(file.relative_to(root), n) for file, n in lengths.items() if n > LONG_FILE]

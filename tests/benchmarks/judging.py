@@ -129,7 +129,7 @@ def _torchmetrics() -> Iterator[Row]:
         )
         row.notes.append(f"ours {found[f'our {name}']:.6g}, theirs {found[name]:.6g}")
         if name == "KID":
-            row.notes.append("both average 100 random subsets of 1,000, each its own")
+            row.notes.append("both average over 100 random subsets of 1,000 images, but draw different ones")
         yield row
 
 

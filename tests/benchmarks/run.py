@@ -30,7 +30,7 @@ KEPT = DOCUMENT.parents[1] / "build" / "benchmarks.json"
 
 def table(rows: list[Row]) -> str:
     lines = [
-        "| what | against | ratio | in rounds | to reach | ours | theirs |",
+        "| what | compared with | ratio | range over rounds | target | synthaug | the other |",
         "|---|---|---|---|---|---|---|",
     ]
     for row in rows:
@@ -91,7 +91,8 @@ def write_document(modules: dict[str, Any]) -> None:
     DOCUMENT.write_text(
         "# How fast it is\n\n"
         f"`make bench`, {'; '.join(measured)}.\n\n"
-        "A ratio is their seconds ÷ ours, round by round, the two in turn: above 1, synthaug is faster.\n\n"
+        "The ratio is the other tool's time ÷ synthaug's; above 1, synthaug is faster. Both run in turn, "
+        "for several rounds.\n\n"
         f"{table(rows)}\n\n{LIMITS.read_text(encoding='utf-8')}",
         encoding="utf-8",
     )

@@ -221,7 +221,7 @@ def rows(scratch: Path) -> Iterator[Row]:
         f"a step is {flops / 1e9:.1f} GFLOP of convolutions: {readable(flops / per_step / 1e9)} GFLOP/s, "
         f"{flops / per_step / 1e9 / peak:.0%} of the {readable(peak)} GFLOP/s of a 2048³ bf16 matrix product here"
     )
-    row.notes.append(f"drawing a batch takes {reading / per_step:.1%} of a step (to be under 2%)")
+    row.notes.append(f"drawing a batch takes {reading / per_step:.1%} of a step (target: under 2%)")
     row.notes.append(compiled(our_game(folder, ExampleGenerator(), 100, ExampleDiscriminator(), cache), example))
     yield row
 

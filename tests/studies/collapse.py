@@ -147,7 +147,18 @@ def main() -> None:
                     [name, str(size), fault, str(n), seen, *verdicts, *(percent(v, n) for v in (few, kid, copies))]
                 )
             print(name, size, f"{time.perf_counter() - start:.0f} s", rows[-len(FAULTS) :], flush=True)
-    head = ["data", "size", "planted", "trials", "variety: seen", "collapsed", "thinning", "too few", "KID", "copies"]
+    head = [
+        "data",
+        "size",
+        "planted",
+        "trials",
+        "variety: detected",
+        "collapsed",
+        "thinning",
+        "too few",
+        "KID",
+        "copies",
+    ]
     rows.append(["all", "all", FAULTS[0], str(tried), share(wrong, tried), *[""] * 5])
     rewrite("collapse", head, rows)
 

@@ -81,10 +81,10 @@ def _figures(rows: Sequence[dict[str, Any]], default: Sequence[dict[str, Any]]) 
     ]
     return (
         f"{rows[0]['minutes']:g} minutes on one core{seeds}, {value(rows, 'kimg'):.0f} kimg at {rate:.0f} images/s"
-        + (f" (in brackets: the default beside it, {value(default, 'kimg'):.0f} kimg)" if default else "")
+        + (f" (in brackets: the default, {value(default, 'kimg'):.0f} kimg)" if default else "")
         + ":\n"
         + ", ".join(told)
-        + f"; `check` says {_verdicts(rows)}.\n"
+        + f"; variety by `check`: {_verdicts(rows)}.\n"
         "`make study-generators`, [compared](../science/generators.md)."
     )
 

@@ -181,8 +181,8 @@ class Case:
 CASES: dict[str, Case] = {
     "real+8": Case("8 more real images", more_real(10), 0.4, "power"),
     "real+64": Case("64 more real images", more_real(80), 0.85, "power"),
-    "real+72": Case("72 more real images beside 5", more_real(90), 0.9, "power", rare=5),
-    "real+72-3": Case("72 more real images beside 3", more_real(90), 0.9, "power", rare=3, test=300),
+    "real+72": Case("72 more real images, 5 training images", more_real(90), 0.9, "power", rare=5),
+    "real+72-3": Case("72 more real images, 3 training images", more_real(90), 0.9, "power", rare=3, test=300),
     "copies": Case("exact copies, half of the draws", copies(15, move=False), 0.5, "null"),
     "moved": Case("moved copies, half of the draws", copies(15, move=True), 0.5, "null"),
     "moved-25": Case("moved copies, many, a quarter of the draws", copies(100, move=True), 0.25, "null"),
@@ -191,11 +191,11 @@ CASES: dict[str, Case] = {
         "moved copies of every class, half of the draws (`--mix all`)", copies(60, move=True), 0.5, "null", mix="all"
     ),
     "moved-folds": Case("moved copies, 5 folds", copies(30, move=True), 0.5, "null", rare=30, steps=50, folds=5),
-    "wrong": Case("another digit under the rare name", another_class(40), 0.9, "hurts"),
+    "wrong": Case("another digit, labelled as the rare class", another_class(40), 0.9, "hurts"),
     "noise": Case("noise, 95% of the draws", noise(100), 0.95, "hurts"),
-    "noise-90": Case("noise, 90%, beside 3 images, 20 steps", noise(100), 0.9, "null", rare=3, steps=20),
+    "noise-90": Case("noise, 90% of the draws, 3 training images, 20 steps", noise(100), 0.9, "null", rare=3, steps=20),
     "noise-90-alone": Case(
-        "the same, `oversample` the only control", noise(100), 0.9, "null", rare=3, steps=20,
+        "the same, with `oversample` as the only control", noise(100), 0.9, "null", rare=3, steps=20,
         arms=("oversample", "synthetic"),
     ),
 }  # fmt: skip
