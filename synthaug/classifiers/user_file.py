@@ -179,5 +179,5 @@ def _probabilities(file: Path, given: Any, count: int, num_classes: int) -> Prob
         raise SynthaugError(f"{start} numbers that are not probabilities ({rows.min():g} to {rows.max():g})", hint)
     sums = rows.sum(axis=1)
     if np.abs(sums - 1).max() > 0.01:
-        raise SynthaugError(f"{start} rows whose sums go from {sums.min():g} to {sums.max():g}", hint)
+        raise SynthaugError(f"{start} rows with sums from {sums.min():g} to {sums.max():g}", hint)
     return rows.astype(np.float32)

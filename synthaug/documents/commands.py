@@ -34,13 +34,13 @@ class InspectDocument(Document):
     unreadable: list[Unreadable]
     ignored: list[str] = Field(description="files and folders that hold no labelled image")
     duplicates: list[list[str]] = Field(description="groups of files with equal pixels")
-    near_duplicates: list[list[str]] = Field(description="groups that look alike and are kept in one split")
-    conflicting_labels: list[list[str]] = Field(description="groups with equal pixels in more than one class")
+    near_duplicates: list[list[str]] = Field(description="groups of similar images; each group stays in one split")
+    conflicting_labels: list[list[str]] = Field(description="groups of files with equal pixels and different labels")
     targets: list[str] = Field(description="classes proposed for --target-class")
     recipe: str
     command: str = Field(description="the proposed next command")
     warnings: list[str] = Field(
-        default_factory=list, description="what `fit` would refuse, and other problems with the data"
+        default_factory=list, description="problems with the data, also those for which `fit` would refuse it"
     )
 
 
@@ -64,7 +64,7 @@ class FitDocument(Document):
     diverged: str | None = Field(None, description="why training ended before its budget; null if it did not")
     targets: list[str]
     split: dict[str, dict[str, int]] = Field(description="train, val, test → class → images")
-    monitor: dict[str, MonitorScores] = Field(description="class, or `pooled`, at the best checkpoint")
+    monitor: dict[str, MonitorScores] = Field(description="class or `pooled` → scores of the best checkpoint")
 
 
 class ExportedClass(Document):
@@ -89,10 +89,10 @@ class SamplesDocument(Document):
 
     out: str
     per_class: dict[str, list[str]] = Field(description="class → files, relative to `out`")
-    grid: str = Field(description="one picture of all of them, relative to `out`")
+    grid: str = Field(description="one picture with all images, relative to `out`")
     checkpoint: str
     seed: int
-    truncation: float = Field(1.0, description="ψ: factor on each image's distance from its class's centre")
+    truncation: float = Field(1.0, description="ψ: factor on the distance of each latent from the centre of its class")
 
 
 class TraverseDocument(Document):
@@ -100,13 +100,13 @@ class TraverseDocument(Document):
 
     out: str
     along: Literal["codes", "noise", "classes"] = Field("codes", description="what changes along a row of the picture")
-    label: str = Field(description="the class; along classes, the first one")
-    to: str | None = Field(None, description="along classes, the last one")
+    label: str = Field(description="the class; in a walk along classes, the first one")
+    to: str | None = Field(None, description="in a walk along classes, the last class")
     codes: dict[str, list[float]] = Field(description="code → its values, one for each column")
     places: list[float] = Field(
-        default_factory=list, description="along noise or classes: position from 0 to 1, one for each column"
+        default_factory=list, description="position of each column from 0 to 1, in a walk along noise or classes"
     )
-    rows: int = Field(description="rows (for each code), each with its own noise")
+    rows: int = Field(description="number of rows (for each code); each has its own noise")
     checkpoint: str
     seed: int
 
@@ -123,7 +123,7 @@ class RegenerateDocument(Document):
     """What `synthaug regenerate` made, and whether it equals the export."""
 
     manifest: str
-    rows: int = Field(description="regenerated images")
+    rows: int = Field(description="number of regenerated images")
     equal: int = Field(description="how many of them are equal bit for bit")
     close: int = Field(
         description="how many others are within one grey level (after a change of device or library version)"
@@ -154,7 +154,7 @@ class RunDocument(Document):
     """A run directory as its files describe it."""
 
     run: str
-    state: str = Field(description="running, finished, interrupted, failed, or broken with the reason")
+    state: str = Field(description="running, finished, interrupted, failed, or broken and the reason")
     kimg: float | None = None
     updated: str | None = None
     data: str | None = None

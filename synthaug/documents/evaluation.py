@@ -103,7 +103,7 @@ class TargetCurve(Document):
         None, description="further real images that would gain as much; null: see `worth`"
     )
     more_images_low: float | None = None
-    more_images_high: float | None = Field(None, description="null: more than the curve can say")
+    more_images_high: float | None = Field(None, description="null: beyond the curve")
     worth: str
 
 
@@ -123,7 +123,9 @@ class Recommendation(Document):
     synthetic: int
     share: float = Field(description="synthetic ÷ all images of the class, after rounding")
     arm: str = Field(description="the synthetic arm behind the recommendation")
-    chosen_on: Literal["val", "default", "user", "test"] = Field(description="`test`: only ever for none")
+    chosen_on: Literal["val", "default", "user", "test"] = Field(
+        description="where the share comes from; `test` only if no images are recommended"
+    )
     reason: str
 
 

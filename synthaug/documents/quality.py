@@ -205,7 +205,7 @@ class CheckDocument(Document):
     pooled: QualityScores | None = Field(
         None, description="all judged classes together, each with as many real as synthetic images"
     )
-    features: str = Field(description="name and hash of the feature net that judged")
+    features: str = Field(description="name and hash of the feature net")
     reference: Literal["test", "val", "train", "folder"]
     gated: bool
     worst_pairs: list[CopyPair] = Field(default_factory=list)

@@ -101,7 +101,7 @@ def test_evaluate(evaluated: EvaluateDocument, capsys: pytest.CaptureFixture[str
     assert after.split()[-6:] == ["0.411", "0.522", "0.633", "0.311", "0.422", "0.533"]
     for text in ("25%", "+0.031 (+0.011 to +0.051)", "0.020", "thinning", "few seeds", "one generator"):
         assert text in shown
-    assert "1,075 synthetic images (98%) beside 25 real ones: the best on val" in shown
+    assert "1,075 synthetic images (98%) and 25 real: the best on val" in shown
     assert "and for all other classes          1,300 synthetic images" in shown
     assert shown.splitlines()[-2:] == ["verdict: helps. The rare class gains.", "report:  out/report.html"]
 

@@ -136,7 +136,7 @@ def test_a_reference_of_ones_own_loses_what_the_run_has_seen(run: Run, tmp_path:
     found = check(run, reference=tmp_path / "other", progress=speaker)
     assert found.reference == "folder"
     assert {q.n_real for q in found.per_class.values()} == {30}
-    assert any("20 reference images were used for training" in line for line in speaker.warnings)
+    assert any("left out 20 reference images" in line for line in speaker.warnings)
     for label in (0, 1):
         save(label, 0, 30, tmp_path / "seen")
     with pytest.raises(SynthaugError, match="the run has seen every image of"):

@@ -227,7 +227,7 @@ def test_a_page_of_large_noise_stays_small(tmp_path: Path) -> None:
     assert path.stat().st_size < 3_000_000
     page = Page(path.read_text("utf-8"))
     assert len(page.all("img")) > 8 * 3
-    assert "Without pictures, to keep this page small: class 8." in page.words
+    assert "Not shown, to keep this page small: class 8." in page.words
 
 
 def test_small_pictures_are_exact() -> None:
@@ -383,7 +383,7 @@ def test_the_headline_says_what_the_verdict_says() -> None:
     document.verdict.missing_controls = ["classical", "class-weights"]
     assert headline(document).startswith("Cannot say: without “classical” and “class-weights” as a control")
     document.verdict.per_target["8"] = "hurts"
-    assert headline(document) == "It depends: synthetic images help with “3” and hurt with “8”."
+    assert headline(document) == "Mixed: synthetic images help with “3” and hurt with “8”."
     document.verdict.overall = "hurts"
     assert headline(document) == "No: with synthetic images the classifier recognises “8” worse."
     many = evaluation(DIGITS, DIGITS[:5])

@@ -78,7 +78,7 @@ def headline(document: EvaluateDocument, name: Name = quoted) -> str:
     if verdict.overall == "hurts":
         return f"No: with synthetic images the classifier recognises {classes(hurt or targets)} worse."
     if helped and hurt:
-        return f"It depends: synthetic images help with {classes(helped)} and hurt with {classes(hurt)}."
+        return f"Mixed: synthetic images help with {classes(helped)} and hurt with {classes(hurt)}."
     if verdict.missing_controls:
         return f"Cannot say: without {listed(verdict.missing_controls, name)} as a control, no gain counts as help."
     return f"Not shown: synthetic images made no measurable difference for {classes(targets)}."

@@ -40,10 +40,10 @@ def judged_on(document: EvaluateDocument) -> str:
     test = sum(document.split.get("test", {}).values())
     if document.folds is not None:
         every = f"{test:,} real images" if test else "every real image"
-        return f"{every} in {document.folds} folds; no image was seen by the generator and classifiers that judge it"
+        return f"{every} in {document.folds} folds; each was tested by models that were not trained on it"
     # For a folder of images, it is unknown what the generator was trained on.
     unseen = "neither generator, gates nor" if document.synthetic.startswith("fresh ") else "no"
-    return f"{test:,} test images that {unseen} classifiers have seen" if test else ""
+    return f"{plural(test, 'test image')} that {unseen} classifiers were trained on" if test else ""
 
 
 def _trained_on(document: EvaluateDocument) -> str:
