@@ -173,8 +173,8 @@ def memorisation(
     spacing = nearest(train, train, skip_self=True)[0][:, 0]
     authentic = authenticity(near_train, spacing)
     if held_out is None or len(held_out) < MIN_HELD_OUT:
-        none = held_out is None or not len(held_out)
-        count = "no held-out images" if none else f"only {plural(len(held_out), 'held-out image')}"
+        there = 0 if held_out is None else len(held_out)
+        count = f"only {plural(there, 'held-out image')}" if there else "no held-out images"
         if pixels is not None and _plenty(same := _Tally.of(pixels[0] < SAME_PIXELS, pixels[1] < SAME_PIXELS)):
             words = f"{same.hits} of {same.synthetic} samples have the pixels of a training image"
             return MemorisationScores(None, authentic, None, "copying", [words])

@@ -161,7 +161,7 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
         ("np.zeros((len(images), 5))", r"float64 of shape \[12, 5\]"),
         ("np.full(len(images), 2)", "the label 2 for classes 0 to 1"),
         ("np.full((len(images), 2), 3.0)", "rows with sums from 6"),
-        ("np.full((len(images), 2), np.nan)", "no probabilities"),
+        ("np.full((len(images), 2), np.nan)", "not probabilities"),
         ("np.tile([2.0, -1.0], (len(images), 1))", r"\(-1 to 2\)"),
         ("None", "of shape"),
         ("['a'] * len(images)", "of shape"),
