@@ -367,7 +367,7 @@ def test_a_discriminator_has_won_when_it_wins_for_5_kimg_or_an_interval(
         watch.discriminator(row, interval)
         run.append_metrics(row)
     for judge in (watch, Watch(run, NonSaturating.floor, shown)):  # as one that is resumed there
-        with pytest.raises(Diverged, match="won") as raised:
+        with pytest.raises(Diverged, match="too strong") as raised:
             judge.discriminator(won[-1], interval)
         assert raised.value.since == rows[0]
     run.append_metrics({"kind": "rollback", "kimg": 0.5})
