@@ -355,7 +355,7 @@ def test_images_that_only_the_run_before_has_seen_are_refused_as_test_images(dig
     Split([dataclasses.replace(row, split="train") for row in rows]).write(before.split_file)
     run_directories.write_config(before, resolve(flags={"data.resolution": 16}), digits.run.facts())
     arguments: dict[str, Any] = FAST | {"cache": digits.root / "cache", "out": tmp_path / "report"}
-    with pytest.raises(SynthaugError, match="weights came from") as caught:
+    with pytest.raises(SynthaugError, match="from which its weights came") as caught:
         evaluate(begun_from(digits, before).path, **arguments, synthetic=digits.root / "good")
     assert "--seed" in str(caught.value.hint)
     Split.read(digits.run.split_file).write(before.split_file)  # the same seed: the same images are kept apart
