@@ -128,8 +128,8 @@ class _Loop:
                 self._save()
 
     def _seconds_per_image(self, task: Task, until: int) -> float:
-        """Train until then. The first steps are not timed: they allocate memory and compile."""
-        self._advance(task, min(self._counters.images + self._images_per_step * 4, until))
+        """Train until then. The first steps are not timed (they allocate memory and compile); the last one is."""
+        self._advance(task, min(self._counters.images + self._images_per_step * 4, until - self._images_per_step))
         begun, images = time.monotonic(), self._counters.images
         self._advance(task, until)
         return (time.monotonic() - begun) / max(self._counters.images - images, 1)
