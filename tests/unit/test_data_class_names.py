@@ -15,6 +15,7 @@ from synthaug.errors import SynthaugError
 @pytest.mark.parametrize("label", ["shirt", "T shirt", "Grüner Käfer", "猫", "a.b", "0", "-x", "%2e%2e", "con-crete"])
 def test_ordinary_class_names_pass_unchanged(label: str) -> None:
     check_class_names([label])
+    assert normalise_label(label, "a table") == label
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,17 @@ from PIL import Image
 from synthaug.data import reading
 from synthaug.data.folder import Scan, scan
 from synthaug.errors import SynthaugError
+from synthaug.progress import Silent
 
 Tree = Callable[..., Path]
+
+
+class Warned(Silent):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def warn(self, line: str) -> None:
+        self.lines.append(line)
 
 
 @pytest.fixture
@@ -381,7 +390,9 @@ def test_the_cache_may_not_lie_in_the_data(tree: Tree) -> None:
 
 def test_an_unwritable_cache_only_warns(tree: Tree, tmp_path: Path) -> None:
     (tmp_path / "blocked").write_text("a file where the cache should be")
-    assert len(scan(tree("a/1.png", "b/1.png"), cache=tmp_path / "blocked").images) == 2
+    warned = Warned()
+    assert len(scan(tree("a/1.png", "b/1.png"), cache=tmp_path / "blocked", progress=warned).images) == 2
+    assert "cannot store the scan" in warned.lines[0]
 
 
 def test_dark_16_bit_images_are_pointed_out(tree: Tree, look: Look) -> None:

@@ -105,8 +105,8 @@ def test_a_run_of_an_earlier_version_opens_and_equals_a_new_configuration(
 
 
 def test_leaves_and_back() -> None:
-    flat = leaves(Config().model_dump())
-    assert resolve(flags=flat).config == Config()
+    made = resolve("biggan", sets=["model.attention=16", "training.regularizers={lecam: 0.1}", "seed=3"]).config
+    assert resolve(flags=leaves(made.model_dump())).config == made
 
 
 def test_config_round_trips_through_a_run(tmp_path: Path) -> None:
@@ -184,11 +184,3 @@ def test_a_metrics_line_that_a_crash_cut_short_is_left_out(tmp_path: Path) -> No
     with run.metrics_file.open("a") as file:
         file.write('{"kimg": 2, "lo')
     assert run.metrics() == [{"kimg": 1}]
-
-
-def test_importing_synthaug_imports_nothing_heavy() -> None:
-    code = (
-        "import synthaug, synthaug.config, synthaug.runs, sys; "
-        "print([m for m in ('torch', 'numpy', 'pandas') if m in sys.modules])"
-    )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -27,7 +27,7 @@ from synthaug.sampling.agreement_gate import (
 )
 from synthaug.sampling.copies import MEMORY_DIM, mirrored
 from synthaug.sampling.gate import Gate, build_gate
-from synthaug.sampling.gated_samples import gated_samples, max_candidates
+from synthaug.sampling.gated_samples import gated_samples
 from synthaug.sampling.generate import Sampler
 from synthaug.sampling.judgement import AGREEMENT, COPY, DUPLICATE, NOT_NEEDED, Judgement
 
@@ -300,10 +300,6 @@ def test_a_collapsed_class_ends_with_its_counts(gate: Gate, painters: Sampler) -
     short = gated_samples(collapsed, gate, "disc", 30, limit=256, allow_short=True)
     assert len(short.pixels) == 1
     assert short.rejected == {DUPLICATE: 255}
-
-
-def test_the_number_of_candidates_is_bounded() -> None:
-    assert max_candidates(100) == 2500
 
 
 def test_judgements_of_nothing() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -147,8 +145,3 @@ def test_a_documented_function_lists_its_arguments() -> None:
     text = inspect.__doc__ or ""
     assert text.startswith("Look.\n\nArgs:\n    data: Folder of images")
     assert text.endswith("    progress: where to report.\n\nRaises:\n    SynthaugError: bad input.")
-
-
-def test_requests_import_nothing_heavy() -> None:
-    program = "import sys, synthaug.requests; print([m for m in ('torch', 'numpy', 'pandas') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "[]\n"

@@ -247,15 +247,21 @@ def test_a_training_killed_behind_a_rollback_is_resumed_bit_for_bit(tmp_path: Pa
     assert state["counters"]["attempt"] == 1
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A training that nothing interrupts."""
+    run, _, go = start(tmp_path_factory.mktemp("uninterrupted") / "whole", adversarial_step)
+    go()
+    return run
+
+
 @pytest.mark.parametrize("at", [31, 62, 64, 80, 124], ids=["warm-up's end", "score", "just behind", "between", "end"])
-def test_an_interruption_costs_no_score_and_no_scored_checkpoint(tmp_path: Path, at: int) -> None:
+def test_an_interruption_costs_no_score_and_no_scored_checkpoint(tmp_path: Path, whole: Run, at: int) -> None:
     def stopped(game: Game, number: int, seed: int) -> dict[str, Any]:
         if number == at:
             signal.raise_signal(signal.SIGTERM)
         return adversarial_step(game, number, seed)
 
-    whole, _, go = start(tmp_path / "whole", adversarial_step)
-    go()
     broken, _, go = start(tmp_path / "broken", stopped)
     if at == 124:  # the last step: nothing is left to interrupt
         go()
@@ -378,8 +384,11 @@ def test_a_discriminator_may_be_ahead_in_the_first_images(tmp_path: Path) -> Non
     """Hinge without augmentation on Fashion-MNIST: the generator caught up, and all was well at 100 kimg."""
     run = Run(tmp_path)
     watch = Watch(run, NonSaturating.floor, 32)
-    for kimg, loss in ((0.128, 3.0), (0.512, 0.0), (1.024, 0.0), (1.216, 0.0), (1.504, 0.0), (2.016, 0.67), (2.5, 0.0)):
+    for kimg, loss in ((0.128, 3.0), (0.512, 0.0), (1.024, 0.0), (1.504, 0.0), (1.92, 0.0), (2.016, 0.0), (2.4, 0.0)):
         row = {"kind": "step", "kimg": kimg, "loss_d": loss}
         watch.discriminator(row, 1000)
         run.append_metrics(row)
-    Watch(run, NonSaturating.floor, 32).discriminator({"kimg": 2.6, "loss_d": 0.0}, 1000)  # nor is a resumed one fooled
+    for judge in (watch, Watch(run, NonSaturating.floor, 32)):  # as one that is resumed there
+        with pytest.raises(Diverged, match="too strong") as raised:
+            judge.discriminator({"kind": "step", "kimg": 2.5, "loss_d": 0.0}, 1000)
+        assert raised.value.since == 2.016  # what was before 2 kimg does not count

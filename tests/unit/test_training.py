@@ -16,7 +16,6 @@ from synthaug.models.blocks import MinibatchStd
 from synthaug.models.family import Generator
 from synthaug.models.inputs import Inputs
 from synthaug.runs import Run
-from synthaug.seeds import step_generator
 from synthaug.training.checkpoint import names, prune
 from synthaug.training.ema import Average
 from synthaug.training.monitor import FixedNoise, Monitor
@@ -105,13 +104,6 @@ def test_the_condition_is_faded_in() -> None:
     config = validate({"training": {"fade_start": 0.2, "fade_end": 0.6}})
     assert [round(condition_strength(config, p), 6) for p in (0.0, 0.2, 0.4, 0.6, 1.0)] == [0, 0, 0.5, 1, 1]
     assert condition_strength(validate({}), 0.0) == 1.0
-
-
-def test_a_step_draws_from_its_seed_and_number_alone() -> None:
-    first, same = (torch.randn(3, generator=step_generator(1, "step", 7)) for _ in range(2))
-    other = torch.randn(3, generator=step_generator(1, "step", 8))
-    assert torch.equal(first, same)
-    assert not torch.equal(first, other)
 
 
 def test_scores_take_at_most_a_fifth_of_a_time_budget() -> None:
