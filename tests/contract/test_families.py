@@ -32,8 +32,7 @@ def some_inputs(family: Family, batch: int = 4) -> Inputs:
     return Inputs(torch.arange(batch) % 3, torch.randn(batch, family.generator.z_dim, generator=rng))
 
 
-@pytest.mark.parametrize("resolution", [16, 32, 64, 128])
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("channels", "resolution"), [(1, 16), (3, 16), (3, 32), (3, 64), (3, 128)])
 @pytest.mark.parametrize("name", NAMES)
 def test_shapes_and_ranges(name: str, channels: int, resolution: int) -> None:
     family = make(name, channels, resolution)
@@ -125,8 +124,11 @@ def game_for(family: Family, config: Config, precision: str, channels: int = 3):
     return build_game(config, family, batches, Fabric(accelerator="cpu", devices=1, precision=precision))
 
 
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-@pytest.mark.parametrize("objective", OBJECTIVES.names())
+# in bfloat16 one objective is enough, that with the most penalties: logits are float32 for all
+@pytest.mark.parametrize(
+    ("objective", "precision"),
+    [*((objective, "32-true") for objective in OBJECTIVES.names()), ("relativistic", "bf16-mixed")],
+)
 @pytest.mark.parametrize("name", NAMES)
 def test_one_step_moves_both_networks_and_is_deterministic(name: str, objective: str, precision: str) -> None:
     from synthaug.training.steps import STEPS

@@ -109,11 +109,14 @@ CONFIGURATIONS = {
     **{command: config for page in PAGES for command, config in trainings(page) if "--recipe" not in command},
     **{recipe: resolve(recipe).config for recipe in recipe_names()},
 }
-NAMED_PARTS = [
-    pytest.param(config, part, without, id=f"{name}-{part}")
+# What a recipe inherits acts by the same code as in its base: one test a pair of networks.
+NAMED_PARTS = {
+    (config.model.family, config.model.discriminator, part, str(without)): pytest.param(
+        config, part, without, id=f"{name}-{part}"
+    )
     for name, config in CONFIGURATIONS.items()
     for part, without in named_parts(config)
-]
+}
 POSSIBLE_PARTS = [
     *((f"regularizer {name}", {"regularizers": {name: 1.0}}) for name in REGULARIZERS.names()),
     *((f"head {name}", {"auxiliary": {name: 1.0}}) for name in AUXILIARIES.names()),
@@ -130,7 +133,7 @@ POSSIBLE_PARTS = [
 ]
 
 
-@pytest.mark.parametrize(("config", "part", "without"), NAMED_PARTS)
+@pytest.mark.parametrize(("config", "part", "without"), NAMED_PARTS.values())
 def test_a_named_part_acts(config: Config, part: str, without: dict[str, Any]) -> None:
     if config.model.family != "dcgan" and part.startswith("head"):
         pytest.skip("families show features by their own tests")
