@@ -26,14 +26,8 @@ CLASSES = {"красная кошка": 9, "Straßen-Hund": 16, "猫 & co": 16}
 TARGET = "красная кошка"
 DATA = "meine Bilder ü"
 SMALL = [
-    "--resolution",
-    "16",
-    "--set",
-    "model.width=4",
-    "--set",
-    "model.discriminator_width=4",
-    "--set",
-    "gate.steps=20",
+    *("--resolution", "16", "--set", "model.width=4"),
+    *("--set", "model.discriminator_width=4", "--set", "gate.steps=20"),
 ]
 
 
@@ -249,5 +243,7 @@ def test_a_signal_saves_and_says_how_to_go_on(number: signal.Signals, status: in
     (hint,) = [line for line in stderr.splitlines() if line.startswith("hint: ")]
     assert len([line for line in stderr.splitlines() if line.startswith("error: ")]) == 1
     assert "--resume" in hint
-    assert json.loads((tmp_path / "runs" / "latest" / "status.json").read_text())["state"] == "interrupted"
+    status_file = json.loads((tmp_path / "runs" / "latest" / "status.json").read_text())
+    assert status_file["state"] == "interrupted"
+    assert status_file["kimg"] > 0
     assert any((tmp_path / "runs" / "latest" / "checkpoints").iterdir())

@@ -506,25 +506,6 @@ def test_a_run_that_points_out_of_its_data_folder(tmp_path: Path) -> None:
         export(run, out=tmp_path / "out", per_class=20, gate=False, device="cpu")
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"per_class": 0}, "0"),
-        ({"per_class": {"rign": 5}}, "'rign'"),
-        ({"format": "fodler"}, "'fodler'"),
-        ({"size": "huge"}, "'huge'"),
-        ({"strategy": "most"}, "'most'"),
-        ({"link": True, "synthetic_only": True}, "contradict"),
-        ({"cap": True, "synthetic_only": True}, "contradict"),
-        ({"seed": -3}, "-3"),
-    ],
-)
-def test_bad_arguments(run: Run, tmp_path: Path, options: dict[str, Any], words: str) -> None:
-    with pytest.raises(SynthaugError, match=words):
-        export(run, out=tmp_path / "out", device="cpu", **{"per_class": 45, **options})
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_place_that_cannot_be_written(run: Run, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SynthaugError, match="cannot write"):
@@ -554,10 +535,3 @@ def test_samples_are_files_and_a_grid(run: Run, tmp_path: Path) -> None:
         samples(run, class_=DISC, out=tmp_path / "s", device="cpu")
     assert samples(run, out=tmp_path / "s", count=3, overwrite=True, device="cpu").per_class.keys() == {RING}
     assert sorted(p.name for p in (tmp_path / "s").iterdir()) == ["grid.png", RING, "samples.json"]
-
-
-@pytest.mark.parametrize("options", [{"class_": "dsic"}, {"count": 0}, {"checkpoint": "best", "seed": -1}])
-def test_bad_samples_leave_nothing(run: Run, tmp_path: Path, options: dict[str, Any]) -> None:
-    with pytest.raises(SynthaugError):
-        samples(run, out=tmp_path / "new" / "s", device="cpu", **options)
-    assert list(tmp_path.iterdir()) == []

@@ -12,7 +12,6 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import synthaug
-from synthaug.config import validate
 from synthaug.errors import SynthaugError
 from synthaug.models import build_family
 from synthaug.models.family import ImageShape, to_uint8
@@ -148,8 +147,6 @@ def test_what_cannot_be_taken_over_is_named_with_all_its_differences(place: Path
     with pytest.raises(SynthaugError, match=differences) as caught:
         fit(place, "second", "data.channels=3", "model.width=9", from_=first.name)
     assert "--set data.channels=1 --set model.width=8" in caught.value.hint
-    with pytest.raises(SynthaugError, match="--resume and --from contradict"):
-        synthaug.fit(place / "second", runs=place / "runs", resume=first.name, from_=first.name, cache=place / "cache")
     with pytest.raises(SynthaugError, match="3 layers"):
         fit(place, "second", "training.freeze_discriminator=3", from_=first.name)
     with pytest.raises(SynthaugError, match="untrained layers"):
@@ -171,8 +168,6 @@ def test_traverse_draws_a_row_a_noise_and_a_column_a_value(first: Run, tmp_path:
     with pytest.raises(SynthaugError, match="no code 2") as caught:
         traverse(first, code=2, out=tmp_path / "x.png", device="cpu")
     assert "0 to 1" in caught.value.hint
-    with pytest.raises(SynthaugError, match="picture"):
-        traverse(first, out=tmp_path / "x.jpg", device="cpu")
     with pytest.raises(SynthaugError, match="'9'"):
         traverse(first, class_="9", out=tmp_path / "x.png", device="cpu")
     assert not (tmp_path / "x.png").exists()
@@ -219,11 +214,4 @@ def test_a_walk_along_classes_ends_as_the_other_class(first: Run, tmp_path: Path
         traverse(first, along="classes", class_="2", to="2", out=tmp_path / "x.png", device="cpu")
     with pytest.raises(SynthaugError, match="'9'"):
         traverse(first, along="classes", to="9", out=tmp_path / "x.png", device="cpu")
-    with pytest.raises(SynthaugError, match="--along 'here'"):
-        traverse(first, along="here", out=tmp_path / "x.png", device="cpu")
     assert not (tmp_path / "x.png").exists()
-
-
-def test_codes_need_room_in_z() -> None:
-    with pytest.raises(SynthaugError, match="z_dim = 16"):
-        validate({"model": {"z_dim": 16, "continuous_codes": 16}})

@@ -187,22 +187,6 @@ def test_hugging_face_reads_scores(run: Run, cache: Path, tmp_path: Path, monkey
             assert (row["gate"]["discriminator_score"] == -1) or row["synthetic"]
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"truncation": 0.0}, "truncation 0 is out of range"),
-        ({"truncation": 1.01}, "truncation 1.01"),
-        ({"select": "best"}, "'best'"),
-        ({"select": "drs", "keep": 0.001}, "keep 0.001"),
-        ({"keep": 0.5}, "needs --select"),
-    ],
-)
-def test_bad_arguments(run: Run, tmp_path: Path, options: dict[str, Any], words: str) -> None:
-    with pytest.raises(SynthaugError, match=words):
-        export(run, out=tmp_path / "out", per_class=45, device="cpu", **options)
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_no_held_out_images_leave_nothing_behind(tmp_path: Path) -> None:
     save_images(tmp_path / "data", {DISC: 12, RING: 12, STRIPES: 12})
     run = make_run(tmp_path / "data", tmp_path / "runs")

@@ -311,7 +311,6 @@ def test_check_refuses_what_cannot_be_judged(folders: Path) -> None:
         "with itself": {"target": new, "reference": new},
         "'own' is trained": {"target": new, "reference": folders / "data" / "test", "features": "own"},
         "no features 'lpips'": {"target": new, "reference": folders / "data", "features": "lpips"},
-        "--count 7 is out of range": {"target": new, "reference": folders / "data", "count": 7},
         "no run": {"target": folders / "gone", "runs": folders / "runs"},
     }
     for message, arguments in cases.items():

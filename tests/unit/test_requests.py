@@ -49,6 +49,7 @@ FAULTS: list[tuple[type[Request], dict[str, Any], str, str]] = [
     (ExportRequest, {"recommended": True, "strategy": "minority"}, "--recommended and --strategy", "leave one"),
     (ExportRequest, {"truncation": 0}, "truncation 0 is out of range", "above 0"),
     (ExportRequest, {"truncation": "nan"}, "truncation nan is out of range", "up to 1"),
+    (SamplesRequest, {"truncation": 1.01}, "truncation 1.01 is out of range", "up to 1"),
     (ExportRequest, {"select": "dsr"}, "--select 'dsr' is not known", 'did you mean "drs"'),
     (ExportRequest, {"select": "drs", "keep": 0.001}, "--keep 0.001 is out of range", "from 0.02 to 1"),
     (ExportRequest, {"select": "drs", "keep": float("nan")}, "--keep nan is out of range", "from 0.02 to 1"),
