@@ -18,12 +18,3 @@ def test_every_entry_has_a_line(kind: str, capsys: pytest.CaptureFixture[str]) -
     lines = list(listed["entries"].values())
     assert lines
     assert all(lines)
-
-
-def test_the_discriminators_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["list", "discriminators", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["entries"] == {
-        "own": "The family's own discriminator.",
-        "projected": "A discriminator on frozen ImageNet features, for any generator.",
-        "unconditional": "The family's discriminator without labels; an auxiliary head judges the class (AC-GAN).",
-    }

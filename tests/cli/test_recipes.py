@@ -72,17 +72,17 @@ def test_validate_names_every_fault_at_once(synthaug: Synthaug, tmp_path: Path) 
         ("{family: dcgan, discriminator: unconditional, continuous_codes: 2}", ["InfoGAN codes", "ignores labels"]),
     ],
 )
-def test_validate_names_every_unknown_name_and_incompatible_setting(
-    synthaug: Synthaug, tmp_path: Path, model: str, model_faults: list[str]
+def test_every_unknown_name_and_incompatible_setting_is_named(
+    tmp_path: Path, model: str, model_faults: list[str]
 ) -> None:
     (tmp_path / "bad.yaml").write_text(
         f"model: {model}\n"
         "training: {objective: hinge, regularizers: {r3: 1}, auxiliary: {acgn: 1}, augment: [colour], ada: true,"
         " label_smoothing: 0.1}\nmonitor: {features: nothing}\n"
     )
-    done = synthaug("recipes", "validate", "bad.yaml", cwd=tmp_path)
-    assert done.status == 2
-    faults = done.lines("error: ")[0]
+    with pytest.raises(SynthaugError) as raised:
+        check_config(resolve(file=tmp_path / "bad.yaml").config)
+    faults = raised.value.message
     for fault in (*model_faults, "'r3'", "'acgn'", "'colour'", "'nothing'", "label_smoothing = 0.1"):
         assert fault in faults
     assert "training.ada" not in faults  # ADA has a transform to adapt, although its name is wrong
@@ -128,11 +128,14 @@ def test_a_recipe_takes_from_its_base_what_it_does_not_set(tmp_path: Path) -> No
     file.write_text("base: wgan\ntraining: {batch_size: 16}\n")
     resolved = resolve("acgan", file, ["training.beta2=0.8"])
     training = resolved.config.training
-    assert (training.batch_size, training.objective, training.augment) == (16, "wasserstein", ["color", "affine"])
+    bases = {name: resolve(name).config.training for name in ("default", "wgan", "acgan")}
+    assert bases["wgan"].objective != bases["default"].objective
+    assert (training.batch_size, training.objective) == (16, bases["wgan"].objective)
+    assert training.augment == bases["default"].augment
     assert [resolved.origins[f"training.{key}"] for key in ("batch_size", "objective", "augment", "beta2")] == [
         str(file), "recipe wgan", "recipe default", "--set",
     ]  # fmt: skip
-    assert training.auxiliary == {"acgan": 1.0}  # the recipe is still below the file
+    assert training.auxiliary == bases["acgan"].auxiliary != {}  # the recipe is still below the file
 
 
 @pytest.mark.parametrize("base", ["wgam", "auto", "[wgan]", "3", "false"])

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import synthaug
+from synthaug.documents import FitDocument
 from synthaug.errors import SynthaugError
 from synthaug.models.inputs import Inputs
 from synthaug.runs import Run, find
@@ -47,7 +49,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def fit(digits: Path, runs: Path, *sets: str, **options):  # type: ignore[no-untyped-def]
+def fit(digits: Path, runs: Path, *sets: str, **options: Any) -> FitDocument:
     return synthaug.fit(
         digits,
         target_class="2",
@@ -68,9 +70,13 @@ def weights(run: Run, name: str) -> dict[str, torch.Tensor]:
 
 
 @pytest.fixture(scope="module")
-def finished(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    runs = tmp_path_factory.mktemp("runs")
-    return Run(Path(fit(digits, runs, "training.budget=5kimg").run))
+def document(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> FitDocument:
+    return fit(digits, tmp_path_factory.mktemp("runs"), "training.budget=5kimg")
+
+
+@pytest.fixture(scope="module")
+def finished(document: FitDocument) -> Run:
+    return Run(Path(document.run))
 
 
 def test_the_run_directory_holds_what_the_design_promises(digits: Path, finished: Run) -> None:
@@ -120,9 +126,8 @@ def test_the_generator_can_be_loaded_and_conditions_on_the_class(finished: Run) 
         load_generator(finished, "kimg999999")
 
 
-def test_what_fit_returns_can_be_loaded(digits: Path, tmp_path: Path) -> None:
-    run = fit(digits, tmp_path, "training.budget=1kimg")
-    assert synthaug.load(run, device="cpu").sample("2", 3).shape == (3, 1, 16, 16)
+def test_what_fit_returns_can_be_loaded(document: FitDocument) -> None:
+    assert synthaug.load(document, device="cpu").sample("2", 3).shape == (3, 1, 16, 16)
 
 
 SCRIPT = """
@@ -134,8 +139,8 @@ synthaug.fit({digits!r}, target_class="2", runs=Path({runs!r}), set=sets, device
 """
 
 
-def launch(digits: Path, runs: Path, resume: str | None, budget: str = "5kimg") -> subprocess.Popen[str]:
-    sets = [*SMALL, f"training.budget={budget}"]
+def launch(digits: Path, runs: Path, resume: str | None) -> subprocess.Popen[str]:
+    sets = [*SMALL, "training.budget=5kimg"]
     code = SCRIPT.format(sets=sets, digits=str(digits), runs=str(runs), resume=resume)
     return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, env={**os.environ})
 
@@ -171,21 +176,6 @@ def test_kill_9_and_resume_is_the_uninterrupted_run_bit_for_bit(digits: Path, fi
     ]
     assert rows[0] == rows[1]
     assert killed.status()["best_checkpoint"] == finished.status()["best_checkpoint"]
-
-
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_saves_and_says_how_to_go_on(digits: Path, tmp_path: Path, number: int, status: int) -> None:
-    process = launch(digits, tmp_path, None, budget="500kimg")
-    wait_for_checkpoint(tmp_path, 1, process)
-    before = len(list(tmp_path.glob("0*/checkpoints/kimg*")))
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=120)
-    assert "Interrupted" in errors
-    run = find(None, tmp_path)
-    assert run.status()["state"] == "interrupted"
-    assert len(list(run.checkpoints.glob("kimg*"))) >= before
-    document = json.loads((run.path / "status.json").read_text())
-    assert document["kimg"] > 0
 
 
 def test_a_time_budget_becomes_images_once(digits: Path, tmp_path: Path) -> None:
