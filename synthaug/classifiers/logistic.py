@@ -12,27 +12,23 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 from sklearn.model_selection import StratifiedGroupKFold
 from typing_extensions import Self
 
-from synthaug.augment.classical import trivial_augment
 from synthaug.classifiers.base import Augment, Labels, Pixels, Probabilities, Weights, check_training_input
+from synthaug.classifiers.weights import augmented, drawn, shared_with_copies
 from synthaug.errors import SynthaugError
 from synthaug.features import load_features
 from synthaug.features.base import FeatureNet
 from synthaug.files import digest
-from synthaug.seeds import copy_generator
 
 FEATURES = "efficientnet_lite0"
 GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """Inverse penalties C of scikit-learn, for standardised features and sample weights of mean 1."""
 FOLDS = 3
-MAX_COPIES = 6
-"""Augmented copies of one image: as many as oversampling would repeat it, up to this."""
 Floats = npt.NDArray[np.float32]
 
 
@@ -60,17 +56,6 @@ def require_smote() -> None:
     """
     if importlib.util.find_spec("imblearn") is None:
         raise SynthaugError("the arm smote needs the package imbalanced-learn", "pip install 'synthaug[smote]'")
-
-
-def drawn(
-    labels: Labels, draw_weights: Weights, loss_weights: Weights | None
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
-    """Indices of the images with a positive weight, and the weight of each in place of repeated draws."""
-    used = np.flatnonzero(draw_weights > 0)
-    weights = np.asarray(draw_weights, np.float64)[used]
-    if loss_weights is not None:
-        weights = weights * np.asarray(loss_weights, np.float64)[labels[used]]
-    return used, weights
 
 
 class Logistic:
@@ -104,17 +89,10 @@ class Logistic:
             require_smote()
         if self.features is None:
             self.features = RememberedFeatures(load_features(FEATURES, device=self.device))
-        used, weights = drawn(labels, draw_weights, loss_weights)
-        pixels, labels = pixels[used], labels[used]
-        groups = np.arange(len(used)) if groups is None else groups[used]
-        image_of = np.arange(len(pixels))  # row of features → image
-        rows = self.features(pixels)
-        if augment == "classical":
-            copied = copies(weights, labels, groups)
-            rows = np.concatenate([rows, self.features(augmented(pixels, copied))])
-            image_of = np.concatenate([image_of, copied])
-            weights = weights / (1 + np.bincount(copied, minlength=len(pixels)))
-        weights = weights[image_of]
+        pixels, labels, weights, groups = drawn(pixels, labels, draw_weights, loss_weights, groups)
+        image_of, weights = shared_with_copies(weights, labels, groups, augment)  # one each a row of features
+        copied = augmented(pixels, image_of[len(pixels) :])
+        rows = np.concatenate([self.features(pixels), self.features(copied)])
         real = np.flatnonzero(groups >= 0)
         # weights have mean 1 on the real images, so that synthetic ones do not change the strength of the penalty
         weights *= max(len(real), 1) / weights.sum()
@@ -171,41 +149,6 @@ class Logistic:
             for i in range(len(GRID))
         ]
         return GRID[int(np.argmax(scores))]
-
-
-def copies(weights: npt.NDArray[np.float64], labels: Labels, groups: Labels) -> Labels:
-    """Indices of the images to copy. A real image has 1 to `MAX_COPIES` copies: its weight ÷ the smallest one, rounded.
-
-    Synthetic images (groups -1) share the total weight of their class. For this count it is given to the real images
-    alone, so that they have the same copies with and without synthetic ones. A synthetic image is copied once.
-
-    >>> copies(np.array([1.0, 1.0, 3.0]), np.array([0, 0, 1]), np.array([0, 1, 2])).tolist()
-    [0, 1, 2, 2, 2]
-    """
-    real = groups >= 0
-    total = np.bincount(labels, weights)
-    own = np.bincount(labels[real], weights[real], len(total))
-    times = (weights > 0).astype(np.int64)
-    used = np.flatnonzero(real & (weights > 0))
-    if len(used):
-        alone = weights[used] * (total / np.where(own > 0, own, 1.0))[labels[used]]
-        times[used] = np.clip(np.round(alone / alone.min()), 1, MAX_COPIES)
-    return np.repeat(np.arange(len(weights)), times)
-
-
-def augmented(pixels: Pixels, indices: Labels) -> Pixels:
-    """Augmented copies of `pixels[indices]`, the same ones in every trial that copies the same images.
-
-    An image's copies depend on its own pixels, not on its neighbours, so that `RememberedFeatures` finds them again.
-    """
-    made = np.empty((len(indices), *pixels.shape[1:]), np.uint8)
-    times: dict[int, int] = {}
-    for row, index in enumerate(indices.tolist()):
-        times[index] = times.get(index, 0) + 1
-        generator = copy_generator(pixels[index], times[index])
-        image = trivial_augment(torch.from_numpy(np.array(pixels[index : index + 1])), generator)
-        made[row] = image[0].round().clamp(0, 255).to(torch.uint8).numpy()
-    return made
 
 
 def interpolate(rows: Floats, labels: Labels, seed: int, neighbours: int = 5) -> tuple[Floats, Labels]:

@@ -22,7 +22,7 @@ import numpy as np
 from typing_extensions import Self
 
 from synthaug.classifiers.base import Augment, Labels, Pixels, Probabilities, Weights, check_training_input
-from synthaug.classifiers.logistic import augmented, copies, drawn
+from synthaug.classifiers.weights import augmented, drawn, shared_with_copies
 from synthaug.errors import SynthaugError
 from synthaug.files import digest
 
@@ -76,16 +76,13 @@ class FileClassifier:
         groups: Labels | None = None,
     ) -> Self:  # fmt: skip
         check_training_input(pixels, labels, draw_weights, num_classes)
-        used, weights = drawn(labels, draw_weights, loss_weights)
-        pixels, labels = pixels[used], labels[used]
-        if augment == "classical":
-            copied = copies(weights, labels, np.arange(len(used)) if groups is None else groups[used])
-            weights = weights / (1 + np.bincount(copied, minlength=len(pixels)))
-            pixels = np.concatenate([pixels, augmented(pixels, copied)])
-            labels, weights = np.concatenate([labels, labels[copied]]), np.concatenate([weights, weights[copied]])
+        pixels, labels, weights, groups = drawn(pixels, labels, draw_weights, loss_weights, groups)
+        image_of, weights = shared_with_copies(weights, labels, groups, augment)
+        pixels = np.concatenate([pixels, augmented(pixels, image_of[len(pixels) :])])
+        labels = labels[image_of]
         self._num_classes = num_classes
         fit, predict = _functions(self.file)
-        model = _called(self.file, "fit", fit, np.array(pixels), np.array(labels), weights / weights.mean(), seed)
+        model = _called(self.file, "fit", fit, pixels, labels, weights / weights.mean(), seed)
         self._predict = getattr(model, "predict", None) or predict
         if not callable(self._predict):
             raise SynthaugError(f"fit of {str(self.file)!r} returned no model, and there is no predict", HINT)

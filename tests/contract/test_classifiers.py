@@ -13,8 +13,8 @@ from torchvision.models import resnet18
 
 from synthaug.augment.classical import OPERATIONS, trivial_augment
 from synthaug.classifiers import CLASSIFIERS, resnet
-from synthaug.classifiers.logistic import copies
 from synthaug.classifiers.steps import draws
+from synthaug.classifiers.weights import copies
 from synthaug.errors import SynthaugError
 
 NAMES = CLASSIFIERS.names()
