@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from listener import Listener
 from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_digits
@@ -19,7 +19,6 @@ from synthaug.data.split import Split, SplitRow
 from synthaug.documents import CheckDocument
 from synthaug.errors import SynthaugError
 from synthaug.pipelines import check as pipeline
-from synthaug.progress import Silent
 from synthaug.runs import Run, RunFacts, create, write_config
 
 DIGITS = load_digits()
@@ -31,14 +30,6 @@ ORDER = np.random.default_rng(0).permutation(len(DIGITS.target))
 def images(label: int, first: int, last: int) -> NDArray[np.uint8]:
     rows = ORDER[DIGITS.target[ORDER] == NUMBERS[label]][first:last]
     return np.kron(DIGITS.images[rows] * 15, np.ones((2, 2))).astype(np.uint8)
-
-
-@dataclass
-class Speaker(Silent):
-    warnings: list[str] = field(default_factory=list)
-
-    def warn(self, line: str) -> None:
-        self.warnings.append(line)
 
 
 class RealImages:
@@ -122,7 +113,7 @@ def test_a_copier_is_caught(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_held_out_images_the_training_images_are_used_and_said_so(run: Run) -> None:
     split = Split.read(run.split_file)
     Split(split.of("train")).write(run.split_file)
-    speaker = Speaker()
+    speaker = Listener()
     found = check(run, progress=speaker)
     assert found.reference == "train"
     assert "copies get too good a score" in speaker.warnings[0]
@@ -132,7 +123,7 @@ def test_without_held_out_images_the_training_images_are_used_and_said_so(run: R
 def test_a_reference_of_ones_own_loses_what_the_run_has_seen(run: Run, tmp_path: Path) -> None:
     for label in (0, 1):
         save(label, 20, 60, tmp_path / "other")
-    speaker = Speaker()
+    speaker = Listener()
     found = check(run, reference=tmp_path / "other", progress=speaker)
     assert found.reference == "folder"
     assert {q.n_real for q in found.per_class.values()} == {30}

@@ -138,22 +138,22 @@ def test_a_row_that_is_not_there(exported: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"),
+    ("key", "value", "said"),
     [
-        ("checkpoint_sha256", "0" * 64),
-        ("look", 99),
-        ("class_index", 2),
-        ("seed", 4),
-        ("label", "../escape"),
-        ("sample_index", -1),
-        ("sample_index", 2**50),
-        ("look", None),
+        ("checkpoint_sha256", "0" * 64, "does not fit the manifest"),
+        ("look", 99, "does not fit the manifest"),
+        ("class_index", 2, "does not fit the manifest"),
+        ("seed", 4, "does not fit the manifest"),
+        ("label", "../escape", "class name '../escape'"),
+        ("sample_index", -1, "is damaged: sample_index"),
+        ("sample_index", 2**50, "is damaged: sample_index"),
+        ("look", None, "is damaged: look"),
     ],
 )
-def test_rows_that_do_not_fit_are_refused(copied: Path, tmp_path: Path, key: str, value: Any) -> None:
+def test_rows_that_do_not_fit_are_refused(copied: Path, tmp_path: Path, key: str, value: Any, said: str) -> None:
     edit(copied, lambda row: row.update({key: value}))
     before = contents(tmp_path)
-    with pytest.raises(SynthaugError):
+    with pytest.raises(SynthaugError, match=said):
         regenerate(copied / "manifest.json", out=tmp_path / "again", device="cpu")
     assert contents(tmp_path) == before
 

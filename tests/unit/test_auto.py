@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from listener import Listener
 from PIL import Image
 
 from synthaug.config import AUTO, parse_budget, resolve, validate
@@ -13,7 +14,6 @@ from synthaug.data.folder import scan
 from synthaug.errors import SynthaugError
 from synthaug.pipelines.auto import MANY, DataSummary, choose, resolve_auto
 from synthaug.pipelines.inspect import propose_recipe
-from synthaug.progress import Silent
 from synthaug.requests import FitRequest
 
 
@@ -86,14 +86,6 @@ def test_auto_and_inspect_agree_on_which_images_are_small(tmp_path: Path, width:
     assert propose_recipe(found.images, found.channels) == ("sprites-colour" if small else "photos-64")
 
 
-class Told(Silent):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
-
-
 def test_it_says_each_choice_and_leaves_to_the_user_what_the_user_gave(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for label in ("a", "b"):
@@ -101,7 +93,7 @@ def test_it_says_each_choice_and_leaves_to_the_user_what_the_user_gave(tmp_path:
         for k in range(12):
             pixels = rng.integers(0, 256, (20, 30), dtype=np.uint8)
             Image.fromarray(pixels).save(tmp_path / "data" / label / f"{k}.png")
-    told = Told()
+    told = Listener()
     sets = ["training.batch_size=16"]
     asked = FitRequest(
         data=tmp_path / "data", recipe=AUTO, set=sets, budget="1kimg", device="cpu", cache=tmp_path / "cache"

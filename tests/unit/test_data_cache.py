@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from listener import Listener
 from PIL import Image
 
 from synthaug.data import cache as cache_module
@@ -20,7 +21,6 @@ from synthaug.data.cache import LabelledImages, load_images
 from synthaug.data.decode import open_image, resize
 from synthaug.data.folder import Scan, scan
 from synthaug.errors import SynthaugError
-from synthaug.progress import Silent
 
 
 @pytest.fixture
@@ -40,14 +40,6 @@ def found(tmp_path: Path) -> Scan:
 def load(found: Scan, tmp_path: Path, **changes: Any) -> LabelledImages:
     options: dict[str, Any] = {"resolution": 16, "channels": 3, "fit": "pad", "cache": tmp_path / "cache", **changes}
     return load_images(found.root, options.pop("rows", found.images), options.pop("classes", found.classes), **options)
-
-
-class Warned(Silent):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def warn(self, line: str) -> None:
-        self.lines.append(line)
 
 
 def arrays(tmp_path: Path) -> list[Path]:
@@ -167,9 +159,9 @@ def test_an_array_larger_than_the_cap_stays_in_memory(
 
 def test_an_unwritable_cache_only_warns(found: Scan, tmp_path: Path) -> None:
     (tmp_path / "blocked").write_text("a file")
-    warned = Warned()
+    warned = Listener()
     assert load(found, tmp_path, cache=tmp_path / "blocked", progress=warned).pixels.any()
-    assert "held in memory" in warned.lines[0]
+    assert "held in memory" in warned.warnings[0]
     with pytest.raises(SynthaugError, match="inside the data folder"):
         load(found, tmp_path, cache=found.root / "cache")
 

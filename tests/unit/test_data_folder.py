@@ -11,22 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from listener import Listener
 from PIL import Image
 
 from synthaug.data import reading
 from synthaug.data.folder import Scan, scan
 from synthaug.errors import SynthaugError
-from synthaug.progress import Silent
 
 Tree = Callable[..., Path]
-
-
-class Warned(Silent):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def warn(self, line: str) -> None:
-        self.lines.append(line)
 
 
 @pytest.fixture
@@ -390,9 +382,9 @@ def test_the_cache_may_not_lie_in_the_data(tree: Tree) -> None:
 
 def test_an_unwritable_cache_only_warns(tree: Tree, tmp_path: Path) -> None:
     (tmp_path / "blocked").write_text("a file where the cache should be")
-    warned = Warned()
+    warned = Listener()
     assert len(scan(tree("a/1.png", "b/1.png"), cache=tmp_path / "blocked", progress=warned).images) == 2
-    assert "cannot store the scan" in warned.lines[0]
+    assert "cannot store the scan" in warned.warnings[0]
 
 
 def test_dark_16_bit_images_are_pointed_out(tree: Tree, look: Look) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from lightning_fabric import Fabric
+from listener import Listener
 from safetensors.torch import load_file
 
 from synthaug.config import validate
@@ -54,14 +55,6 @@ class Flat:
 
     def __call__(self, pixels: np.ndarray, *, batch_size: int | None = None) -> np.ndarray:
         return pixels.reshape(len(pixels), -1).astype(np.float32) / 255
-
-
-class Warnings(Silent):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def warn(self, line: str) -> None:
-        self.lines.append(line)
 
 
 def images() -> LabelledImages:
@@ -129,7 +122,7 @@ def weights(run: Run) -> dict[str, torch.Tensor]:
 
 def test_a_nan_is_rolled_back_with_other_noise_and_a_lower_rate(tmp_path: Path) -> None:
     step, seen = nan_at(70)
-    progress = Warnings()
+    progress = Listener()
     run, _, go = start(tmp_path / "run", step)
     counters = go(progress)
     assert counters.images == 4000
@@ -144,7 +137,7 @@ def test_a_nan_is_rolled_back_with_other_noise_and_a_lower_rate(tmp_path: Path) 
     assert {entry[1] for entry in again} == {attempt_seed(0, 1)}  # … with other noise …
     assert {entry[2] for entry in again} == {2e-4 * RATE}  # … and half the rate
     assert {entry[2] for entry in seen if entry[1] == 0} == {2e-4}
-    assert len(progress.lines) == 1
+    assert len(progress.warnings) == 1
     assert "diverged" in (run.path / "log.txt").read_text()
     assert all(bool(v.isfinite().all()) for v in weights(run).values())
     assert [r["kimg"] for r in rows(run, "monitor")] == sorted({r["kimg"] for r in rows(run, "monitor")})
@@ -153,14 +146,14 @@ def test_a_nan_is_rolled_back_with_other_noise_and_a_lower_rate(tmp_path: Path) 
 def test_it_ends_with_the_last_good_checkpoint_when_no_rollback_is_left(tmp_path: Path) -> None:
     step, _ = nan_at(70, attempts=9)
     run, game, go = start(tmp_path / "run", step, rollbacks=2)
-    progress = Warnings()
+    progress = Listener()
     counters = go(progress)
     assert [row["again"] for row in rows(run, "rollback")] == [True, True, False]
     assert counters.diverged
     assert "after 2 rollbacks" in counters.diverged
     assert counters.images == 2016
     assert counters.best_checkpoint in checkpoint.names(run)
-    assert len(progress.lines) == 3
+    assert len(progress.warnings) == 3
     assert all(bool(p.isfinite().all()) for p in game.family.generator.parameters())
 
 
