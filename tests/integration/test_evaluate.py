@@ -36,6 +36,7 @@ from synthaug.errors import Interrupted, RunFailed, SynthaugError
 from synthaug.evaluation.grid import Grid, Trial
 from synthaug.evaluation.images import real_images
 from synthaug.evaluation.trial import run_trials
+from synthaug.features import self_trained
 from synthaug.files import write_json
 from synthaug.models.inputs import Inputs, InputSource, NoiseInputs
 from synthaug.pipelines import evaluate as pipeline
@@ -79,10 +80,12 @@ class Neighbours:
 
 @pytest.fixture(autouse=True, scope="module")
 def _plugged_in() -> Iterator[None]:
-    CLASSIFIERS._entries["neighbours"] = f"{__name__}:Neighbours"
+    """That classifier; and features of the run's own that take a few steps (they are tested in test_features.py)."""
     sys.modules.setdefault(__name__, sys.modules[Neighbours.__module__])
-    yield
-    del CLASSIFIERS._entries["neighbours"]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(CLASSIFIERS._entries, "neighbours", f"{__name__}:Neighbours")
+        patched.setitem(self_trained.train_features.__kwdefaults__, "steps", 10)
+        yield
 
 
 def write(folder: Path, images: np.ndarray) -> None:
@@ -568,11 +571,11 @@ def test_an_interrupted_fold_goes_on_from_its_checkpoint(small_run: Digits, monk
 
     monkeypatch.setattr(folds_pipeline, "fit", stopped)
     with pytest.raises(Interrupted) as caught:
-        small_run.evaluate(folds=3, seeds=2)
+        small_run.evaluate(folds=3, seeds=2, gate=False)
     assert caught.value.exit_status == 143
     assert caught.value.message.startswith("fold 2 of 3")
     assert f"synthaug evaluate {small_run.run.path} --folds 3" in caught.value.hint
-    assert small_run.evaluate(folds=3, seeds=2).folds == 3
+    assert small_run.evaluate(folds=3, seeds=2, gate=False).folds == 3
     assert calls == ["auto"] * 4  # the first was not trained again
 
 
