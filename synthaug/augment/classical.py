@@ -2,7 +2,8 @@
 
 Every image gets one operation, drawn uniformly, at a strength drawn uniformly [arXiv:2103.10158, Müller & Hutter 2021].
 Operations and ranges are the paper's "RA" space. Lengths are relative to the image's side, so that a strength has the
-same effect at 16 px and at 128 px. There are no flips, because a mirrored image may belong to another class.
+same effect at 16 px and at 128 px. There are no flips, because a mirrored image may belong to another class; where the
+generator mirrors images, `evaluation.mirrors` does.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class Fold:
         return Grid(
             classifier=classifier, steps=steps, device=device, train=_plain(real.train), groups=real.train_groups,
             pool=_plain(self.pool), val=np.array(real.val.pixels), test=np.array(real.test.pixels),
-            per_seed=real.per_seed, targets=tuple(real.target_indices),
+            per_seed=real.per_seed, targets=tuple(real.target_indices), flip=real.config.training.flip,
         )  # fmt: skip
 
     def choose(self, arms: Sequence[str], tried: Candidates, seeds: int) -> None:

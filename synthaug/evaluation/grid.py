@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from synthaug.data.cache import LabelledImages
 from synthaug.evaluation.arms import TrainingSet, fewer_real, training_set
+from synthaug.evaluation.mirrors import with_mirrors
 
 
 @dataclass(frozen=True, order=True)
@@ -38,7 +39,8 @@ class Grid:
     """The images and settings that all trials share.
 
     `groups` are group numbers [len(train)], `pool` the synthetic images, `val` and `test` pixels [N, C, H, W],
-    `per_seed` the most synthetic images of a class that one classifier sees, `targets` indices of classes.
+    `per_seed` the most synthetic images of a class that one classifier sees, `targets` indices of classes. With `flip`, arms
+    with classical changes also see every image mirrored.
     """
 
     classifier: str
@@ -51,12 +53,14 @@ class Grid:
     test: npt.NDArray[np.uint8]
     per_seed: int
     targets: tuple[int, ...] = ()
+    flip: bool = False
 
     def training_set(self, trial: Trial) -> TrainingSet:
         train, groups = self.train, self.groups
         if trial.real < 1:
             left = fewer_real(train.labels, self.targets, trial.real, trial.seed)
             train, groups = train.subset(left), groups[left]
-        return training_set(
+        made = training_set(
             trial.arm, train, groups, self.pool, share=trial.share, seed=trial.seed, per_seed=self.per_seed
         )
+        return with_mirrors(made) if self.flip and made.augment == "classical" else made

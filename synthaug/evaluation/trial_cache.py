@@ -36,7 +36,7 @@ def key(grid: Grid) -> str:
     code = file_sha256(Path(name)) if is_file(name) else _code_sha256(name)
     settings = [
         __version__, torch.__version__, np.__version__, name, code, grid.steps,
-        str(resolve_device(grid.device)), grid.per_seed, list(grid.targets), grid.train.classes,
+        str(resolve_device(grid.device)), grid.per_seed, list(grid.targets), grid.train.classes, grid.flip,
     ]  # fmt: skip
     arrays = (
         grid.train.pixels, grid.train.labels, grid.groups, grid.pool.pixels, grid.pool.labels, grid.val, grid.test,
