@@ -81,6 +81,10 @@ def render(found: EvaluateDocument) -> None:
     for text in (*found.warnings, *verdict.caveats):
         console.line(f"note: {text}")
     console.line(f"\nverdict: {verdict.overall}. {verdict.sentence}")
+    if found.leaks is not None:
+        rest, count = found.leaks.verdict, len(found.leaks.suspects)
+        without = f"{rest.overall}. {rest.sentence}" if rest else "none, since a target class has no other test image"
+        console.line(f"without the {count} test images that look like copies: {without}")
     console.line(f"report:  {found.report}")
 
 

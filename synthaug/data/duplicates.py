@@ -23,9 +23,10 @@ from scipy.sparse.csgraph import connected_components
 
 from synthaug.data.decode import on_white
 
-SIDE = 16  # of the luminance thumbnail
+LOOK = 32  # side of the luminance thumbnail
+SIDE = 16  # of the luminance that near-duplicates are compared by
 CHROMA_SIDE = 4
-THUMBNAIL_BYTES = SIDE * SIDE + 2 * CHROMA_SIDE * CHROMA_SIDE
+THUMBNAIL_BYTES = LOOK * LOOK + 2 * CHROMA_SIDE * CHROMA_SIDE
 HASH_DISTANCE = 10  # of 64 bits; 98% to 100% of the copies that pass the correlation are within it
 CORRELATION = 0.993
 COARSE = 5  # lowest DCT frequencies a side
@@ -46,31 +47,31 @@ _FREQUENCIES = sorted(
 
 
 def reduced(image: Image.Image) -> bytes:
-    """An image at 16x16: 256 bytes if its mode is "L", else 768 bytes of RGB (transparency on white)."""
-    return on_white(image).resize((SIDE, SIDE), Image.Resampling.BICUBIC, reducing_gap=3.0).tobytes()
+    """An image at 32x32: 1,024 bytes if its mode is "L", else 3,072 bytes of RGB (transparency on white)."""
+    return on_white(image).resize((LOOK, LOOK), Image.Resampling.BICUBIC, reducing_gap=3.0).tobytes()
 
 
 def make_thumbnails(small: Iterable[bytes]) -> NDArray[np.uint8]:
-    """Thumbnails, uint8 [N, 288], of the results of `reduced`: 16x16 of luminance, then 4x4 of Cb and of Cr.
+    """Thumbnails, uint8 [N, 1056], of the results of `reduced`: 32x32 of luminance, then 4x4 of Cb and of Cr.
 
     They are converted together, because Pillow's conversion of a small image takes longer than decoding it.
     """
     small = list(small)
-    rgb = np.empty((len(small), SIDE * SIDE, 3), np.uint8)
+    rgb = np.empty((len(small), LOOK * LOOK, 3), np.uint8)
     for channels in (1, 3):
-        which = [i for i, pixels in enumerate(small) if len(pixels) == channels * SIDE * SIDE]
-        rgb[which] = np.frombuffer(b"".join(small[i] for i in which), np.uint8).reshape(-1, SIDE * SIDE, channels)
+        which = [i for i, pixels in enumerate(small) if len(pixels) == channels * LOOK * LOOK]
+        rgb[which] = np.frombuffer(b"".join(small[i] for i in which), np.uint8).reshape(-1, LOOK * LOOK, channels)
     rows = np.empty((len(rgb), THUMBNAIL_BYTES), np.uint8)
     for start in range(0, len(rgb), _AT_ONCE):
         some = slice(start, start + _AT_ONCE)
-        luminance, *chroma = np.moveaxis(rgb[some].astype(np.float32) @ _TO_YCBCR, 2, 0)  # [n, 256] each
-        cells = np.stack(chroma, axis=1).reshape(len(luminance), 2, CHROMA_SIDE, 4, CHROMA_SIDE, 4).mean((3, 5)) + 128
+        luminance, *chroma = np.moveaxis(rgb[some].astype(np.float32) @ _TO_YCBCR, 2, 0)  # [n, 1024] each
+        cells = np.stack(chroma, axis=1).reshape(len(luminance), 2, CHROMA_SIDE, 8, CHROMA_SIDE, 8).mean((3, 5)) + 128
         rows[some] = np.rint(np.concatenate([luminance, cells.reshape(len(luminance), -1)], axis=1)).clip(0, 255)
     return rows
 
 
 def as_rows(thumbnails: Iterable[bytes]) -> NDArray[np.uint8]:
-    """Thumbnails that were stored as bytes, as uint8 [N, 288]."""
+    """Thumbnails that were stored as bytes, as uint8 [N, 1056]."""
     return np.frombuffer(b"".join(thumbnails), np.uint8).reshape(-1, THUMBNAIL_BYTES)
 
 
@@ -89,18 +90,20 @@ def perceptual_hashes(spectrum: NDArray[np.float32]) -> NDArray[np.uint64]:
 
 
 def near_duplicate_components(thumbnails: NDArray[np.uint8]) -> NDArray[np.intp]:
-    """The connected component [N] of each image in the graph of near-duplicate pairs, from thumbnails uint8 [N, 288].
+    """The connected component [N] of each image in the graph of near-duplicate pairs of thumbnails [N, 1056].
 
     An image with a flat thumbnail has a component of its own.
     """
     component = np.arange(len(thumbnails))
-    luminance = thumbnails[:, : SIDE * SIDE].astype(np.float32)
+    step = LOOK // SIDE
+    luminance = thumbnails[:, : LOOK * LOOK].reshape(-1, SIDE, step, SIDE, step).mean((2, 4), dtype=np.float32)
+    luminance = luminance.reshape(-1, SIDE * SIDE)
     luminance -= luminance.mean(axis=1, keepdims=True)
     norm = np.linalg.norm(luminance, axis=1)
     usable = np.flatnonzero(norm > FLATNESS * SIDE)
     vectors = luminance[usable] / norm[usable, None]
     spectrum = dctn(vectors.reshape(-1, SIDE, SIDE), axes=(1, 2), norm="ortho")
-    comparison = _Comparison(vectors, spectrum, norm[usable], thumbnails[usable, SIDE * SIDE :])
+    comparison = _Comparison(vectors, spectrum, norm[usable], thumbnails[usable, LOOK * LOOK :])
     hashes = perceptual_hashes(spectrum)
     rows = max(1, _BLOCK // max(1, len(usable)))
     for start in range(0, len(usable), rows):

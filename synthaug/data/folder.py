@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthaug.data import store
-from synthaug.data.duplicates import as_rows
+from synthaug.data.duplicates import LOOK, as_rows
 from synthaug.data.layout import EXAMPLE, Found, Layout, SplitName, by_folders, tables, walk
 from synthaug.data.metadata import COLUMN_HINT, by_tables
 from synthaug.data.reading import FileInfo, read_all
@@ -57,7 +57,8 @@ class Scan:
     """The readable images of a folder, in the order of their `path`.
 
     `empty` maps each class without a readable image to the reason; such classes are in neither `classes` nor `counts`.
-    `thumbnails` (uint8 [N, 288], see `duplicates.make_thumbnails`) goes with `images`.
+    `thumbnails` (uint8 [N, 1056], see `duplicates.make_thumbnails`) goes with `images`.
+    `together` is the result of `alike.together`, once it was asked for.
     """
 
     root: Path
@@ -68,6 +69,7 @@ class Scan:
     empty: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     thumbnails: NDArray[np.uint8] | None = None
+    together: NDArray[np.intp] | None = None
 
     @property
     def classes(self) -> list[str]:
@@ -220,7 +222,7 @@ def _assemble(
 def _warnings(result: Scan) -> list[str]:
     lines = []
     deep = [k for k, image in enumerate(result.images) if image.mode.startswith("I")]
-    if deep and result.thumbnails is not None and result.thumbnails[deep, :256].max() < 32:
+    if deep and result.thumbnails is not None and result.thumbnails[deep, : LOOK * LOOK].max() < 32:
         lines.append(
             f"only the lowest 13 bits are used in {plural(len(deep), '16-bit image')}, which would be nearly black "
             "with 8 bits: spread their values over the full range"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 from collections.abc import Sequence
@@ -15,10 +14,10 @@ from synthaug.data.decode import DECODE_VERSION, UnreadableImage, decode, hash_a
 from synthaug.data.duplicates import THUMBNAIL_BYTES, make_thumbnails, reduced
 from synthaug.data.layout import Entry
 from synthaug.data.parallel import in_chunks
-from synthaug.files import digest, write_text
+from synthaug.files import digest, write_bytes
 from synthaug.progress import Progress
 
-_SCAN_VERSION = 2
+_SCAN_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ def read_all(
         root: the folder that paths are relative to.
         place: the folder where results are stored.
     """
-    file = place / f"{digest(str(root))}.json"
+    file = place / f"{digest(str(root))}.scan"
     known = _recall(file)
     read: dict[str, FileInfo] = {}
     for entry in entries:
@@ -95,10 +94,10 @@ def _stamp(status: os.stat_result) -> tuple[int, int, int]:
 def _recall(file: Path) -> dict[str, tuple[tuple[int, ...], FileInfo]]:
     """The results of an earlier scan; empty if their file is missing, broken or of another version."""
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
+        head, _, thumbnails = file.read_bytes().partition(b"\n")
+        document = json.loads(head)
         if document["version"] != [_SCAN_VERSION, DECODE_VERSION]:
             return {}
-        thumbnails = base64.b64decode(document["thumbnails"])
         if len(thumbnails) != THUMBNAIL_BYTES * len(document["files"]):
             return {}
         known: dict[str, tuple[tuple[int, ...], FileInfo]] = {}
@@ -118,10 +117,10 @@ def _remember(file: Path, entries: Sequence[Entry], read: dict[str, FileInfo], p
             rest = [getattr(info, name) for name in FileInfo.__slots__[:-1]]
             rows[entry.path] = [_stamp(entry.status), *rest]
             thumbnails.append(info.thumbnail)
-    encoded = base64.b64encode(b"".join(thumbnails)).decode()
-    text = json.dumps({"version": [_SCAN_VERSION, DECODE_VERSION], "files": rows, "thumbnails": encoded})
+    head = json.dumps({"version": [_SCAN_VERSION, DECODE_VERSION], "files": rows})
+    content = b"\n".join([head.encode(), b"".join(thumbnails)])  # a line of JSON, then the thumbnails
     try:
-        if store.make_room(file.parent.parent, len(text)):
-            write_text(file, text)
+        if store.make_room(file.parent.parent, len(content)):
+            write_bytes(file, content)
     except OSError as error:
         progress.warn(f"cannot store the scan in {str(file.parent)!r}: {error.strerror}")

@@ -1,7 +1,7 @@
 """A leak-free split into train, val and test.
 
-Images with equal pixels, near-duplicates and images of one `group_by` group are never separated. If the folder itself
-has train, val or test, these are kept, and duplicates between them are only reported.
+Images with equal pixels, near-duplicates, mirrored, moved, turned or cropped copies, and images of one `group_by` group
+are never separated. If the folder itself has train, val or test, these are kept, and such images are only reported.
 """
 
 from __future__ import annotations
@@ -14,12 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from synthaug.config import DataConfig
+from synthaug.data.alike import members, together
 from synthaug.data.class_names import check_class_names
-from synthaug.data.decode import open_image
-from synthaug.data.duplicates import join, make_thumbnails, near_duplicate_components, reduced
 from synthaug.data.folder import Scan
 from synthaug.data.folds import fold_of
 from synthaug.data.layout import SplitName
@@ -91,44 +89,6 @@ class Split:
         return cls(rows)
 
 
-def near_duplicate_groups(scan: Scan) -> list[list[int]]:
-    """Groups of at least two indices into `scan.images` of near-duplicate or equal images, in ascending order."""
-    return [group for group in _members(_alike(scan)) if len(group) > 1]
-
-
-def _alike(scan: Scan) -> NDArray[np.intp]:
-    """The component [N] of each image; images with equal pixels and near-duplicates are connected."""
-    first_with: dict[str, int] = {}
-    exact = np.array([first_with.setdefault(image.pixel_sha256, k) for k, image in enumerate(scan.images)], np.intp)
-    small = _thumbnails(scan)
-    distinct = np.unique(exact)
-    component = np.arange(len(exact))
-    component[distinct] = distinct[near_duplicate_components(small[distinct])]
-    return component[exact]
-
-
-def look_like(found: Scan, seen: Scan, paths: Iterable[str]) -> set[str]:
-    """Paths of `found` whose image is a near-duplicate of one of the images `paths` of `seen`, another folder."""
-    among = set(paths)
-    rows = [k for k, image in enumerate(seen.images) if image.path in among]
-    component = near_duplicate_components(np.concatenate([_thumbnails(found), _thumbnails(seen)[rows]]))
-    mine, theirs = component[: len(found.images)], component[len(found.images) :]
-    return {image.path for image, alike in zip(found.images, np.isin(mine, theirs), strict=True) if alike}
-
-
-def _thumbnails(scan: Scan) -> NDArray[np.uint8]:
-    if scan.thumbnails is not None:
-        return scan.thumbnails
-    return make_thumbnails(reduced(open_image(scan.root / image.path)) for image in scan.images)
-
-
-def _members(component: NDArray[np.intp]) -> list[list[int]]:
-    members: dict[int, list[int]] = defaultdict(list)
-    for index, number in enumerate(component.tolist()):
-        members[number].append(index)
-    return list(members.values())
-
-
 def split(scan: Scan, config: DataConfig, seed: int) -> Split:
     """Divide the images of a scan, stratified by class, without dividing a group.
 
@@ -145,8 +105,8 @@ def split(scan: Scan, config: DataConfig, seed: int) -> Split:
     if given and "train" not in given:
         message = f"{str(scan.root)!r} holds {' and '.join(sorted(given))} but no train"
         raise SynthaugError(message, "give the folder above it, or a folder of class folders")
-    component = _together(scan)
-    groups = _members(component)
+    component = together(scan)
+    groups = members(component)
     fixed: dict[int, SplitName]
     if config.folds:
         folds = fold_of(labels, component, config.folds, seed)
@@ -228,17 +188,6 @@ def _draw(
             for other, count in tally.items():
                 left[other] -= count
     return chosen
-
-
-def _together(scan: Scan) -> NDArray[np.intp]:
-    """The component [N] of each image: near-duplicates and images of one user-given group are connected."""
-    component = _alike(scan)
-    first_of: dict[str, int] = {}
-    pairs = [(k, first_of.setdefault(image.group, k)) for k, image in enumerate(scan.images) if image.group is not None]
-    if pairs:
-        first, second = np.array(pairs, np.intp).T
-        component = join(component, first, second)
-    return component
 
 
 def _group_names(scan: Scan, groups: Iterable[list[int]]) -> list[str]:

@@ -15,8 +15,8 @@ DEFAULT_CAP_GIB = 20.0
 ARRAYS = "decoded-images"
 SCANS = "scan-results"
 FEATURES = "image-features"
-_OURS = re.compile(r"[0-9a-f]{64}\.(npy|json)")
-_LEFT_OVER = re.compile(r"\.[0-9a-f]{64}\.(npy|json)\..*\.tmp")
+_OURS = re.compile(r"[0-9a-f]{64}\.(npy|json|scan)")
+_LEFT_OVER = re.compile(r"\.[0-9a-f]{64}\.(npy|json|scan)\..*\.tmp")
 _STALE_SECONDS = 24 * 3600.0
 
 

@@ -129,6 +129,25 @@ class Recommendation(Document):
     reason: str
 
 
+class Suspect(Document):
+    """A test image that looks like a copy: mirrored, moved, turned, cropped, brightened or recompressed."""
+
+    test: str
+    label: str
+    like: str = Field(description="the image that it looks like a copy of")
+    source: Literal["train", "val", "synthetic"] = Field(description="where that image is from")
+    nearness: float = Field(description="0: the same after alignment; from 1 on it would be no suspect")
+
+
+class Leaks(Document):
+    """The suspects among the test images, the nearest first."""
+
+    suspects: list[Suspect]
+    verdict: VerdictDocument | None = Field(
+        None, description="without these test images; null: a target class has no other ones"
+    )
+
+
 class EvaluateDocument(Document):
     """The result of `synthaug evaluate`; written as `report.json`."""
 
@@ -152,6 +171,7 @@ class EvaluateDocument(Document):
     share_chosen_on: Literal["val", "default", "user"]
     arms: dict[str, Arm]
     verdict: VerdictDocument
+    leaks: Leaks | None = Field(None, description="test images that look like copies; null: none was found")
     recommended: dict[str, Recommendation] = Field(
         default_factory=dict, description="class of the mix → what to export"
     )

@@ -39,8 +39,8 @@ class Grid:
     """The images and settings that all trials share.
 
     `groups` are group numbers [len(train)], `pool` the synthetic images, `val` and `test` pixels [N, C, H, W],
-    `per_seed` the most synthetic images of a class that one classifier sees, `targets` indices of classes. With `flip`, arms
-    with classical changes also see every image mirrored.
+    `per_seed` the most synthetic images of a class that one classifier sees, `targets` indices of classes. With `flip`,
+    arms with classical changes also see every image mirrored.
     """
 
     classifier: str

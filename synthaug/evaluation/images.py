@@ -11,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from synthaug.config import Config
+from synthaug.data.alike import look_like, near_duplicate_groups
 from synthaug.data.cache import LabelledImages
 from synthaug.data.folder import Scan, scan
 from synthaug.data.roles import real_test_images, scan_readable, scan_synthetic, synthetic_images
 from synthaug.data.run_data import RunData
-from synthaug.data.split import SplitRow, look_like, near_duplicate_groups
+from synthaug.data.split import SplitRow
 from synthaug.errors import RunFailed, SynthaugError, plural, suggest
 from synthaug.evaluation.lineage import Learnt, ancestors
 from synthaug.progress import Progress

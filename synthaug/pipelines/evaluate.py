@@ -18,7 +18,7 @@ from synthaug.config import leaves, resolve
 from synthaug.data.cache import LabelledImages
 from synthaug.data.run_data import RunData
 from synthaug.device import resolve_device
-from synthaug.documents import Arm, CheckDocument, EvaluateDocument, LearningCurve
+from synthaug.documents import Arm, CheckDocument, EvaluateDocument, LearningCurve, VerdictDocument
 from synthaug.errors import RunFailed, SynthaugError, plural
 from synthaug.evaluation.arms import CONTRASTS, choose_arms
 from synthaug.evaluation.fold import Fold, predictions, shares_of, trials_of
@@ -31,6 +31,8 @@ from synthaug.evaluation.report.material import ReportMaterial
 from synthaug.evaluation.report.write import write_report
 from synthaug.evaluation.shares import Candidates, candidates
 from synthaug.evaluation.statistics import F1Table
+from synthaug.evaluation.suspects import SuspectImage, find_suspects, leaks
+from synthaug.evaluation.suspects import in_words as suspects_in_words
 from synthaug.evaluation.trial import run_trials
 from synthaug.evaluation.trial_cache import TrialCache
 from synthaug.evaluation.verdict import judge
@@ -91,7 +93,7 @@ def run_evaluate(request: EvaluateRequest, progress: Progress = Silent()) -> Eva
     _train(evaluation)
     document = _document(evaluation, started)
     try:
-        write_report(document, _material(document, evaluation.folds[0]), evaluation.out)
+        write_report(document, _material(document, evaluation), evaluation.out)
     except OSError as error:
         raise RunFailed(
             f"cannot write the report into {str(evaluation.out)!r}: {error.strerror or error}",
@@ -120,7 +122,8 @@ def require_gain(document: EvaluateDocument, least: float) -> None:
 class _Evaluation:
     """A prepared evaluation. The trials fill in the folds.
 
-    `whole` is all data of the run or folder, also with folds. `mixed` are the classes that get synthetic images.
+    `whole` is all data of the run or folder, also with folds. `mixed` are the classes that get synthetic images,
+    `suspects` for each fold the test images that look like copies.
     """
 
     request: EvaluateRequest
@@ -133,6 +136,7 @@ class _Evaluation:
     held_out: HeldOut
     tried: Candidates
     mixed: list[str]
+    suspects: list[list[SuspectImage]]
     warnings: list[str]
 
 
@@ -162,8 +166,12 @@ def _prepare(request: EvaluateRequest, progress: Progress) -> _Evaluation:
         warnings.append(tried.note)
     mixed = whole.targets if request.mix == "targets" else whole.classes
     folds, notes = _folds(request, reals, mixed, progress)
+    suspects = [find_suspects(fold.real, fold.pool, progress) for fold in folds]
+    notes += suspects_in_words([one for of_fold in suspects for one in of_fold])
     warnings = list(dict.fromkeys([*warnings, *notes]))
-    return _Evaluation(request, progress, classifier, arms, whole, out, folds, held_out, tried, mixed, warnings)
+    return _Evaluation(
+        request, progress, classifier, arms, whole, out, folds, held_out, tried, mixed, suspects, warnings
+    )
 
 
 def _whole(request: EvaluateRequest, progress: Progress) -> RunData:
@@ -264,10 +272,14 @@ def _document(evaluation: _Evaluation, started: float) -> EvaluateDocument:
     held_out, tried, first = evaluation.held_out, evaluation.tried, evaluation.folds[0]
     predicted = {name: predictions(folds, name, request.seeds) for name in evaluation.arms}
     tables = {name: held_out.table(rows) for name, rows in predicted.items()}
-    verdict = judge(
-        tables, held_out.classes, whole.targets, held_out.groups_of_classes(), held_out.num_groups,
-        folds=request.folds,
-    )  # fmt: skip
+
+    def judged(held_out: HeldOut, tables: Mapping[str, F1Table]) -> VerdictDocument:
+        return judge(
+            tables, held_out.classes, whole.targets, held_out.groups_of_classes(), held_out.num_groups,
+            folds=request.folds,
+        )  # fmt: skip
+
+    verdict = judged(held_out, tables)
     curve = _learning_curve(evaluation, tables) if request.learning_curve else None
     if curve is not None:
         verdict.real_image_equivalents = in_words(curve)
@@ -288,6 +300,7 @@ def _document(evaluation: _Evaluation, started: float) -> EvaluateDocument:
         classifier=evaluation.classifier, seeds=request.seeds, classes=held_out.classes, targets=whole.targets,
         split={"train": first.real.train.counts(), "val": first.real.val.counts(), "test": held_out.counts()},
         mix=request.mix, share_chosen_on=tried.chosen_on, arms=_arms(evaluation, predicted, tables), verdict=verdict,
+        leaks=leaks(evaluation.suspects, held_out, predicted, whole.targets, judged),
         recommended=recommended, learning_curve=curve, quality=gated_quality, generator_quality=generator_quality,
         warnings=evaluation.warnings, seconds=round(time.monotonic() - started, 3),
         report=str(evaluation.out / "report.html"),
@@ -350,9 +363,11 @@ def _qualities(evaluation: _Evaluation) -> tuple[CheckDocument, CheckDocument | 
     return judged(pool, evaluation.request.gate), judged(fold.generator, False)
 
 
-def _material(document: EvaluateDocument, fold: Fold) -> ReportMaterial:
-    """Images, settings and training curves for the report; with folds, those of the first."""
+def _material(document: EvaluateDocument, evaluation: _Evaluation) -> ReportMaterial:
+    """Images, settings and training curves for the report; with folds, those of the first, but suspects of all."""
+    fold = evaluation.folds[0]
     real, pool, run = fold.real, fold.pool, fold.real.data.run
+    suspects = [(s.test, s.other, s.found.label, s.found.nearness) for some in evaluation.suspects for s in some]
     synthetic_rows = {path: i for i, path in enumerate(pool.paths)}
     train_rows = {path: i for i, path in enumerate(real.train.paths)}
     pairs = []
@@ -368,7 +383,7 @@ def _material(document: EvaluateDocument, fold: Fold) -> ReportMaterial:
         with suppress(OSError, ValueError):
             environment = json.loads((run.path / "environment.json").read_text(encoding="utf-8"))
     return ReportMaterial(
-        real=real.train, synthetic=pool, generator=fold.generator, pairs=pairs,
+        real=real.train, synthetic=pool, generator=fold.generator, pairs=pairs, suspects=suspects,
         training=run.metrics() if run is not None else [], settings=leaves(real.config.model_dump(mode="json")),
         environment=environment,
     )  # fmt: skip

@@ -7,10 +7,10 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from synthaug.data.alike import near_duplicate_groups
 from synthaug.data.class_names import is_reserved
 from synthaug.data.folder import ImageRecord, Scan, scan
 from synthaug.data.plan import rare_classes
-from synthaug.data.split import near_duplicate_groups
 from synthaug.documents import ClassCount, InspectDocument
 from synthaug.pipelines.auto import SMALL, typical_side
 from synthaug.progress import Progress, Silent

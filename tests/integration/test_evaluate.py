@@ -637,3 +637,45 @@ def test_test_images_that_look_like_training_images_are_counted(digits: Digits, 
     write(tmp_path / "test" / RARE, np.stack([smooth + 1, *others]))
     real = real_images(RunData.open(run), tmp_path / "test", cache=tmp_path / "cache", progress=Silent())
     assert real.alike == 1
+
+
+def test_changed_copies_of_training_images_are_listed_and_left_out_of_a_second_verdict(tmp_path: Path) -> None:
+    """A third of the rare class's test images are its training images, mirrored, turned or moved."""
+    made = make_digits(tmp_path, rare=30)
+    train, test = made.data / "train" / RARE, made.data / "test" / RARE
+    changes = (
+        lambda x: x.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
+        lambda x: x.rotate(5, Image.Resampling.BICUBIC),
+        lambda x: Image.fromarray(np.pad(np.asarray(x), ((0, 0), (1, 0)))[:, :8]),
+    )
+    for k, file in enumerate(sorted(train.iterdir())):
+        changes[k % 3](Image.open(file)).save(test / f"leak-{k:03d}.png")
+    leaky = Digits(tmp_path, make_run(tmp_path, made.data), made.spare)
+    write(tmp_path / "good" / RARE, made.spare)
+    found = leaky.evaluate(synthetic=tmp_path / "good", seeds=2, out=tmp_path / "leaky")
+    assert found.leaks is not None
+    planted = {s.test for s in found.leaks.suspects if "leak" in s.test and s.source == "train"}
+    assert len(planted) >= 27
+    assert len(found.leaks.suspects) - len(planted) <= 8
+    right = [s for s in found.leaks.suspects if "leak" in s.test and int(s.like[-7:-4]) == int(s.test[-7:-4])]
+    assert len(right) >= 26
+    assert found.leaks.verdict is not None
+    assert found.leaks.verdict.contrasts != found.verdict.contrasts
+    assert any("look like copies" in line for line in found.warnings)
+    page = (tmp_path / "leaky" / "report.html").read_text(encoding="utf-8")
+    assert "Copies among the test images" in page
+    assert "leak-000.png" in page
+    assert "### Copies among the test images" in (tmp_path / "leaky" / "report.md").read_text(encoding="utf-8")
+
+
+def test_synthetic_copies_of_test_images_are_listed(digits: Digits, tmp_path: Path) -> None:
+    """The generator has seen the test images: its images are these, mirrored and turned."""
+    files = sorted((digits.data / "test" / RARE).iterdir())[:20]
+    copies = [
+        Image.open(f).transpose(Image.Transpose.FLIP_LEFT_RIGHT).rotate(4, Image.Resampling.BICUBIC) for f in files
+    ]
+    write(tmp_path / "stolen" / RARE, np.stack([np.asarray(x) for x in copies]))
+    found = digits.evaluate(synthetic=tmp_path / "stolen", seeds=2, out=tmp_path / "report")
+    assert found.leaks is not None
+    stolen = {s.test for s in found.leaks.suspects if s.source == "synthetic"}
+    assert len(stolen & {f"test/{RARE}/{f.name}" for f in files}) >= 16

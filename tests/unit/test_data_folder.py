@@ -368,7 +368,7 @@ def test_folders_nested_deeper_than_the_stack(tree: Tree, look: Look) -> None:
 def test_a_broken_memory_is_forgotten(tree: Tree, look: Look, tmp_path: Path, damage: str) -> None:
     root = tree("a/1.png", "b/1.png")
     first = look(root)
-    (memory,) = (tmp_path / "cache").rglob("*.json")
+    (memory,) = (tmp_path / "cache").rglob("*.scan")
     memory.write_text(damage)
     assert look(root).images == first.images
 

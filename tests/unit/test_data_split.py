@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from synthaug.config import DataConfig
+from synthaug.data.alike import near_duplicate_groups
 from synthaug.data.duplicates import THUMBNAIL_BYTES, make_thumbnails, reduced
 from synthaug.data.folder import ImageRecord, Scan, scan
 from synthaug.data.layout import SplitName
-from synthaug.data.split import Split, check_trainable, near_duplicate_groups, split
+from synthaug.data.split import Split, check_trainable, split
 from synthaug.documents import Unreadable
 from synthaug.errors import SynthaugError
 

@@ -64,7 +64,7 @@ def labelled(pixels: list[np.ndarray], classes: list[int]) -> LabelledImages:
 
 
 def mirrored_reals() -> tuple[LabelledImages, LabelledImages, LabelledImages]:
-    """Train, pool and test: half of the test images are mirrored, and the pool is the rare class's own mirror images."""
+    """Train, pool and test: half of the test images are mirrored; the pool is the rare class, mirrored."""
     data = load_digits()
     of = [(data.images[data.target == int(name)] * 15).astype(np.uint8)[:, None] for name in CLASSES]
     train = labelled([x[: 12 if k == RARE else 60] for k, x in enumerate(of)], list(range(4)))

@@ -32,6 +32,7 @@ def markdown(document: EvaluateDocument) -> str:
         _facts(document),
         _section("Arms", _arms(document)),
         _section("Differences in F1", _differences(document)),
+        _section("Copies among the test images", _leaks(document)),
         _section("Images", _images(document)),
         _section("Recommended export", _export(document)),
         _section("Warnings", _list(document.warnings)),
@@ -132,6 +133,19 @@ def _difference(q: Question, name: str) -> list[str]:
     clear = contrast.low > 0 or contrast.high < 0
     value = interval_text(contrast)
     return [text(name), f"**{value}**" if clear else value, number(q.smallest)]
+
+
+def _leaks(document: EvaluateDocument) -> str:
+    """The verdict without the test images that look like copies, and the nearest of these."""
+    if document.leaks is None:
+        return ""
+    suspects, verdict = document.leaks.suspects, document.leaks.verdict
+    said = (
+        f"**{verdict.overall}**: {text(verdict.sentence)}" if verdict else "no verdict."
+    )
+    rows = [[cell(s.test), cell(s.like), s.source, number(s.nearness)] for s in suspects[:SHOWN]]
+    table = _table(["test image", "looks like", "from", "nearness"], rows, words=(0, 1, 2))
+    return f"{len(suspects)} test images look like copies. Without them: {said}\n\n{table}{_more(len(suspects))}"
 
 
 def _images(document: EvaluateDocument) -> str:

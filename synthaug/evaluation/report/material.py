@@ -16,14 +16,16 @@ class ReportMaterial:
     """Empty or None parts are left out of the page.
 
     `real` are training images, `synthetic` gated ones, `generator` ungated ones. `pairs` holds (synthetic pixels
-    uint8 [C,H,W], nearest training image's pixels [C,H,W], label, feature distance). `training` are the rows of
-    `metrics.jsonl`, `settings` the resolved configuration under dotted keys.
+    uint8 [C,H,W], nearest training image's pixels [C,H,W], label, feature distance), `suspects` (test image, the image
+    that it looks like, label, nearness). `training` are the rows of `metrics.jsonl`, `settings` the resolved
+    configuration under dotted keys.
     """
 
     real: LabelledImages | None = None
     synthetic: LabelledImages | None = None
     generator: LabelledImages | None = None
     pairs: list[tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], str, float]] = field(default_factory=list)
+    suspects: list[tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], str, float]] = field(default_factory=list)
     training: list[dict[str, Any]] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)

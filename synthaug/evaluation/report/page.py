@@ -113,9 +113,10 @@ def _images(document: EvaluateDocument, material: ReportMaterial, labels: Sequen
     share = pictures.BUDGET // 6
     side = max((pictures.side(images) for _, _, images in sources), default=0)
     return {
-        "albums": pictures.albums(sources, labels[:_ALBUMS], pictures.BUDGET - 2 * share),
+        "albums": pictures.albums(sources, labels[:_ALBUMS], pictures.BUDGET - 3 * share),
         "albums_left_out": list(labels[_ALBUMS:]),
         "pairs": pictures.pairs(material.pairs, share),
+        "suspects": pictures.pairs(material.suspects, share),
         "worst_pairs": document.quality.worst_pairs,
         "pixelated": 0 < side <= pictures.PIXELATED,
         "tile": 46 if side <= 32 else 58 if side <= 64 else 74,

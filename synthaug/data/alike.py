@@ -1,0 +1,82 @@
+"""Which images of a scan are alike: equal pixels, near-duplicates, aligned copies, and groups that the user names."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthaug.data.aligned_copies import CopySearch, planes_of_thumbnails
+from synthaug.data.decode import open_image
+from synthaug.data.duplicates import join, make_thumbnails, near_duplicate_components, reduced
+from synthaug.data.folder import Scan
+
+MOST = 20_000
+"""Aligned copies are searched among so many images at most. The time grows with the square of their number: 10,000
+images take 27 s on one core."""
+
+
+def together(scan: Scan) -> NDArray[np.intp]:
+    """The component [N] of each image. Images that a split must not separate are connected.
+
+    These are images of one group that the user names, equal images, near-duplicates and aligned copies.
+    """
+    if scan.together is None:
+        component = _alike(scan)
+        first_of: dict[str, int] = {}
+        named = [
+            (k, first_of.setdefault(image.group, k)) for k, image in enumerate(scan.images) if image.group is not None
+        ]
+        if named:
+            component = join(component, *np.array(named, np.intp).T)
+        if len(scan.images) <= MOST:
+            planes = planes_of_thumbnails(_thumbnails(scan))
+            copies = CopySearch(planes, component).copies(planes, component)
+            component = join(component, copies.queries, copies.images)
+        scan.together = component
+    return scan.together
+
+
+def near_duplicate_groups(scan: Scan) -> list[list[int]]:
+    """Groups of at least two indices into `scan.images` of near-duplicate or equal images, in ascending order."""
+    return [group for group in members(_alike(scan)) if len(group) > 1]
+
+
+def look_like(found: Scan, seen: Scan, paths: Iterable[str]) -> set[str]:
+    """Paths of `found` whose image is a near-duplicate of one of the images `paths` of `seen`, another folder."""
+    among = set(paths)
+    rows = [k for k, image in enumerate(seen.images) if image.path in among]
+    component = near_duplicate_components(np.concatenate([_thumbnails(found), _thumbnails(seen)[rows]]))
+    mine, theirs = component[: len(found.images)], component[len(found.images) :]
+    return {image.path for image, alike in zip(found.images, np.isin(mine, theirs), strict=True) if alike}
+
+
+def members(component: NDArray[np.intp]) -> list[list[int]]:
+    """The indices of each component, in the order of their first ones.
+
+    >>> members(np.array([0, 2, 0]))
+    [[0, 2], [1]]
+    """
+    found: dict[int, list[int]] = defaultdict(list)
+    for index, number in enumerate(component.tolist()):
+        found[number].append(index)
+    return list(found.values())
+
+
+def _alike(scan: Scan) -> NDArray[np.intp]:
+    """The component [N] of each image; images with equal pixels and near-duplicates are connected."""
+    first_with: dict[str, int] = {}
+    exact = np.array([first_with.setdefault(image.pixel_sha256, k) for k, image in enumerate(scan.images)], np.intp)
+    small = _thumbnails(scan)
+    distinct = np.unique(exact)
+    component = np.arange(len(exact))
+    component[distinct] = distinct[near_duplicate_components(small[distinct])]
+    return component[exact]
+
+
+def _thumbnails(scan: Scan) -> NDArray[np.uint8]:
+    if scan.thumbnails is not None:
+        return scan.thumbnails
+    return make_thumbnails(reduced(open_image(scan.root / image.path)) for image in scan.images)
