@@ -45,6 +45,11 @@ def render(found: InspectDocument) -> None:
     console.line()
     if found.targets:
         console.line(f"rare: {', '.join(found.targets)}")
+    console.line(f"mirroring   {'yes' if found.mirroring.allowed else 'no'}: {found.mirroring.reason}")
+    if found.series is not None:
+        console.line(f"series      --group-by '{found.series.group_by}': {found.series.reason}")
+        if found.series.warning:
+            console.line(f"            note: {found.series.warning}")
     console.line(f"next: {found.command}")
 
 

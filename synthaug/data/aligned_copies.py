@@ -167,9 +167,9 @@ class CopySearch:
             maps[rows, order],
         )
         spacing = np.full(len(queries), np.inf, np.float32)
-        for row in np.flatnonzero(valid.any(axis=1)):
-            known = distances[row, : valid[row].sum()]
-            spacing[row] = np.median(known[len(known) // 2 :])
+        for query in np.flatnonzero(valid.any(axis=1)):
+            known = distances[query, : valid[query].sum()]
+            spacing[query] = np.median(known[len(known) // 2 :])
         return _Near(np.where(np.isfinite(distances), columns, -1), flip, maps, distances, spacing)
 
     def _nearest(self, looks: Floats, columns: Indices) -> tuple[Floats, Floats]:

@@ -24,19 +24,21 @@ def together(scan: Scan) -> NDArray[np.intp]:
     These are images of one group that the user names, equal images, near-duplicates and aligned copies.
     """
     if scan.together is None:
-        component = _alike(scan)
-        first_of: dict[str, int] = {}
-        named = [
-            (k, first_of.setdefault(image.group, k)) for k, image in enumerate(scan.images) if image.group is not None
-        ]
-        if named:
-            component = join(component, *np.array(named, np.intp).T)
+        component = near_and_named(scan)
         if len(scan.images) <= MOST:
             planes = planes_of_thumbnails(_thumbnails(scan))
             copies = CopySearch(planes, component).copies(planes, component)
             component = join(component, copies.queries, copies.images)
         scan.together = component
     return scan.together
+
+
+def near_and_named(scan: Scan) -> NDArray[np.intp]:
+    """The component [N] of each image, as `together` without aligned copies."""
+    component = _alike(scan)
+    first_of: dict[str, int] = {}
+    pairs = [(k, first_of.setdefault(image.group, k)) for k, image in enumerate(scan.images) if image.group is not None]
+    return join(component, *np.array(pairs, np.intp).T) if pairs else component
 
 
 def near_duplicate_groups(scan: Scan) -> list[list[int]]:

@@ -19,6 +19,22 @@ class Unreadable(Document):
     reason: str
 
 
+class Mirroring(Document):
+    """Whether the classes survive mirroring: what `--recipe auto` sets `training.flip` to."""
+
+    allowed: bool
+    reason: str
+
+
+class SeriesProposal(Document):
+    """Series that the file names show and the images confirm."""
+
+    group_by: str = Field(description="for --group-by")
+    groups: int
+    reason: str
+    warning: str = ""
+
+
 class InspectDocument(Document):
     """What `synthaug inspect` found in a folder."""
 
@@ -37,6 +53,8 @@ class InspectDocument(Document):
     near_duplicates: list[list[str]] = Field(description="groups of similar images; each group stays in one split")
     conflicting_labels: list[list[str]] = Field(description="groups of files with equal pixels and different labels")
     targets: list[str] = Field(description="classes proposed for --target-class")
+    mirroring: Mirroring
+    series: SeriesProposal | None = Field(None, description="null: no series found, or --group-by was given")
     recipe: str
     command: str = Field(description="the proposed next command")
     warnings: list[str] = Field(

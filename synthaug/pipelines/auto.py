@@ -6,20 +6,28 @@ there: those choices follow the papers, as their reasons state.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from synthaug.config import AUTO, RESOLUTIONS, Resolved, resolve
+import numpy as np
+
+from synthaug.config import AUTO, RESOLUTIONS, Config, Resolved, resolve
+from synthaug.data.alike import near_and_named
 from synthaug.data.folder import ImageRecord, Scan, scan
+from synthaug.data.orientation import MirrorTest, mirror_test
+from synthaug.data.series import Series, find_series
 from synthaug.progress import Progress
 from synthaug.requests import FitRequest
 
 MANY = 2000
 """Images a class from which mild augmentation is enough (2006.10738, table 3: gains shrink with more data)."""
 LARGEST_ON_CPU = 32
+IMAGES_A_SECOND = 250
+"""On one core, 32 px, width 48; measured on one kind of machine (docs/performance.md)."""
 SMALL = 48
 """Images with a typical side up to this many pixels count as sprites or icons, larger ones as photographs."""
 Choices = dict[str, tuple[Any, str]]
@@ -38,24 +46,33 @@ class DataSummary:
     channels: int
     counts: Mapping[str, int]  # class → images
     gpu: bool
+    mirror_test: MirrorTest | None = None
 
     @classmethod
     def of(cls, scanned: Scan, device: str) -> DataSummary:
         from synthaug.device import resolve_device  # imports torch, which `inspect` must not
 
         gpu = resolve_device(device).type != "cpu"
-        return cls(typical_side(scanned.images), scanned.channels, scanned.counts, gpu)
+        return cls(
+            typical_side(scanned.images),
+            scanned.channels,
+            scanned.counts,
+            gpu,
+            mirror_test_of(scanned, series_of(scanned)),
+        )
 
 
-def choose(data: DataSummary) -> Choices:
-    """Dotted key → value and the reason for it."""
-    resolution, why = _resolution(data)
-    chosen: Choices = {"data.resolution": (resolution, why)}
+def choose(data: DataSummary, resolution: int | None = None) -> Choices:
+    """Dotted key → value and the reason for it; for the `resolution` that the user gave, if any."""
+    chosen: Choices = {}
+    if resolution is None:
+        resolution, why = _resolution(data)
+        chosen = {"data.resolution": (resolution, why)}
     chosen |= _networks(data, resolution)
     chosen |= _game(str(chosen["model.family"][0]))
     chosen |= _mirrored(data)
     chosen |= _augmentation(data, resolution)
-    chosen |= _length(data)
+    chosen |= _length(data, resolution)
     return chosen
 
 
@@ -95,10 +112,55 @@ def _game(family: str) -> Choices:
 
 
 def _mirrored(data: DataSummary) -> Choices:
-    if data.channels == 1 or data.side > SMALL:
-        return {}
-    why = "most small colour images may be mirrored; for letters: --set training.flip=false"
-    return {"training.flip": (True, why)}
+    return {"training.flip": mirroring(data.mirror_test)}
+
+
+def series_of(scanned: Scan) -> Series | None:
+    """The series that file names show and images confirm; None also if the user named groups."""
+    if scanned.thumbnails is None or any(image.group is not None for image in scanned.images):
+        return None
+    return find_series([i.path for i in scanned.images], [i.label for i in scanned.images], scanned.thumbnails)
+
+
+def mirror_test_of(scanned: Scan, series: Series | None) -> MirrorTest | None:
+    """Whether the classes survive mirroring, measured on the images that are not set apart for val or test.
+
+    Images that are alike, of one group or of one of the `series` are not divided between training and test.
+    """
+    rows = [k for k, image in enumerate(scanned.images) if image.split in (None, "train")]
+    if scanned.thumbnails is None or not rows:
+        return None
+    groups = near_and_named(scanned)
+    if series is not None:
+        groups = np.unique(series.names([image.path for image in scanned.images]), return_inverse=True)[1]
+    labels = np.array([scanned.images[k].label for k in rows])
+    return mirror_test(scanned.thumbnails[rows], labels, groups[rows])
+
+
+def with_mirroring(config: Config, folder: Path, cache: Path | None, progress: Progress) -> Config:
+    """The configuration for a folder without a run: what its unknown generator may do is what its classes survive."""
+    scanned = scan(folder, group_by=config.data.group_by, cache=cache, progress=progress)
+    allowed, why = mirroring(mirror_test_of(scanned, series_of(scanned)))
+    progress.say(f"arms with classical changes {'also' if allowed else 'do not'} mirror images: {why}")
+    return config.model_copy(update={"training": config.training.model_copy(update={"flip": allowed})})
+
+
+def mirroring(test: MirrorTest | None) -> tuple[bool, str]:
+    """Whether the generator may mirror images, and why: the rule of `auto` and of what `inspect` proposes."""
+    if test is None:
+        return False, "too few images to test whether classes survive mirroring"
+    found = (
+        f"a classifier recognises {test.plain:.0%} of unseen images and {test.mirrored:.0%} of their mirror images "
+        f"(change {100 * test.low:+.0f} to {100 * test.high:+.0f} points, 95%)"
+    )
+    if not test.skilled:
+        return False, f"not shown that classes survive mirroring: {found}, which is too little to judge by"
+    if test.survives:
+        return True, f"classes survive mirroring: {found}"
+    lost = (
+        f"; it loses {', '.join(map(repr, test.classes[:3]))}{', …' * (len(test.classes) > 3)}" if test.classes else ""
+    )
+    return False, f"not shown that classes survive mirroring: {found}{lost}"
 
 
 def _augmentation(data: DataSummary, resolution: int) -> Choices:
@@ -112,13 +174,23 @@ def _augmentation(data: DataSummary, resolution: int) -> Choices:
     return {"training.augment": (policies, f"{few}: without augmentation they are memorised{leaks}")}
 
 
-def _length(data: DataSummary) -> Choices:
+def _length(data: DataSummary, resolution: int) -> Choices:
     kimg = min(max(200, 15 * len(data.counts)), 600) * (3 if data.gpu else 1)
     where = ", three times as long on a GPU" if data.gpu else ""
+    guess = "" if data.gpu else f"; about {_minutes(kimg, resolution):,.0f} minutes here, as a guess"
     return {
-        "training.budget": (f"{kimg}kimg", f"15 kimg a class as a rule of thumb, 200 to 600 kimg in all{where}"),
+        "training.budget": (
+            f"{kimg}kimg",
+            f"15 kimg a class as a rule of thumb, 200 to 600 kimg in all{where}{guess}: --dry-run measures it",
+        ),
         "training.ema_kimg": (10 if data.gpu else 5, "1/40 of the shortest training"),
     }
+
+
+def _minutes(kimg: int, resolution: int) -> float:
+    """A guess: each core trains at `IMAGES_A_SECOND` at 32 px, and at a quarter of that at 64 px."""
+    rate = IMAGES_A_SECOND * (os.cpu_count() or 1) * (32 / resolution) ** 2
+    return max(1.0, kimg * 1000 / rate / 60)
 
 
 def resolve_auto(request: FitRequest, progress: Progress) -> Resolved:
@@ -128,9 +200,13 @@ def resolve_auto(request: FitRequest, progress: Progress) -> Resolved:
         SynthaugError: as `scan` and `resolve` do.
     """
     layers = (AUTO, request.config, request.settings(), request.flags())
-    group_by = resolve(*layers).config.data.group_by
+    given = resolve(*layers)
+    group_by = given.config.data.group_by
     scanned = scan(Path(request.data), group_by=group_by, strict=request.strict, cache=request.cache, progress=progress)
-    chosen = choose(DataSummary.of(scanned, request.device))
+    by_user = given.origins["data.resolution"] not in (AUTO, "default")
+    chosen = choose(DataSummary.of(scanned, request.device), given.config.data.resolution if by_user else None)
+    if (series := series_of(scanned)) is not None:
+        progress.warn(f"the file names show series: keep each in one split with --group-by '{series.expression}'")
     resolved = resolve(*layers, chosen)
     for key, (value, why) in chosen.items():
         if resolved.origins[key] == AUTO:

@@ -39,6 +39,7 @@ from synthaug.evaluation.verdict import judge
 from synthaug.features import features_for
 from synthaug.metrics.quality import quality
 from synthaug.metrics.real import describe_real
+from synthaug.pipelines.auto import with_mirroring
 from synthaug.pipelines.folds import FOLDER as FOLDS
 from synthaug.pipelines.folds import fold_data
 from synthaug.progress import Progress, Silent
@@ -177,7 +178,7 @@ def _prepare(request: EvaluateRequest, progress: Progress) -> _Evaluation:
 def _whole(request: EvaluateRequest, progress: Progress) -> RunData:
     if request.data is None:
         return RunData.open(find(request.run, request.runs))
-    config = resolve(flags=request.flags()).config
+    config = with_mirroring(resolve(flags=request.flags()).config, request.data, request.cache, progress)
     target_class = request.target_class if isinstance(request.target_class, str) else list(request.target_class)
     return RunData.of_folder(request.data, target_class, config, cache=request.cache, progress=progress)
 

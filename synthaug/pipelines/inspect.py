@@ -7,12 +7,14 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from synthaug.config import resolve
 from synthaug.data.alike import near_duplicate_groups
 from synthaug.data.class_names import is_reserved
 from synthaug.data.folder import ImageRecord, Scan, scan
 from synthaug.data.plan import rare_classes
-from synthaug.documents import ClassCount, InspectDocument
-from synthaug.pipelines.auto import SMALL, typical_side
+from synthaug.data.series import Series
+from synthaug.documents import ClassCount, InspectDocument, Mirroring, SeriesProposal
+from synthaug.pipelines.auto import SMALL, mirror_test_of, mirroring, series_of, typical_side
 from synthaug.progress import Progress, Silent
 from synthaug.requests import InspectRequest, documented
 
@@ -44,6 +46,9 @@ def run_inspect(request: InspectRequest, progress: Progress) -> InspectDocument:
     training = _training_counts(found)
     targets = rare_classes(training)
     recipe = propose_recipe(found.images, found.channels)
+    series = series_of(found)
+    allowed, why = mirroring(mirror_test_of(found, series))
+    proposed = _proposed(series, found, alike) if series is not None else None
     counts = {**dict.fromkeys(found.empty, 0), **found.counts}
     total = len(found.images)
     return InspectDocument(
@@ -55,7 +60,10 @@ def run_inspect(request: InspectRequest, progress: Progress) -> InspectDocument:
         formats=dict(Counter(i.format for i in found.images).most_common()), unreadable=found.unreadable,
         ignored=found.ignored, duplicates=exact, near_duplicates=near,
         conflicting_labels=[group for group in exact if len({labels[path] for path in group}) > 1], targets=targets,
-        recipe=recipe, command=propose_command(request.data, targets, recipe, request.group_by),
+        mirroring=Mirroring(allowed=allowed, reason=why), series=proposed, recipe=recipe,
+        command=propose_command(
+            request.data, targets, recipe, series.expression if series is not None else request.group_by, flip=allowed
+        ),
         warnings=[*found.warnings, *_warnings(found, training)],
     )  # fmt: skip
 
@@ -67,8 +75,24 @@ def propose_recipe(images: Sequence[ImageRecord], channels: int) -> str:
     return "sprites-colour" if channels == 3 else "default"
 
 
-def propose_command(data: str | Path, targets: Sequence[str], recipe: str, group_by: str | None = None) -> str:
-    """`synthaug fit …`, quoted for a POSIX shell."""
+def _proposed(series: Series, found: Scan, alike: Sequence[Sequence[int]]) -> SeriesProposal:
+    """The series, with a warning if images that look alike lie in more than one of them."""
+    names = series.names([image.path for image in found.images])
+    across = sum(len({names[k] for k in group}) > 1 for group in alike)
+    warnings = [series.warning] if series.warning else []
+    if across:
+        warnings.append(
+            f"{across} groups of images that look alike lie in more than one series; `fit` keeps them together"
+        )
+    return SeriesProposal(
+        group_by=series.expression, groups=series.groups, reason=series.evidence, warning="; ".join(warnings)
+    )
+
+
+def propose_command(
+    data: str | Path, targets: Sequence[str], recipe: str, group_by: str | None = None, *, flip: bool | None = None
+) -> str:
+    """`synthaug fit …`, quoted for a POSIX shell; with `training.flip` where the recipe's differs from `flip`."""
     folder = str(data) if not str(data).startswith("-") else f"./{data}"
     words = ["synthaug", "fit", folder]
     for target in targets:
@@ -77,6 +101,8 @@ def propose_command(data: str | Path, targets: Sequence[str], recipe: str, group
         words += ["--recipe", recipe]
     if group_by is not None:
         words += [f"--group-by={group_by}"] if group_by.startswith("-") else ["--group-by", group_by]
+    if flip is not None and resolve(recipe).config.training.flip != flip:
+        words += ["--set", f"training.flip={str(flip).lower()}"]
     return shlex.join(words)
 
 

@@ -81,7 +81,8 @@ def test_a_folder_with_everything_in_it(tmp_path: Path, look: Look) -> None:
     assert document.targets == ["rare bird's"]
     assert document.recipe == "sprites-colour"
     assert shlex.split(document.command) == [
-        "synthaug", "fit", str(data), "--target-class", "rare bird's", "--recipe", "sprites-colour",
+        "synthaug", "fit", str(data), "--target-class", "rare bird's", "--recipe", "sprites-colour", "--set",
+        "training.flip=false",
     ]  # fmt: skip
     assert InspectDocument.model_validate_json(document.model_dump_json()) == document
 
@@ -181,3 +182,21 @@ def test_strict_and_bad_folders(tmp_path: Path, look: Look) -> None:
         path.write_text("text")
     with pytest.raises(SynthaugError, match="none of the 7 files"):
         look(tmp_path)
+
+
+def test_series_in_file_names_are_proposed_and_understood(tmp_path: Path, look: Look) -> None:
+    rng = np.random.default_rng(0)
+    for series in range(24):
+        scene = rng.integers(0, 200, (8, 8, 3), dtype=np.uint8)
+        folder = tmp_path / "data" / "ab"[series % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        for frame in range(5):
+            noise = rng.integers(0, 55, (8, 8, 3), dtype=np.uint8)
+            Image.fromarray(scene + noise).resize((32, 32)).save(folder / f"{series:05}_{frame:05}.png")
+    found = look(tmp_path / "data")
+    assert found.series is not None
+    assert found.series.groups == 24
+    assert f"--group-by {shlex.quote(found.series.group_by)}" in found.command
+    again = look(tmp_path / "data", group_by=found.series.group_by)
+    assert again.series is None
+    assert again.command == found.command

@@ -11,14 +11,18 @@ from PIL import Image
 
 from synthaug.config import AUTO, parse_budget, resolve, validate
 from synthaug.data.folder import scan
+from synthaug.data.orientation import MirrorTest
 from synthaug.errors import SynthaugError
 from synthaug.pipelines.auto import MANY, DataSummary, choose, resolve_auto
-from synthaug.pipelines.inspect import propose_recipe
+from synthaug.pipelines.inspect import inspect, propose_recipe
 from synthaug.requests import FitRequest
 
 
-def summary(side: float = 28, channels: int = 1, each: int = 100, classes: int = 10, gpu: bool = False) -> DataSummary:
-    return DataSummary(side, channels, {str(k): each for k in range(classes)}, gpu)
+def summary(
+    side: float = 28, channels: int = 1, each: int = 100, classes: int = 10, gpu: bool = False,
+    mirrors: MirrorTest | None = None,
+) -> DataSummary:  # fmt: skip
+    return DataSummary(side, channels, {str(k): each for k in range(classes)}, gpu, mirrors)
 
 
 @pytest.mark.parametrize(
@@ -54,10 +58,31 @@ def test_many_images_get_a_milder_augmentation_and_many_classes_a_longer_trainin
     assert lengths[0] == lengths[1] < lengths[2] < lengths[3] < 10 * lengths[0]
 
 
-def test_small_colour_images_are_mirrored() -> None:
-    assert choose(summary(channels=3))["training.flip"][0] is True
-    assert "training.flip" not in choose(summary(channels=1))
-    assert "training.flip" not in choose(summary(side=64, channels=3))
+@pytest.mark.parametrize(
+    ("test", "allowed", "word"),
+    [
+        (None, False, "too few images"),
+        (MirrorTest(0.9, 0.9, -0.02, 0.02, skilled=True), True, "classes survive"),
+        (MirrorTest(0.9, 0.87, -0.06, 0.0, skilled=True), False, "not shown"),
+        (MirrorTest(0.9, 0.9, -0.02, 0.02, skilled=True, classes=("7",)), False, "it loses '7'"),
+        (MirrorTest(0.2, 0.2, -0.01, 0.01, skilled=False), False, "too little to judge by"),
+    ],
+)
+def test_images_are_mirrored_only_if_their_classes_survive_it(
+    test: MirrorTest | None, allowed: bool, word: str
+) -> None:
+    value, why = choose(summary(mirrors=test))["training.flip"]
+    assert value is allowed
+    assert word in why
+
+
+def test_the_choices_are_for_the_resolution_that_the_user_gave() -> None:
+    chosen = choose(summary(side=200, channels=3), 64)
+    assert "data.resolution" not in chosen
+    assert "cutout" in chosen["training.augment"][0]
+    assert "minutes here, as a guess" in chosen["training.budget"][1]
+    small, large = (choose(summary(side=200), r)["training.budget"][1] for r in (32, 64))
+    assert small != large
 
 
 @pytest.mark.parametrize("gpu", [False, True])
@@ -74,16 +99,35 @@ def test_every_choice_is_a_valid_configuration_with_a_reason(side: int, each: in
 @pytest.mark.parametrize(
     ("width", "height", "small"), [(48, 48, True), (49, 49, False), (30, 60, True), (60, 30, True), (60, 90, False)]
 )
-def test_auto_and_inspect_agree_on_which_images_are_small(tmp_path: Path, width: int, height: int, small: bool) -> None:
+def test_small_images_are_sprites(tmp_path: Path, width: int, height: int, small: bool) -> None:
     for label in ("a", "b"):
         (tmp_path / "data" / label).mkdir(parents=True)
         for k in range(3):
             pixels = np.random.default_rng(k).integers(0, 256, (height, width, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(tmp_path / "data" / label / f"{k}.png")
     found = scan(tmp_path / "data", cache=tmp_path / "cache")
-    chosen = choose(DataSummary.of(found, "cpu"))
-    assert ("training.flip" in chosen) == small
     assert propose_recipe(found.images, found.channels) == ("sprites-colour" if small else "photos-64")
+
+
+@pytest.mark.parametrize("survives", [False, True])
+def test_auto_and_inspect_agree_on_mirroring(tmp_path: Path, survives: bool) -> None:
+    """Bars at the left or at the right; or bars at the top or at the bottom."""
+    rng = np.random.default_rng(0)
+    for k, label in enumerate(("first", "second")):
+        (tmp_path / "data" / label).mkdir(parents=True)
+        for _ in range(100):
+            pixels = rng.integers(0, 120, (32, 32), dtype=np.uint8)
+            place = rng.integers(2, 8) + 18 * k
+            pixels[:, place : place + 4] += 120
+            pixels = pixels.T if survives else pixels
+            Image.fromarray(np.ascontiguousarray(pixels)).save(
+                tmp_path / "data" / label / f"{rng.integers(1 << 40)}.png"
+            )
+    found = inspect(tmp_path / "data", cache=tmp_path / "cache")
+    summary = DataSummary.of(scan(tmp_path / "data", cache=tmp_path / "cache"), "cpu")
+    assert found.mirroring.allowed is survives
+    assert choose(summary)["training.flip"] == (found.mirroring.allowed, found.mirroring.reason)
+    assert ("training.flip=true" in found.command) == survives
 
 
 def test_it_says_each_choice_and_leaves_to_the_user_what_the_user_gave(tmp_path: Path) -> None:

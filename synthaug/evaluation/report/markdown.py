@@ -140,9 +140,7 @@ def _leaks(document: EvaluateDocument) -> str:
     if document.leaks is None:
         return ""
     suspects, verdict = document.leaks.suspects, document.leaks.verdict
-    said = (
-        f"**{verdict.overall}**: {text(verdict.sentence)}" if verdict else "no verdict."
-    )
+    said = f"**{verdict.overall}**: {text(verdict.sentence)}" if verdict else "no verdict."
     rows = [[cell(s.test), cell(s.like), s.source, number(s.nearness)] for s in suspects[:SHOWN]]
     table = _table(["test image", "looks like", "from", "nearness"], rows, words=(0, 1, 2))
     return f"{len(suspects)} test images look like copies. Without them: {said}\n\n{table}{_more(len(suspects))}"
