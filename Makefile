@@ -11,7 +11,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 WORKERS ?= auto
 ARGS ?=
 
-.PHONY: help install demo test lint structure bench profile study study-verdict study-collapse study-copying study-stacked study-generators clean
+.PHONY: help install demo test lint structure bench profile study study-verdict study-collapse study-copying study-stacked study-generators study-leaks clean
 
 help:
 	@sed -n '2,4s/^#   //p' Makefile
@@ -25,6 +25,7 @@ help:
 	@echo "make study-copying   how often copies are found, into docs/science/copying.md (the same package)"
 	@echo "make study-generators  families, objectives and other tools at equal time, into docs/science/generators.md (about 5 hours on one core)"
 	@echo "make study-stacked   how many of 1000 modes are found, into docs/science/stacked-digits.md (an hour on one core)"
+	@echo "make study-leaks     which copies are found among test images, into docs/science/leaks.md (ARGS='NAME=FOLDER ...' adds image folders)"
 	@echo "make clean    remove caches and built packages (runs and exports stay)"
 
 install: $(DEV_STAMP)
@@ -73,6 +74,12 @@ study-generators: $(DEV_STAMP)
 # Each training has its --minutes (20); it goes on from what stands in build/stacked.jsonl.
 study-stacked: $(DEV_STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python tests/studies/stacked_digits.py --out build/stacked.jsonl --write $(ARGS)
+
+# Digits and clothes (the same package), and the folders in ARGS.
+study-leaks: $(DEV_STAMP)
+	$(BIN)/python tests/studies/make_folders.py digits build/digits --head 120 --test 55
+	$(BIN)/python tests/studies/make_folders.py fashion build/clothes --head 300 --test 100
+	OMP_NUM_THREADS=1 $(BIN)/python tests/studies/leaks.py --write digits=build/digits clothes=build/clothes $(ARGS)
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
