@@ -70,7 +70,7 @@ def mirror_test(
     luminance = thumbnails[chosen, : LOOK * LOOK].reshape(-1, LOOK, LOOK).astype(np.float32)
     chroma = thumbnails[chosen, LOOK * LOOK :].reshape(-1, 2, CHROMA_SIDE, CHROMA_SIDE).astype(np.float32)
     plain, mirrored = _features(luminance, chroma), _features(luminance[:, :, ::-1], chroma[..., ::-1])
-    fold = rng.permutation(numbers.max() + 1)[numbers] % FOLDS
+    fold = _folds(of, numbers, rng)
     right = np.zeros((2, len(of)), bool)
     for number in range(FOLDS):
         seen, held_out = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
@@ -86,6 +86,18 @@ def _chosen(of: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.intp]:
     for label in np.unique(of):
         rank[order[of[order] == label]] = np.arange((of == label).sum())
     return np.sort(np.argsort(rank, kind="stable")[:MOST])
+
+
+def _folds(of: NDArray[np.intp], groups: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.intp]:
+    """The fold of each image: group by group, the largest first, where the classes of the group are rarest."""
+    parts = np.zeros((groups.max() + 1, of.max() + 1))
+    np.add.at(parts, (groups, of), 1 / np.bincount(of)[of])
+    loads, fold = np.zeros((FOLDS, parts.shape[1])), np.zeros(len(parts), np.intp)
+    order = rng.permutation(len(parts))
+    for group in order[np.argsort(-parts[order].sum(axis=1), kind="stable")]:
+        fold[group] = (loads @ parts[group]).argmin()
+        loads[fold[group]] += parts[group]
+    return fold[groups]
 
 
 def _judged(

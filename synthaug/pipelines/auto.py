@@ -130,9 +130,8 @@ def mirror_test_of(scanned: Scan, series: Series | None) -> MirrorTest | None:
     rows = [k for k, image in enumerate(scanned.images) if image.split in (None, "train")]
     if scanned.thumbnails is None or not rows:
         return None
-    groups = near_and_named(scanned)
-    if series is not None:
-        groups = np.unique(series.names([image.path for image in scanned.images]), return_inverse=True)[1]
+    names = None if series is None else series.names([image.path for image in scanned.images])
+    groups = near_and_named(scanned, names)
     labels = np.array([scanned.images[k].label for k in rows])
     return mirror_test(scanned.thumbnails[rows], labels, groups[rows])
 

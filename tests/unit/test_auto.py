@@ -13,8 +13,9 @@ from synthaug.config import AUTO, parse_budget, resolve, validate
 from synthaug.data.folder import scan
 from synthaug.data.orientation import MirrorTest
 from synthaug.errors import SynthaugError
-from synthaug.pipelines.auto import MANY, DataSummary, choose, resolve_auto
+from synthaug.pipelines.auto import MANY, DataSummary, choose, mirror_test_of, resolve_auto, series_of, with_mirroring
 from synthaug.pipelines.inspect import inspect, propose_recipe
+from synthaug.progress import Silent
 from synthaug.requests import FitRequest
 
 
@@ -128,6 +129,25 @@ def test_auto_and_inspect_agree_on_mirroring(tmp_path: Path, survives: bool) -> 
     assert found.mirroring.allowed is survives
     assert choose(summary)["training.flip"] == (found.mirroring.allowed, found.mirroring.reason)
     assert ("training.flip=true" in found.command) == survives
+    config = with_mirroring(resolve().config, tmp_path / "data", tmp_path / "cache", Silent())
+    assert config.training.flip is survives
+
+
+def test_the_mirror_test_is_the_same_with_series_proposed_and_named(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for series in range(30):
+        scene = rng.integers(0, 200, (8, 8), dtype=np.uint8)
+        folder = tmp_path / "data" / "ab"[series % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        for frame in range(5):
+            noisy = scene + rng.integers(0, 55, (8, 8), dtype=np.uint8)
+            Image.fromarray(noisy).resize((32, 32)).save(folder / f"{series:05}_{frame:05}.png")
+    proposed = scan(tmp_path / "data", cache=tmp_path / "cache")
+    series_found = series_of(proposed)
+    assert series_found is not None
+    named = scan(tmp_path / "data", group_by=series_found.expression, cache=tmp_path / "cache")
+    assert series_of(named) is None
+    assert mirror_test_of(proposed, series_found) == mirror_test_of(named, None)
 
 
 def test_it_says_each_choice_and_leaves_to_the_user_what_the_user_gave(tmp_path: Path) -> None:
