@@ -62,7 +62,8 @@ def render(found: EvaluateDocument) -> None:
         console.line(f"{name:<34} {_interval(contrast)} in mean F1 of the target classes")
     for name, difference in verdict.against_best.items():
         console.line(f"{f'{name} - best control':<34} {_interval(difference)}: {verdict.best_control}")
-    console.line(f"{'smallest detectable effect':<34} {verdict.smallest_detectable:.3f}")
+    if verdict.smallest_detectable is not None:
+        console.line(f"{'gain found in 80% of cases':<34} {verdict.smallest_detectable:+.3f}")
     if verdict.real_image_equivalents:
         console.line(f"{'worth in real images':<34} {verdict.real_image_equivalents}")
     for target in (name for name in found.targets if name in found.recommended):

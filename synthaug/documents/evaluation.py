@@ -57,7 +57,9 @@ class TargetVerdict(Document):
         default_factory=dict, description="synthetic arm → its difference to the best control"
     )
     helping: str | None = Field(None, description="the contrast whose arm beats every control")
-    smallest_detectable: float
+    smallest_detectable: float | None = Field(
+        None, description="the gain over the best control that is found in 80% of cases; null: none is"
+    )
     real_image_equivalents: str | None = None
     reason: str
 
@@ -75,7 +77,9 @@ class VerdictDocument(Document):
     missing_controls: list[str] = Field(
         default_factory=list, description="controls that were not trained; if there are any, no verdict is `helps`"
     )
-    smallest_detectable: float
+    smallest_detectable: float | None = Field(
+        None, description="the gain over the best control that is found in 80% of cases; null: none is"
+    )
     real_image_equivalents: str | None = None
     caveats: list[str] = Field(default_factory=list)
 

@@ -13,7 +13,7 @@ from synthaug.documents import Arm, ClassScores, Interval
 from synthaug.errors import plural
 from synthaug.evaluation.images import RealImages
 from synthaug.evaluation.scores import Floats, group_counts, score
-from synthaug.evaluation.statistics import F1Table, estimate, f1_table, resample_groups
+from synthaug.evaluation.statistics import F1Table, GroupVariance, estimate, f1_table, resample_groups
 from synthaug.seeds import TEST_GROUPS, TEST_GROUPS_OF_AN_ARM, stream
 
 FEW_TEST_IMAGES = 30
@@ -98,8 +98,10 @@ class HeldOut:
         recalls = self._recalls(probabilities, times)[:, :, present]
         recalls_without = None if without is None else self._recalls(probabilities, without)[:, :, present]
 
-        def interval(values: list[float], resamples: Floats, without: Floats | None) -> Interval:
-            found = estimate(np.array(values), float(np.var(resamples, ddof=1)), self.num_groups, without)
+        groups = self.groups_of_classes()[present]
+
+        def interval(values: list[float], test: GroupVariance, without: Floats | None) -> Interval:
+            found = estimate(np.array(values), test, without)
             return Interval(mean=found.mean, low=found.low, high=found.high, per_seed=found.per_seed)
 
         def mean(field: str, k: int) -> float:
@@ -112,17 +114,17 @@ class HeldOut:
             steps=steps,
             macro_f1=interval(
                 [s.macro_f1 for s in scored],
-                table.resamples[:, present].mean(axis=1),
+                GroupVariance.of(table.resamples[:, present], groups),
                 None if table.without_fold is None else table.without_fold[:, present].mean(axis=1),
             ),
             balanced_accuracy=interval(
                 [s.balanced_accuracy for s in scored],
-                recalls.mean(axis=(0, 2)),
+                GroupVariance.of(recalls.mean(axis=0), groups),
                 None if recalls_without is None else recalls_without.mean(axis=(0, 2)),
             ),
             geometric_mean=interval(
                 [s.geometric_mean for s in scored],
-                _geometric(recalls),
+                GroupVariance.of(_geometric(recalls)[:, None], groups.min(keepdims=True)),
                 None if recalls_without is None else _geometric(recalls_without),
             ),
             per_class={self.classes[k]: ClassScores(**{f: mean(f, k) for f in fields}) for k in present},

@@ -97,11 +97,10 @@ def learning_curve(
     for name, k in targets.items():
         sizes = np.array([max(1, round(share * images[name])) for share in shares], np.float64)
         scores = np.stack([tables[share].seeds[:, k] for share in shares])
-        groups = int(test_groups[k])
-        gain = contrast(arm, tables[1.0], [k], groups)
+        gain = contrast(arm, tables[1.0], [k], test_groups)
         points = [
             CurvePoint(images=int(size), mean=e.mean, low=e.low, high=e.high, per_seed=e.per_seed)
-            for size, e in zip(sizes, (mean_f1(tables[share], [k], groups) for share in shares), strict=True)
+            for size, e in zip(sizes, (mean_f1(tables[share], [k], test_groups) for share in shares), strict=True)
         ]
         gains = arm.seeds[:, k] - tables[1.0].seeds[:, k]
         law = fit_power_law(sizes, scores.mean(axis=1))

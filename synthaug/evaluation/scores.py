@@ -77,7 +77,12 @@ def group_counts(
 
 def f1_of_resamples(counts: Floats, times: Floats) -> Floats:
     """F1 [B, K] if group g is counted times[b, g] times; 0 if a class neither occurs nor is predicted."""
-    hits, predictions, images = times @ counts[0], times @ counts[1], times @ counts[2]
+    return f1_of_totals(times @ counts)
+
+
+def f1_of_totals(totals: Floats) -> Floats:
+    """F1 [...] of true positives, predictions and images [3, ...]; 0 if a class neither occurs nor is predicted."""
+    hits, predictions, images = totals
     total = predictions + images
     f1: Floats = np.divide(2 * hits, total, out=np.zeros_like(hits), where=total > 0)
     return f1

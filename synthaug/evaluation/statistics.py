@@ -12,18 +12,17 @@ with the variance of Nadeau & Bengio (Machine Learning 52, 2003, eq. 9) for over
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from synthaug.evaluation.group_swaps import holding, least_p_value, swap_p_value
 from synthaug.evaluation.scores import Floats, f1_of_resamples, group_counts
 
 BOOTSTRAP = 1000
 CONFIDENCE = 0.95
-POWER = 0.8
-"""The probability that the two-sided 5% test finds an effect as large as the smallest detectable one."""
 _CHUNK = 100
 
 
@@ -39,58 +38,104 @@ class Estimate:
     p_value: float
     per_seed: list[float]
 
-    @property
-    def smallest_detectable(self) -> float:
-        """The effect found in 80% of cases: 1.96 + 0.84 standard errors, more with few degrees of freedom."""
-        quantiles = stats.t.ppf([0.5 + CONFIDENCE / 2, POWER], self.freedom)
-        return float(quantiles.sum()) * self.standard_error
-
 
 @dataclass(frozen=True)
 class F1Table:
     """F1 of one arm: for each seed [S, K], and for bootstrap resamples of the test groups, mean over seeds [B, K].
 
-    With folds, also for all folds but one, mean over seeds [F, K].
+    With folds, also for all folds but one, mean over seeds [F, K]. `counts` are those of `group_counts` for each seed,
+    [S, 3, G, K]; the exact test needs them.
     """
 
     seeds: Floats
     resamples: Floats
     without_fold: Floats | None = None
+    counts: Floats | None = None
+
+    def groups_of(self, classes: Sequence[int], test_groups: npt.NDArray[np.int64]) -> int:
+        """The number of test groups that hold any of some classes; without counts, the least that it can be."""
+        if self.counts is None:
+            return int(test_groups[list(classes)].max())
+        return int(holding(self.counts, classes).sum())
 
 
-def estimate(per_seed: Floats, test_variance: float, test_groups: int, without_fold: Floats | None = None) -> Estimate:
+@dataclass(frozen=True)
+class GroupVariance:
+    """The variance of a score over other test images of the same kind, and its degrees of freedom."""
+
+    variance: float
+    freedom: float
+
+    @classmethod
+    def of(cls, resamples: Floats, groups: npt.NDArray[np.int64]) -> GroupVariance:
+        """Of the mean over some classes.
+
+        The bootstrap over G groups has (G − 1)/G of the variance (Davison & Hinkley, Bootstrap Methods, 1997, section
+        2.3). Classes differ in G: each counts by its share of the variance, as in Welch & Satterthwaite (Biometrika 34,
+        1947, p. 28), so the freedom of macro-F1 is near that of a rare class where the rare class makes the error.
+
+        Args:
+            resamples: [B, C] scores of the classes in each resample.
+            groups: [C] test groups that hold each class.
+        """
+        freedom = np.maximum(groups - 1, 1)
+        biased = np.var(resamples, axis=0, ddof=1)
+        if biased.sum() == 0:
+            return cls(0.0, float(freedom.min()))
+        own = biased * (freedom + 1) / freedom
+        variance = float(np.var(resamples.mean(axis=1), ddof=1) * own.sum() / biased.sum())
+        return cls(variance, float(satterthwaite(*zip(own, freedom, strict=True))))
+
+
+def satterthwaite(*parts: tuple[Floats | float, float]) -> Floats:
+    """Degrees of freedom of a sum of variances, each given with its own (Welch, Biometrika 34, 1947, p. 28).
+
+    Without any variance they are infinite.
+
+    >>> float(satterthwaite((1.0, 4), (1.0, 4)))
+    8.0
+    """
+    variances = [np.asarray(variance, np.float64) for variance, _ in parts]
+    total = np.sum(variances, axis=0)
+    below = np.sum([v**2 / freedom for v, (_, freedom) in zip(variances, parts, strict=True)], axis=0)
+    freedom: Floats = np.divide(total**2, below, out=np.full_like(below, np.inf), where=below > 0)
+    return freedom
+
+
+def estimate(
+    per_seed: Floats, test: GroupVariance, without_fold: Floats | None = None, least_p: float = 0.0
+) -> Estimate:
     """The interval of a mean over seeds, with the variance of the test set added.
 
     The standard error is sqrt(var(seeds) / S + test variance). Its degrees of freedom follow Welch & Satterthwaite
-    (Biometrika 34, 1947, p. 28) from S - 1 and `test_groups` - 1; without test variance this is the t interval over
-    seeds, for differences the paired t interval. With folds, the interval of `over_folds` is used if it is wider.
+    from S - 1 and those of the test set; without test variance this is the t interval over seeds, for differences the
+    paired t interval. With folds, the interval of `over_folds` is used if it is wider.
 
     Args:
         per_seed: [S] values, at least two.
-        test_variance: variance of the mean over resamples of the test groups.
-        test_groups: number of groups behind the test variance.
+        test: variance of the mean over test groups.
         without_fold: [F] the mean without each of the folds; None without folds.
+        least_p: p-value of an exact test. The standard error is enlarged until the p-value of the t test is not
+            smaller, so that interval and exact test agree.
 
-    >>> estimate(np.array([1.0, 2.0, 3.0]), 0.0, 10).mean
+    >>> estimate(np.array([1.0, 2.0, 3.0]), GroupVariance(0.0, 9)).mean
     2.0
     """
     count = len(per_seed)
     seed_variance = float(np.var(per_seed, ddof=1)) / count
-    mean, error = float(np.mean(per_seed)), float(np.sqrt(seed_variance + test_variance))
+    mean, error = float(np.mean(per_seed)), float(np.sqrt(seed_variance + test.variance))
     freedom = float(count - 1)
     if error > 0:
-        freedom = (seed_variance + test_variance) ** 2 / (
-            seed_variance**2 / (count - 1) + test_variance**2 / max(test_groups - 1, 1)
-        )
+        freedom = float(satterthwaite((seed_variance, count - 1), (test.variance, test.freedom)))
     values = [float(v) for v in per_seed]
-    found = _t_interval(mean, error, freedom, values)
+    found = _t_interval(mean, error, freedom, values, least_p)
     if without_fold is None:
         return found
-    folds = over_folds(mean, without_fold, values)
+    folds = over_folds(mean, without_fold, values, least_p)
     return folds if folds.high - folds.low > found.high - found.low else found
 
 
-def over_folds(mean: float, without_fold: Floats, per_seed: list[float]) -> Estimate:
+def over_folds(mean: float, without_fold: Floats, per_seed: list[float], least_p: float = 0.0) -> Estimate:
     """The t interval over the pseudo-values F·mean − (F − 1)·(mean without a fold), their variance times 1/F + 1/(F−1).
 
     1/(F − 1) is the ratio of test to training images in Nadeau & Bengio's corrected variance. `per_seed` is only
@@ -99,10 +144,12 @@ def over_folds(mean: float, without_fold: Floats, per_seed: list[float]) -> Esti
     count = len(without_fold)
     pseudo = count * mean - (count - 1) * without_fold
     error = float(np.sqrt(np.var(pseudo, ddof=1) * (1 / count + 1 / (count - 1))))
-    return _t_interval(mean, error, count - 1.0, per_seed)
+    return _t_interval(mean, error, count - 1.0, per_seed, least_p)
 
 
-def _t_interval(mean: float, error: float, freedom: float, per_seed: list[float]) -> Estimate:
+def _t_interval(mean: float, error: float, freedom: float, per_seed: list[float], least_p: float) -> Estimate:
+    if least_p > 0 and mean != 0:  # an exact p-value of 1 has no finite standard error
+        error = max(error, abs(mean) / float(stats.t.isf(min(least_p, 0.99) / 2, freedom)))
     if error == 0:
         return Estimate(mean, mean, mean, 0.0, freedom, 1.0 if mean == 0 else 0.0, per_seed)
     half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, freedom)) * error
@@ -142,23 +189,38 @@ def f1_table(
         return rows
 
     resamples = np.concatenate([resampled(times[start : start + _CHUNK]) for start in range(0, len(times), _CHUNK)])
-    return F1Table(seeds, resamples, None if without_fold is None else resampled(without_fold))
+    return F1Table(seeds, resamples, None if without_fold is None else resampled(without_fold), np.stack(tables))
 
 
-def mean_f1(table: F1Table, classes: Sequence[int], test_groups: int) -> Estimate:
-    """The mean F1 of some classes."""
+def mean_f1(table: F1Table, classes: Sequence[int], test_groups: npt.NDArray[np.int64]) -> Estimate:
+    """The mean F1 of some classes; `test_groups` [K] hold each class."""
+    return _mean_of_classes(table, list(classes), test_groups)
+
+
+def contrast(arm: F1Table, control: F1Table, classes: Sequence[int], test_groups: npt.NDArray[np.int64]) -> Estimate:
+    """The difference in mean F1 of some classes, arm minus control, paired over seeds, resamples and folds.
+
+    Its p-value is not below that of the exact test over groups, and never 0.
+    """
     chosen = list(classes)
-    return estimate(
-        table.seeds[:, chosen].mean(axis=1),
-        float(np.var(table.resamples[:, chosen].mean(axis=1), ddof=1)),
-        test_groups,
-        None if table.without_fold is None else table.without_fold[:, chosen].mean(axis=1),
-    )
-
-
-def contrast(arm: F1Table, control: F1Table, classes: Sequence[int], test_groups: int) -> Estimate:
-    """The difference in mean F1 of some classes, arm minus control, paired over seeds, resamples and folds."""
     folds = None
     if arm.without_fold is not None and control.without_fold is not None:
         folds = arm.without_fold - control.without_fold
-    return mean_f1(F1Table(arm.seeds - control.seeds, arm.resamples - control.resamples, folds), classes, test_groups)
+    if arm.counts is None or control.counts is None:
+        least_p = least_p_value(int(test_groups[chosen].max()))
+    else:
+        least_p = swap_p_value(arm.counts, control.counts, chosen)
+    difference = F1Table(arm.seeds - control.seeds, arm.resamples - control.resamples, folds)
+    found = _mean_of_classes(difference, chosen, test_groups, least_p)
+    return replace(found, low=max(found.low, -1.0), high=min(found.high, 1.0))
+
+
+def _mean_of_classes(
+    table: F1Table, chosen: list[int], test_groups: npt.NDArray[np.int64], least_p: float = 0.0
+) -> Estimate:
+    return estimate(
+        table.seeds[:, chosen].mean(axis=1),
+        GroupVariance.of(table.resamples[:, chosen], test_groups[chosen]),
+        None if table.without_fold is None else table.without_fold[:, chosen].mean(axis=1),
+        least_p,
+    )

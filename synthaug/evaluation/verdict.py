@@ -6,7 +6,8 @@ its seeds and over test images of the same kind. Other training images are not c
 *helps*: synthetic images beat every method without them, each by more than chance. A gain over the arm's own control is
 not enough: copies of the training images, shifted by a pixel, beat oversampling too, like classical augmentation. The
 null is a union, "some control is at least as good"; it is rejected if every part is rejected, without further
-correction (Berger, Technometrics 24(4), 1982). docs/science/verdict.md measures how often the verdict is wrong.
+correction (Berger, Technometrics 24(4), 1982). With fewer than six groups of test images nothing is said to help: an
+exact test over five groups cannot give p < 0.05. docs/science/verdict.md measures how often the verdict is wrong.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ import numpy.typing as npt
 
 from synthaug.documents import Contrast, TargetVerdict, Verdict, VerdictDocument
 from synthaug.evaluation.arms import ARMS, CONTRASTS, CONTROLS, planned
-from synthaug.evaluation.statistics import Estimate, F1Table, contrast, mean_f1
+from synthaug.evaluation.detectable import smallest_detectable
+from synthaug.evaluation.statistics import Estimate, F1Table, contrast
 from synthaug.metrics.holm import holm
 
 ALPHA = 0.05
+LEAST_GROUPS = 6
 CAVEAT = (
     "one generator and one set of training images were judged: with another training of the generator, or with other "
     "real images, the result may differ"
@@ -40,7 +43,8 @@ class Finding:
 
     Dictionaries have the contrasts' names as keys, `against_best` those of the synthetic arms. `against_best` is the
     difference to the best control. `p_values` are for "the arm beats every control". `helping` is the contrast of an
-    arm that does; of two, the one with the smaller p-value.
+    arm that does; of two, the one with the smaller p-value. `smallest_detectable` is the gain over the best control
+    that the rule finds in 80% of cases, whichever of the arms has it; None: it finds no gain so often.
     """
 
     verdict: Verdict
@@ -51,11 +55,7 @@ class Finding:
     best_control_f1: float
     helping: str | None
     reason: str
-
-    @property
-    def smallest_detectable(self) -> float:
-        """The largest of all comparisons: each of them would have shown an effect of this size."""
-        return max(e.smallest_detectable for e in [*self.contrasts.values(), *self.against_best.values()])
+    smallest_detectable: float | None
 
     def document(self) -> TargetVerdict:
         return TargetVerdict(
@@ -78,40 +78,55 @@ def missing_controls(arms: Mapping[str, object]) -> list[str]:
     return [name for name in CONTROLS if name not in arms]
 
 
-def find(tables: Mapping[str, F1Table], classes: Sequence[int], test_groups: int) -> Finding:
+def find(
+    tables: Mapping[str, F1Table],
+    classes: Sequence[int],
+    test_groups: npt.NDArray[np.int64],
+    *,
+    to_beat: Collection[str] | None = None,
+    comparisons: int = 1,
+) -> Finding:
     """The verdict on the mean F1 of `classes`, without correction for other classes.
 
-    *helps*: an arm's intervals against all controls lie above zero, and all controls were trained. *hurts*: the
-    intervals of all contrasts lie below zero. Otherwise *no measurable effect*; also if all test images are of one
-    group, since the variance over groups is then unknown.
+    *helps*: an arm's intervals against all controls to be beaten lie above zero, and all controls were trained.
+    *hurts*: the intervals of all contrasts lie below zero. Otherwise *no measurable effect*; also if the test images
+    are of fewer than `LEAST_GROUPS` groups.
 
     Args:
         tables: arm → F1; with both arms of at least one contrast.
         classes: indices of classes.
-        test_groups: groups of test images that hold these classes.
+        test_groups: [K] groups of test images that hold each class.
+        to_beat: the controls that an arm must beat; None: all.
+        comparisons: for how many the p-values will be corrected; only the smallest detectable effect depends on it.
     """
-    means = {name: mean_f1(table, classes, test_groups).mean for name, table in tables.items()}
-    controls = [name for name in tables if not ARMS[name].synthetic]
+    means = {name: float(table.seeds[:, list(classes)].mean()) for name, table in tables.items()}
+    controls = [name for name in tables if not ARMS[name].synthetic and (to_beat is None or name in to_beat)]
     best = max(controls, key=lambda name: means[name])
-    against = {
-        pair.name: {other: contrast(tables[pair.arm.name], tables[other], classes, test_groups) for other in controls}
-        for pair in planned(tables)
-    }
-    contrasts = {name: by[CONTRASTS[name].control.name] for name, by in against.items()}
-    against_best = {CONTRASTS[name].arm.name: by[best] for name, by in against.items()}
-    p_values = {name: max(e.p_value if e.mean > 0 else 1.0 for e in by.values()) for name, by in against.items()}
-    if test_groups < 2:
-        reason = "all test images are of one group, so the result cannot be generalised to others"
-        ones = dict.fromkeys(p_values, 1.0)
-        return Finding("no measurable effect", contrasts, against_best, ones, best, means[best], None, reason)
-    above = [name for name, e in contrasts.items() if e.low > 0]
-    beaten = [name for name in above if all(e.low > 0 for e in against[name].values())]
+
+    def against(arm: str, control: str) -> Estimate:
+        return contrast(tables[arm], tables[control], classes, test_groups)
+
+    pairs = planned(tables)
+    contrasts = {pair.name: against(pair.arm.name, pair.control.name) for pair in pairs}
+    differences = {pair.name: {other: against(pair.arm.name, other) for other in controls} for pair in pairs}
+    against_best = {CONTRASTS[name].arm.name: by[best] for name, by in differences.items()}
+    p_values = {name: max(e.p_value if e.mean > 0 else 1.0 for e in by.values()) for name, by in differences.items()}
     lacking = missing_controls(tables)
+    above = [name for name, e in contrasts.items() if e.low > 0]
+    beaten = [name for name in above if all(e.low > 0 for e in differences[name].values())]
     helping = min(beaten, key=lambda name: p_values[name], default=None)
 
     def answer(verdict: Verdict, reason: str) -> Finding:
-        return Finding(verdict, contrasts, against_best, p_values, best, means[best], helping, reason)
+        level = ALPHA / comparisons
+        beaten = [tables[name] for name in controls]
+        smallest = [smallest_detectable(tables[pair.arm.name], beaten, classes, test_groups, level) for pair in pairs]
+        found = None if None in smallest else max(x for x in smallest if x is not None)
+        return Finding(verdict, contrasts, against_best, p_values, best, means[best], helping, reason, found)
 
+    groups = tables[best].groups_of(classes, test_groups)
+    if groups < LEAST_GROUPS:
+        few = "one group" if groups == 1 else f"only {groups} groups"
+        return answer("no measurable effect", f"the test images are of {few}, too few to show any effect")
     if helping is not None and not lacking:
         return answer("helps", f"{_said(helping, contrasts[helping])}, and the arm beats every other control too")
     if all(e.high < 0 for e in contrasts.values()):
@@ -136,6 +151,11 @@ def find(tables: Mapping[str, F1Table], classes: Sequence[int], test_groups: int
     return answer("no measurable effect", reason)
 
 
+def _largest(effects: Sequence[float | None]) -> float | None:
+    """Of effects that are each found in 80% of cases; None if all are None."""
+    return max((x for x in effects if x is not None), default=None)
+
+
 def _said(name: str, estimate: Estimate) -> str:
     pair = CONTRASTS[name]
     interval = f"{estimate.low:+.3f} to {estimate.high:+.3f}"
@@ -147,8 +167,8 @@ def judge(
     class_names: Sequence[str],
     targets: Sequence[str],
     test_groups: npt.NDArray[np.int64],
-    all_groups: int,
     *,
+    to_beat: Collection[str] | None = None,
     folds: int | None = None,
 ) -> VerdictDocument:
     """The verdict for every target class, for macro-F1, and overall.
@@ -163,13 +183,17 @@ def judge(
         class_names: [K].
         targets: the target classes, each with test images.
         test_groups: [K] groups of test images that hold each class; 0 leaves a class out of macro-F1.
-        all_groups: groups of test images.
+        to_beat: the controls that an arm must beat to help; None: all.
         folds: their number, in a cross-validation.
     """
     index = {name: k for k, name in enumerate(class_names)}
-    findings = {name: find(tables, [index[name]], int(test_groups[index[name]])) for name in targets}
-    together = find(tables, [index[name] for name in targets], int(min(test_groups[index[n]] for n in targets)))
-    macro = find(tables, np.flatnonzero(test_groups).tolist(), all_groups)
+    arms = len(planned(tables))
+    findings = {
+        name: find(tables, [index[name]], test_groups, to_beat=to_beat, comparisons=arms * len(targets))
+        for name in targets
+    }
+    together = find(tables, [index[name] for name in targets], test_groups, to_beat=to_beat, comparisons=arms)
+    macro = find(tables, np.flatnonzero(test_groups).tolist(), test_groups, to_beat=to_beat)
 
     pairs = [(name, key) for name, finding in findings.items() for key in finding.contrasts]
     adjusted = dict(zip(pairs, holm([findings[n].p_values[key] for n, key in pairs]), strict=True))
@@ -200,7 +224,7 @@ def judge(
         best_control=together.best_control,
         against_best=contrast_documents(together.against_best),
         missing_controls=lacking,
-        smallest_detectable=together.smallest_detectable,
+        smallest_detectable=_largest([f.smallest_detectable for f in findings.values()]),
         caveats=[FOLDS_CAVEAT if folds is not None else CAVEAT],
     )
 
@@ -233,6 +257,18 @@ def _price(contrasts: Collection[str | None], macro: Finding) -> str:
     return f" Other classes lose: {MACRO} of all classes {worst.mean:+.3f} ({worst.low:+.3f} to {worst.high:+.3f})."
 
 
+def _blind(findings: Mapping[str, Finding]) -> str:
+    """Which effects may have been missed."""
+    effects = {name: f.smallest_detectable for name, f in findings.items() if f.smallest_detectable is not None}
+    if not effects:
+        return "with so few test images, no effect would be found in 80% of cases"
+    hardest = max(effects, key=lambda name: effects[name])
+    if effects[hardest] == 0 and len(effects) == len(findings):
+        return "all scores are equal"
+    where = f" on {hardest}, where it is the hardest to see," if len(findings) > 1 else ""
+    return f"an effect below {effects[hardest]:.3f}{where} is found in fewer than 80% of cases"
+
+
 def _sentence(
     overall: Verdict,
     helped: list[str],
@@ -260,12 +296,7 @@ def _sentence(
                 f"None of the {len(findings)} target classes gains measurably after correction, but their mean F1 "
                 f"does: {_gain(together)}."
             )
-    blind = (
-        f"this test could not have shown an effect below {together.smallest_detectable:.3f}"
-        if together.smallest_detectable > 0
-        else "all scores are equal"
-    )
     return (
         f"The synthetic images make no measurable difference: the best control is {together.best_control} "
-        f"(F1 {together.best_control_f1:.3f} of the target classes), and {blind}.{note}"
+        f"(F1 {together.best_control_f1:.3f} of the target classes), and {_blind(findings)}.{note}"
     )

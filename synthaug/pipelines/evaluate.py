@@ -275,10 +275,7 @@ def _document(evaluation: _Evaluation, started: float) -> EvaluateDocument:
     tables = {name: held_out.table(rows) for name, rows in predicted.items()}
 
     def judged(held_out: HeldOut, tables: Mapping[str, F1Table]) -> VerdictDocument:
-        return judge(
-            tables, held_out.classes, whole.targets, held_out.groups_of_classes(), held_out.num_groups,
-            folds=request.folds,
-        )  # fmt: skip
+        return judge(tables, held_out.classes, whole.targets, held_out.groups_of_classes(), folds=request.folds)
 
     verdict = judged(held_out, tables)
     curve = _learning_curve(evaluation, tables) if request.learning_curve else None

@@ -238,6 +238,7 @@ def main() -> None:
     judge = judge.subset(np.sort(np.concatenate([order[judge.labels[order] == c][: a.most] for c in range(k)])))
     print(f"{a.run}: {len(m.real)} real, {len(m.pool)} synthetic; judged on {judge.counts()}", flush=True)
     seeds, groups = [int(s) for s in a.seeds.split(",")], np.arange(len(judge))
+    sizes = np.bincount(judge.labels, minlength=k)
     times = resample_groups(len(judge), np.random.default_rng(0))
     control = None
     for name in dict.fromkeys(["control", *a.ways.split(",")]):
@@ -245,7 +246,7 @@ def main() -> None:
         predicted = [predict(fit(plan, seed, k), judge.pixels).argmax(1) for seed in seeds]
         table = f1_table(judge.labels, predicted, groups, k, times)
         control = control or table
-        of_targets, of_all = (contrast(table, control, c, len(judge)) for c in (m.targets, list(range(k))))
+        of_targets, of_all = (contrast(table, control, c, sizes) for c in (m.targets, list(range(k))))
         level = table.seeds[:, m.targets].mean()
         print(
             f"{name:22s} F1 of targets {level:.3f}  gain {of_targets.mean:+.3f} "

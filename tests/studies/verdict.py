@@ -257,9 +257,7 @@ def repetition(case: Case, number: int, controls: Controls) -> dict[str, Any]:
     else:
         held_out, by_arm = in_folds(case, case.folds, number, train, controls, rng)
     tables = {name: held_out.table(rows) for name, rows in by_arm.items()}
-    verdict = judge(
-        tables, list(DIGITS), case.targets, held_out.groups_of_classes(), held_out.num_groups, folds=case.folds
-    )
+    verdict = judge(tables, list(DIGITS), case.targets, held_out.groups_of_classes(), folds=case.folds)
     best = verdict.best_control
     targets = [DIGITS.index(name) for name in case.targets]
     return {

@@ -14,9 +14,18 @@ from sklearn.metrics import (
     recall_score,
 )
 
+from synthaug.evaluation.group_swaps import holding, least_p_value, swap_p_value
 from synthaug.evaluation.held_out import HeldOut
 from synthaug.evaluation.scores import f1_of_resamples, group_counts, score
-from synthaug.evaluation.statistics import contrast, estimate, f1_table, over_folds, resample_groups
+from synthaug.evaluation.statistics import (
+    F1Table,
+    GroupVariance,
+    contrast,
+    estimate,
+    f1_table,
+    over_folds,
+    resample_groups,
+)
 from synthaug.metrics.holm import holm
 
 K = 4
@@ -32,22 +41,16 @@ def predictions(n: int = 300, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 def test_without_test_variance_it_is_the_paired_t_interval() -> None:
     rng = np.random.default_rng(1)
     a, b = rng.normal(0.6, 0.05, 5), rng.normal(0.55, 0.05, 5)
-    ours = estimate(a - b, 0.0, 100)
+    ours = estimate(a - b, GroupVariance(0.0, 99))
     reference = stats.ttest_rel(a, b)
     interval = reference.confidence_interval(0.95)
     assert (ours.low, ours.high) == pytest.approx((interval.low, interval.high))
     assert ours.p_value == pytest.approx(reference.pvalue)
     assert ours.standard_error == pytest.approx(stats.sem(a - b))
-    assert ours.smallest_detectable == pytest.approx((stats.t.ppf(0.975, 4) + stats.t.ppf(0.8, 4)) * stats.sem(a - b))
-
-
-def test_with_many_degrees_of_freedom_the_smallest_detectable_is_2_8_standard_errors() -> None:
-    ours = estimate(np.full(5, 0.1), 0.04**2, 10_000)
-    assert ours.smallest_detectable == pytest.approx(2.8 * 0.04, rel=2e-3)
 
 
 def test_without_seed_variance_it_is_the_t_interval_over_groups() -> None:
-    ours = estimate(np.full(5, 0.1), 0.04**2, 21)
+    ours = estimate(np.full(5, 0.1), GroupVariance(0.04**2, 20))
     low, high = stats.t.interval(0.95, 20, loc=0.1, scale=0.04)
     assert (ours.low, ours.high) == pytest.approx((low, high))
 
@@ -56,7 +59,7 @@ def test_freedom_lies_between_those_of_its_parts() -> None:
     """Welch & Satterthwaite by hand: v1 = v2 = 0.01, 4 and 30 degrees of freedom."""
     values = np.array([-1.0, -0.5, 0.0, 0.5, 1.0])
     values *= np.sqrt(0.05 / np.var(values, ddof=1))
-    ours = estimate(values + 1, 0.01, 31)
+    ours = estimate(values + 1, GroupVariance(0.01, 30))
     freedom = 0.02**2 / (0.01**2 / 4 + 0.01**2 / 30)
     assert 4 < freedom < 34
     half = stats.t.ppf(0.975, freedom) * np.sqrt(0.02)
@@ -64,8 +67,9 @@ def test_freedom_lies_between_those_of_its_parts() -> None:
 
 
 def test_no_variance_at_all() -> None:
-    assert estimate(np.zeros(3), 0.0, 5).p_value == 1
-    assert estimate(np.ones(3), 0.0, 5).p_value == 0
+    assert estimate(np.zeros(3), GroupVariance(0.0, 4)).p_value == 1
+    assert estimate(np.ones(3), GroupVariance(0.0, 4)).p_value == 0
+    assert estimate(np.ones(3), GroupVariance(0.0, 4), least_p=0.125).p_value == pytest.approx(0.125)
 
 
 def test_folds_give_the_corrected_interval_of_nadeau_and_bengio() -> None:
@@ -80,9 +84,10 @@ def test_folds_give_the_corrected_interval_of_nadeau_and_bengio() -> None:
 
 def test_folds_only_ever_widen_an_interval() -> None:
     seeds = np.array([0.0, 0.1, 0.2])
-    alone = estimate(seeds, 0.01, 50)
-    assert estimate(seeds, 0.01, 50, np.full(5, 0.1)) == alone  # folds that agree by luck
-    apart = estimate(seeds, 0.01, 50, np.array([0.3, -0.1, 0.1, 0.2, 0.0]))
+    test = GroupVariance(0.01, 49)
+    alone = estimate(seeds, test)
+    assert estimate(seeds, test, np.full(5, 0.1)) == alone  # folds that agree by luck
+    apart = estimate(seeds, test, np.array([0.3, -0.1, 0.1, 0.2, 0.0]))
     assert apart.low < alone.low
     assert apart.high > alone.high
     assert apart.p_value > alone.p_value
@@ -167,7 +172,7 @@ def test_bootstrap_variance_is_that_of_new_test_sets() -> None:
     truth, good, poor = draw(200)
     times = resample_groups(200, np.random.default_rng(1))
     arm, control = (f1_table(truth, [p, p], np.arange(200), 2, times) for p in (good, poor))
-    ours = contrast(arm, control, [1], 200)
+    ours = contrast(arm, control, [1], np.bincount(truth))
     assert ours.mean == pytest.approx(difference(truth, good, poor))
     assert ours.standard_error == pytest.approx(true_error, rel=0.3)
 
@@ -185,3 +190,80 @@ def test_groups_widen_the_interval() -> None:
         for groups, g in ((together, 50), (alone, 500))
     ]  # fmt: skip
     assert errors[0] > 2.5 * errors[1]
+
+
+def means(rows: np.ndarray) -> F1Table:
+    """A table whose F1 is the mean of `rows` [G, C] over groups, the same for five seeds."""
+    times = resample_groups(len(rows), np.random.default_rng(0), 20_000)
+    return F1Table(np.tile(rows.mean(axis=0), (5, 1)), times @ rows / len(rows))
+
+
+def test_the_variance_of_a_mean_over_few_groups_is_that_of_the_t_interval() -> None:
+    """The bootstrap has (G − 1)/G of it: with two groups half."""
+    for count in (2, 3, 6):
+        rows = np.random.default_rng(count).normal(size=(count, 1))
+        found = GroupVariance.of(means(rows).resamples, np.array([count]))
+        assert found.variance == pytest.approx(float(stats.sem(rows[:, 0]) ** 2), rel=0.03)
+        assert found.freedom == pytest.approx(count - 1)
+
+
+def test_the_freedom_of_a_mean_over_classes_is_that_of_welch() -> None:
+    """A class of 4 groups and one of 80, against scipy's test for two samples of unequal variance."""
+    rng = np.random.default_rng(0)
+    rare, common = rng.normal(0, 1, 4), rng.normal(0, 1, 80)
+    resamples = np.stack([(resample_groups(len(x), rng, 100_000) @ x) / len(x) for x in (rare, common)], axis=1)
+    found = GroupVariance.of(resamples, np.array([4, 80]))
+    reference = stats.ttest_ind(rare, -common, equal_var=False)
+    assert found.freedom == pytest.approx(reference.df, rel=0.02)
+    error = abs((rare.mean() + common.mean()) / reference.statistic)  # of the sum, not of the mean
+    assert np.sqrt(found.variance) == pytest.approx(error / 2, rel=0.02)
+    assert found.freedom < 10
+
+
+def test_swapping_groups_is_scipys_sign_flip_test_where_the_score_is_a_mean() -> None:
+    """With one image a group, predicted as its class or as a third one, F1 grows with the recall."""
+    rng = np.random.default_rng(1)
+    for _ in range(5):
+        truth = np.zeros(9, int)
+        arm, control = (np.where(rng.random(9) < p, 0, 2) for p in (0.9, 0.4))
+        counts = [np.stack([group_counts(truth, p, np.arange(9), 3)]) for p in (arm, control)]
+
+        def f1(predicted: np.ndarray) -> np.ndarray:
+            hits = (predicted == 0).sum(axis=0)
+            return 2 * hits / (hits + 9)
+
+        reference = stats.permutation_test(
+            (arm, control), lambda a, b, axis=-1: f1(np.moveaxis(a, axis, 0)) - f1(np.moveaxis(b, axis, 0)),
+            permutation_type="samples", n_resamples=np.inf, vectorized=True,
+        )  # fmt: skip
+        assert swap_p_value(counts[0], counts[1], [0]) == pytest.approx(min(1.0, reference.pvalue))
+
+
+@pytest.mark.parametrize(("groups", "p_value"), [(1, 1.0), (2, 0.5), (4, 0.125), (6, 0.03125), (12, 2.0**-11)])
+def test_few_groups_that_all_gain_have_the_p_value_of_the_exact_test(groups: int, p_value: float) -> None:
+    """Each group has ten images of either class; the arm is always right, the control never finds the second class."""
+    truth, group = np.tile(np.repeat([0, 1], 10), groups), np.repeat(np.arange(groups), 20)
+    times = resample_groups(groups, np.random.default_rng(0))
+    arm, control = (f1_table(truth, [p] * 5, group, 2, times) for p in (truth, np.zeros_like(truth)))
+    ours = contrast(arm, control, [1], np.full(2, groups))
+    assert ours.mean == 1
+    assert ours.p_value == pytest.approx(min(p_value, 0.99))
+    assert (ours.low > 0) == (p_value < 0.05)
+
+
+def test_no_p_value_is_0() -> None:
+    truth = np.repeat([0, 1], 40)
+    times = resample_groups(80, np.random.default_rng(0))
+    arm, control = (f1_table(truth, [p] * 5, np.arange(80), 2, times) for p in (truth, np.zeros_like(truth)))
+    ours = contrast(arm, control, [1], np.array([40, 40]))
+    assert ours.p_value == pytest.approx(2.0**-39)
+    assert least_p_value(10_000) > 0
+
+
+def test_false_positives_of_other_groups_are_swapped_with_the_few() -> None:
+    """Three groups hold the class; swapping all must give the opposite sign, so 1/4 is the smallest p-value."""
+    truth = np.array([1, 1, 1, *[0] * 40])
+    arm, control = truth.copy(), np.where(np.arange(43) % 3, 1, 0)
+    counts = [np.stack([group_counts(truth, p, np.arange(43), 2)]) for p in (arm, control)]
+    assert holding(counts[0], [1]).sum() == 3
+    assert swap_p_value(counts[0], counts[1], [1]) == swap_p_value(counts[1], counts[0], [1]) == 0.25

@@ -33,7 +33,7 @@ def arms(synthetic: float, augmented: float, best: float = 0.5, **more: float) -
 
 
 def verdict(tables: dict[str, F1Table], targets: list[str] | None = None) -> VerdictDocument:
-    return judge(tables, NAMES, targets or ["rare"], np.array([50, 50, 50]), 150)
+    return judge(tables, NAMES, targets or ["rare"], np.array([50, 50, 50]))
 
 
 def test_helps_when_one_contrast_is_above_zero_and_no_control_is_better() -> None:
@@ -68,6 +68,26 @@ def test_any_control_counts() -> None:
     assert found.best_control == "real"
 
 
+def test_the_controls_to_be_beaten_can_be_named() -> None:
+    """0.65 is above every control but `real`, which has 0.7."""
+    tables = arms(0.65, 0.65, best=0.7)
+    everything = np.full(3, 50)
+    assert judge(tables, NAMES, ["rare"], everything).overall == "no measurable effect"
+    named = judge(tables, NAMES, ["rare"], everything, to_beat=["oversample", "classical"])
+    assert (named.overall, named.best_control) == ("helps", "classical")
+    assert named.smallest_detectable is not None
+    assert named.smallest_detectable < 0.05
+
+
+def test_what_may_have_been_missed_is_said_as_a_share_of_cases() -> None:
+    found = verdict(arms(0.5, 0.55, noise=0.02))
+    assert f"an effect below {found.smallest_detectable:.3f} is found in fewer than 80% of cases" in found.sentence
+    two = verdict(arms(0.5, 0.55, noise=0.02), ["rare", "other"])
+    assert two.smallest_detectable is not None
+    assert two.smallest_detectable > (found.smallest_detectable or 1.0)
+    assert "where it is the hardest to see, is found in fewer than 80%" in two.sentence
+
+
 def test_hurts_only_when_both_contrasts_are_below_zero() -> None:
     assert verdict(arms(0.40, 0.45)).overall == "hurts"
     assert verdict(arms(0.40, 0.55)).overall == "no measurable effect"
@@ -82,7 +102,7 @@ def test_a_noisy_test_set_shows_nothing() -> None:
 
 
 def test_macro_f1_has_its_own_answer_and_leaves_absent_classes_out() -> None:
-    found = judge(arms(0.51, 0.65), NAMES, ["rare"], np.array([50, 50, 0]), 100)
+    found = judge(arms(0.51, 0.65), NAMES, ["rare"], np.array([50, 50, 0]))
     assert found.details[MACRO].contrasts["synthetic+classical-classical"].mean == pytest.approx(0.05)
 
 
@@ -120,7 +140,7 @@ def test_hurts_needs_no_other_control() -> None:
 
 def test_folds_have_another_caveat() -> None:
     tables = arms(0.51, 0.65)
-    assert judge(tables, NAMES, ["rare"], np.array([50, 50, 50]), 150, folds=5).caveats == [FOLDS_CAVEAT]
+    assert judge(tables, NAMES, ["rare"], np.array([50, 50, 50]), folds=5).caveats == [FOLDS_CAVEAT]
 
 
 def test_many_targets_are_corrected_together() -> None:
@@ -136,12 +156,12 @@ def test_many_targets_are_corrected_together() -> None:
     }
     tables |= dict.fromkeys(("real", "class-weights", "classical"), tables["oversample"])
     tables["synthetic"].seeds[:, 1:] += rng.normal(0, 0.01, (5, 9))
-    alone = judge(tables, names, names[:1], np.full(10, 50), 500)
+    alone = judge(tables, names, names[:1], np.full(10, 50))
     p_value = alone.details[names[0]].contrasts["synthetic-oversample"].p_value
     assert p_value is not None
     assert 0.01 < p_value < 0.05
     assert alone.overall == "helps"
-    together = judge(tables, names, names, np.full(10, 50), 500)
+    together = judge(tables, names, names, np.full(10, 50))
     assert together.per_target[names[0]] == "no measurable effect"
     assert "not significant after correction for 10 comparisons" in together.details[names[0]].reason
     assert together.overall == "no measurable effect"
@@ -159,7 +179,7 @@ def test_targets_that_agree_are_not_called_chance() -> None:
         "synthetic": F1Table(base + gain, np.tile((base + gain).mean(axis=0), (1000, 1))),
     }
     tables |= dict.fromkeys(("real", "class-weights", "classical"), tables["oversample"])
-    found = judge(tables, names, names, np.full(3, 50), 150)
+    found = judge(tables, names, names, np.full(3, 50))
     assert set(found.per_target.values()) == {"no measurable effect"}
     assert found.contrasts["synthetic-oversample"].low > 0
     assert "their mean F1 does: +0.050" in found.sentence
@@ -175,12 +195,14 @@ def test_the_surer_arm_is_the_one_that_helps() -> None:
 
 
 @pytest.mark.parametrize("synthetic", [0.9, 0.1])
-def test_test_images_of_one_group_decide_nothing(synthetic: float) -> None:
+def test_test_images_of_few_groups_decide_nothing(synthetic: float) -> None:
     tables = arms(synthetic, synthetic)
-    assert find(tables, [1], 2).verdict != "no measurable effect"
-    found = judge(tables, NAMES, ["rare"], np.array([50, 1, 50]), 101)
-    assert found.overall == "no measurable effect"
-    assert "one group" in found.details["rare"].reason
+    assert find(tables, [1], np.full(3, 6)).verdict != "no measurable effect"
+    for groups, words in ((1, "one group"), (5, "only 5 groups")):
+        found = judge(tables, NAMES, ["rare"], np.array([50, groups, 50]))
+        assert found.overall == "no measurable effect"
+        assert words in found.details["rare"].reason
+        assert found.smallest_detectable is None
 
 
 def test_opposite_targets_give_no_overall_answer() -> None:
@@ -201,4 +223,4 @@ def test_opposite_targets_give_no_overall_answer() -> None:
 def test_one_contrast_can_decide_alone() -> None:
     tables = arms(0.6, 0.0)
     del tables["synthetic+classical"]
-    assert find(tables, [1], 50).verdict == "helps"
+    assert find(tables, [1], np.full(3, 50)).verdict == "helps"

@@ -1,9 +1,9 @@
-"""The differences that the verdict is based on, with intervals and the smallest detectable effect."""
+"""The differences that the verdict is based on, with intervals and the gain that is found in 80% of cases."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
@@ -20,7 +20,7 @@ _HEIGHT = 34
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What was scored, the differences by name, and the smallest detectable effect."""
+    """What was scored, the differences by name, and the gain that is found in 80% of cases."""
 
     title: str
     contrasts: dict[str, Contrast]
@@ -34,7 +34,7 @@ def questions(document: EvaluateDocument) -> list[Question]:
     found = [_question(label, details, details.reason) for label, details in verdict.details.items()]
     if verdict.contrasts and (len(document.targets) != 1 or not found):
         title = TOGETHER if len(document.targets) != 1 else document.targets[0]
-        found.insert(0, _question(title, verdict, ""))
+        found.insert(0, replace(_question(title, verdict, ""), smallest=None))
     return [q for q in found if q.contrasts]
 
 
@@ -57,7 +57,7 @@ def contrast_words(name: str) -> str:
 def contrast_chart(asked: list[Question]) -> Chart | None:
     """Differences with intervals; None without questions.
 
-    A mark is filled if its interval excludes zero. Differences inside the band are too small to detect.
+    A mark is filled if its interval excludes zero. Gains inside the band are found in fewer than 80% of cases.
     """
     if not asked:
         return None
@@ -77,7 +77,7 @@ def _row(axis: Scale, q: Question, name: str, contrast: Contrast, *, first: bool
     parts: list[Markup] = []
     seen = ""
     if q.smallest is not None and math.isfinite(q.smallest) and q.smallest > 0:
-        seen = f"smallest detectable difference: {number(q.smallest)}"
+        seen = f"found in 80% of cases: {signed(q.smallest)}"
         parts += _band(axis, q.smallest)
     parts.append(gridlines(axis, _HEIGHT))
     side = "better" if contrast.low > 0 else "worse" if contrast.high < 0 else "unclear"
@@ -101,7 +101,7 @@ def interval_text(contrast: Contrast) -> str:
 
 def _table(asked: list[Question]) -> Table:
     return Table(
-        ["scored", "difference of", "mean", "low", "high", "p", "smallest detectable"],
+        ["scored", "difference of", "mean", "low", "high", "p", "found in 80%"],
         [
             [q.title, name, signed(c.mean), signed(c.low), signed(c.high), number(c.p_value), number(q.smallest)]
             for q in asked

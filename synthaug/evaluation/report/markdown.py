@@ -91,7 +91,7 @@ def _facts(document: EvaluateDocument) -> str:
     seeds = f"{plural(document.seeds, 'seed')} per arm"
     of = f"{code(protocol.title(document))}, classifier {code(document.classifier)}, {seeds}"
     smallest = document.verdict.smallest_detectable
-    shown = f" Smallest difference that this test can detect: {number(smallest)}." if smallest > 0 else ""
+    shown = f" A gain of {number(smallest)} over the best control is found in 80% of cases." if smallest else ""
     return f"Evaluation of {of}{f'; judged on {judged}' if judged else ''}.{shown}"
 
 
@@ -124,7 +124,7 @@ def _differences(document: EvaluateDocument) -> str:
         for q in asked[:SHOWN]
         for name in q.contrasts
     ]
-    head = ["scored", "difference of", "mean and interval", "smallest detectable"]
+    head = ["scored", "difference of", "mean and interval", "found in 80%"]
     return _table(head, rows, words=(0, 1)) + _more(len(asked)) if rows else ""
 
 
