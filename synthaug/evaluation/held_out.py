@@ -44,6 +44,14 @@ class HeldOut:
             seed=folds[0].config.seed,
         )
 
+    @classmethod
+    def of_val(cls, folds: Sequence[RealImages]) -> HeldOut:
+        """The validation images of all folds. They overlap, so a group has the same number in all of them."""
+        names = [name for fold in folds for name in fold.val_group_names]
+        groups = np.unique(np.asarray(names, dtype=str), return_inverse=True)[1].reshape(-1).astype(np.int64)
+        labels = np.concatenate([fold.val.labels for fold in folds])
+        return cls(labels, groups, np.zeros(len(labels), np.int64), folds[0].classes, folds[0].config.seed)
+
     @property
     def num_groups(self) -> int:
         return int(self.groups.max()) + 1

@@ -37,6 +37,7 @@ class RealImages:
     train_groups: npt.NDArray[np.int64]
     train_group_names: list[str]
     val: LabelledImages
+    val_group_names: list[str]
     test: LabelledImages
     test_groups: npt.NDArray[np.int64]
     test_hashes: dict[str, str]
@@ -117,6 +118,7 @@ def real_images(
         train_groups=_numbers([row.group for row in train_rows]),
         train_group_names=[row.group for row in train_rows],
         val=data.images("val", cache, progress),
+        val_group_names=[row.group for row in data.split.of("val")],
         test=images,
         test_groups=_numbers([row.group for row in rows]),
         test_hashes={row.pixel_sha256: row.path for row in rows},

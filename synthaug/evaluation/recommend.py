@@ -1,28 +1,41 @@
 """How many synthetic images of each class to export. The answer may be none.
 
-Validation images, if there are any, choose one of the shares that were tried, or none; the test images can only reject.
-Without validation images, the share that was fixed beforehand is recommended if the verdict is *helps*, else none. An
-exported folder has no draw weights, so the share of draws becomes a share of images: with r real images, r · s / (1 −
-s) synthetic images give the share s.
+Validation images, if there are any, choose among the arms and shares that beat every control on them, by the rule of
+the verdict. If none does, the share that was judged on the test images is recommended if the verdict is *helps*, else
+none. What hurts on the test images is never recommended. The best share by a standard error over seeds, an earlier
+rule, recommended images that do nothing in most cases (docs/science/verdict.md).
+
+An exported folder has no draw weights, so the share of draws becomes a share of images: with r real images, r · s / (1
+− s) synthetic images give the share s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import f1_score
 
 from synthaug.documents import ClassQuality, Recommendation, VerdictDocument
-from synthaug.evaluation.arms import CONTRASTS, PlannedContrast
-from synthaug.evaluation.grid import Outcome, Trial
+from synthaug.evaluation.arms import ARMS, CONTRASTS
+from synthaug.evaluation.statistics import Estimate, F1Table, contrast
+from synthaug.evaluation.verdict import ALPHA, p_value_over_all
+from synthaug.metrics.holm import holm
 
-Validation = Sequence[tuple[npt.NDArray[np.int64], Mapping[Trial, Outcome]]]
-"""For each fold: the labels of the validation images, and the outcomes of the trials."""
 ChosenOn = Literal["val", "default", "user", "test"]
+
+
+@dataclass(frozen=True)
+class Validation:
+    """F1 on validation images: (arm, share) → table, with share 0 for controls. `groups` [K] hold each class."""
+
+    tables: Mapping[tuple[str, float], F1Table]
+    groups: npt.NDArray[np.int64]
+
+
+_GIVEN = {"val": "the {:.0%} that val chose", "default": "the default of {:.0%}", "user": "the given {:.0%}"}
 
 
 def images_for_share(real: int, share: float) -> int:
@@ -38,11 +51,11 @@ def recommend(
     verdict: VerdictDocument,
     targets: Mapping[str, int],
     counts: Mapping[str, int],
-    validation: Validation,
+    validation: Validation | None,
     *,
-    shares: Sequence[float],
-    seeds: int,
+    judged: Mapping[str, float],
     chosen_on: Literal["val", "default", "user"],
+    to_beat: Collection[str] | None = None,
     mixed: Sequence[str] = (),
     quality: Mapping[str, ClassQuality] | None = None,
 ) -> dict[str, Recommendation]:
@@ -52,10 +65,10 @@ def recommend(
         verdict: on the test images; a class that is hurt gets none.
         targets: target class → its index.
         counts: class → real images in the export.
-        validation: used if `chosen_on` is val.
-        shares: that were tried.
-        seeds: trials of each arm.
-        chosen_on: how the share was chosen.
+        validation: None without validation images of every target class.
+        judged: synthetic arm → its share on the test images.
+        chosen_on: how that share was chosen.
+        to_beat: the controls that an arm must beat; None: all.
         mixed: the classes that got synthetic images. Those that are not targets get the largest share of a target,
             since all classes were measured together.
         quality: class → the result of `check`. It adds a warning but changes no number: a classifier may gain from
@@ -63,21 +76,29 @@ def recommend(
     """
     found: dict[str, Recommendation] = {}
     advised: dict[str, float] = {}
-    for name, label in targets.items():
-        said = verdict.per_target[name]
+    by_val = {}
+    if validation is not None and not verdict.missing_controls:
+        by_val = _by_val(targets, validation, to_beat)
+    for name in targets:
+        said, chosen = verdict.per_target[name], by_val.get(name)
         arm = _better_arm(verdict, name)
         by: ChosenOn = chosen_on
+        share = 0.0
         if said == "hurts":
-            share, by, reason = 0.0, "test", "synthetic images of this class hurt the classifier on the test images"
-        elif chosen_on == "val":
-            chosen = _by_val(verdict.details[name].contrasts, label, validation, shares, seeds)
-            arm, share, reason = chosen.arm, chosen.share, chosen.reason
+            by, reason = "test", "synthetic images of this class hurt the classifier on the test images"
+        elif chosen is not None and chosen.arm is not None:
+            arm, share = chosen.arm, chosen.share
+            reason = f"best on val of those that beat every control (F1 {chosen.tried})"
+        elif said == "helps":
+            share = judged[arm]
+            reason = f"{_GIVEN[chosen_on].format(share)} was tried and helps"
+            reason += "" if chosen_on == "val" else "; it was not chosen on data"
+        elif verdict.missing_controls:
+            by, reason = "test", f"without {', '.join(verdict.missing_controls)} it is unknown whether they help"
+        elif chosen is not None:
+            reason = f"on val nothing beats every control by more than chance (F1 {chosen.tried})"
         else:
-            given = f"the given {shares[0]:.0%}" if chosen_on == "user" else f"the default of {shares[0]:.0%}"
-            if said == "helps":
-                share, reason = shares[0], f"{given} was tried and helps; it was not chosen on data"
-            else:
-                share, by, reason = 0.0, "test", f"{given} was tried and made no measurable difference"
+            by, reason = "test", f"{_GIVEN[chosen_on].format(judged[arm])} was tried and made no measurable difference"
         found[name] = _advice(counts[name], share, arm, by, reason)
         advised[name] = share
     most = max(advised, key=lambda name: advised[name])
@@ -115,41 +136,33 @@ def _better_arm(verdict: VerdictDocument, name: str) -> str:
 
 @dataclass(frozen=True)
 class _Choice:
-    """The choice of val for a contrast; the share is 0 if none beats the control by a standard error."""
+    """Arm and share for a class; None if val shows no gain. `tried` names the gains over the best control."""
 
-    arm: str
+    arm: str | None
     share: float
-    f1: float  # with the best share
-    margin: float  # its gain over the control minus the standard error
-    reason: str
+    tried: str
 
 
-def _by_val(
-    contrasts: Iterable[str], label: int, validation: Validation, shares: Sequence[float], seeds: int
-) -> _Choice:
-    """The arm and share with the best F1 of the class on val; if no share is good enough, the arm that came closest."""
-    truth = np.concatenate([labels for labels, _ in validation])
+def _by_val(targets: Mapping[str, int], validation: Validation, to_beat: Collection[str] | None) -> dict[str, _Choice]:
+    """For each target class, the arm and share with the best F1 on val among those that beat every control.
 
-    def scores(name: str, share: float) -> npt.NDArray[np.float64]:
-        predicted = [
-            np.concatenate([outcomes[Trial(name, share, seed)].val.argmax(axis=1) for _, outcomes in validation])
-            for seed in range(seeds)
-        ]
-        found = [f1_score(truth, p, labels=[label], average="macro", zero_division=0.0) for p in predicted]
-        return np.array(found, dtype=np.float64)
+    The rule is that of the verdict: intervals against all controls, with Holm's correction over all classes, arms and
+    shares.
+    """
+    tables = validation.tables
+    tried = [key for key in tables if ARMS[key[0]].synthetic]
+    controls = [key for key in tables if not ARMS[key[0]].synthetic and (to_beat is None or key[0] in to_beat)]
 
-    def choice(of: PlannedContrast) -> _Choice:
-        arm, control = of.arm.name, of.control.name
-        without = scores(control, 0.0)
-        gains = {share: scores(arm, share) - without for share in shares}
-        best = max(shares, key=lambda share: (round(float(gains[share].mean()), 9), -share))
-        mean, error = float(gains[best].mean()), float(gains[best].std(ddof=1) / np.sqrt(seeds))
-        f1 = round(float(without.mean()) + mean, 9)
-        tried = ", ".join(f"{share:.0%}: {g.mean():+.3f}" for share, g in gains.items())
-        if mean > error:
-            return _Choice(arm, best, f1, mean - error, f"best on val, against {control} (F1 {tried})")
-        said = f"on val no share beats {control} by more than a standard error (F1 {tried})"
-        return _Choice(arm, 0.0, f1, mean - error, said)
+    def gains(label: int, key: tuple[str, float]) -> list[Estimate]:
+        return [contrast(tables[key], tables[control], [label], validation.groups) for control in controls]
 
-    found = [choice(CONTRASTS[name]) for name in contrasts]
-    return max(found, key=lambda c: (c.share > 0, c.f1 if c.share > 0 else c.margin))
+    found = {(name, key): gains(label, key) for name, label in targets.items() for key in tried}
+    adjusted = dict(zip(found, holm([p_value_over_all(each) for each in found.values()]), strict=True))
+    chosen = {}
+    for name in targets:
+        least = {key: min(e.mean for e in found[name, key]) for key in tried}
+        said = ", ".join(f"{arm} {share:.0%}: {least[arm, share]:+.3f}" for arm, share in tried)
+        better = [key for key in tried if adjusted[name, key] < ALPHA]
+        best = max(better, key=lambda key: (round(least[key], 9), -key[1]), default=None)
+        chosen[name] = _Choice(None, 0.0, said) if best is None else _Choice(*best, said)
+    return chosen

@@ -12,7 +12,7 @@ exact test over five groups cannot give p < 0.05. docs/science/verdict.md measur
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,6 +78,11 @@ def missing_controls(arms: Mapping[str, object]) -> list[str]:
     return [name for name in CONTROLS if name not in arms]
 
 
+def p_value_over_all(gains: Iterable[Estimate]) -> float:
+    """The p-value of "the arm beats every control" from its differences to them."""
+    return max(e.p_value if e.mean > 0 else 1.0 for e in gains)
+
+
 def find(
     tables: Mapping[str, F1Table],
     classes: Sequence[int],
@@ -110,7 +115,7 @@ def find(
     contrasts = {pair.name: against(pair.arm.name, pair.control.name) for pair in pairs}
     differences = {pair.name: {other: against(pair.arm.name, other) for other in controls} for pair in pairs}
     against_best = {CONTRASTS[name].arm.name: by[best] for name, by in differences.items()}
-    p_values = {name: max(e.p_value if e.mean > 0 else 1.0 for e in by.values()) for name, by in differences.items()}
+    p_values = {name: p_value_over_all(by.values()) for name, by in differences.items()}
     lacking = missing_controls(tables)
     above = [name for name, e in contrasts.items() if e.low > 0]
     beaten = [name for name in above if all(e.low > 0 for e in differences[name].values())]

@@ -20,13 +20,13 @@ from synthaug.data.run_data import RunData
 from synthaug.device import resolve_device
 from synthaug.documents import Arm, CheckDocument, EvaluateDocument, LearningCurve, VerdictDocument
 from synthaug.errors import RunFailed, SynthaugError, plural
-from synthaug.evaluation.arms import CONTRASTS, choose_arms
+from synthaug.evaluation.arms import ARMS, CONTRASTS, choose_arms
 from synthaug.evaluation.fold import Fold, predictions, shares_of, trials_of
 from synthaug.evaluation.grid import Trial
 from synthaug.evaluation.held_out import HeldOut, small_test_warnings
 from synthaug.evaluation.images import RealImages, fresh_samples, real_images, synthetic_folder
 from synthaug.evaluation.learning_curve import SHARES, curve_contrast, in_words, learning_curve
-from synthaug.evaluation.recommend import recommend
+from synthaug.evaluation.recommend import Validation, recommend
 from synthaug.evaluation.report.material import ReportMaterial
 from synthaug.evaluation.report.write import write_report
 from synthaug.evaluation.shares import Candidates, candidates
@@ -285,10 +285,9 @@ def _document(evaluation: _Evaluation, started: float) -> EvaluateDocument:
             verdict.details[name].real_image_equivalents = entry.worth
     gated_quality, generator_quality = _qualities(evaluation)
     recommended = recommend(
-        verdict, whole.target_indices, whole.split.counts()["train"],
-        [(fold.real.val.labels, fold.outcomes) for fold in folds],
-        shares=tried.shares, seeds=request.seeds, chosen_on=tried.chosen_on, mixed=evaluation.mixed,
-        quality=gated_quality.per_class,
+        verdict, whole.target_indices, whole.split.counts()["train"], _validation(evaluation),
+        judged={name: float(np.mean(shares)) for name, shares in shares_of(folds).items()},
+        chosen_on=tried.chosen_on, mixed=evaluation.mixed, quality=gated_quality.per_class,
     )  # fmt: skip
     made_by = [fold.real.data.run.name for fold in folds if fold.real.data.run is not None]
     return EvaluateDocument(
@@ -303,6 +302,22 @@ def _document(evaluation: _Evaluation, started: float) -> EvaluateDocument:
         warnings=evaluation.warnings, seconds=round(time.monotonic() - started, 3),
         report=str(evaluation.out / "report.html"),
     )  # fmt: skip
+
+
+def _validation(evaluation: _Evaluation) -> Validation | None:
+    """F1 on the validation images of every arm and share, if val can choose."""
+    if evaluation.tried.chosen_on != "val":
+        return None
+    folds, seeds = evaluation.folds, range(evaluation.request.seeds)
+    held_out = HeldOut.of_val([fold.real for fold in folds])
+    tables = {
+        (name, share): held_out.table(
+            [np.concatenate([fold.outcomes[Trial(name, share, seed)].val for fold in folds]) for seed in seeds]
+        )
+        for name in evaluation.arms
+        for share in (evaluation.tried.shares if ARMS[name].synthetic else [0.0])
+    }
+    return Validation(tables, held_out.groups_of_classes())
 
 
 def _arms(

@@ -7,14 +7,17 @@ seeds of an arm mostly agree is the hard case for an interval: nearly all of its
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from synthaug.documents import VerdictDocument
-from synthaug.evaluation.arms import ARMS
+from synthaug.documents import Recommendation, VerdictDocument
+from synthaug.evaluation.arms import ARMS, DEFAULT_SHARES
 from synthaug.evaluation.held_out import HeldOut
+from synthaug.evaluation.recommend import Validation, recommend
 from synthaug.evaluation.statistics import F1Table
 from synthaug.evaluation.verdict import judge
 
@@ -61,14 +64,32 @@ class Case:
 
 def repetition(case: Case, number: int) -> tuple[dict[str, F1Table], VerdictDocument]:
     """One evaluation of the case: the tables of all arms, and the verdict."""
-    held_out, tables = planted(case, number)
+    held_out, tables = planted(case, number, {name: name for name in case.arms})
     targets = held_out.classes[: case.targets]
     return tables, judge(tables, held_out.classes, targets, held_out.groups_of_classes())
 
 
-def planted(case: Case, number: int) -> tuple[HeldOut, dict[str, F1Table]]:
-    """The test images of one evaluation, and F1 of the predictions of every arm and seed."""
-    rng = np.random.default_rng([number, 0x7AB])
+def recommendation(case: Case, number: int) -> Recommendation:
+    """The recommended export of the first target class, with as many validation images as test images."""
+    shares = {name: DEFAULT_SHARES if ARMS[name].synthetic else (0.0,) for name in case.arms}
+    arms = {(name, share): name for name in case.arms for share in shares[name]}
+    held_out, tables = planted(case, number, arms, purpose=0x7AC)
+    _, verdict = repetition(case, number)
+    targets = {str(k): k for k in range(case.targets)}
+    return recommend(
+        verdict, targets, dict.fromkeys(targets, 30), Validation(tables, held_out.groups_of_classes()),
+        judged=dict.fromkeys(SYNTHETIC, 0.25), chosen_on="val",
+    )["0"]  # fmt: skip
+
+
+Key = TypeVar("Key")
+
+
+def planted(
+    case: Case, number: int, arms: Mapping[Key, str], purpose: int = 0x7AB
+) -> tuple[HeldOut, dict[Key, F1Table]]:
+    """The test images of one evaluation, and F1 of the predictions of arms with all seeds. `arms`: key → its arm."""
+    rng = np.random.default_rng([number, purpose])
     labels, groups = case.test_images()
     held_out = HeldOut(
         labels, groups, np.zeros(len(labels), np.int64), [str(k) for k in range(case.classes)], seed=number
@@ -76,13 +97,13 @@ def planted(case: Case, number: int) -> tuple[HeldOut, dict[str, F1Table]]:
     hard = _by_group(rng, groups) * 0.7 + rng.normal(0, 0.7, len(labels))
     base = np.where(labels < case.targets, 0.0, 1.5)
     tables = {}
-    for name in case.arms:
+    for key, name in arms.items():
         strength = base + hard + case.group_sd * _by_group(rng, groups) + rng.normal(0, 1, len(labels))
         if ARMS[name].synthetic:
             strength = strength + case.gain * (name in case.gaining) * (labels == 0)
         elif name != BEST:
             strength = strength - case.behind * (labels < case.targets)
-        tables[name] = held_out.table([_predicted(strength, labels, case.classes, rng) for _ in range(SEEDS)])
+        tables[key] = held_out.table([_predicted(strength, labels, case.classes, rng) for _ in range(SEEDS)])
     return held_out, tables
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from synthaug.features import load_features
+from synthaug.metrics.spread import proportion_range
 
 Pixels = NDArray[np.uint8]
 DOCS = Path(__file__).parents[2] / "docs/science"
@@ -68,6 +69,12 @@ def kept(file: Path) -> list[dict[str, Any]]:
 def keep(file: Path, row: dict[str, Any]) -> None:
     with file.open("a", encoding="utf-8") as lines:
         lines.write(json.dumps(row) + "\n")
+
+
+def rate(hits: int, count: int) -> str:
+    """A rate with its 95% interval (Clopper & Pearson, Biometrika 26, 1934)."""
+    found = proportion_range(hits / count, count)
+    return f"{found.mean:.1%} ({found.low:.1%} to {found.high:.1%})"
 
 
 def rewrite(name: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -21,9 +21,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import beta
 from sklearn.datasets import load_digits
-from tables import between, keep, kept
+from tables import between, keep, kept, rate
 
 from synthaug.classifiers import CLASSIFIERS
 from synthaug.classifiers.steps import draws
@@ -317,19 +316,6 @@ def in_folds(
     }
 
 
-def bounds(hits: int, count: int) -> tuple[float, float]:
-    """95% interval of a rate (Clopper & Pearson, Biometrika 26, 1934)."""
-    low = float(beta.ppf(0.025, hits, count - hits + 1)) if hits else 0.0
-    high = float(beta.ppf(0.975, hits + 1, count - hits)) if hits < count else 1.0
-    return low, high
-
-
-def rate(rows: list[dict[str, Any]], verdict: str) -> str:
-    hits = sum(row["overall"] == verdict for row in rows)
-    low, high = bounds(hits, len(rows))
-    return f"{hits / len(rows):.1%} ({low:.1%} to {high:.1%})"
-
-
 def table(rows: list[dict[str, Any]]) -> str:
     """The results as Markdown."""
     lines = [
@@ -345,9 +331,8 @@ def table(rows: list[dict[str, Any]]) -> str:
             f"{np.mean([row['against_best'][a][0] for row in mine]):+.3f}" for a in mine[0]["against_best"]
         )
         smallest = float(np.mean([row["smallest_detectable"] for row in mine]))
-        lines.append(
-            f"| {case.about} | {len(mine)} | {rate(mine, 'helps')} | {rate(mine, 'hurts')} | {gains} | {smallest:.3f} |"
-        )
+        helps, hurts = (rate(sum(row["overall"] == word for row in mine), len(mine)) for word in ("helps", "hurts"))
+        lines.append(f"| {case.about} | {len(mine)} | {helps} | {hurts} | {gains} | {smallest:.3f} |")
     return "\n".join(lines)
 
 

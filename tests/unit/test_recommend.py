@@ -1,4 +1,4 @@
-"""What is recommended for export: val chooses, zero is among the choices, test has a veto."""
+"""What is recommended for export: val chooses by the rule of the verdict, or nothing; test has a veto."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from synthaug.documents import (
     VerdictDocument,
 )
 from synthaug.errors import SynthaugError
-from synthaug.evaluation.grid import Outcome, Trial
-from synthaug.evaluation.recommend import images_for_share, recommend
+from synthaug.evaluation.held_out import HeldOut
+from synthaug.evaluation.recommend import Validation, images_for_share, recommend
 from synthaug.files import write_json
 from synthaug.pipelines.recommended import recommended_totals
 from synthaug.progress import Silent
 from synthaug.runs import Run
 
-VAL = np.repeat([0, 1], 20)
+VAL = np.repeat([0, 1], 40)
 
 
 def verdict(said: Verdict) -> VerdictDocument:
@@ -40,34 +40,40 @@ def verdict(said: Verdict) -> VerdictDocument:
     )  # fmt: skip
 
 
-def outcome(right: int) -> Outcome:
-    """`right` of the 20 rare validation images are recognised."""
-    predicted = VAL.copy()
-    predicted[20 : 40 - right] = 0
-    rows = np.eye(2, dtype=np.float32)[predicted]
-    return Outcome(rows, rows)
+Right = dict[tuple[str, float], list[int]]
+"""(arm, share) → how many of the 40 rare validation images are recognised with each seed."""
+
+
+def validation(right: Right) -> Validation:
+    def probabilities(hits: int) -> np.ndarray:
+        predicted = VAL.copy()
+        predicted[40 : 80 - hits] = 0
+        return np.eye(2, dtype=np.float32)[predicted]
+
+    held_out = HeldOut(VAL, np.arange(80), np.zeros(80, np.int64), ["common", "rare"])
+    tables = {key: held_out.table([probabilities(n) for n in hits]) for key, hits in right.items()}
+    return Validation(tables, held_out.groups_of_classes())
 
 
 def advised(
     said: Verdict,
-    right: dict[tuple[str, float], list[int]],
+    right: Right,
     chosen_on: str = "val",
     quality: dict[str, ClassQuality] | None = None,
 ) -> Recommendation:
-    outcomes = {Trial(arm, share, s): outcome(n) for (arm, share), hits in right.items() for s, n in enumerate(hits)}
-    shares = sorted({share for _, share in right if share})
+    """The last share in `right` is the one that was judged on the test images."""
     return recommend(
-        verdict(said), {"rare": 1}, {"common": 100, "rare": 30}, [(VAL, outcomes)],
-        shares=shares, seeds=3, chosen_on=chosen_on, quality=quality,  # type: ignore[arg-type]
+        verdict(said), {"rare": 1}, {"common": 100, "rare": 30}, validation(right) if chosen_on == "val" else None,
+        judged={"synthetic": list(right)[-1][1]}, chosen_on=chosen_on, quality=quality,  # type: ignore[arg-type]
     )["rare"]  # fmt: skip
 
 
-CONTROL = {("oversample", 0.0): [10, 11, 9]}
+CONTROL: Right = {("oversample", 0.0): [20, 21, 19]}
 
 
 def test_val_chooses_the_best_share() -> None:
     found = advised(
-        "no measurable effect", CONTROL | {("synthetic", 0.1): [12, 12, 11], ("synthetic", 0.25): [16, 17, 15]}
+        "no measurable effect", CONTROL | {("synthetic", 0.1): [34, 34, 33], ("synthetic", 0.25): [37, 38, 36]}
     )
     assert (found.real, found.synthetic, found.share, found.chosen_on) == (30, 10, 0.25, "val")
     assert "25%: +0." in found.reason
@@ -77,12 +83,14 @@ def test_val_chooses_the_arm_and_not_the_gain_on_the_test_images() -> None:
     judged = verdict("helps")
     judged.details["rare"].contrasts["synthetic+classical-classical"] = Contrast(mean=0.2, low=0.1, high=0.3)
     right = CONTROL | {
-        ("classical", 0.0): [10, 11, 9], ("synthetic", 0.25): [16, 17, 15], ("synthetic+classical", 0.25): [12, 13, 12],
-    }  # fmt: skip
-    outcomes = {Trial(arm, share, s): outcome(n) for (arm, share), hits in right.items() for s, n in enumerate(hits)}
+        ("classical", 0.0): [20, 21, 19],
+        ("synthetic", 0.25): [37, 38, 36],
+        ("synthetic+classical", 0.25): [24, 25, 24],
+    }
     found = recommend(
-        judged, {"rare": 1}, {"common": 100, "rare": 30}, [(VAL, outcomes)], shares=[0.25], seeds=3, chosen_on="val"
-    )["rare"]
+        judged, {"rare": 1}, {"common": 100, "rare": 30}, validation(right),
+        judged={"synthetic": 0.5, "synthetic+classical": 0.5}, chosen_on="val",
+    )["rare"]  # fmt: skip
     assert (found.arm, found.share, found.chosen_on) == ("synthetic", 0.25, "val")
 
 
@@ -91,7 +99,7 @@ def test_without_val_the_arm_that_helps_is_advised() -> None:
     judged.details["rare"].helping = "synthetic-oversample"
     judged.details["rare"].contrasts["synthetic+classical-classical"] = Contrast(mean=0.2, low=-0.1, high=0.5)
     found = recommend(
-        judged, {"rare": 1}, {"common": 100, "rare": 30}, [], shares=[0.25], seeds=3, chosen_on="default"
+        judged, {"rare": 1}, {"common": 100, "rare": 30}, None, judged={"synthetic": 0.25}, chosen_on="default"
     )["rare"]
     assert (found.arm, found.synthetic) == ("synthetic", 10)
 
@@ -110,28 +118,51 @@ def test_doubtful_images_are_recommended_with_the_doubt(
 ) -> None:
     images = evaluation(["common", "rare"], ["rare"]).quality.per_class["rare"]
     quality = {"rare": images.model_copy(update={"collapse": collapse, "memorisation": memorisation})}
-    found = advised("helps", CONTROL | {("synthetic", 0.25): [16, 17, 15]}, quality=quality)
+    found = advised("helps", CONTROL | {("synthetic", 0.25): [37, 38, 36]}, quality=quality)
     assert found.synthetic == 10
     assert found.reason.endswith(f"; but look at the images first: {words}") == bool(words)
-    none = advised("hurts", CONTROL | {("synthetic", 0.25): [16, 17, 15]}, quality=quality)
+    none = advised("hurts", CONTROL | {("synthetic", 0.25): [37, 38, 36]}, quality=quality)
     assert "look at" not in none.reason
 
 
-def test_zero_is_among_the_choices() -> None:
-    found = advised("no measurable effect", CONTROL | {("synthetic", 0.1): [10, 12, 8], ("synthetic", 0.25): [5, 6, 5]})
-    assert (found.synthetic, found.share) == (0, 0.0)
-    assert "no share beats oversample" in found.reason
+@pytest.mark.parametrize("hits", [[20, 22, 18], [22, 23, 21], [10, 12, 10]])
+def test_a_gain_on_val_must_be_more_than_chance(hits: list[int]) -> None:
+    """22, 23, 21 are above the control with every seed, but by two images of 40."""
+    found = advised("no measurable effect", CONTROL | {("synthetic", 0.1): [20, 20, 20], ("synthetic", 0.25): hits})
+    assert (found.synthetic, found.share, found.chosen_on) == (0, 0.0, "val")
+    assert "on val nothing beats every control" in found.reason
+
+
+def test_a_gain_on_val_must_be_over_every_control() -> None:
+    better = {("classical", 0.0): [38, 38, 37]}
+    assert advised("no measurable effect", CONTROL | better | {("synthetic", 0.25): [37, 38, 36]}).synthetic == 0
+
+
+def test_what_helps_on_the_test_images_is_recommended_where_val_is_too_small_to_say() -> None:
+    found = advised("helps", CONTROL | {("synthetic", 0.25): [22, 23, 21]})
+    assert (found.synthetic, found.chosen_on) == (10, "val")
+    assert found.reason == "the 25% that val chose was tried and helps"
+
+
+def test_without_all_controls_nothing_is_recommended() -> None:
+    judged = verdict("no measurable effect").model_copy(update={"missing_controls": ["classical"]})
+    found = recommend(
+        judged, {"rare": 1}, {"common": 100, "rare": 30}, validation(CONTROL | {("synthetic", 0.25): [37, 38, 36]}),
+        judged={"synthetic": 0.25}, chosen_on="val",
+    )["rare"]  # fmt: skip
+    assert found.synthetic == 0
+    assert found.reason == "without classical it is unknown whether they help"
 
 
 def test_what_hurts_is_not_recommended_whatever_val_says() -> None:
-    found = advised("hurts", CONTROL | {("synthetic", 0.1): [18, 18, 19]})
+    found = advised("hurts", CONTROL | {("synthetic", 0.1): [38, 38, 39]})
     assert (found.synthetic, found.chosen_on) == (0, "test")
 
 
 @pytest.mark.parametrize(("said", "common"), [("helps", 100), ("no measurable effect", 0)])
 def test_where_all_classes_got_images_the_others_get_the_share_of_the_targets(said: Verdict, common: int) -> None:
     found = recommend(
-        verdict(said), {"rare": 1}, {"common": 100, "rare": 30}, [], shares=[0.5], seeds=3, chosen_on="user",
+        verdict(said), {"rare": 1}, {"common": 100, "rare": 30}, None, judged={"synthetic": 0.5}, chosen_on="user",
         mixed=["common", "rare"],
     )  # fmt: skip
     assert found["common"].synthetic == common
