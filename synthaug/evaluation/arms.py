@@ -86,7 +86,7 @@ CONTRASTS: dict[str, PlannedContrast] = {
 MIXES = {"targets": 0.25, "all": 0.5}
 """Which classes get synthetic images in the synthetic arms → their share if there are no validation images.
 
-These shares did no harm for the targets, and helped for all classes (docs/science/using-synthetic.md).
+They were measured on one data set, with few generators (docs/science/using-synthetic.md).
 """
 CONTROLS = tuple(name for name, kind in ARMS.items() if not kind.synthetic and not kind.smote)
 """For the verdict *helps*, synthetic images must beat all of these, since they cost nothing."""
@@ -219,17 +219,36 @@ def places(labels: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]) -> npt.
 
 
 def redraw(pool: LabelledImages, seed: int, per_seed: int) -> npt.NDArray[np.int64]:
-    """Indices of the synthetic images of one seed: of each class, four fifths of the pool, and at most `per_seed`.
+    """Indices of the synthetic images of one seed: of each class, at most `per_seed` and four fifths of the pool.
 
-    Every seed draws other synthetic images, so that the interval over seeds includes their variance.
+    The images of a class are shuffled and cut into parts; seeds 0, 1, … take one part each, and then the images are
+    shuffled again. So the seeds of an evaluation have no image in common if the pool is large enough, and the interval
+    over seeds includes the variance of the synthetic images: see `shared_by_seeds`.
     """
-    rng = stream(seed, SYNTHETIC_POOL)
     taken = []
     for label in np.unique(pool.labels):
         images = np.flatnonzero(pool.labels == label)
-        size = min(per_seed, int(np.ceil(0.8 * len(images))))
-        taken.append(np.sort(rng.choice(images, size, replace=False)))
+        size, parts = _parts(len(images), per_seed)
+        turn, part = divmod(seed, parts)
+        order = stream(turn, int(label), SYNTHETIC_POOL).permutation(images)
+        taken.append(np.sort(order[part * size : (part + 1) * size]))
     return np.concatenate(taken) if taken else np.zeros(0, np.int64)
+
+
+def shared_by_seeds(pool: LabelledImages, per_seed: int, seeds: int) -> list[str]:
+    """The classes of the pool that have too few images for every seed to have its own."""
+    counts = pool.counts()
+    return [name for name, count in counts.items() if count and _parts(count, per_seed)[1] < seeds]
+
+
+def _parts(count: int, per_seed: int) -> tuple[int, int]:
+    """The synthetic images of a class for one seed, and how many seeds have images of their own.
+
+    >>> _parts(500, 100), _parts(110, 100)
+    ((100, 5), (88, 1))
+    """
+    size = min(per_seed, -(-4 * count // 5))
+    return size, count // size
 
 
 def fewer_real(labels: npt.NDArray[np.int64], targets: Sequence[int], share: float, seed: int) -> npt.NDArray[np.int64]:

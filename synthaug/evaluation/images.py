@@ -26,6 +26,8 @@ from synthaug.sampling.generate import Sampler
 
 PER_SEED = (100, 500)
 """Bounds on the synthetic images of a class for one classifier; between them, as many as the largest class has."""
+MOST_FRESH = 20_000
+"""Images that are generated for an evaluation, unless one seed needs more: a minute, and 1 GB at 128 px in colour."""
 
 
 @dataclass
@@ -65,6 +67,11 @@ class RealImages:
     def per_seed(self) -> int:
         """The most synthetic images of a class for one classifier."""
         return int(np.clip(max(self.train.counts().values()), *PER_SEED))
+
+    @property
+    def shown(self) -> int:
+        """Synthetic images of a class that are compared with real ones: one seed's, and a quarter more."""
+        return -(-self.per_seed * 5 // 4)
 
 
 def real_images(
@@ -235,7 +242,7 @@ def synthetic_folder(
 
 
 def fresh_samples(
-    sampler: Sampler, real: RealImages, names: Sequence[str], *, gate: bool, device: str, progress: Progress
+    sampler: Sampler, real: RealImages, names: Sequence[str], *, seeds: int, gate: bool, device: str, progress: Progress
 ) -> tuple[LabelledImages, LabelledImages, list[str]]:
     """Images from the run's generator: gated ones to train classifiers on, ungated ones to judge the generator.
 
@@ -243,17 +250,19 @@ def fresh_samples(
         sampler: the generator.
         real: its training images, and the number of images to make.
         names: the classes of the mix.
+        seeds: classifiers, each to be trained on images of its own.
         gate: reject the images that an export would reject.
         device: where the gates run.
         progress: shows the progress bars.
 
     Returns:
-        Gated images (five quarters of `per_seed` a class), ungated images of the target classes, and warnings.
+        Gated images (`seeds` times `per_seed` a class, or fewer: `MOST_FRESH`), ungated images of the target classes,
+        and warnings.
 
     Raises:
         RunFailed: no image of a target class passes the gates.
     """
-    count = -(-real.per_seed * 5 // 4)
+    count = max(min(seeds * real.per_seed, MOST_FRESH // len(names)), real.shown)
     warnings: list[str] = []
     gated: dict[str, npt.NDArray[np.uint8]] = {}
     with_gate = None

@@ -23,6 +23,8 @@ from synthaug.files import digest, replacing
 from synthaug.version import __version__
 
 FOLDER = "trials"
+ASSEMBLY = 2
+"""Changes when training sets are assembled in another way from the same images and settings."""
 GRIDS = 6
 """Grids to keep, the most recently used; an evaluation of 35 trials takes a few megabytes."""
 
@@ -35,7 +37,7 @@ def key(grid: Grid) -> str:
     name = grid.classifier
     code = file_sha256(Path(name)) if is_file(name) else _code_sha256(name)
     settings = [
-        __version__, torch.__version__, np.__version__, name, code, grid.steps,
+        __version__, ASSEMBLY, torch.__version__, np.__version__, name, code, grid.steps,
         str(resolve_device(grid.device)), grid.per_seed, list(grid.targets), grid.train.classes, grid.flip,
     ]  # fmt: skip
     arrays = (

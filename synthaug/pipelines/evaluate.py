@@ -20,7 +20,7 @@ from synthaug.data.run_data import RunData
 from synthaug.device import resolve_device
 from synthaug.documents import Arm, CheckDocument, EvaluateDocument, LearningCurve, VerdictDocument
 from synthaug.errors import RunFailed, SynthaugError, plural
-from synthaug.evaluation.arms import ARMS, CONTRASTS, choose_arms
+from synthaug.evaluation.arms import ARMS, CONTRASTS, choose_arms, shared_by_seeds
 from synthaug.evaluation.fold import Fold, predictions, shares_of, trials_of
 from synthaug.evaluation.grid import Trial
 from synthaug.evaluation.held_out import HeldOut, small_test_warnings
@@ -169,6 +169,12 @@ def _prepare(request: EvaluateRequest, progress: Progress) -> _Evaluation:
     folds, notes = _folds(request, reals, mixed, progress)
     suspects = [find_suspects(fold.real, fold.pool, progress) for fold in folds]
     notes += suspects_in_words([one for of_fold in suspects for one in of_fold])
+    shared = sorted({name for f in folds for name in shared_by_seeds(f.pool, f.real.per_seed, request.seeds)})
+    if shared:
+        notes.append(
+            f"there are too few synthetic images of {', '.join(shared)} for {request.seeds} seeds with "
+            f"{reals[0].per_seed} of their own: the seeds share some, and the intervals lack a part of their variance"
+        )
     warnings = list(dict.fromkeys([*warnings, *notes]))
     return _Evaluation(
         request, progress, classifier, arms, whole, out, folds, held_out, tried, mixed, suspects, warnings
@@ -232,7 +238,7 @@ def _fresh(request: EvaluateRequest, real: RealImages, mixed: list[str], progres
         )
     sampler = load(run, checkpoint=checkpoint, seed=evaluation_seed(real.config.seed), device=request.device)
     pool, generator, notes = fresh_samples(
-        sampler, real, mixed, gate=request.gate, device=request.device, progress=progress
+        sampler, real, mixed, seeds=request.seeds, gate=request.gate, device=request.device, progress=progress
     )
     return Fold(real, pool, generator, checkpoint=sampler.trained.checkpoint), notes
 
@@ -370,7 +376,8 @@ def _qualities(evaluation: _Evaluation) -> tuple[CheckDocument, CheckDocument | 
             reference="test", gated=gated, progress=progress, real=described,
         )  # fmt: skip
 
-    pool = fold.pool.subset(np.flatnonzero(np.isin(fold.pool.labels, real.target_indices)))
+    rows = [np.flatnonzero(fold.pool.labels == k)[: real.shown] for k in real.target_indices]
+    pool = fold.pool.subset(np.concatenate(rows))
     if fold.generator is None:
         return judged(pool, False), None
     return judged(pool, evaluation.request.gate), judged(fold.generator, False)

@@ -10,7 +10,7 @@ import pytest
 from synthaug.classifiers.steps import draws
 from synthaug.data.cache import LabelledImages
 from synthaug.errors import SynthaugError
-from synthaug.evaluation.arms import ARMS, CONTRASTS, TrainingSet, choose_arms, redraw, training_set
+from synthaug.evaluation.arms import ARMS, CONTRASTS, TrainingSet, choose_arms, redraw, shared_by_seeds, training_set
 
 COUNTS = np.array([60, 6, 30])
 GROUPS = np.arange(96)
@@ -87,11 +87,25 @@ def test_paired_down_to_the_draw(share: float) -> None:
 
 
 def test_seeds_redraw_the_synthetic_images() -> None:
-    first, second = redraw(POOL, 0, 20), redraw(POOL, 1, 20)
+    first, second, third = (redraw(POOL, seed, 20) for seed in range(3))
     assert len(first) == len(set(first.tolist())) == 20
-    assert not np.array_equal(first, second)
+    assert set(first) | set(second) == set(range(40))  # none in common
+    assert set(third) not in (set(first), set(second))
     assert np.array_equal(first, redraw(POOL, 0, 20))
     assert len(redraw(POOL, 0, 1000)) == 32  # four fifths
+    assert shared_by_seeds(POOL, 20, 2) == []
+    assert shared_by_seeds(POOL, 20, 3) == shared_by_seeds(POOL, 1000, 2) == ["rare"]
+
+
+@pytest.mark.parametrize(("pool", "ratio"), [(100, 1.0), (25, 0.2)])
+def test_the_seeds_vary_as_independent_draws_if_the_pool_is_large_enough(pool: int, ratio: float) -> None:
+    """The variance of the means of five seeds of 20 images; seeds that share four fifths have a fifth of it."""
+    rng = np.random.default_rng(0)
+    images_of_a_seed = images(np.array([0, pool, 0]))
+    drawn = [redraw(images_of_a_seed, seed, 20) for seed in range(5)]
+    values = rng.normal(size=(2000, pool))
+    found = np.mean([np.var([v[rows].mean() for rows in drawn], ddof=1) for v in values])
+    assert found * 20 == pytest.approx(ratio, rel=0.15)
 
 
 def test_arms_are_those_of_the_classifier() -> None:
