@@ -36,15 +36,19 @@ def command(request: EvaluateRequest) -> None:
 
 def render(found: EvaluateDocument) -> None:
     """Print the arms, the targets before and after, the verdict, and the path of the report."""
+    from synthaug.evaluation.before_after import before_and_after, is_synthetic
+    from synthaug.evaluation.report.headline import sharpness_sentence
+
+    if blur := sharpness_sentence(found, repr):
+        console.line(f"{blur}\n")
     images = "test images" if found.folds is None else f"all images in {found.folds} folds"
+    size = f" of {found.size.pixels} px" if found.size is not None else ""
     rows = []
     for name, arm in found.arms.items():
-        f1, share = arm.macro_f1, f"{arm.share:.0%}" if arm.share else None
+        f1, share = arm.macro_f1, f"{arm.share:.0%}" if is_synthetic(name) else None
         rows.append([name, share, f1.mean, f"{f1.low:.3f} to {f1.high:.3f}", arm.balanced_accuracy.mean])
     columns = ["arm", "synthetic", "macro-F1", "95% interval", "balanced accuracy"]
-    console.table(f"{found.classifier}, {plural(found.seeds, 'seed')}, tested on {images}", columns, rows)
-    from synthaug.evaluation.before_after import before_and_after
-
+    console.table(f"{found.classifier}, {plural(found.seeds, 'seed')}, tested on {images}{size}", columns, rows)
     shown = [name for name in dict.fromkeys(["real", *before_and_after(found)]) if name in found.arms]
     console.table(
         "target classes, before and after",

@@ -54,3 +54,12 @@ def make_classifier(name: str) -> Callable[..., Classifier]:
 def takes_steps(name: str) -> bool:
     """Whether the classifier trains for a number of optimiser steps."""
     return not is_file(name) and CLASSIFIERS.get(name).uses_steps
+
+
+def native_side(name: str) -> int:
+    """The side of the images that the classifier is given at native size (`Classifier.native_side`)."""
+    if not is_file(name):
+        return CLASSIFIERS.get(name).native_side
+    from synthaug.classifiers.user_file import FileClassifier
+
+    return FileClassifier.native_side

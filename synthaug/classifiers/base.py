@@ -22,9 +22,12 @@ class Classifier(Protocol):
 
     Attributes:
         uses_steps: whether it trains for `steps`; a classifier without steps weighs images instead of drawing them.
+        native_side: side in pixels of the images that it is given by `evaluate --size native`, if the real images are
+            at least as large: the largest that is useful and affordable.
     """
 
     uses_steps: ClassVar[bool]
+    native_side: ClassVar[int]
 
     def __init__(self, *, device: str = "auto") -> None: ...
 

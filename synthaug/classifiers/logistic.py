@@ -23,6 +23,7 @@ from synthaug.classifiers.weights import augmented, drawn, shared_with_copies
 from synthaug.errors import SynthaugError
 from synthaug.features import load_features
 from synthaug.features.base import FeatureNet
+from synthaug.features.efficientnet_lite0 import INPUT_SIDE
 from synthaug.files import digest
 
 FEATURES = "efficientnet_lite0"
@@ -69,6 +70,7 @@ class Logistic:
     """
 
     uses_steps: ClassVar[bool] = False
+    native_side: ClassVar[int] = INPUT_SIDE
 
     def __init__(
         self, *, device: str = "auto", features: RememberedFeatures | None = None, penalty: float | None = None,

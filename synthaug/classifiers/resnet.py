@@ -70,6 +70,7 @@ class ResNet18(StepClassifier):
     """ResNet-18 from scratch, with a stem for small images."""
 
     learning_rate = 1e-3
+    native_side = 96
 
     def _build(self, channels: int, resolution: int, num_classes: int, seed: int) -> nn.Module:
         return build(lambda: _Small(channels, resolution, num_classes), seed)
@@ -79,6 +80,7 @@ class ResNet18ImageNet(StepClassifier):
     """Fine-tuned from ImageNet weights, which torchvision downloads once."""
 
     learning_rate = 3e-4
+    native_side = _FINE_TUNE_SIDE
 
     def _build(self, channels: int, resolution: int, num_classes: int, seed: int) -> nn.Module:
         return _FineTuned(num_classes, seed)

@@ -163,6 +163,7 @@ class StepClassifier:
     """A classifier that trains a network, which a subclass builds, by optimiser steps."""
 
     uses_steps: ClassVar[bool] = True
+    native_side: ClassVar[int] = 64
     learning_rate: ClassVar[float] = LEARNING_RATE
 
     def __init__(self, *, device: str = "auto") -> None:

@@ -65,6 +65,7 @@ class FileClassifier:
     """
 
     uses_steps: ClassVar[bool] = False
+    native_side: ClassVar[int] = 224  # what networks for photographs usually take
 
     def __init__(self, file: Path, *, device: str = "auto") -> None:
         self.file = file

@@ -92,7 +92,11 @@ def open_image(path: Path, *, at_least: int | None = None) -> Image.Image:
 
 def decode(path: Path, *, at_least: int | None = None) -> tuple[Image.Image, str, str]:
     """As `open_image`, for use under `quiet_decoding`; also returns the file's colour mode and format."""
-    data = _bytes(path)
+    return decode_bytes(_bytes(path), path, at_least=at_least)
+
+
+def decode_bytes(data: bytes, path: Path, *, at_least: int | None = None) -> tuple[Image.Image, str, str]:
+    """As `decode`, from the contents of a file; `path` is for error messages."""
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             width, height = image.size
@@ -112,6 +116,19 @@ def decode(path: Path, *, at_least: int | None = None) -> tuple[Image.Image, str
         raise UnreadableImage(path, _too_large("too many pixels")) from error
     except Exception as error:  # decoders of foreign files raise almost anything: SyntaxError, struct.error, zlib.error
         raise UnreadableImage(path, f"broken image data ({str(error) or type(error).__name__})") from error
+
+
+def header_size(path: Path) -> tuple[int, int]:
+    """Width and height as the file's header gives them, before any rotation.
+
+    Raises:
+        UnreadableImage: missing, or not an image.
+    """
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            return image.width, image.height
+    except OSError as error:
+        raise UnreadableImage(path, error.strerror or "not an image") from error
 
 
 def _bytes(path: Path) -> bytes:

@@ -92,16 +92,23 @@ class RunData:
         """Target class → its index."""
         return {name: self.classes.index(name) for name in self.targets}
 
-    def images(self, side: SplitName, cache: Path | None, progress: Progress) -> LabelledImages:
-        """The images of one side of the split, at the size and with the channels of the generator.
+    def images(
+        self, side: SplitName, cache: Path | None, progress: Progress, *, resolution: int | None = None
+    ) -> LabelledImages:
+        """The images of one side of the split: `load` of its rows.
 
         Raises:
             SynthaugError: see `load_images`.
         """
-        return self.load(self.folder, self.split.of(side), cache, progress)
+        return self.load(self.folder, self.split.of(side), cache, progress, resolution=resolution)
 
-    def load(self, root: Path, rows: Sequence[LabelledFile], cache: Path | None, progress: Progress) -> LabelledImages:
-        """The images `rows` below `root`, which may be another folder, with this data's classes, size and channels.
+    def load(
+        self, root: Path, rows: Sequence[LabelledFile], cache: Path | None, progress: Progress, *,
+        resolution: int | None = None,
+    ) -> LabelledImages:  # fmt: skip
+        """The images `rows` below `root`, which may be another folder, with this data's classes and channels.
+
+        `resolution` is their side; None: that of the generator.
 
         Raises:
             SynthaugError: see `load_images`.
@@ -111,7 +118,7 @@ class RunData:
             root,
             rows,
             self.classes,
-            resolution=data.resolution,
+            resolution=data.resolution if resolution is None else resolution,
             channels=self.channels,
             fit=data.fit,
             cache=cache,

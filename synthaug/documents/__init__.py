@@ -17,9 +17,10 @@ from synthaug.documents.commands import (
 )
 from synthaug.documents.evaluation import (
     Arm as Arm, ClassScores as ClassScores, Contrast as Contrast, CurvePoint as CurvePoint,
-    EvaluateDocument as EvaluateDocument, Interval as Interval, LearningCurve as LearningCurve,
-    Leaks as Leaks, Recommendation as Recommendation, Suspect as Suspect, TargetCurve as TargetCurve,
-    TargetVerdict as TargetVerdict, Verdict as Verdict, VerdictDocument as VerdictDocument,
+    EvaluateDocument as EvaluateDocument, EvaluatedSize as EvaluatedSize, Interval as Interval,
+    LearningCurve as LearningCurve, Leaks as Leaks, Recommendation as Recommendation, Sharpness as Sharpness,
+    Suspect as Suspect, TargetCurve as TargetCurve, TargetVerdict as TargetVerdict, Verdict as Verdict,
+    VerdictDocument as VerdictDocument,
 )
 from synthaug.documents.quality import (
     BiasRow as BiasRow, CheckDocument as CheckDocument, ClassQuality as ClassQuality, Collapse as Collapse,

@@ -91,6 +91,9 @@ class ExportedClass(Document):
     synthetic: int
     rejected: dict[str, int] = Field(default_factory=dict, description="reason → rejected candidates")
     short: int = 0
+    enlarged: float | None = Field(
+        None, description="how many times synthetic images are enlarged (median); null for a class without them"
+    )
 
 
 class ExportDocument(Document):

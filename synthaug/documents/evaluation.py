@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from synthaug.documents.base import Document
-from synthaug.documents.quality import CheckDocument
+from synthaug.documents.quality import CheckDocument, Range
 
 Verdict = Literal["helps", "no measurable effect", "hurts"]
 
@@ -29,7 +29,10 @@ class ClassScores(Document):
 class Arm(Document):
     """One way to train the classifier. Scores are on the test images; `confusion` is summed over seeds."""
 
-    share: float = Field(description="synthetic share of the draws of each class in the mix; with folds, the mean")
+    share: float = Field(
+        description="share of the draws of each class in the mix that are synthetic images, or, in the arms `down-up`, "
+        "real ones reduced and enlarged; with folds, the mean",
+    )
     shares: list[float] = Field(default_factory=list, description="the share in each fold; empty without folds")
     steps: int | None
     macro_f1: Interval
@@ -152,6 +155,24 @@ class Leaks(Document):
     )
 
 
+class EvaluatedSize(Document):
+    """The size at which classifiers saw real and synthetic images, and so the size of which the verdict holds."""
+
+    asked: Literal["model", "native"] | int
+    pixels: int = Field(description="side of the square images that classifiers saw")
+    generator: int = Field(description="side of the images that the generator makes")
+    real: int = Field(description="typical (median) shorter side of the real training images")
+    enlarged: float = Field(description="how many times `export --size native` enlarges an image (median)")
+
+
+class Sharpness(Document):
+    """Whether sharpness alone tells synthetic images of a class from held-out real ones."""
+
+    auc: Range = Field(description="share of pairs in which the real image is sharper, with 95% interval; 0.5: chance")
+    floor: Range | None = Field(None, description="the same for real training images in place of the synthetic ones")
+    told_apart: bool
+
+
 class EvaluateDocument(Document):
     """The result of `synthaug evaluate`; written as `report.json`."""
 
@@ -168,6 +189,10 @@ class EvaluateDocument(Document):
     targets: list[str]
     split: dict[str, dict[str, int]] = Field(
         description="train, val, test → class → images; with folds, train and val are those of the first fold"
+    )
+    size: EvaluatedSize | None = Field(None, description="null in documents of versions before this key")
+    sharpness: dict[str, Sharpness] = Field(
+        default_factory=dict, description="target class → comparison, at the size of the evaluation"
     )
     mix: Literal["targets", "all"] = Field(
         "targets", description="which classes get synthetic images in the synthetic arms"

@@ -27,6 +27,7 @@ class ArmKind:
     """How an arm trains.
 
     `draws`: "natural" draws every image equally often, "balanced" every class. `about` is a sentence for the report.
+    `down_up`: in the place of synthetic images, it has real ones at the generator's size, enlarged as an export would.
     """
 
     name: str
@@ -36,6 +37,12 @@ class ArmKind:
     augment: Augment = "none"
     smote: bool = False
     synthetic: bool = False
+    down_up: bool = False
+
+    @property
+    def mixes(self) -> bool:
+        """Whether a share of the draws comes from a pool beside the training images."""
+        return self.synthetic or self.down_up
 
 
 @dataclass(frozen=True)
@@ -70,10 +77,18 @@ ARMS: dict[str, ArmKind] = {
         _OVERSAMPLE,
         _CLASSICAL,
         ArmKind("smote", "points interpolated between real images in feature space", "natural", smote=True),
+        ArmKind(
+            "down-up", "real images reduced to the generator’s size and enlarged again, in the place of generated ones",
+            "balanced", down_up=True,
+        ),
+        ArmKind(
+            "down-up+classical", "the same, with the same random changes as “classical”",
+            "balanced", augment="classical", down_up=True,
+        ),
         _SYNTHETIC,
         _SYNTHETIC_CLASSICAL,
     )
-}
+}  # fmt: skip
 """The arms by name, in the order of tables and reports: controls first."""
 CONTRASTS: dict[str, PlannedContrast] = {
     contrast.name: contrast
@@ -83,12 +98,21 @@ CONTRASTS: dict[str, PlannedContrast] = {
     )
 }
 """The comparisons that decide. They are fixed before any training."""
+DOWN_UP = {
+    "down-up": CONTRASTS["synthetic-oversample"],
+    "down-up+classical": CONTRASTS["synthetic+classical-classical"],
+}
+"""Control → the comparison whose arm it imitates, with the same share.
+
+It shows what the blur of enlarging does. So it exists only where classifiers see another size than the generator's;
+there, synthetic images must beat it too.
+"""
 MIXES = {"targets": 0.25, "all": 0.5}
 """Which classes get synthetic images in the synthetic arms → their share if there are no validation images.
 
 They were measured on one data set, with few generators (docs/science/using-synthetic.md).
 """
-CONTROLS = tuple(name for name, kind in ARMS.items() if not kind.synthetic and not kind.smote)
+CONTROLS = tuple(name for name, kind in ARMS.items() if not kind.mixes and not kind.smote)
 """For the verdict *helps*, synthetic images must beat all of these, since they cost nothing."""
 DEFAULT_SHARES = (0.1, 0.25, 0.5)
 """The shares that val chooses among. Published gains lie between a tenth and a half of the draws."""
@@ -112,15 +136,23 @@ class TrainingSet:
     groups: npt.NDArray[np.int64]
 
 
-def choose_arms(asked: Sequence[str] | None, classifier: str) -> tuple[list[str], list[str]]:
+def choose_arms(asked: Sequence[str] | None, classifier: str, *, resized: bool = False) -> tuple[list[str], list[str]]:
     """The arms to train, in the order of the table, and a note on each that was left out.
+
+    Args:
+        asked: names; None: all that work.
+        classifier: a name of the table, or a file.
+        resized: whether classifiers see images of another size than the generator's.
 
     Raises:
         SynthaugError: an arm does not exist or does not work with this classifier, or there is nothing to compare.
     """
     feature_space = classifier == FEATURE_SPACE
     if asked is None:
-        names, notes = [name for name, kind in ARMS.items() if feature_space or not kind.smote], []
+        works = {
+            name: (feature_space or not kind.smote) and (resized or not kind.down_up) for name, kind in ARMS.items()
+        }
+        names, notes = [name for name in ARMS if works[name]], []
         if feature_space:
             try:
                 require_smote()
@@ -133,6 +165,12 @@ def choose_arms(asked: Sequence[str] | None, classifier: str) -> tuple[list[str]
     for name in asked:
         if name not in ARMS:
             raise SynthaugError(f"there is no arm {name!r}", suggest(name, ARMS))
+        if ARMS[name].down_up and not resized:
+            raise SynthaugError(
+                f"the arm {name!r} reduces real images to the generator's size and enlarges them again, but with "
+                "--size model classifiers see the generator's size",
+                "add --size native, or leave the arm out",
+            )
         if ARMS[name].smote:
             if not feature_space:
                 raise SynthaugError(
@@ -164,8 +202,8 @@ def training_set(
         name: of the arm.
         train: real training images.
         groups: [len(train)] group numbers; a group is never divided.
-        pool: synthetic images of the classes of the mix.
-        share: of the draws of each class of the mix that are synthetic, 0 to 1; for synthetic arms only.
+        pool: images of the classes of the mix: synthetic ones, or real ones for an arm that reduces and enlarges them.
+        share: of the draws of each class of the mix that come from the pool, 0 to 1; for arms that mix only.
         seed: chooses the synthetic images from the pool; the same for every arm of a seed.
         per_seed: the most images of a class to take from the pool.
     """
@@ -179,7 +217,7 @@ def training_set(
     if kind.loss_weights:  # their mean over the images is 1, so that the step length stays the same
         loss_weights = len(train) / (np.count_nonzero(counts) * counts.clip(1))
     position = places(train.labels, counts)
-    if not kind.synthetic:
+    if not kind.mixes:
         order = np.argsort(train.labels + position, kind="stable")
         return TrainingSet(
             train.pixels[order], train.labels[order], weights[order], loss_weights, kind.augment, groups[order]

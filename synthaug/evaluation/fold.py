@@ -9,43 +9,64 @@ import numpy as np
 import numpy.typing as npt
 
 from synthaug.data.cache import LabelledImages
-from synthaug.evaluation.arms import ARMS
+from synthaug.evaluation.arms import ARMS, DOWN_UP
 from synthaug.evaluation.grid import Grid, Outcome, Trial
 from synthaug.evaluation.images import RealImages
 from synthaug.evaluation.shares import Candidates, choose
+
+
+@dataclass(frozen=True)
+class JudgedImages:
+    """What classifiers see, uint8 [N, C, S, S]: real images, synthetic ones, and real ones reduced and enlarged.
+
+    At the generator's size there is no need for the last.
+    """
+
+    train: LabelledImages
+    val: LabelledImages
+    test: LabelledImages
+    pool: LabelledImages
+    down_up: LabelledImages | None = None
 
 
 @dataclass
 class Fold:
     """An evaluation has K folds, or one: its only split.
 
-    `pool` holds the synthetic images to judge; `generator` ungated ones, if there is a run. `outcomes` is filled by the
-    trials, `chosen` (arm → share) by `choose`.
+    `pool` holds the synthetic images at the generator's size, for quality and pictures; `judged` the images of the
+    classifiers; `generator` ungated images, if there is a run. `outcomes` is filled by the trials, `chosen` (arm →
+    share) by `choose`.
     """
 
     real: RealImages
     pool: LabelledImages
-    generator: LabelledImages | None
+    judged: JudgedImages
+    generator: LabelledImages | None = None
     checkpoint: str = ""
     outcomes: dict[Trial, Outcome] = field(default_factory=dict)
     chosen: dict[str, float] = field(default_factory=dict)
 
     def grid(self, classifier: str, steps: int, device: str) -> Grid:
-        real = self.real
+        real, seen = self.real, self.judged
         return Grid(
-            classifier=classifier, steps=steps, device=device, train=_plain(real.train), groups=real.train_groups,
-            pool=_plain(self.pool), val=np.array(real.val.pixels), test=np.array(real.test.pixels),
+            classifier=classifier, steps=steps, device=device, train=_plain(seen.train), groups=real.train_groups,
+            pool=_plain(seen.pool), val=np.array(seen.val.pixels), test=np.array(seen.test.pixels),
             per_seed=real.per_seed, targets=tuple(real.target_indices), flip=real.config.training.flip,
+            down_up=seen.down_up,
         )  # fmt: skip
 
     def choose(self, arms: Sequence[str], tried: Candidates, seeds: int) -> None:
-        """Choose the share of each arm on the fold's own validation images."""
-        for name in arms:
-            self.chosen[name] = (
-                choose(name, tried.shares, seeds, self.outcomes, self.real.val.labels, self.real.target_indices)
-                if ARMS[name].synthetic
-                else 0.0
-            )
+        """Choose the share of each synthetic arm on the fold's own validation images; its imitation takes the same."""
+        for name in sorted(arms, key=lambda name: ARMS[name].down_up):
+            imitated = DOWN_UP[name].arm.name if name in DOWN_UP else None
+            if imitated in self.chosen:
+                self.chosen[name] = self.chosen[imitated]
+            elif ARMS[name].mixes:
+                self.chosen[name] = choose(
+                    name, tried.shares, seeds, self.outcomes, self.real.val.labels, self.real.target_indices
+                )
+            else:
+                self.chosen[name] = 0.0
 
 
 def _plain(images: LabelledImages) -> LabelledImages:
@@ -62,7 +83,7 @@ def trials_of(arms: Sequence[str], shares: Sequence[float], seeds: int) -> list[
     return [
         Trial(name, share, seed)
         for name in arms
-        for share in (shares if ARMS[name].synthetic else [0.0])
+        for share in (shares if ARMS[name].mixes else [0.0])
         for seed in range(seeds)
     ]
 

@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from synthaug.data.cache import LabelledImages
-from synthaug.evaluation.arms import TrainingSet, fewer_real, training_set
+from synthaug.evaluation.arms import ARMS, TrainingSet, fewer_real, training_set
 from synthaug.evaluation.mirrors import with_mirrors
 
 
 @dataclass(frozen=True, order=True)
 class Trial:
-    """One classifier. `share` is the share of synthetic images, 0 in arms without.
+    """One classifier. `share` is the share of images from the pool, 0 in arms without.
 
     With `real` below 1, each target class keeps only that share of its real images.
     """
@@ -39,8 +39,9 @@ class Grid:
     """The images and settings that all trials share.
 
     `groups` are group numbers [len(train)], `pool` the synthetic images, `val` and `test` pixels [N, C, H, W],
-    `per_seed` the most synthetic images of a class that one classifier sees, `targets` indices of classes. With `flip`,
-    arms with classical changes also see every image mirrored.
+    `per_seed` the most images of a class that one classifier sees from a pool, `targets` indices of classes. With
+    `flip`, arms with classical changes also see every image mirrored. `down_up` are the real images that were reduced
+    and enlarged, as many as in `pool`; None at the generator's size.
     """
 
     classifier: str
@@ -54,13 +55,16 @@ class Grid:
     per_seed: int
     targets: tuple[int, ...] = ()
     flip: bool = False
+    down_up: LabelledImages | None = None
 
     def training_set(self, trial: Trial) -> TrainingSet:
         train, groups = self.train, self.groups
+        pool = self.pool
+        if ARMS[trial.arm].down_up:
+            assert self.down_up is not None  # `choose_arms` sees to it
+            pool = self.down_up
         if trial.real < 1:
             left = fewer_real(train.labels, self.targets, trial.real, trial.seed)
             train, groups = train.subset(left), groups[left]
-        made = training_set(
-            trial.arm, train, groups, self.pool, share=trial.share, seed=trial.seed, per_seed=self.per_seed
-        )
+        made = training_set(trial.arm, train, groups, pool, share=trial.share, seed=trial.seed, per_seed=self.per_seed)
         return with_mirrors(made) if self.flip and made.augment == "classical" else made

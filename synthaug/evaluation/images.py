@@ -13,7 +13,7 @@ import numpy.typing as npt
 from synthaug.config import Config
 from synthaug.data.alike import look_like, near_duplicate_groups
 from synthaug.data.cache import LabelledImages
-from synthaug.data.folder import Scan, scan
+from synthaug.data.folder import ImageRecord, Scan, scan
 from synthaug.data.roles import real_test_images, scan_readable, scan_synthetic, synthetic_images
 from synthaug.data.run_data import RunData
 from synthaug.data.split import SplitRow
@@ -32,7 +32,10 @@ MOST_FRESH = 20_000
 
 @dataclass
 class RealImages:
-    """The images to train on and to test with. `train_groups` and `test_groups` are group numbers."""
+    """The images to train on and to test with, at the generator's size.
+
+    `train_groups` and `test_groups` are group numbers; the files of the test images are `test_rows` below `test_root`.
+    """
 
     data: RunData
     train: LabelledImages
@@ -42,7 +45,8 @@ class RealImages:
     val_group_names: list[str]
     test: LabelledImages
     test_groups: npt.NDArray[np.int64]
-    test_hashes: dict[str, str]
+    test_root: Path
+    test_rows: Sequence[SplitRow]
     alike: int = 0
     """Test images that look like training images, or share a group with some."""
     warnings: list[str] = field(default_factory=list)
@@ -58,6 +62,11 @@ class RealImages:
     @property
     def classes(self) -> list[str]:
         return self.train.classes
+
+    @property
+    def test_hashes(self) -> dict[str, str]:
+        """Pixel hash → path of each test image."""
+        return {row.pixel_sha256: row.path for row in self.test_rows}
 
     @property
     def target_indices(self) -> list[int]:
@@ -128,7 +137,8 @@ def real_images(
         val_group_names=[row.group for row in data.split.of("val")],
         test=images,
         test_groups=_numbers([row.group for row in rows]),
-        test_hashes={row.pixel_sha256: row.path for row in rows},
+        test_root=root,
+        test_rows=rows,
         alike=alike,
         warnings=warnings,
     )
@@ -188,8 +198,8 @@ def _refuse_seen(test: Sequence[SplitRow], learnt: Sequence[Learnt], root: Path)
 
 def synthetic_folder(
     folder: Path, real: RealImages, names: Sequence[str], *, cache: Path | None, progress: Progress
-) -> tuple[LabelledImages, list[str]]:
-    """Synthetic images from a folder (one folder a class, or an export of synthaug), and warnings.
+) -> tuple[Path, list[ImageRecord], list[str]]:
+    """Synthetic images of a folder (one folder a class, or an export of synthaug): root, images below it, warnings.
 
     Args:
         folder: the folder.
@@ -209,11 +219,12 @@ def synthetic_folder(
                 f"{str(folder)!r} holds the class {image.label!r}, which {real.data.name} does not have",
                 suggest(image.label, real.classes),
             )
-    leaks = [image for image in kept if image.pixel_sha256 in real.test_hashes]
+    tested = real.test_hashes
+    leaks = [image for image in kept if image.pixel_sha256 in tested]
     if leaks:
         raise SynthaugError(
             f"{plural(len(leaks), 'image')} in {str(folder)!r} can be found among the test images: "
-            f"{leaks[0].path!r} has the pixels of {real.test_hashes[leaks[0].pixel_sha256]!r}",
+            f"{leaks[0].path!r} has the pixels of {tested[leaks[0].pixel_sha256]!r}",
             "take them out, or give other test images with --test DIR: a generator must not have seen the test images",
         )
     for name in real.targets:
@@ -237,14 +248,28 @@ def synthetic_folder(
             f"{plural(copied, 'image')} in {str(folder)!r}: exact "
             f"{'copy of a training image' if copied == 1 else 'copies of training images'}"
         )
-    rows = [image for image in kept if image.label in names]
-    return real.data.load(found.root, rows, cache, progress), warnings
+    return found.root, [image for image in kept if image.label in names], warnings
+
+
+@dataclass(frozen=True)
+class FreshSamples:
+    """Images from a run's generator: gated ones to train classifiers on, ungated ones to judge the generator.
+
+    `numbers` [len(gated)] are the sample indices of the gated images in their classes.
+    """
+
+    gated: LabelledImages
+    numbers: npt.NDArray[np.int64]
+    ungated: LabelledImages
+    warnings: list[str]
 
 
 def fresh_samples(
     sampler: Sampler, real: RealImages, names: Sequence[str], *, seeds: int, gate: bool, device: str, progress: Progress
-) -> tuple[LabelledImages, LabelledImages, list[str]]:
-    """Images from the run's generator: gated ones to train classifiers on, ungated ones to judge the generator.
+) -> FreshSamples:
+    """Generate gated images to train classifiers on, and ungated images of the target classes.
+
+    Of each class `seeds` times `per_seed` gated images, or fewer (`MOST_FRESH`).
 
     Args:
         sampler: the generator.
@@ -255,16 +280,13 @@ def fresh_samples(
         device: where the gates run.
         progress: shows the progress bars.
 
-    Returns:
-        Gated images (`seeds` times `per_seed` a class, or fewer: `MOST_FRESH`), ungated images of the target classes,
-        and warnings.
-
     Raises:
         RunFailed: no image of a target class passes the gates.
     """
     count = max(min(seeds * real.per_seed, MOST_FRESH // len(names)), real.shown)
     warnings: list[str] = []
     gated: dict[str, npt.NDArray[np.uint8]] = {}
+    numbers = []
     with_gate = None
     if gate:
         config = real.config.gate
@@ -285,8 +307,11 @@ def fresh_samples(
                 f"only {len(samples.pixels)} of {count} images of {name!r} passed the gates (rejected: {reasons})"
             )
         gated[name] = samples.pixels
+        numbers.append(samples.indices)
     ungated = {name: sampler.sample(name, real.per_seed) for name in real.targets}
-    return _labelled(gated, real.classes), _labelled(ungated, real.classes), warnings
+    return FreshSamples(
+        _labelled(gated, real.classes), np.concatenate(numbers), _labelled(ungated, real.classes), warnings
+    )
 
 
 def _labelled(images: dict[str, npt.NDArray[np.uint8]], classes: list[str]) -> LabelledImages:

@@ -154,7 +154,8 @@ def _by_val(targets: Mapping[str, int], validation: Validation, to_beat: Collect
     controls = [key for key in tables if not ARMS[key[0]].synthetic and (to_beat is None or key[0] in to_beat)]
 
     def gains(label: int, key: tuple[str, float]) -> list[Estimate]:
-        return [contrast(tables[key], tables[control], [label], validation.groups) for control in controls]
+        alike = [control for control in controls if control[1] in (0.0, key[1])]  # an imitation has shares, too
+        return [contrast(tables[key], tables[control], [label], validation.groups) for control in alike]
 
     found = {(name, key): gains(label, key) for name, label in targets.items() for key in tried}
     adjusted = dict(zip(found, holm([p_value_over_all(each) for each in found.values()]), strict=True))

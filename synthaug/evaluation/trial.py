@@ -20,7 +20,7 @@ from synthaug.classifiers import FEATURE_SPACE, make_classifier
 from synthaug.classifiers.logistic import FEATURES, Logistic, RememberedFeatures
 from synthaug.device import resolve_device
 from synthaug.errors import RunFailed
-from synthaug.evaluation.arms import ARMS
+from synthaug.evaluation.arms import ARMS, DOWN_UP
 from synthaug.evaluation.grid import Grid, Outcome, Trial
 from synthaug.evaluation.trial_cache import TrialCache
 from synthaug.features import load_features
@@ -110,7 +110,9 @@ def _run_in_feature_space(
 ) -> None:
     """Logistic regression, in one process: its linear algebra and its feature net use all threads.
 
-    An arm whose data does not depend on the seed is fitted once. The penalty of an arm is chosen on its first seed.
+    An arm whose data does not depend on the seed is fitted once. The penalty of an arm is chosen on its first seed. An
+    arm of reduced and enlarged real images takes that of its control: a cross-validation would hold out images of
+    which it has blurred copies.
     """
     features = RememberedFeatures(load_features(FEATURES, device=grid.device))
     penalties: dict[tuple[str, float, float], float | None] = {}
@@ -118,7 +120,9 @@ def _run_in_feature_space(
     for trial in trials:
         kind = ARMS[trial.arm]
         key = (trial.arm, trial.share, trial.real)
-        by_seed = kind.synthetic or kind.smote or trial.real < 1
+        by_seed = kind.mixes or kind.smote or trial.real < 1
+        if kind.down_up and (own := penalties.get((DOWN_UP[trial.arm].control.name, 0.0, 1.0))) is not None:
+            penalties[key] = own
         outcome = done.get(trial)
         if outcome is None:
             outcome = None if by_seed else fixed.get(trial.arm)

@@ -40,9 +40,11 @@ def key(grid: Grid) -> str:
         __version__, ASSEMBLY, torch.__version__, np.__version__, name, code, grid.steps,
         str(resolve_device(grid.device)), grid.per_seed, list(grid.targets), grid.train.classes, grid.flip,
     ]  # fmt: skip
-    arrays = (
+    arrays = [
         grid.train.pixels, grid.train.labels, grid.groups, grid.pool.pixels, grid.pool.labels, grid.val, grid.test,
-    )  # fmt: skip
+    ]  # fmt: skip
+    if grid.down_up is not None:
+        arrays += [grid.down_up.pixels, grid.down_up.labels]
     return digest(settings, *arrays)[:32]
 
 

@@ -73,9 +73,9 @@ def contrast_documents(contrasts: Mapping[str, Estimate]) -> dict[str, Contrast]
     return {name: Contrast(mean=e.mean, low=e.low, high=e.high, p_value=e.p_value) for name, e in contrasts.items()}
 
 
-def missing_controls(arms: Mapping[str, object]) -> list[str]:
+def missing_controls(arms: Mapping[str, object], needed: Sequence[str] = CONTROLS) -> list[str]:
     """Controls that were not trained. One of them may do as well, so without them the verdict is never *helps*."""
-    return [name for name in CONTROLS if name not in arms]
+    return [name for name in needed if name not in arms]
 
 
 def p_value_over_all(gains: Iterable[Estimate]) -> float:
@@ -88,6 +88,7 @@ def find(
     classes: Sequence[int],
     test_groups: npt.NDArray[np.int64],
     *,
+    needed: Sequence[str] = CONTROLS,
     to_beat: Collection[str] | None = None,
     comparisons: int = 1,
 ) -> Finding:
@@ -101,6 +102,7 @@ def find(
         tables: arm → F1; with both arms of at least one contrast.
         classes: indices of classes.
         test_groups: [K] groups of test images that hold each class.
+        needed: controls that must be trained to help.
         to_beat: the controls that an arm must beat; None: all.
         comparisons: for how many the p-values will be corrected; only the smallest detectable effect depends on it.
     """
@@ -116,7 +118,7 @@ def find(
     differences = {pair.name: {other: against(pair.arm.name, other) for other in controls} for pair in pairs}
     against_best = {CONTRASTS[name].arm.name: by[best] for name, by in differences.items()}
     p_values = {name: p_value_over_all(by.values()) for name, by in differences.items()}
-    lacking = missing_controls(tables)
+    lacking = missing_controls(tables, needed)
     above = [name for name, e in contrasts.items() if e.low > 0]
     beaten = [name for name in above if all(e.low > 0 for e in differences[name].values())]
     helping = min(beaten, key=lambda name: p_values[name], default=None)
@@ -175,6 +177,7 @@ def judge(
     *,
     to_beat: Collection[str] | None = None,
     folds: int | None = None,
+    needed: Sequence[str] = CONTROLS,
 ) -> VerdictDocument:
     """The verdict for every target class, for macro-F1, and overall.
 
@@ -190,20 +193,22 @@ def judge(
         test_groups: [K] groups of test images that hold each class; 0 leaves a class out of macro-F1.
         to_beat: the controls that an arm must beat to help; None: all.
         folds: their number, in a cross-validation.
+        needed: controls that must be trained to help.
     """
     index = {name: k for k, name in enumerate(class_names)}
     arms = len(planned(tables))
     findings = {
-        name: find(tables, [index[name]], test_groups, to_beat=to_beat, comparisons=arms * len(targets))
+        name: find(tables, [index[name]], test_groups, needed=needed, to_beat=to_beat, comparisons=arms * len(targets))
         for name in targets
     }
-    together = find(tables, [index[name] for name in targets], test_groups, to_beat=to_beat, comparisons=arms)
-    macro = find(tables, np.flatnonzero(test_groups).tolist(), test_groups, to_beat=to_beat)
+    aimed = [index[name] for name in targets]
+    together = find(tables, aimed, test_groups, needed=needed, to_beat=to_beat, comparisons=arms)
+    macro = find(tables, np.flatnonzero(test_groups).tolist(), test_groups, needed=needed, to_beat=to_beat)
 
     pairs = [(name, key) for name, finding in findings.items() for key in finding.contrasts]
     adjusted = dict(zip(pairs, holm([findings[n].p_values[key] for n, key in pairs]), strict=True))
     beating = [name for name, f in findings.items() if f.helping is not None and adjusted[name, f.helping] < ALPHA]
-    lacking = missing_controls(tables)
+    lacking = missing_controls(tables, needed)
     helped = [] if lacking else beating
     largest = holm([max(e.p_value for e in finding.contrasts.values()) for finding in findings.values()])
     hurt = [
@@ -289,7 +294,9 @@ def _sentence(
         )
     if overall == "hurts":
         losses = [f"{name}: F1 {max(e.mean for e in findings[name].contrasts.values()):+.3f} at best" for name in hurt]
-        return f"The synthetic images hurt the classifier: {'; '.join(losses)}. Use {together.best_control} instead."
+        best = together.best_control
+        advice = "Leave them out" if ARMS[best].down_up else f"Use {best} instead"
+        return f"The synthetic images hurt the classifier: {'; '.join(losses)}. {advice}."
     if helped and hurt:
         return f"The synthetic images help {', '.join(helped)} and hurt {', '.join(hurt)}."
     alone = [name for name, finding in findings.items() if finding.verdict != "no measurable effect"]

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from synthaug.config import Fit
-from synthaug.data.decode import decode, pixel_sha256
-from synthaug.exporters.looks import Look, Tables, apply_look, encode
+from synthaug.data.decode import decode, decode_bytes, pixel_sha256
+from synthaug.exporters.looks import Look, Sides, Tables, apply_look, encode
 from synthaug.files import digest
 
 _EXACT = ("PNG", "BMP")
@@ -31,11 +32,26 @@ class Written:
     pixel_sha256: str
 
 
-def write_synthetic(path: Path, pixels: NDArray[np.uint8], look: Look, fit: Fit, tables: Tables) -> Written:
+def write_synthetic(
+    path: Path, pixels: NDArray[np.uint8], look: Look, fit: Fit, tables: Tables, sides: Sides = "cut"
+) -> Written:
     """Give a generator's image [C, H, W] a look and write it; equal arguments give equal bytes."""
-    image = apply_look(pixels, look, fit)
+    image = apply_look(pixels, look, fit, sides)
     data = encode(image, look, tables)
     path.write_bytes(data)
-    exact = look.format in _EXACT and image.mode in ("L", "RGB")
-    upright = image if exact else decode(path)[0]
+    upright = image if _is_exact(image, look) else decode(path)[0]
     return Written(*upright.size, digest(data), pixel_sha256(upright))
+
+
+def as_read(
+    pixels: NDArray[np.uint8], look: Look, fit: Fit, tables: Tables, *, name: str, at_least: int
+) -> Image.Image:
+    """The image that a reader of the file sees that `write_synthetic` writes; `at_least`: see `decode.open_image`."""
+    image = apply_look(pixels, look, fit)
+    if _is_exact(image, look):
+        return image
+    return decode_bytes(encode(image, look, tables), Path(name), at_least=at_least)[0]
+
+
+def _is_exact(image: Image.Image, look: Look) -> bool:
+    return look.format in _EXACT and image.mode in ("L", "RGB")

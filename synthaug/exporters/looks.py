@@ -1,9 +1,9 @@
 """Gives synthetic images the size, colour mode, file format and quality of real ones, so files do not reveal them.
 
 The look of each real training image is read from its file, and each synthetic image of a class draws one of the looks
-of its class. So sizes and formats have the same distribution among synthetic images as among real ones. The fit
-(`pad`, `crop`, `stretch`) is undone: preparing the result for training gives the generator's image again, up to
-resampling.
+of its class. So formats, and except for `crop` also sizes, have the same distribution among synthetic images as among
+real ones. The fit (`pad`, `crop`, `stretch`) is undone: preparing the result for training gives the generator's image
+again, up to resampling.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from __future__ import annotations
 import io
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,11 @@ from synthaug.exporters.provenance import save_marked
 from synthaug.files import digest
 
 Tables = dict[str, list[list[int]]]  # key → JPEG quantisation tables
+Sides = Literal["cut", "mirrored"]
+"""What is beside a cropped image: nothing, or its reflection, as in exports before this rule was recorded."""
 
+NOTICED = 1.5
+"""A larger enlargement is warned of: beside sharp images, its blur can be seen."""
 _EDGE = 0.5  # a bar ends where this share of a row differs from the bar's colour
 _TOLERANCE = 24  # grey levels by which a generated bar may differ from one colour
 _WRITTEN_AS = {"MPO": "JPEG", "DIB": "BMP"}
@@ -169,18 +173,21 @@ def _find_bars(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.int64], bool]:
     return np.asarray(found), certain
 
 
-def apply_look(pixels: NDArray[np.uint8], look: Look, fit: Fit) -> Image.Image:
+def apply_look(pixels: NDArray[np.uint8], look: Look, fit: Fit, sides: Sides = "cut") -> Image.Image:
     """Turn a generator's image [C, H, W] into an image of a look's size and mode, undoing the fit.
 
-    `pad`: the bars are cut off. `stretch`: the image is stretched back. `crop`: the sides are filled by reflection, so
-    cropping again gives the generator's image.
+    This is the only place where images are enlarged. No pixel is made up beside what the generator drew:
+
+    - `pad`: the bars, which the generator drew in the place of missing sides, are cut off.
+    - `stretch`: the image is stretched back.
+    - `crop`: the generator saw the middle square of real images, so the image is a square of the look's shorter side.
+      With `sides` "mirrored", as in old exports, its sides are filled by reflection to the look's size.
     """
     image = Image.fromarray(pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0)))
     size = (look.width, look.height)
     if fit == "crop":
-        side = min(size)
-        image = _sample(image, (side, side), (0, 0, *image.size))
-        if look.width != look.height:
+        image = _sample(image, (min(size), min(size)), (0, 0, *image.size))
+        if sides == "mirrored" and look.width != look.height:
             image = _reflect(image, size)
     elif fit == "pad":
         width, height = _inner(look, image.width)
@@ -189,6 +196,37 @@ def apply_look(pixels: NDArray[np.uint8], look: Look, fit: Fit) -> Image.Image:
     else:
         image = _sample(image, size, (0, 0, *image.size))
     return _to_mode(image, look)
+
+
+def enlargement(width: int, height: int, fit: Fit, resolution: int) -> float:
+    """How many times larger than the generator's pixels those of an exported image are; below 1 it is reduced.
+
+    >>> enlargement(300, 240, "pad", 32), enlargement(300, 240, "crop", 32)
+    (9.375, 7.5)
+    """
+    return (min if fit == "crop" else max)(width, height) / resolution
+
+
+def typical_enlargement(looks: Sequence[LookCount], fit: Fit, resolution: int) -> float:
+    """The median `enlargement` of the images of a class."""
+    each = [enlargement(look.width, look.height, fit, resolution) for look in looks]
+    return float(np.median(np.repeat(each, [look.count for look in looks])))
+
+
+def enlargement_warning(factors: Mapping[str, float], resolution: int) -> str | None:
+    """A sentence, if the images of a class are enlarged more than `NOTICED` times; `factors`: class → typical factor.
+
+    >>> enlargement_warning({"a": 1.2, "b": 1.5}, 32) is None
+    True
+    """
+    if not factors or max(factors.values()) <= NOTICED:
+        return None
+    low, high = f"{min(factors.values()):.1f}", f"{max(factors.values()):.1f}"
+    times = high if low == high else f"{low} to {high} (by class)"
+    return (
+        f"the synthetic images have {resolution} px and are enlarged {times} times to the size of the real ones: they "
+        "are less sharp; `synthaug evaluate --size native` judges them at that size"
+    )
 
 
 def _sample(image: Image.Image, size: tuple[int, int], box: tuple[int, int, int, int]) -> Image.Image:

@@ -16,13 +16,17 @@ from pydantic import Field, ValidationError
 from synthaug.documents import Document, ExportDocument
 from synthaug.errors import SynthaugError
 from synthaug.exporters import FORMATS
-from synthaug.exporters.looks import LookCount, Tables
+from synthaug.exporters.looks import LookCount, Sides, Tables
 from synthaug.version import __version__
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 METADATA = "metadata.jsonl"
 _ROWS = json.JSONEncoder(ensure_ascii=False, allow_nan=False)  # made once; `json.dumps` would make one for each row
+SQUARES = (
+    "the generator was trained on the middle square of each real image (`data.fit: crop`), so synthetic images are "
+    "squares of the shorter side: cut real images to their middle square too"
+)
 NO_NUMBER, NO_TEXT = -1, ""
 """Values of columns that do not apply to a row of `metadata.jsonl`. They are not null: `datasets` takes a column's type
 from its first rows, and refuses splits with different types."""
@@ -86,6 +90,7 @@ class Manifest(Document):
     config: dict[str, Any] = Field(description="the run's resolved configuration")
     looks: dict[str, list[LookCount]] = Field(description="class → sizes and formats of its real files")
     quantisation: Tables
+    sides: Sides = Field("mirrored", description="of images with fit `crop`; exports before this key mirrored them")
     warnings: list[str]
 
 
@@ -206,7 +211,7 @@ def card(manifest: Manifest) -> str:
     bounds = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
     size = next((name for bound, name in bounds if total < bound), "1M<n<10M")
     rows = "\n".join(
-        f"| {_cell(label)} | {c.asked} | {c.real} | {c.synthetic} | {_reasons(c.rejected)} |"
+        f"| {_cell(label)} | {c.asked} | {c.real} | {c.synthetic} | {_times(c.enlarged)} | {_reasons(c.rejected)} |"
         for label, c in manifest.export.per_class.items()
     )
     gates = "All candidates were accepted: the gates were switched off."
@@ -224,7 +229,8 @@ def card(manifest: Manifest) -> str:
             f"Images are truncated: the distance of each from the centre of its class was multiplied by "
             f"{manifest.truncation:g}.\nThis makes them more typical and less varied.\n\n{gates}"
         )
-    warnings = "".join(f"\n> **Note** {warning}\n" for warning in manifest.warnings)
+    notes = [*manifest.warnings, *([SQUARES] if _cuts_sides(manifest) else [])]
+    warnings = "".join(f"\n> **Note** {note}\n" for note in notes)
     heldout = ""
     if manifest.heldout:
         folders = " and ".join(f"`{name}/`" for name in manifest.heldout)
@@ -252,8 +258,8 @@ The column `synthetic` of `train/metadata.jsonl` tells them apart, and each synt
 `DigitalSourceType` `trainedAlgorithmicMedia` in its XMP metadata. Judge classifiers on real images only.
 Values that do not apply to an image are −1 or empty.
 
-| class | requested | real | synthetic | rejected |
-|---|---:|---:|---:|---|
+| class | requested | real | synthetic | enlarged | rejected |
+|---|---:|---:|---:|---:|---|
 {rows}
 {warnings}{heldout}
 ## How it was made
@@ -272,6 +278,16 @@ The generator saw the real training images only, never those held out.
 
 The real images keep their licence. This card does not name it, because the tool does not know it.
 """
+
+
+def _cuts_sides(manifest: Manifest) -> bool:
+    """Whether real images have sides that the generator never saw, and synthetic ones lack."""
+    looks = [look for looks in manifest.looks.values() for look in looks]
+    return manifest.config["data"]["fit"] == "crop" and any(look.width != look.height for look in looks)
+
+
+def _times(factor: float | None) -> str:
+    return "–" if factor is None else f"{factor:.1f} ×"
 
 
 def _selected(selection: SelectionReport) -> str:

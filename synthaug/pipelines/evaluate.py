@@ -18,9 +18,17 @@ from synthaug.config import leaves, resolve
 from synthaug.data.cache import LabelledImages
 from synthaug.data.run_data import RunData
 from synthaug.device import resolve_device
-from synthaug.documents import Arm, CheckDocument, EvaluateDocument, LearningCurve, VerdictDocument
+from synthaug.documents import (
+    Arm,
+    CheckDocument,
+    EvaluateDocument,
+    EvaluatedSize,
+    LearningCurve,
+    Sharpness,
+    VerdictDocument,
+)
 from synthaug.errors import RunFailed, SynthaugError, plural
-from synthaug.evaluation.arms import ARMS, CONTRASTS, choose_arms, shared_by_seeds
+from synthaug.evaluation.arms import ARMS, CONTRASTS, CONTROLS, DOWN_UP, choose_arms, shared_by_seeds
 from synthaug.evaluation.fold import Fold, predictions, shares_of, trials_of
 from synthaug.evaluation.grid import Trial
 from synthaug.evaluation.held_out import HeldOut, small_test_warnings
@@ -30,23 +38,27 @@ from synthaug.evaluation.recommend import Validation, recommend
 from synthaug.evaluation.report.material import ReportMaterial
 from synthaug.evaluation.report.write import write_report
 from synthaug.evaluation.shares import Candidates, candidates
+from synthaug.evaluation.size_in_words import with_size
 from synthaug.evaluation.statistics import F1Table
 from synthaug.evaluation.suspects import SuspectImage, find_suspects, leaks
 from synthaug.evaluation.suspects import in_words as suspects_in_words
 from synthaug.evaluation.trial import run_trials
 from synthaug.evaluation.trial_cache import TrialCache
 from synthaug.evaluation.verdict import judge
+from synthaug.exporters.as_exported import AsExported
 from synthaug.features import features_for
 from synthaug.metrics.quality import quality
 from synthaug.metrics.real import describe_real
+from synthaug.metrics.sharpness_auc import compare_sharpness
 from synthaug.pipelines.auto import with_mirroring
 from synthaug.pipelines.folds import FOLDER as FOLDS
 from synthaug.pipelines.folds import fold_data
+from synthaug.pipelines.judged_size import evaluated_size, judged_images
 from synthaug.progress import Progress, Silent
 from synthaug.requests import EvaluateRequest, documented
 from synthaug.runs import Run, find
 from synthaug.sampling.generate import load
-from synthaug.seeds import evaluation_seed
+from synthaug.seeds import evaluation_seed, named_stream
 from synthaug.training.checkpoint import find_checkpoint
 
 ENOUGH_SEEDS = 5
@@ -58,7 +70,8 @@ FOLDER = "evaluation"
 def evaluate(
     run: str | Path | Run | None = None, *, test: Path | None = None, synthetic: Path | None = None,
     data: Path | None = None, target_class: str | Sequence[str] = "auto", resolution: int | None = None,
-    group_by: str | None = None, folds: int | None = None, classifier: str = "cnn", seeds: int = 5, steps: int = 600,
+    group_by: str | None = None, folds: int | None = None, classifier: str = "cnn", size: str | int = "model",
+    seeds: int = 5, steps: int = 600,
     shares: Sequence[float] | None = None, arms: Sequence[str] | None = None, mix: str = "targets",
     learning_curve: bool = False, out: Path | None = None, fail_under: float | None = None, gate: bool = True,
     checkpoint: str | Path = "best", runs: Path | None = None, device: str = "auto", cache: Path | None = None,
@@ -138,6 +151,7 @@ class _Evaluation:
     tried: Candidates
     mixed: list[str]
     suspects: list[list[SuspectImage]]
+    size: EvaluatedSize
     warnings: list[str]
 
 
@@ -145,7 +159,7 @@ def _prepare(request: EvaluateRequest, progress: Progress) -> _Evaluation:
     """Read the data, train generators for folds, and load or generate all images."""
     classifier = check_classifier(request.classifier)
     resolve_device(request.device)
-    arms, warnings = choose_arms(request.arms, classifier)
+    arms, warnings = choose_arms(request.arms, classifier, resized=request.size != "model")
     whole = _whole(request, progress)
     default = Path(FOLDER) if whole.run is None else whole.run.path / FOLDER
     out = _out(default if request.out is None else request.out)
@@ -166,7 +180,8 @@ def _prepare(request: EvaluateRequest, progress: Progress) -> _Evaluation:
     if tried.note:
         warnings.append(tried.note)
     mixed = whole.targets if request.mix == "targets" else whole.classes
-    folds, notes = _folds(request, reals, mixed, progress)
+    size = evaluated_size(request, whole, classifier, mixed)
+    folds, notes = _folds(request, reals, mixed, size, progress)
     suspects = [find_suspects(fold.real, fold.pool, progress) for fold in folds]
     notes += suspects_in_words([one for of_fold in suspects for one in of_fold])
     shared = sorted({name for f in folds for name in shared_by_seeds(f.pool, f.real.per_seed, request.seeds)})
@@ -177,7 +192,7 @@ def _prepare(request: EvaluateRequest, progress: Progress) -> _Evaluation:
         )
     warnings = list(dict.fromkeys([*warnings, *notes]))
     return _Evaluation(
-        request, progress, classifier, arms, whole, out, folds, held_out, tried, mixed, suspects, warnings
+        request, progress, classifier, arms, whole, out, folds, held_out, tried, mixed, suspects, size, warnings
     )
 
 
@@ -212,20 +227,29 @@ def _check_outside(target: Path, inputs: Sequence[Path | None]) -> None:
 
 
 def _folds(
-    request: EvaluateRequest, reals: Sequence[RealImages], mixed: list[str], progress: Progress
+    request: EvaluateRequest, reals: Sequence[RealImages], mixed: list[str], size: EvaluatedSize, progress: Progress
 ) -> tuple[list[Fold], list[str]]:
     """The folds with their synthetic images, and warnings."""
     if request.synthetic is None:
-        made = [_fresh(request, real, mixed, progress) for real in reals]
+        made = [_fresh(request, real, mixed, size, progress) for real in reals]
         return [fold for fold, _ in made], [line for _, notes in made for line in notes]
-    pool, warnings = synthetic_folder(request.synthetic, reals[0], mixed, cache=request.cache, progress=progress)
-    run = reals[0].data.run
+    (real,) = reals
+    root, rows, warnings = synthetic_folder(request.synthetic, real, mixed, cache=request.cache, progress=progress)
+    pool = real.data.load(root, rows, request.cache, progress)
+
+    def read(_: AsExported, side: int) -> LabelledImages:
+        return real.data.load(root, rows, request.cache, progress, resolution=side)
+
+    judged = judged_images(real, pool, read, size, cache=request.cache, progress=progress)
+    run = real.data.run
     if run is None or not _exported_from(request.synthetic, run):
         warnings.append("it is unknown whether the generator of these images has seen the test images")
-    return [Fold(reals[0], pool, None)], warnings
+    return [Fold(real, pool, judged)], warnings
 
 
-def _fresh(request: EvaluateRequest, real: RealImages, mixed: list[str], progress: Progress) -> tuple[Fold, list[str]]:
+def _fresh(
+    request: EvaluateRequest, real: RealImages, mixed: list[str], size: EvaluatedSize, progress: Progress
+) -> tuple[Fold, list[str]]:
     """A fold with fresh images of its own generator, and warnings."""
     run, checkpoint = real.data.run, request.checkpoint
     assert run is not None  # --data without a run needs --synthetic
@@ -237,10 +261,15 @@ def _fresh(request: EvaluateRequest, real: RealImages, mixed: list[str], progres
             "give a checkpoint of the run, or evaluate the run of the checkpoint",
         )
     sampler = load(run, checkpoint=checkpoint, seed=evaluation_seed(real.config.seed), device=request.device)
-    pool, generator, notes = fresh_samples(
+    made = fresh_samples(
         sampler, real, mixed, seeds=request.seeds, gate=request.gate, device=request.device, progress=progress
     )
-    return Fold(real, pool, generator, checkpoint=sampler.trained.checkpoint), notes
+
+    def read(exported: AsExported, side: int) -> LabelledImages:
+        return exported.read_back(made.gated, made.numbers, side, seed=sampler.seed, progress=progress)
+
+    judged = judged_images(real, made.gated, read, size, cache=request.cache, progress=progress)
+    return Fold(real, made.gated, judged, made.ungated, sampler.trained.checkpoint), made.warnings
 
 
 def _exported_from(folder: Path, run: Run) -> bool:
@@ -281,7 +310,11 @@ def _document(evaluation: _Evaluation, started: float) -> EvaluateDocument:
     tables = {name: held_out.table(rows) for name, rows in predicted.items()}
 
     def judged(held_out: HeldOut, tables: Mapping[str, F1Table]) -> VerdictDocument:
-        return judge(tables, held_out.classes, whole.targets, held_out.groups_of_classes(), folds=request.folds)
+        verdict = judge(
+            tables, held_out.classes, whole.targets, held_out.groups_of_classes(),
+            folds=request.folds, needed=CONTROLS if request.size == "model" else [*CONTROLS, *DOWN_UP],
+        )  # fmt: skip
+        return with_size(verdict, evaluation.size)
 
     verdict = judged(held_out, tables)
     curve = _learning_curve(evaluation, tables) if request.learning_curve else None
@@ -302,7 +335,8 @@ def _document(evaluation: _Evaluation, started: float) -> EvaluateDocument:
         fold_runs=[f"{FOLDS}/{name}" for name in made_by] if request.folds is not None else [],
         classifier=evaluation.classifier, seeds=request.seeds, classes=held_out.classes, targets=whole.targets,
         split={"train": first.real.train.counts(), "val": first.real.val.counts(), "test": held_out.counts()},
-        mix=request.mix, share_chosen_on=tried.chosen_on, arms=_arms(evaluation, predicted, tables), verdict=verdict,
+        size=evaluation.size, sharpness=_sharpness(evaluation), mix=request.mix, share_chosen_on=tried.chosen_on,
+        arms=_arms(evaluation, predicted, tables), verdict=verdict,
         leaks=leaks(evaluation.suspects, held_out, predicted, whole.targets, judged),
         recommended=recommended, learning_curve=curve, quality=gated_quality, generator_quality=generator_quality,
         warnings=evaluation.warnings, seconds=round(time.monotonic() - started, 3),
@@ -321,9 +355,22 @@ def _validation(evaluation: _Evaluation) -> Validation | None:
             [np.concatenate([fold.outcomes[Trial(name, share, seed)].val for fold in folds]) for seed in seeds]
         )
         for name in evaluation.arms
-        for share in (evaluation.tried.shares if ARMS[name].synthetic else [0.0])
+        for share in (evaluation.tried.shares if ARMS[name].mixes else [0.0])
     }
     return Validation(tables, held_out.groups_of_classes())
+
+
+def _sharpness(evaluation: _Evaluation) -> dict[str, Sharpness]:
+    """Target class → whether sharpness alone tells its images apart; with folds, those of the first."""
+    seen = evaluation.folds[0].judged
+    found = {
+        name: compare_sharpness(
+            seen.test.of_class(name), seen.pool.of_class(name), seen.train.of_class(name),
+            named_stream(evaluation.whole.config.seed, f"sharpness of {name}"),
+        )
+        for name in evaluation.whole.targets
+    }  # fmt: skip
+    return {name: comparison for name, comparison in found.items() if comparison is not None}
 
 
 def _arms(

@@ -19,7 +19,14 @@ from synthaug.data.split import SplitRow
 from synthaug.documents import ExportDocument, ExportedClass
 from synthaug.exporters import FORMATS, real
 from synthaug.exporters.destination import ROW_BYTES, check_out, check_space, on_disk, working
-from synthaug.exporters.looks import LookCount, Tables, counted, plain_look
+from synthaug.exporters.looks import (
+    LookCount,
+    Tables,
+    counted,
+    enlargement_warning,
+    plain_look,
+    typical_enlargement,
+)
 from synthaug.exporters.manifest import (
     MANIFEST,
     METADATA,
@@ -100,7 +107,19 @@ class _Job:
             self.prefixes[entry["label"]] = entry["prefix"]
             self.tables.update(entry["tables"])
         if not entry["linked"] and _NOT_LINKED not in self.warnings:
-            self.warnings.append(_NOT_LINKED)
+            self.warn(_NOT_LINKED)
+
+    def warn(self, line: str) -> None:
+        """Show a warning now, and keep it for the manifest."""
+        self.warnings.append(line)
+        self.progress.warn(line)
+
+    @property
+    def enlarged(self) -> dict[str, float]:
+        """Class → how many times its synthetic images are enlarged; for classes that get some."""
+        fit, side = self.data.config.data.fit, self.sampler.trained.resolution
+        filled = [label for label, wanted in self.plans.items() if wanted.generate]
+        return {label: typical_enlargement(self.looks[label], fit, side) for label in filled}
 
     def settings(self) -> dict[str, Any]:
         """Everything that determines the bytes of the export. An export with equal settings can be continued."""
@@ -168,8 +187,6 @@ def run_export(request: ExportRequest, progress: Progress) -> ExportDocument:
     with working(job.out, job.settings(), progress) as workspace:
         document = _fill(job, workspace)
         workspace.finish()
-    for warning in job.warnings:
-        progress.warn(warning)
     return document
 
 
@@ -184,6 +201,8 @@ def _fill(job: _Job, workspace: Workspace) -> ExportDocument:
         else:
             outputs[entry["label"]].count(entry)
     _place_real_images(job, workspace, placed)
+    if warning := enlargement_warning(job.enlarged, job.sampler.trained.resolution):
+        job.warn(warning)
     done = sum(output.written for output in outputs.values())
     gate = None
     wanted = {label: p.generate for label, p in job.plans.items() if p.generate > 0}
@@ -298,19 +317,17 @@ def _finish(
 
 def _per_class(job: _Job, outputs: Mapping[str, Output]) -> dict[str, ExportedClass]:
     """The counts of each class. Adds a warning for each class with too few images."""
-    per_class = {}
+    per_class, enlarged = {}, job.enlarged
     for label, wanted in job.plans.items():
         output = outputs[label]
         short = wanted.generate - output.written
         per_class[label] = ExportedClass(
             asked=wanted.want, real=wanted.keep, synthetic=output.written,
-            rejected=dict(sorted(output.rejected.items())), short=short,
+            rejected=dict(sorted(output.rejected.items())), short=short, enlarged=enlarged.get(label),
         )  # fmt: skip
         if short:
             reasons = ", ".join(f"{reason} {n}" for reason, n in output.rejected.most_common())
-            job.warnings.append(
-                f"class {label!r} has {wanted.want - short} instead of {wanted.want} images (rejected: {reasons})"
-            )
+            job.warn(f"class {label!r} has {wanted.want - short} instead of {wanted.want} images (rejected: {reasons})")
     return per_class
 
 
@@ -337,7 +354,7 @@ def _manifest(job: _Job, per_class: dict[str, ExportedClass], gate: Gate | None)
         heldout={side: {label: n for label, n in counts[side].items() if n} for side in job.heldout}, gates=gates,
         truncation=job.sampler.psi, selection=selection, device=str(trained.device),
         config=job.data.config.model_dump(mode="json"), looks={label: job.looks[label] for label in filled},
-        quantisation=dict(sorted(job.tables.items())), warnings=list(job.warnings),
+        quantisation=dict(sorted(job.tables.items())), sides="cut", warnings=list(job.warnings),
     )  # fmt: skip
 
 

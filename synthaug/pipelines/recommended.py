@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from synthaug.documents import EvaluateDocument
 from synthaug.errors import SynthaugError
+from synthaug.evaluation.size_in_words import in_words
 from synthaug.pipelines.evaluate import FOLDER
 from synthaug.progress import Progress
 from synthaug.runs import Run
@@ -39,6 +40,8 @@ def recommended_totals(run: Run, counts: Mapping[str, int], progress: Progress) 
             f"the evaluation {str(file)!r} judged the images of {document.synthetic!r}, not this run's generator", again
         )
     totals = dict(counts)
+    if document.size is not None:
+        progress.say(f"the evaluation was made {in_words(document.size)}")
     for name, advice in document.recommended.items():
         if name not in totals:
             raise SynthaugError(

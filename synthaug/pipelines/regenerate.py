@@ -159,7 +159,9 @@ def _remake(
                 row = wanted[number]
                 look = manifest.looks[label][row.look]
                 path = folder / label / PurePosixPath(row.file_name).name
-                written = write_synthetic(path, pixels[row.sample_index % CHUNK], look, fit, manifest.quantisation)
+                written = write_synthetic(
+                    path, pixels[row.sample_index % CHUNK], look, fit, manifest.quantisation, manifest.sides
+                )
                 if written.pixel_sha256 == row.pixel_sha256:
                     result.equal += 1
                 elif (reason := _difference(path, root / "train" / row.file_name, look, sampler)) is None:

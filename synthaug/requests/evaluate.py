@@ -43,10 +43,27 @@ def _shares(value: Any) -> Any:
     return shares
 
 
+def _size(value: Any) -> Any:
+    """`model`, `native`, or a number of pixels."""
+    text = str(value).strip()
+    if text in ("model", "native"):
+        return text
+    hint = f"give model, native, or a side from {SIDES[0]} to {SIDES[1]} pixels, such as --size 96"
+    if isinstance(value, bool) or not text.lstrip("+-").isdecimal():
+        raise SynthaugError(f"--size {text!r} is not known", hint)
+    if not SIDES[0] <= int(text) <= SIDES[1]:
+        raise SynthaugError(f"--size {text} is out of range", hint)
+    return int(text)
+
+
 def _classifier(name: str) -> str:
     from synthaug.classifiers import CLASSIFIERS, is_file
 
     return name if is_file(name) else CLASSIFIERS.check(name)
+
+
+SIDES = (16, 1024)
+"""Bounds of `--size`, in pixels."""
 
 
 class EvaluateRequest(Request):
@@ -75,6 +92,11 @@ class EvaluateRequest(Request):
     )
     classifier: Annotated[str, AfterValidator(_classifier), Flag("NAME|FILE.py")] = Field(
         "cnn", description="The classifier to train: `synthaug list classifiers`, or a file of your own."
+    )
+    size: Annotated[Literal["model", "native"] | int, BeforeValidator(_size), Flag("model|native|N")] = Field(
+        "model",
+        description="Size at which the classifier sees all images: the generator's; that of the real images, with "
+        "synthetic ones as export writes them; or N pixels.",
     )
     seeds: Annotated[int, Flag("N")] = Field(
         5, ge=2, description="Classifiers per arm; a reliable verdict needs at least 5."

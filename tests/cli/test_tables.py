@@ -11,10 +11,12 @@ from synthaug.documents import (
     ClassScores,
     Contrast,
     EvaluateDocument,
+    EvaluatedSize,
     Interval,
     Range,
     Recommendation,
     Score,
+    Sharpness,
     TargetVerdict,
     VerdictDocument,
 )
@@ -104,6 +106,23 @@ def test_evaluate(evaluated: EvaluateDocument, capsys: pytest.CaptureFixture[str
     assert "1,075 synthetic images (98%) and 25 real: the best on val" in shown
     assert "and for all other classes          1,300 synthetic images" in shown
     assert shown.splitlines()[-2:] == ["verdict: helps. The rare class gains.", "report:  out/report.html"]
+
+
+def test_evaluate_says_what_sharpness_tells_before_all_else(
+    evaluated: EvaluateDocument, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluated.size = EvaluatedSize(asked="native", pixels=64, generator=32, real=243, enlarged=7.6)
+    apart = Range(mean=0.97, low=0.95, high=0.99)
+    evaluated.sharpness = {"rare [x]": Sharpness(auc=apart, told_apart=True)}
+    evaluate.render(evaluated)
+    shown = capsys.readouterr().out
+    assert shown.startswith(
+        "Sharpness alone tells synthetic from held-out real images of 'rare [x]' (the real one is sharper in 97%"
+    )
+    assert "tested on test images of 64 px" in shown
+    evaluated.sharpness["rare [x]"].told_apart = False
+    evaluate.render(evaluated)
+    assert "Sharpness" not in capsys.readouterr().out
 
 
 def test_check(quality: CheckDocument, capsys: pytest.CaptureFixture[str]) -> None:

@@ -70,6 +70,15 @@ def _one_thread() -> Any:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_takes_any_side_up_to_its_native_one(name: str) -> None:
+    native = CLASSIFIERS.get(name).native_side
+    for side in (21, native):
+        pixels, labels = blobs(12, channels=3, side=side)
+        made = CLASSIFIERS.get(name)(device="cpu").fit(pixels, labels, np.ones(12), num_classes=3, steps=1)
+        assert made.predict_proba(pixels).shape == (12, 3)
+
+
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_learns_and_gives_probabilities(name: str, channels: int) -> None:
     classifier = fitted(name, channels=channels)

@@ -31,6 +31,7 @@ from synthaug.exporters.workspace import Workspace
 from synthaug.pipelines.export import export
 from synthaug.pipelines.samples import samples
 from synthaug.runs import Run
+from synthaug_cli.console import LineProgress
 
 DISC, RING, STRIPES = CLASSES
 COUNTS = {DISC: 40, RING: 12, STRIPES: 40}
@@ -233,6 +234,33 @@ def test_synthetic_files_look_like_the_real_ones_of_their_class(tmp_path: Path, 
         assert made == real
     export(run, out=tmp_path / "model", per_class=80, gate=False, size="model", device="cpu")
     assert {(r["width"], r["height"]) for r in metadata(tmp_path / "model") if r["synthetic"]} == {(16, 16)}
+
+
+def test_an_enlargement_is_said_in_all_places(
+    tmp_path: Path, painter: Painters, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def write(image: Image.Image, stem: Path, number: int) -> None:
+        size = {DISC: (120, 90), RING: (40, 30), STRIPES: (16, 16)}[stem.parent.name]
+        image.resize(size).save(stem.with_suffix(".png"))
+
+    save_images(tmp_path / "data", COUNTS, write=write)
+    run = make_run(tmp_path / "data", tmp_path / "runs", **{"data.fit": "crop"})
+    document = export(run, out=tmp_path / "out", per_class=60, gate=False, device="cpu", progress=LineProgress())
+    said = "have 16 px and are enlarged 1.0 to 5.6 (by class) times to the size of the real ones"
+    assert capsys.readouterr().err.count(said) == 1
+    assert {label: c.enlarged for label, c in document.per_class.items()} == {DISC: 5.625, RING: 1.875, STRIPES: 1.0}
+    manifest = read_manifest(tmp_path / "out" / "manifest.json")
+    assert said in " ".join(manifest.warnings)
+    assert manifest.export.per_class == document.per_class
+    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert said in card
+    assert "| 5.6 × |" in card
+    assert "synthetic images are squares of the shorter side" in card
+    sizes = {row["label"]: (row["width"], row["height"]) for row in metadata(tmp_path / "out") if row["synthetic"]}
+    assert sizes == {DISC: (90, 90), RING: (30, 30), STRIPES: (16, 16)}
+    whole = export(run, out=tmp_path / "model", per_class=60, gate=False, size="model", device="cpu")
+    assert {c.enlarged for c in whole.per_class.values()} == {1.0}
+    assert read_manifest(tmp_path / "model" / "manifest.json").warnings == []
 
 
 def test_links(run: Run, tmp_path: Path) -> None:

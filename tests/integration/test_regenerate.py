@@ -16,7 +16,7 @@ import pytest
 from export_material import CLASSES, contents, make_run, metadata, save_images, source_type
 from PIL import Image
 
-from synthaug.data.decode import open_image
+from synthaug.data.decode import open_image, pixel_sha256
 from synthaug.errors import RunFailed, SynthaugError
 from synthaug.exporters.provenance import SOURCE_TYPE
 from synthaug.pipelines.export import export
@@ -98,6 +98,30 @@ def test_rows_are_written_as_they_were_exported(exported: Path, tmp_path: Path) 
     assert again == {rows[n]["file_name"]: (exported / "train" / rows[n]["file_name"]).read_bytes() for n in numbers}
     assert all(source_type(tmp_path / "again" / name) == SOURCE_TYPE for name in again)
     assert [p.name for p in tmp_path.iterdir()] == ["again"]
+
+
+def test_an_export_of_before_the_rule_of_sides_is_made_again(run: Run, tmp_path: Path) -> None:
+    """Cropped images had mirrored sides, and no key in the manifest said so. Here the sides are made by hand."""
+    cropped = tmp_path / "runs" / run.path.name
+    shutil.copytree(run.path, cropped)
+    config = cropped / "config.yaml"
+    config.write_text(config.read_text(encoding="utf-8").replace("fit: pad", "fit: crop"), encoding="utf-8")
+    out = tmp_path / "out"
+    export(Run(cropped), out=out, per_class={STRIPES: 70}, gate=False, seed=3, size="model", device="cpu")
+    document = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
+    assert document.pop("sides") == "cut"
+    document["looks"][STRIPES][0] |= {"width": 24, "height": 16}  # the generator's 16 px, and 4 on each side
+    (out / "manifest.json").write_text(json.dumps(document), encoding="utf-8")
+    rows = metadata(out)
+    for row in rows:
+        if row["synthetic"]:
+            image = np.asarray(open_image(out / "train" / row["file_name"]))
+            wide = np.concatenate([image[:, 3::-1], image, image[:, :-5:-1]], axis=1)
+            row["pixel_sha256"] = pixel_sha256(Image.fromarray(wide))
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    (out / "train" / "metadata.jsonl").write_text(text, encoding="utf-8")
+    found = regenerate(out, verify=True, device="cpu")
+    assert found.equal == found.rows > 50
 
 
 def test_an_image_that_is_not_the_generators_is_found(copied: Path) -> None:

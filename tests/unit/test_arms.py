@@ -10,7 +10,17 @@ import pytest
 from synthaug.classifiers.steps import draws
 from synthaug.data.cache import LabelledImages
 from synthaug.errors import SynthaugError
-from synthaug.evaluation.arms import ARMS, CONTRASTS, TrainingSet, choose_arms, redraw, shared_by_seeds, training_set
+from synthaug.evaluation.arms import (
+    ARMS,
+    CONTRASTS,
+    CONTROLS,
+    DOWN_UP,
+    TrainingSet,
+    choose_arms,
+    redraw,
+    shared_by_seeds,
+    training_set,
+)
 
 COUNTS = np.array([60, 6, 30])
 GROUPS = np.arange(96)
@@ -41,7 +51,7 @@ def mass(data: TrainingSet) -> np.ndarray:
 @pytest.mark.parametrize("name", list(ARMS))
 def test_shares_of_the_draws(name: str) -> None:
     natural = [*(COUNTS / COUNTS.sum()), 0]
-    balanced = [1 / 3, 1 / 3, 1 / 3, 0.25 / 3 if ARMS[name].synthetic else 0]
+    balanced = [1 / 3, 1 / 3, 1 / 3, 0.25 / 3 if ARMS[name].mixes else 0]
     expected = natural if ARMS[name].draws == "natural" else balanced
     assert mass(assembled(name)) == pytest.approx(expected)
 
@@ -53,6 +63,14 @@ def test_only_what_is_named_differs() -> None:
         assert ARMS[contrast.control.name] is contrast.control
         told = {"name": contrast.arm.name, "about": contrast.arm.about, "synthetic": True}
         assert replace(contrast.control, **told) == contrast.arm
+
+
+def test_an_imitation_differs_from_what_it_imitates_in_the_pool_only() -> None:
+    for name, pair in DOWN_UP.items():
+        own = {"name": name, "about": ARMS[name].about, "synthetic": False, "down_up": True}
+        assert replace(pair.arm, **own) == ARMS[name]
+        assert name not in CONTROLS
+        assert mass(assembled(name)) == pytest.approx(mass(assembled(pair.arm.name)))
 
 
 def test_class_weights_are_balanced_with_mean_one() -> None:
@@ -109,8 +127,9 @@ def test_the_seeds_vary_as_independent_draws_if_the_pool_is_large_enough(pool: i
 
 
 def test_arms_are_those_of_the_classifier() -> None:
-    assert choose_arms(None, "cnn")[0] == [name for name in ARMS if name != "smote"]
-    assert choose_arms(None, "logistic")[0] == list(ARMS)
+    assert choose_arms(None, "cnn", resized=True)[0] == [name for name in ARMS if name != "smote"]
+    assert choose_arms(None, "logistic", resized=True)[0] == list(ARMS)
+    assert choose_arms(None, "logistic")[0] == [name for name in ARMS if name not in DOWN_UP]
     assert choose_arms(["synthetic", "oversample"], "cnn")[0] == ["oversample", "synthetic"]
 
 
@@ -132,6 +151,7 @@ def test_smote_is_left_out_with_a_hint_where_it_is_not_installed(monkeypatch: py
         (["synthetic", "classical"], "cnn", "leave nothing to compare"),
         (["smote", "synthetic", "oversample"], "cnn", "feature space"),
         ([], "cnn", "no arm was given"),
+        (["down-up", "synthetic", "oversample"], "cnn", "--size model classifiers see the generator's size"),
     ],
 )
 def test_arms_that_cannot_be_had(asked: list[str], classifier: str, said: str) -> None:

@@ -16,7 +16,20 @@ from PIL import Image
 
 from synthaug.data.decode import open_image, pixel_sha256, resize
 from synthaug.exporters.folder import write_synthetic
-from synthaug.exporters.looks import Look, LookCount, Looks, Tables, apply_look, counted, encode, plain_look, read_look
+from synthaug.exporters.looks import (
+    Look,
+    LookCount,
+    Looks,
+    Tables,
+    apply_look,
+    counted,
+    encode,
+    enlargement,
+    enlargement_warning,
+    plain_look,
+    read_look,
+    typical_enlargement,
+)
 from synthaug.exporters.names import file_names, synthetic_prefix
 from synthaug.exporters.provenance import SOURCE_TYPE
 
@@ -138,9 +151,43 @@ def test_fitting_a_dressed_image_gives_the_generators_image_back(fit: Any, size:
     if fit == "pad":  # as the generator would have learnt it: with bars of one colour
         sample = resize(_colour(size), 32, 3, "pad")
     image = apply_look(sample, look, fit)
-    assert image.size == size
+    assert image.size == ((min(size), min(size)) if fit == "crop" else size)
     back = resize(image, 32, 3, fit).astype(int)
     assert np.abs(back - sample).mean() < 2.5
+
+
+def test_only_old_exports_have_mirrored_sides() -> None:
+    """The rule of exports without `sides` in their manifest, written down a second time."""
+    look = Look(width=100, height=60, mode="RGB", format="PNG", suffix=".png")
+    square = np.asarray(apply_look(SAMPLE, look, "crop"))
+    assert square.shape == (60, 60, 3)
+    mirrored = np.asarray(apply_look(SAMPLE, look, "crop", "mirrored"))
+    assert np.array_equal(mirrored, np.concatenate([square[:, :20][:, ::-1], square, square[:, -20:][:, ::-1]], axis=1))
+
+
+@pytest.mark.parametrize("size", [(300, 200), (200, 300), (32, 32), (20, 16)])
+@pytest.mark.parametrize("fit", ["pad", "crop", "stretch"])
+def test_the_enlargement_is_that_of_a_pixel(fit: Any, size: tuple[int, int]) -> None:
+    """Measured on the width of a bar that the generator drew from top to bottom, or from left to right."""
+    sample = np.zeros((3, 32, 32), np.uint8)
+    along = fit == "stretch" and size[0] < size[1]
+    (sample.transpose(0, 2, 1) if along else sample)[:, :, 12:20] = 255
+    look = Look(width=size[0], height=size[1], mode="RGB", format="PNG", suffix=".png")
+    made = np.asarray(apply_look(sample, look, fit)).mean(axis=2) / 255
+    line = made[:, made.shape[1] // 2] if along else made[made.shape[0] // 2]
+    assert line.sum() / 8 == pytest.approx(enlargement(*size, fit, 32), rel=0.06)
+
+
+def test_an_enlargement_is_warned_of_with_its_range() -> None:
+    looks = {"a": [_look(48, 40, 9), _look(400, 400)], "b": [_look(96, 64)]}
+    factors = {label: typical_enlargement(own, "pad", 32) for label, own in looks.items()}
+    assert factors == {"a": 1.5, "b": 3.0}
+    said = enlargement_warning(factors, 32)
+    assert said is not None
+    assert "have 32 px and are enlarged 1.5 to 3.0 (by class) times" in said
+    assert "enlarged 3.0 times" in (enlargement_warning({"b": 3.0}, 32) or "")
+    assert enlargement_warning({"a": 1.5}, 32) is None
+    assert enlargement_warning({}, 32) is None
 
 
 def _look(width: int, height: int, count: int = 1) -> LookCount:

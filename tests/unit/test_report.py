@@ -19,7 +19,16 @@ from report_material import curve, evaluation, material, with_everything
 from scipy import stats
 
 from synthaug.data.cache import LabelledImages
-from synthaug.documents import CheckDocument, ClassQuality, Contrast, EvaluateDocument, LearningCurve, Range, Score
+from synthaug.documents import (
+    CheckDocument,
+    ClassQuality,
+    Contrast,
+    EvaluateDocument,
+    EvaluatedSize,
+    LearningCurve,
+    Range,
+    Score,
+)
 from synthaug.evaluation.arms import CONTRASTS
 from synthaug.evaluation.before_after import before_and_after, contrasts_shown
 from synthaug.evaluation.report import pictures
@@ -28,7 +37,7 @@ from synthaug.evaluation.report.bias import bias_chart, biases
 from synthaug.evaluation.report.confusion import OTHERS, SHOWN, compare
 from synthaug.evaluation.report.contrasts import TOGETHER, contrast_chart, questions
 from synthaug.evaluation.report.curves import chosen_kimg, training_plots
-from synthaug.evaluation.report.headline import glances, headline
+from synthaug.evaluation.report.headline import glances, headline, sharpness_sentence
 from synthaug.evaluation.report.material import ReportMaterial
 from synthaug.evaluation.report.quality import POOLED, quality_blocks, quality_charts
 from synthaug.evaluation.report.scores import class_estimates, over_seeds, wilson
@@ -132,6 +141,35 @@ def test_the_page_needs_no_network_and_runs_nothing(tmp_path: Path) -> None:
     assert "://" not in re.sub(r'src="data:[^"]*"', "", html)
     policy = next(m["content"] for m in page.all("meta") if m.get("http-equiv") == "Content-Security-Policy")
     assert policy.startswith("default-src 'none'")
+
+
+def test_what_sharpness_tells_stands_before_everything_else_and_the_size_is_said(tmp_path: Path) -> None:
+    document = evaluation(DIGITS, ["3", "8"])
+    page, html = written(document, material(DIGITS, ["3", "8"]), tmp_path)
+    said = sharpness_sentence(document)
+    assert said is not None
+    assert "“3” (the real one is sharper in 97% of pairs, and in 52% between real images)" in said
+    assert "The arms down-up have the same blur and no generator." in said
+    assert page.words.index(headline(document)) < page.words.index(said) < page.words.index(document.verdict.sentence)
+    assert html.count("Sharpness alone") == 1
+    assert "64 px: real images of about 243 px, and synthetic ones of 32 px that were enlarged 7.6 times" in page.words
+
+
+def test_sharpness_is_said_of_the_classes_where_it_matters() -> None:
+    document = evaluation([*DIGITS], DIGITS[:6])
+    document.size = EvaluatedSize(asked="model", pixels=32, generator=32, real=32, enlarged=1.0)
+    for name, told in zip(DIGITS[:6], (False, True, False, True, True, True), strict=True):
+        document.sharpness[name].told_apart = told
+    document.sharpness[DIGITS[1]].auc = Range(mean=0.02, low=0.0, high=0.04)
+    said = sharpness_sentence(document)
+    assert said is not None
+    assert f"“{DIGITS[1]}” (the synthetic one is sharper in 98% of pairs, and in 48% between real images)" in said
+    assert f"“{DIGITS[0]}”" not in said
+    assert "and of 1 more target class:" in said
+    assert "down-up" not in said
+    for found in document.sharpness.values():
+        found.told_apart = False
+    assert sharpness_sentence(document) is None
 
 
 HOSTILE = ["<script>alert(1)</script>", '" onload="x', "a & b", "日本語", "{{ 7 * 7 }}", "\udcff.png", "x" * 200, "‮rtl"]

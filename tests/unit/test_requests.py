@@ -61,6 +61,9 @@ FAULTS: list[tuple[type[Request], dict[str, Any], str, str]] = [
     (EvaluateRequest, {"folds": 1}, "--folds 1 is out of range", "from 2 to 20"),
     (EvaluateRequest, {"mix": "none"}, "--mix 'none' is not known", "targets, all"),
     (EvaluateRequest, {"classifier": "cnnn"}, "no classifier 'cnnn'", 'did you mean "cnn"'),
+    (EvaluateRequest, {"size": "nativ"}, "--size 'nativ' is not known", "model, native, or a side from 16 to 1024"),
+    (EvaluateRequest, {"size": "8"}, "--size 8 is out of range", "such as --size 96"),
+    (EvaluateRequest, {"size": True}, "--size 'True' is not known", "such as --size 96"),
     (EvaluateRequest, {"shares": "few"}, "--shares 'few' is not a list of numbers", "0.1,0.25,0.5"),
     (EvaluateRequest, {"shares": [0.5, 1.0]}, "1 is not between 0 and 1", "0.1,0.25,0.5"),
     (EvaluateRequest, {"folds": 2, "test": "held"}, "--test 'held' was given too", "leave one"),
@@ -102,6 +105,7 @@ def test_what_the_command_line_writes_means_what_python_writes() -> None:
     assert ExportRequest(per_class=["50"], seed="3").per_class == 50
     assert EvaluateRequest(shares="0.1,.5", arms="real, synthetic").shares == (0.1, 0.5)
     assert EvaluateRequest(shares="0.1", arms="real, synthetic").arms == ("real", "synthetic")
+    assert (EvaluateRequest(size="96").size, EvaluateRequest(size="native").size) == (96, "native")
     assert RegenerateRequest(manifest="m", row=["1", "2"]).row == (1, 2)
     assert FitRequest(data="x", device="cuda:1").device == "cuda:1"
 

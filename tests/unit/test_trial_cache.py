@@ -98,6 +98,7 @@ def test_other_settings_share_nothing(grid: Grid) -> None:
         replace(grid, steps=4), replace(grid, per_seed=5), replace(grid, targets=(0,)), replace(grid, train=other),
         replace(grid, pool=images(10)), replace(grid, groups=np.zeros(20, np.int64)), replace(grid, classifier="cnn"),
         replace(grid, test=grid.test[:3]), replace(grid, val=grid.val[:1]), replace(grid, flip=True),
+        replace(grid, down_up=images(8)), replace(grid, down_up=images(9)),
     ]  # fmt: skip
     keys = {key(g) for g in [grid, *changed]}
     assert len(keys) == len(changed) + 1

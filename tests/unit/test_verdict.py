@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from synthaug.documents import VerdictDocument
+from synthaug.evaluation.arms import CONTROLS, DOWN_UP
 from synthaug.evaluation.statistics import F1Table
 from synthaug.evaluation.verdict import CAVEAT, FOLDS_CAVEAT, MACRO, find, judge
 
@@ -130,6 +131,27 @@ def test_nothing_is_said_to_help_while_a_control_is_missing(left_out: str) -> No
     assert found.overall == found.per_target["rare"] == "no measurable effect"
     assert f"{left_out} may do as well, and was not trained" in found.sentence
     assert f"{left_out} may do as well" in found.details["rare"].reason
+
+
+@pytest.mark.parametrize("imitation", list(DOWN_UP))
+def test_where_images_are_enlarged_their_blur_must_be_beaten_too(imitation: str) -> None:
+    """0.65 beats all others. Real images that were reduced and enlarged reach 0.66, 0.60, or were not trained."""
+    needed = [*CONTROLS, *DOWN_UP]
+    for reached, expected in ((0.66, "no measurable effect"), (0.60, "helps")):
+        tables = arms(0.51, 0.65) | dict.fromkeys(DOWN_UP, table(0.8, 0.5, 0.8))
+        tables[imitation] = table(0.8, reached, 0.8, shift=5)
+        found = judge(tables, NAMES, ["rare"], np.array([50, 50, 50]), 150, needed=needed)
+        assert found.overall == expected
+        del tables[imitation]
+        found = judge(tables, NAMES, ["rare"], np.array([50, 50, 50]), 150, needed=needed)
+        assert (found.overall, found.missing_controls) == ("no measurable effect", [imitation])
+
+
+def test_an_imitation_is_not_recommended() -> None:
+    tables = arms(0.40, 0.45) | dict.fromkeys(DOWN_UP, table(0.8, 0.7, 0.8))
+    found = judge(tables, NAMES, ["rare"], np.array([50, 50, 50]), 150, needed=[*CONTROLS, *DOWN_UP])
+    assert found.overall == "hurts"
+    assert "Leave them out" in found.sentence
 
 
 def test_hurts_needs_no_other_control() -> None:

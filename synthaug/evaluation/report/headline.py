@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from synthaug.documents import ClassQuality, Contrast, EvaluateDocument, Recommendation, TargetVerdict, Verdict
+from synthaug.errors import plural
 from synthaug.evaluation.arms import CONTRASTS
 from synthaug.evaluation.before_after import before_and_after
 from synthaug.evaluation.report import scores
@@ -82,6 +83,32 @@ def headline(document: EvaluateDocument, name: Name = quoted) -> str:
     if verdict.missing_controls:
         return f"Cannot say: without {listed(verdict.missing_controls, name)} as a control, no gain counts as help."
     return f"Not shown: synthetic images made no measurable difference for {classes(targets)}."
+
+
+def sharpness_sentence(document: EvaluateDocument, name: Name = quoted) -> str | None:
+    """The target classes whose synthetic images sharpness alone tells from real ones; None if there are none."""
+    told = {label: found for label, found in document.sharpness.items() if found.told_apart}
+    if not told:
+        return None
+
+    def pairs(label: str) -> str:
+        found = told[label]
+        blurred = found.auc.mean > 0.5
+        share = found.auc.mean if blurred else 1 - found.auc.mean
+        said = f"the {'real' if blurred else 'synthetic'} one is sharper in {share:.0%} of pairs"
+        if found.floor is not None:
+            said += f", and in {found.floor.mean if blurred else 1 - found.floor.mean:.0%} between real images"
+        return f"{name(label)} ({said})"
+
+    shown = "; ".join(pairs(label) for label in list(told)[:NAMED])
+    rest = len(told) - NAMED
+    more = f"; and of {plural(rest, 'more target class', 'more target classes')}" if rest > 0 else ""
+    resized = document.size is not None and document.size.asked != "model"
+    beside = " The arms down-up have the same blur and no generator." if resized else ""
+    return (
+        f"Sharpness alone tells synthetic from held-out real images of {shown}{more}: a classifier may learn it in the "
+        f"place of the class.{beside}"
+    )
 
 
 def glances(document: EvaluateDocument) -> list[Glance]:

@@ -14,7 +14,7 @@ from synthaug.documents import EvaluateDocument, Score
 from synthaug.errors import plural
 from synthaug.evaluation.report import protocol, scores
 from synthaug.evaluation.report.contrasts import Question, interval_text, questions
-from synthaug.evaluation.report.headline import headline
+from synthaug.evaluation.report.headline import headline, sharpness_sentence
 from synthaug.evaluation.report.scores import Estimate
 from synthaug.evaluation.report.svg import number
 from synthaug.metrics import metrics
@@ -28,6 +28,7 @@ def markdown(document: EvaluateDocument) -> str:
     verdict = document.verdict
     parts = [
         f"## {_SIGNS[verdict.overall]} {headline(document, code)}",
+        f"⚠️ {blur}" if (blur := sharpness_sentence(document, code)) else "",
         f"**{verdict.overall}**" + (f": {text(verdict.sentence)}" if verdict.sentence else ""),
         _facts(document),
         _section("Arms", _arms(document)),

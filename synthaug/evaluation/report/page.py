@@ -19,7 +19,7 @@ from synthaug.evaluation.report.charts import Chart, bars
 from synthaug.evaluation.report.confusion import Comparison, compare
 from synthaug.evaluation.report.contrasts import contrast_chart, questions
 from synthaug.evaluation.report.curves import chosen_kimg, training_plots
-from synthaug.evaluation.report.headline import glances, headline
+from synthaug.evaluation.report.headline import glances, headline, sharpness_sentence
 from synthaug.evaluation.report.material import ReportMaterial
 from synthaug.evaluation.report.quality import given_name, quality_blocks, quality_charts, reference_note
 from synthaug.evaluation.report.svg import number, signed
@@ -54,6 +54,7 @@ def _context(document: EvaluateDocument, material: ReportMaterial) -> dict[str, 
         "document": document,
         "title": protocol.title(document),
         "headline": headline(document),
+        "sharpness": sharpness_sentence(document),
         "targets": targets,
         "open": _OPEN,
         "cards": glances(document),

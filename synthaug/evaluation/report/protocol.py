@@ -8,6 +8,7 @@ from synthaug.documents import EvaluateDocument
 from synthaug.errors import plural
 from synthaug.evaluation.before_after import is_synthetic
 from synthaug.evaluation.report import scores
+from synthaug.evaluation.size_in_words import times
 
 
 def title(document: EvaluateDocument) -> str:
@@ -21,6 +22,7 @@ def compared(document: EvaluateDocument) -> list[tuple[str, str]]:
         ("Real images", document.data),
         ("Synthetic images", document.synthetic),
         ("Classifier", _classifier(document)),
+        ("Size of all images", _size(document)),
         ("Judged on", judged_on(document)),
         ("Trained on", _trained_on(document)),
         ("Share of synthetic images", _shares(document)),
@@ -34,6 +36,17 @@ def _classifier(document: EvaluateDocument) -> str:
     seeds = f"{plural(document.seeds, 'seed')}, the same for every arm"
     length = f"; {', '.join(f'{s:,}' for s in steps)} optimiser steps each" if steps else ""
     return f"{document.classifier}, trained from scratch for each of {len(document.arms)} arms: {seeds}{length}"
+
+
+def _size(document: EvaluateDocument) -> str:
+    if (size := document.size) is None:
+        return ""
+    if size.asked == "model":
+        return f"{size.pixels} px, the generator’s size; the real images have about {size.real} px"
+    return (
+        f"{size.pixels} px: real images of about {size.real} px, and synthetic ones of {size.generator} px that were "
+        f"{times(size)}, as export writes them, were all read at {size.pixels} px"
+    )
 
 
 def judged_on(document: EvaluateDocument) -> str:
