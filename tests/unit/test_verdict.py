@@ -140,16 +140,16 @@ def test_where_images_are_enlarged_their_blur_must_be_beaten_too(imitation: str)
     for reached, expected in ((0.66, "no measurable effect"), (0.60, "helps")):
         tables = arms(0.51, 0.65) | dict.fromkeys(DOWN_UP, table(0.8, 0.5, 0.8))
         tables[imitation] = table(0.8, reached, 0.8, shift=5)
-        found = judge(tables, NAMES, ["rare"], np.array([50, 50, 50]), 150, needed=needed)
+        found = judge(tables, NAMES, ["rare"], np.array([50, 50, 50]), needed=needed)
         assert found.overall == expected
         del tables[imitation]
-        found = judge(tables, NAMES, ["rare"], np.array([50, 50, 50]), 150, needed=needed)
+        found = judge(tables, NAMES, ["rare"], np.array([50, 50, 50]), needed=needed)
         assert (found.overall, found.missing_controls) == ("no measurable effect", [imitation])
 
 
 def test_an_imitation_is_not_recommended() -> None:
     tables = arms(0.40, 0.45) | dict.fromkeys(DOWN_UP, table(0.8, 0.7, 0.8))
-    found = judge(tables, NAMES, ["rare"], np.array([50, 50, 50]), 150, needed=[*CONTROLS, *DOWN_UP])
+    found = judge(tables, NAMES, ["rare"], np.array([50, 50, 50]), needed=[*CONTROLS, *DOWN_UP])
     assert found.overall == "hurts"
     assert "Leave them out" in found.sentence
 
