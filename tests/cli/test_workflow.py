@@ -39,8 +39,8 @@ def place(tmp_path_factory: pytest.TempPathFactory, synthaug: Synthaug) -> Path:
     for kind, (name, count) in enumerate(CLASSES.items()):
         (place / DATA / name).mkdir(parents=True)
         for number in range(count):
-            pixels = rng.integers(0, 120, (16, 16, 3), dtype=np.uint8)
-            pixels[4 * kind : 4 * kind + 4] += 130
+            pixels = rng.integers(0, 200, (16, 16, 3), dtype=np.uint8)
+            pixels[4 * kind : 4 * kind + 4] += 55
             Image.fromarray(pixels).save(place / DATA / name / f"bild {number} é.png")
     done = synthaug("fit", DATA, "--target-class", TARGET, "--budget", "0.2kimg", *SMALL, cwd=place)
     assert done.status == 0, done.stderr

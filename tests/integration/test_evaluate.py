@@ -157,12 +157,12 @@ def _threads() -> Any:
 
 
 def test_extra_real_images_help(digits: Digits) -> None:
-    found = digits.evaluate(synthetic=digits.root / "good", shares=[0.8], arms=None)
+    found = digits.evaluate(synthetic=digits.root / "good", shares=[0.8], arms=None, steps=8, seeds=8)
     assert found.verdict.overall == "helps", found.verdict.sentence
     assert found.verdict.missing_controls == []
     assert found.share_chosen_on == "user"
     assert found.arms["synthetic"].share == 0.8
-    assert found.arms["synthetic"].steps == 4
+    assert found.arms["synthetic"].steps == 8
     assert found.arms["oversample"].share == 0
     assert len(found.arms["oversample"].f1_per_seed[RARE]) == 5
     assert np.sum(found.arms["synthetic"].confusion) == 5 * 280
