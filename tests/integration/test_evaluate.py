@@ -164,8 +164,8 @@ def test_extra_real_images_help(digits: Digits) -> None:
     assert found.arms["synthetic"].share == 0.8
     assert found.arms["synthetic"].steps == 8
     assert found.arms["oversample"].share == 0
-    assert len(found.arms["oversample"].f1_per_seed[RARE]) == 5
-    assert np.sum(found.arms["synthetic"].confusion) == 5 * 280
+    assert len(found.arms["oversample"].f1_per_seed[RARE]) == 8
+    assert np.sum(found.arms["synthetic"].confusion) == 8 * 280
     report = json.loads((digits.root / "report" / "report.json").read_text(encoding="utf-8"))
     assert EvaluateDocument.model_validate(report).verdict == found.verdict
     assert (digits.root / "report" / "report.html").is_file()
