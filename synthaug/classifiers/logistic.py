@@ -24,7 +24,9 @@ from synthaug.errors import SynthaugError
 from synthaug.features import load_features
 from synthaug.features.base import FeatureNet
 from synthaug.features.efficientnet_lite0 import INPUT_SIDE
+from synthaug.features.feature_cache import describe
 from synthaug.files import digest
+from synthaug.progress import Progress, Silent
 
 FEATURES = "efficientnet_lite0"
 GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -36,15 +38,16 @@ Floats = npt.NDArray[np.float32]
 class RememberedFeatures:
     """A feature net that computes each image once: arms and seeds share most of their images."""
 
-    def __init__(self, net: FeatureNet) -> None:
+    def __init__(self, net: FeatureNet, progress: Progress | None = None) -> None:
         self.net = net
+        self.progress = progress or Silent()
         self._rows: dict[str, Floats] = {}
 
     def __call__(self, pixels: Pixels) -> Floats:
         keys = [digest(image) for image in pixels]
         missing = {key: index for index, key in enumerate(keys) if key not in self._rows}
         if missing:
-            found = self.net(np.ascontiguousarray(pixels[list(missing.values())]))
+            found = describe(self.net, pixels[list(missing.values())], name="features", progress=self.progress)
             self._rows.update(zip(missing, found, strict=True))
         return np.stack([self._rows[key] for key in keys]) if keys else np.zeros((0, self.net.dim), np.float32)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from synthaug.seeds import CLASSIFIER_DRAWS, augmentation_generator, stream
 BATCH_SIZE = 64
 LEARNING_RATE = 3e-3
 WEIGHT_DECAY = 0.02
+TRUNK_RATE = 0.1
 _WARM_UP = 0.1  # share of the steps
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -86,6 +87,37 @@ class Logits(nn.Linear):
             return super().forward(input.float())
 
 
+def check_steps(steps: int) -> None:
+    """Raise unless there is at least one step.
+
+    Raises:
+        SynthaugError: there is none.
+    """
+    if steps < 1:
+        raise SynthaugError(f"a classifier cannot be trained for {steps} steps", "give --steps a positive number")
+
+
+def rates(steps: int) -> list[float]:
+    """The learning rate of each step ÷ the highest: linear warm-up, cosine decay to zero."""
+    warm_up = max(1, round(_WARM_UP * steps))
+    return [min((step + 1) / warm_up, 0.5 + 0.5 * math.cos(math.pi * step / steps)) for step in range(steps)]
+
+
+def parameter_groups(network: nn.Module, learning_rate: float) -> list[dict[str, Any]]:
+    """Groups for AdamW: no weight decay for biases and norms, a tenth of the rate in a pretrained `network.trunk`."""
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        groups.setdefault((name.startswith("trunk."), parameter.ndim > 1), []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "highest": learning_rate * (TRUNK_RATE if pretrained else 1),
+            "weight_decay": WEIGHT_DECAY if decays else 0.0,
+        }
+        for (pretrained, decays), parameters in groups.items()
+    ]
+
+
 def scale(pixels: Tensor) -> Tensor:
     """Grey levels 0 … 255 → float in [-1, 1]."""
     return pixels.float().sub_(127.5).div_(127.5)
@@ -101,8 +133,7 @@ def train(
         SynthaugError: see `check_training_input`; or `steps` is not positive.
     """
     check_training_input(pixels, labels, draw_weights, num_classes)
-    if steps < 1:
-        raise SynthaugError(f"a classifier cannot be trained for {steps} steps", "give --steps a positive number")
+    check_steps(steps)
     where = resolve_device(device)
     network.to(where, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     images = torch.from_numpy(np.array(pixels)).to(where)  # a copy: memory maps are read-only
@@ -113,20 +144,15 @@ def train(
         class_weights = torch.tensor(np.asarray(loss_weights), dtype=torch.float32, device=where)
     noise = augmentation_generator(seed)
 
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    plain = [p for p in network.parameters() if p.ndim <= 1]
     optimiser = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": WEIGHT_DECAY}, {"params": plain, "weight_decay": 0.0}],
-        lr=learning_rate, fused=where.type in ("cpu", "cuda"),
-    )  # fmt: skip
-    warm_up = max(1, round(_WARM_UP * steps))
+        parameter_groups(network, learning_rate), lr=learning_rate, fused=where.type in ("cpu", "cuda")
+    )
     with ExitStack() as stack:
         if where.type == "cuda":
             stack.enter_context(torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True))
-        for step, batch in enumerate(indices):
-            rate = min((step + 1) / warm_up, 0.5 + 0.5 * math.cos(math.pi * step / steps))
+        for batch, rate in zip(indices, rates(steps), strict=True):
             for group in optimiser.param_groups:
-                group["lr"] = learning_rate * rate
+                group["lr"] = group["highest"] * rate
             drawn = images[batch]
             inputs = scale(trivial_augment(drawn, noise) if augment == "classical" else drawn)
             with torch.autocast(where.type, torch.bfloat16, enabled=has_bf16(where)):

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from synthaug.classifiers import FEATURE_SPACE
+from synthaug.classifiers import in_feature_space
 from synthaug.classifiers.base import Augment
 from synthaug.classifiers.logistic import require_smote
 from synthaug.data.cache import LabelledImages
@@ -147,7 +147,7 @@ def choose_arms(asked: Sequence[str] | None, classifier: str, *, resized: bool =
     Raises:
         SynthaugError: an arm does not exist or does not work with this classifier, or there is nothing to compare.
     """
-    feature_space = classifier == FEATURE_SPACE
+    feature_space = in_feature_space(classifier)
     if asked is None:
         works = {
             name: (feature_space or not kind.smote) and (resized or not kind.down_up) for name, kind in ARMS.items()
@@ -175,7 +175,7 @@ def choose_arms(asked: Sequence[str] | None, classifier: str, *, resized: bool =
             if not feature_space:
                 raise SynthaugError(
                     f"the arm {name!r} works in feature space, and the classifier {classifier!r} has none",
-                    "use --classifier logistic, or leave the arm out",
+                    "use --classifier finetune or logistic, or leave the arm out",
                 )
             require_smote()
     if not planned(asked):

@@ -11,12 +11,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import joblib
 import torch
 from joblib.externals.loky.process_executor import BrokenProcessPool, TerminatedWorkerError
 
-from synthaug.classifiers import FEATURE_SPACE, make_classifier
+from synthaug.classifiers import in_feature_space, make_classifier
 from synthaug.classifiers.logistic import FEATURES, Logistic, RememberedFeatures
 from synthaug.device import resolve_device
 from synthaug.errors import RunFailed
@@ -25,6 +26,8 @@ from synthaug.evaluation.grid import Grid, Outcome, Trial
 from synthaug.evaluation.trial_cache import TrialCache
 from synthaug.features import load_features
 from synthaug.progress import Progress, Task
+
+LOGISTIC = "logistic"
 
 
 def run_trials(
@@ -53,8 +56,12 @@ def run_trials(
                 done[trial] = _advance(task, trial, outcome, None)
         left = [trial for trial in ordered if trial not in done]
         jobs = min(jobs or joblib.cpu_count(), len(left)) if on_cpu else 1
-        if grid.classifier == FEATURE_SPACE and left:
-            _run_in_feature_space(grid, ordered, done, task, cache)
+        if in_feature_space(grid.classifier) and left:
+            shared = _shared_features(grid, progress)
+            if grid.classifier == LOGISTIC:
+                _run_logistic(grid, ordered, shared, done, task, cache)
+            else:
+                done |= {trial: _advance(task, trial, _run(grid, trial, features=shared), cache) for trial in left}
         elif jobs <= 1:
             with _threads(1 if on_cpu else None):
                 done |= {trial: _advance(task, trial, _run(grid, trial), cache) for trial in left}
@@ -95,26 +102,40 @@ def _run_in_worker(grid: Grid, trial: Trial) -> Outcome:
         return _run(grid, trial)
 
 
-def _run(grid: Grid, trial: Trial) -> Outcome:
+def _run(grid: Grid, trial: Trial, **shared: RememberedFeatures) -> Outcome:
     data = grid.training_set(trial)
-    classifier = make_classifier(grid.classifier)(device=grid.device).fit(
+    options = {"smote": True} if ARMS[trial.arm].smote else {}
+    classifier = make_classifier(grid.classifier)(device=grid.device, **shared).fit(
         data.pixels, data.labels, data.draw_weights,
         num_classes=len(grid.train.classes), loss_weights=data.loss_weights, steps=grid.steps, seed=trial.seed,
-        augment=data.augment, groups=data.groups,
+        augment=data.augment, groups=data.groups, **options,
     )  # fmt: skip
     return Outcome(classifier.predict_proba(grid.val), classifier.predict_proba(grid.test))
 
 
-def _run_in_feature_space(
-    grid: Grid, trials: list[Trial], done: dict[Trial, Outcome], task: Task, cache: TrialCache | None
+def _shared_features(grid: Grid, progress: Progress) -> RememberedFeatures:
+    """The feature net of all trials. They run in one process: the net and linear algebra use all threads."""
+    if grid.classifier == LOGISTIC:
+        return RememberedFeatures(load_features(FEATURES, device=grid.device), progress)
+    classifier: Any = make_classifier(grid.classifier)(device=grid.device)
+    found: RememberedFeatures = classifier.remembered(grid.test.shape[2], progress)
+    return found
+
+
+def _run_logistic(
+    grid: Grid,
+    trials: list[Trial],
+    features: RememberedFeatures,
+    done: dict[Trial, Outcome],
+    task: Task,
+    cache: TrialCache | None,
 ) -> None:
-    """Logistic regression, in one process: its linear algebra and its feature net use all threads.
+    """Logistic regression.
 
     An arm whose data does not depend on the seed is fitted once. The penalty of an arm is chosen on its first seed. An
     arm of reduced and enlarged real images takes that of its control: a cross-validation would hold out images of
     which it has blurred copies.
     """
-    features = RememberedFeatures(load_features(FEATURES, device=grid.device))
     penalties: dict[tuple[str, float, float], float | None] = {}
     fixed: dict[str, Outcome] = {}
     for trial in trials:

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from synthaug.classifiers import CLASSIFIERS, is_file
+from synthaug.classifiers import CLASSIFIERS, entry, is_file, weights_of
 from synthaug.classifiers.user_file import file_sha256
 from synthaug.data.store import keep_latest
 from synthaug.device import resolve_device
 from synthaug.evaluation.grid import Grid, Outcome, Trial
-from synthaug.files import digest, replacing
+from synthaug.files import digest, replacing, sha256
 from synthaug.version import __version__
 
 FOLDER = "trials"
@@ -34,10 +34,11 @@ def key(grid: Grid) -> str:
 
     The text of a user's file is hashed, but not its imports.
     """
-    name = grid.classifier
+    name, weights = grid.classifier, weights_of(grid.classifier)
     code = file_sha256(Path(name)) if is_file(name) else _code_sha256(name)
     settings = [
-        __version__, ASSEMBLY, torch.__version__, np.__version__, name, code, grid.steps,
+        __version__, ASSEMBLY, torch.__version__, np.__version__, name, code, sha256(weights) if weights else None,
+        grid.steps,
         str(resolve_device(grid.device)), grid.per_seed, list(grid.targets), grid.train.classes, grid.flip,
     ]  # fmt: skip
     arrays = [
@@ -51,7 +52,7 @@ def key(grid: Grid) -> str:
 def _code_sha256(name: str) -> str:
     """Hash of the source of a table entry: a plug-in's code may change while its name stays."""
     with suppress(OSError, TypeError):
-        return digest(inspect.getsource(CLASSIFIERS.get(name)))
+        return digest(inspect.getsource(CLASSIFIERS.get(entry(name))))
     return ""
 
 

@@ -27,11 +27,14 @@ FEATURES: Registry[Callable[..., FeatureNet]] = Registry(
     "features",
     {
         "efficientnet_lite0": "synthaug.features.efficientnet_lite0:load",
+        "mobilenet_v2": "synthaug.features.mobilenet_v2:load",
         "inception": "synthaug.features.inception:load",
         "own": "synthaug.features.self_trained:load",
     },
 )
 """Name → function of `device` (and, for `own`, `path`) that returns a `FeatureNet`."""
+WITH_WEIGHTS = ("efficientnet_lite0", "mobilenet_v2")
+"""Entries whose function also takes `weights`, a file in place of their own, as nets of timm and torchvision do."""
 
 SELF_TRAINED_FILE = "own-features.safetensors"
 """Name of the `own` net's file in a run's folder."""
@@ -63,13 +66,21 @@ def check_features(name: str) -> str:
     )
 
 
-def load_features(name: str, *, device: str = "auto", path: Path | None = None) -> FeatureNet:
+def takes_weights(name: str) -> bool:
+    """Whether `load_features` takes the user's weights for this net."""
+    return name in WITH_WEIGHTS or name.partition(":")[0] in _OPEN
+
+
+def load_features(
+    name: str, *, device: str = "auto", path: Path | None = None, weights: Path | None = None
+) -> FeatureNet:
     """Load a feature net by name; nets without a `path` stay loaded until the process ends.
 
     Args:
         name: an entry of `FEATURES`, `timm:NAME`, `torchvision:NAME`, or a path to a TorchScript file.
         device: where it runs.
         path: the safetensors file of an `own` net; ignored by the others.
+        weights: a file of the user's weights, for nets that take one.
 
     Raises:
         SynthaugError: there is no such net, or its weights cannot be loaded.
@@ -79,7 +90,12 @@ def load_features(name: str, *, device: str = "auto", path: Path | None = None) 
     check_features(name)
     if name == "own":
         return FEATURES.get("own")(path=path, device=device)
-    return _load(name, str(resolve_device(device)))
+    if weights is not None and not takes_weights(name):
+        raise SynthaugError(
+            f"the net {name!r} takes no file of weights",
+            f"use {', '.join(WITH_WEIGHTS)}, timm:NAME or torchvision:NAME",
+        )
+    return _load(name, str(resolve_device(device)), weights)
 
 
 def features_for(
@@ -119,14 +135,18 @@ def features_for(
 
 
 @lru_cache(maxsize=4)
-def _load(name: str, device: str) -> FeatureNet:
-    if name in FEATURES:
-        return FEATURES.get(name)(device=device)
-    prefix, _, rest = name.partition(":")
-    if prefix in _OPEN:
-        from synthaug.features import pretrained
+def _load(name: str, device: str, weights: Path | None) -> FeatureNet:
+    import torch
 
-        return pretrained.load(prefix, rest, device=device)
-    from synthaug.features import torchscript
+    given = {} if weights is None else {"weights": weights}
+    with torch.random.fork_rng(devices=[]):  # timm and torchvision draw initial weights from the global state
+        if name in FEATURES:
+            return FEATURES.get(name)(device=device, **given)
+        prefix, _, rest = name.partition(":")
+        if prefix in _OPEN:
+            from synthaug.features import pretrained
 
-    return torchscript.load(Path(name), device=device)
+            return pretrained.load(prefix, rest, device=device, **given)
+        from synthaug.features import torchscript
+
+        return torchscript.load(Path(name), device=device)

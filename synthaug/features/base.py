@@ -43,7 +43,9 @@ class TorchFeatureNet:
 
     `module` takes float [B, `channels`, h, w], normalised by `mean` and `std` on the scale 0 to 1; it returns [B, dim].
     Images whose shorter side is below `min_side` are enlarged to it (bicubic; enlarging needs no antialiasing). With
-    `exact_side` all images are resized to that square size, for nets that accept only one size.
+    `exact_side` all images are resized to that square size, for nets that accept only one size. `head` is the net's own
+    classifier, if it is known: features [B, dim] → logits of the classes that it was trained on. `bf16` computes in
+    bfloat16: twice as fast on a CPU that has it, but the features are 5% off, which is too far for metrics.
     """
 
     name: str
@@ -55,6 +57,8 @@ class TorchFeatureNet:
     std: tuple[float, ...] = (0.5, 0.5, 0.5)
     min_side: int = 1
     exact_side: int | None = None
+    head: nn.Linear | None = None
+    bf16: bool = False
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def __post_init__(self) -> None:
@@ -84,7 +88,7 @@ class TorchFeatureNet:
             )
         step = batch_size or (32 if self.device.type == "cpu" else 256)
         out = np.empty((len(pixels), self.dim), np.float32)
-        with torch.inference_mode():
+        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             for start in range(0, len(pixels), step):
                 batch = torch.from_numpy(np.ascontiguousarray(pixels[start : start + step])).to(self.device)
                 out[start : start + step] = self.module(self.prepare(batch)).float().cpu().numpy()
@@ -92,7 +96,10 @@ class TorchFeatureNet:
 
     def prepare(self, batch: Tensor) -> Tensor:
         """Convert uint8 [B, C, H, W] to the channels, the size and the range that the module expects."""
-        x = batch.float().div_(255.0)
+        return self.normalised(batch.float().div_(255.0))
+
+    def normalised(self, x: Tensor) -> Tensor:
+        """The same for float [B, C, H, W] from 0 to 1."""
         height, width = x.shape[-2:]
         if self.exact_side is not None:
             if (height, width) != (self.exact_side, self.exact_side):

@@ -20,7 +20,8 @@ from torch import Tensor
 from synthaug import files
 from synthaug.device import resolve_device
 from synthaug.errors import SynthaugError
-from synthaug.features.base import TorchFeatureNet, fold_batch_norms
+from synthaug.features import weights_file as user_weights
+from synthaug.features.base import TorchFeatureNet, fold_batch_norms, hash_weights
 
 INPUT_SIDE = 96
 _STAGE_DEPTHS = (1, 2, 2, 3, 3, 4, 1)
@@ -72,14 +73,29 @@ def rename(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
-def load(device: str = "auto") -> TorchFeatureNet:
-    """Load the net; its features are the 1280 averages of the last feature map."""
-    path = weights_file()
-    state = torch.load(path, map_location="cpu", weights_only=True)
+def load(device: str = "auto", weights: Path | None = None) -> TorchFeatureNet:
+    """Load the net; its features are the 1280 averages of the last feature map.
+
+    Args:
+        device: where it runs.
+        weights: a file of the user's weights in place of ImageNet's, with timm's keys or the package's.
+
+    Raises:
+        SynthaugError: the weights are missing or do not fit.
+    """
     net: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-    net.load_state_dict(rename(state))
-    net.reset_classifier(0)
+    head: Any = None
+    if weights is None:
+        path = weights_file()
+        net.load_state_dict(rename(torch.load(path, map_location="cpu", weights_only=True)))
+        head, sha256 = net.classifier, files.sha256(path)
+        net.reset_classifier(0)
+    else:
+        net.reset_classifier(0)
+        state = user_weights.read(weights)
+        user_weights.put_into(net, rename(state) if "_fc.weight" in state else state, weights, "efficientnet_lite0")
+        sha256 = hash_weights(net.state_dict())
     return TorchFeatureNet(
-        name="efficientnet_lite0", sha256=files.sha256(path), dim=1280, module=fold_batch_norms(net.eval()),
-        min_side=INPUT_SIDE, device=resolve_device(device),
+        name="efficientnet_lite0", sha256=sha256, dim=1280, module=fold_batch_norms(net.eval()), min_side=INPUT_SIDE,
+        device=resolve_device(device), head=head,
     )  # fmt: skip

@@ -10,6 +10,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
@@ -20,28 +21,32 @@ from torch import nn
 
 from synthaug.device import resolve_device
 from synthaug.errors import SynthaugError, suggest
+from synthaug.features import weights_file
 from synthaug.features.base import TorchFeatureNet, hash_weights
 
 
-def load(library: str, name: str, *, device: str = "auto") -> TorchFeatureNet:
+def load(library: str, name: str, *, device: str = "auto", weights: Path | None = None) -> TorchFeatureNet:
     """Load `name` from `library` ("timm" or "torchvision") without its classifier.
 
-    Small images are enlarged to 96 px or, for nets that accept one size only (transformers), to that size.
+    Small images are enlarged to 96 px or, for nets that accept one size only (transformers), to that size. `weights` is
+    a file of the user's weights in place of the default ones.
 
     Raises:
-        SynthaugError: the library has no such net, or its weights cannot be downloaded.
+        SynthaugError: the library has no such net, or its weights cannot be downloaded or do not fit.
     """
-    return _from_timm(name, device) if library == "timm" else _from_torchvision(name, device)
+    return _from_timm(name, device, weights) if library == "timm" else _from_torchvision(name, device, weights)
 
 
-def _from_timm(name: str, device: str) -> TorchFeatureNet:
+def _from_timm(name: str, device: str, weights: Path | None) -> TorchFeatureNet:
     if not timm.is_model(name.partition(".")[0]):
         raise SynthaugError(f"timm has no net {name!r}", suggest(name, timm.list_models(pretrained=True)))
     with _offline_without_network():
         try:
-            net: Any = timm.create_model(name, pretrained=True, num_classes=0)
+            net: Any = timm.create_model(name, pretrained=weights is None, num_classes=0)
         except Exception as error:  # the hub's and timm's own errors have no common base
             raise cannot_download(f"timm:{name}", error) from error
+    if weights is not None:
+        weights_file.put_into(net, weights_file.read(weights), weights, f"timm:{name}")
     resolve: Any = timm.data.resolve_model_data_config  # type: ignore[attr-defined]  # timm's __init__ lists no names
     data = resolve(net)
     fixed = bool(data.get("fixed_input_size")) or hasattr(net, "patch_embed")
@@ -53,16 +58,18 @@ def _from_timm(name: str, device: str) -> TorchFeatureNet:
     )  # fmt: skip
 
 
-def _from_torchvision(name: str, device: str) -> TorchFeatureNet:
+def _from_torchvision(name: str, device: str, file: Path | None) -> TorchFeatureNet:
     names = torchvision.models.list_models(module=torchvision.models)
     if name.lower() not in names:
         raise SynthaugError(f"torchvision has no classification net {name!r}", suggest(name, names))
     weights = torchvision.models.get_model_weights(name)["DEFAULT"]
     try:
-        net = torchvision.models.get_model(name, weights=weights)
+        net = torchvision.models.get_model(name, weights=weights if file is None else None)
     except (OSError, RuntimeError) as error:
         raise cannot_download(f"torchvision:{name}", error) from error
     take_off_head(net, name)
+    if file is not None:
+        weights_file.put_into(net, weights_file.read(file), file, f"torchvision:{name}")
     preset = weights.transforms()
     side = int(preset.crop_size[0])
     fixed = name.lower().startswith(("vit", "swin", "maxvit", "inception"))

@@ -70,12 +70,11 @@ FOLDER = "evaluation"
 def evaluate(
     run: str | Path | Run | None = None, *, test: Path | None = None, synthetic: Path | None = None,
     data: Path | None = None, target_class: str | Sequence[str] = "auto", resolution: int | None = None,
-    group_by: str | None = None, folds: int | None = None, classifier: str = "cnn", size: str | int = "model",
-    seeds: int = 5, steps: int = 600,
-    shares: Sequence[float] | None = None, arms: Sequence[str] | None = None, mix: str = "targets",
-    learning_curve: bool = False, out: Path | None = None, fail_under: float | None = None, gate: bool = True,
-    checkpoint: str | Path = "best", runs: Path | None = None, device: str = "auto", cache: Path | None = None,
-    jobs: int | None = None, progress: Progress = Silent(),
+    group_by: str | None = None, folds: int | None = None, classifier: str = "cnn", weights: Path | None = None,
+    size: str | int = "model", seeds: int = 5, steps: int = 600, shares: Sequence[float] | None = None,
+    arms: Sequence[str] | None = None, mix: str = "targets", learning_curve: bool = False, out: Path | None = None,
+    fail_under: float | None = None, gate: bool = True, checkpoint: str | Path = "best", runs: Path | None = None,
+    device: str = "auto", cache: Path | None = None, jobs: int | None = None, progress: Progress = Silent(),
 ) -> EvaluateDocument:  # fmt: skip
     """Train classifiers with and without synthetic images, and say whether they help.
 
@@ -157,7 +156,7 @@ class _Evaluation:
 
 def _prepare(request: EvaluateRequest, progress: Progress) -> _Evaluation:
     """Read the data, train generators for folds, and load or generate all images."""
-    classifier = check_classifier(request.classifier)
+    classifier = check_classifier(request.classifier, request.weights)
     resolve_device(request.device)
     arms, warnings = choose_arms(request.arms, classifier, resized=request.size != "model")
     whole = _whole(request, progress)

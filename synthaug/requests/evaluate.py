@@ -57,9 +57,9 @@ def _size(value: Any) -> Any:
 
 
 def _classifier(name: str) -> str:
-    from synthaug.classifiers import CLASSIFIERS, is_file
+    from synthaug.classifiers import full_name
 
-    return name if is_file(name) else CLASSIFIERS.check(name)
+    return full_name(name)
 
 
 SIDES = (16, 1024)
@@ -90,8 +90,13 @@ class EvaluateRequest(Request):
         le=MOST_FOLDS,
         description="For few images: train a generator for each of K folds, and test on all images.",
     )
-    classifier: Annotated[str, AfterValidator(_classifier), Flag("NAME|FILE.py")] = Field(
-        "cnn", description="The classifier to train: `synthaug list classifiers`, or a file of your own."
+    classifier: Annotated[str, AfterValidator(_classifier), Flag("NAME[:NET]|FILE.py")] = Field(
+        "cnn",
+        description="The classifier to train: `synthaug list classifiers`, `finetune:NET` for another pretrained net, "
+        "or a file of your own.",
+    )
+    weights: Annotated[Path | None, Flag("FILE")] = Field(
+        None, description="With --classifier finetune: your own weights of the net, .safetensors or .pth."
     )
     size: Annotated[Literal["model", "native"] | int, BeforeValidator(_size), Flag("model|native|N")] = Field(
         "model",
@@ -137,6 +142,10 @@ class EvaluateRequest(Request):
         return {key: value for key, value in keys.items() if value is not None}
 
     def _check(self) -> None:
+        if self.weights is not None:
+            from synthaug.classifiers import full_name
+
+            full_name(self.classifier, self.weights)
         self._check_data()
         if self.synthetic is not None:
             beside = f"--synthetic {str(self.synthetic)!r}, whose images are judged as they are"

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from torchvision.models import resnet18
 
 from synthaug.augment.classical import OPERATIONS, trivial_augment
-from synthaug.classifiers import CLASSIFIERS, resnet
+from synthaug.classifiers import CLASSIFIERS
 from synthaug.classifiers.steps import draws
 from synthaug.classifiers.weights import copies
 from synthaug.errors import SynthaugError
 
 NAMES = CLASSIFIERS.names()
-STEPS = {"resnet18": 3, "resnet18-imagenet": 2}
+STEPS = {"resnet18": 3, "finetune-full": 2}
 
 
 def blobs(
@@ -38,27 +36,6 @@ def fitted(name: str, **changes: Any) -> Any:
     pixels, labels = blobs(60, channels=changes.pop("channels", 1))
     arguments: dict[str, Any] = {"num_classes": 3, "steps": STEPS.get(name, 40), "seed": 3} | changes
     return CLASSIFIERS.get(name)(device="cpu").fit(pixels, labels, np.ones(len(labels)), **arguments)
-
-
-@pytest.fixture(autouse=True)
-def _weights_as_if_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Any weights of the right shapes: these tests need no network."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        state = resnet18().state_dict()
-    downloaded = SimpleNamespace(get_state_dict=lambda **_: {k: v.clone() for k, v in state.items()})
-    monkeypatch.setattr(resnet, "ResNet18_Weights", SimpleNamespace(IMAGENET1K_V1=downloaded))
-
-
-def test_weights_that_cannot_be_downloaded_are_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    def offline(**_: Any) -> Any:
-        raise OSError("no route to host")
-
-    broken = SimpleNamespace(IMAGENET1K_V1=SimpleNamespace(get_state_dict=offline))
-    monkeypatch.setattr(resnet, "ResNet18_Weights", broken)
-    with pytest.raises(SynthaugError, match="no route to host") as caught:
-        fitted("resnet18-imagenet")
-    assert "--classifier resnet18" in caught.value.hint
 
 
 @pytest.fixture(autouse=True)
