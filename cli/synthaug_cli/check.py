@@ -42,8 +42,27 @@ def render(found: CheckDocument) -> None:
     kind = "gated" if found.gated else "ungated"
     console.table(f"{kind} synthetic images against {found.reference} images", columns, rows, words=3)
     console.line(f"features of {found.features}; the columns 'real' compare real images with other real images")
+    for line in _older_scores(found):
+        console.line(line)
     if found.pooled is not None and (auc := found.pooled.score("detect_auc").value) is not None:
         console.line(f"all classes: a classifier separates them from real images with AUC {auc:.2f} (0.5: not at all)")
     for name, q in classes:
         for reason in q.reasons:
             console.line(f"  {name}: {reason}")
+
+
+def _older_scores(found: CheckDocument) -> list[str]:
+    """FID and Inception score of all classes together, as introductions to the field name them first."""
+    whole = found.pooled or next(iter(found.per_class.values()))
+    parts = []
+    for name, heading, decimals in (("fid", "FID", 1), ("inception_score", "Inception score", 2)):
+        score = whole.score(name)
+        if score.value is not None:
+            real = f" (real images: {score.floor.mean:.{decimals}f})" if score.floor else ""
+            parts.append(f"{heading} {score.value:.{decimals}f}{real}")
+    if not parts:
+        return []
+    net = found.features.partition("@")[0]
+    return [
+        f"all classes: {', '.join(parts)}, by {net} on {whole.n_compared:,} images a side: not comparable with papers"
+    ]

@@ -45,9 +45,11 @@ def load(device: str = "auto") -> TorchFeatureNet:
         extractor = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"])
     except (OSError, RuntimeError) as error:
         raise cannot_download("inception", error) from error
+    head = nn.Linear(2048, extractor.fc.out_features, bias=False)  # the Inception score is defined without the bias
+    head.weight = extractor.fc.weight
     return TorchFeatureNet(
         name="inception", sha256=hash_weights(extractor.state_dict()), dim=2048, module=_TakesGreyLevels(extractor),
         mean=(0.0, 0.0, 0.0),
         std=(1 / 255, 1 / 255, 1 / 255),  # back to grey levels
-        device=resolve_device(device),
+        device=resolve_device(device), head=head,
     )  # fmt: skip

@@ -30,6 +30,7 @@ METRICS: Registry[Metric] = Registry(
         "authenticity": "synthaug.metrics.scores:authenticity",
         "c_t": "synthaug.metrics.scores:c_t",
         "fid": "synthaug.metrics.scores:fid",
+        "inception_score": "synthaug.metrics.inception_score:score",
     },
 )
 """Name (the key in JSON) → metric, in the order of the report."""

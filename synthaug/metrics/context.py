@@ -79,7 +79,10 @@ class Context:
 
     agreement: Score | None = None
 
-    def __init__(self, classes: Sequence[ClassImages], useful: Usefulness | None, rng: np.random.Generator) -> None:
+    def __init__(
+        self, classes: Sequence[ClassImages], real: RealFeatures, useful: Usefulness | None, rng: np.random.Generator
+    ) -> None:
+        self.head = real.head
         self.strata = [images.stratum for images in classes]
         self.useful = useful
         self._rng = rng
@@ -137,7 +140,7 @@ class ClassContext(Context):
         """
         to_cluster, self._to_halve, self.to_pair, to_miss = rng.spawn(4)
         self.images = ClassImages.of(name, synthetic, real)
-        super().__init__([self.images], useful, rng)
+        super().__init__([self.images], real, useful, rng)
         self.name, self.synthetic, self.real, self.pixels = name, synthetic, real, pixels
         self.real_pictures = real.pictures.get(name)
         yardstick, held_out = self.images.yardstick, self.images.held_out
@@ -203,7 +206,7 @@ class AllClassesContext(Context):
             rng: of every random choice.
             useful: GAN-train and GAN-test, means over the classes.
         """
-        super().__init__([ClassImages.of(name, found, real) for name, found in synthetic.items()], useful, rng)
+        super().__init__([ClassImages.of(name, found, real) for name, found in synthetic.items()], real, useful, rng)
         agreed = [
             (score.value, q.n_synthetic, score.floor.mean, real.judge.recognised[real.classes.index(name)][1])
             for name, q in per_class.items()

@@ -26,6 +26,27 @@ Looks = dict[str, NDArray[np.float64]]
 Reference = Literal["test", "val", "train", "folder"]
 
 
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The feature net's own classifier: features [N, d] → logits [N, K] of the classes that it was trained on."""
+
+    weight: NDArray[np.float64]
+    bias: NDArray[np.float64] | float
+
+    @classmethod
+    def of(cls, net: FeatureNet) -> Head | None:
+        """None if the net has none."""
+        layer = getattr(net, "head", None)
+        if layer is None:
+            return None
+        bias = 0.0 if layer.bias is None else layer.bias.detach().cpu().double().numpy()
+        return cls(layer.weight.detach().cpu().double().numpy(), bias)
+
+    def __call__(self, features: Features) -> NDArray[np.float64]:
+        logits: NDArray[np.float64] = features @ self.weight.T + self.bias
+        return logits
+
+
 @dataclass(frozen=True)
 class RealFeatures:
     """The real images as the metrics need them; the same for ungated and gated samples."""
@@ -47,6 +68,7 @@ class RealFeatures:
     """The training images of each class that will be judged, to find copies by their pixels."""
     held_out_nearness: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     """Pixel distance ÷ limit (`CopyFinder.closest`) of the held-out images, in their order."""
+    head: Head | None = None
 
 
 def describe_real(
@@ -111,6 +133,7 @@ def describe_real(
             held_out_nearness={
                 name: images.closest(_pixels_of(reference, name))[0] for name, images in finders.items() if held_out
             },
+            head=Head.of(features),
         )
 
 

@@ -27,7 +27,7 @@ def kid(context: Context) -> Score | None:
 
 @metric("FID", decimals=1)
 def fid(context: Context) -> Score | None:
-    """An older distance, inflated below some 2,000 images: compare it at one number only; lower is better."""
+    """An older distance, inflated by few images; lower is better. Compare with real images, not with papers."""
     return _fidelity(context, "fid")
 
 

@@ -1,4 +1,4 @@
-"""KID, FID and PRDC against torch-fidelity, torchmetrics and direct formulas; and the pitfalls that each must avoid."""
+"""KID, FID, PRDC and Inception score against torch-fidelity, torchmetrics and formulas; and what each must avoid."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+from torch_fidelity.metric_isc import isc_features_to_metric
 from torch_fidelity.metric_kid import kid_features_to_metric
+from torch_fidelity.metric_prc import prc_features_to_metric
 from torchmetrics.image.kid import poly_mmd
 
 from synthaug.errors import SynthaugError
+from synthaug.features import load_features
 from synthaug.metrics import distances
 from synthaug.metrics.distances import nearest
 from synthaug.metrics.fidelity import fid, kid, kid_unbiased, prdc
+from synthaug.metrics.inception_score import inception_score
 
 Floats = NDArray[np.float64]
 
@@ -102,6 +106,46 @@ def test_fid_is_that_of_torch_fidelity(n: int, m: int, d: int) -> None:
     )
     # Above n = d, torch-fidelity takes the square root of a singular matrix, and loses digits.
     assert fid(real, fake) == pytest.approx(theirs["frechet_inception_distance"], rel=1e-6 if min(n, m) > d else 1e-2)
+
+
+@pytest.mark.parametrize("k", [1, 3, 5])
+@pytest.mark.parametrize("shift", [0.0, 0.5])
+def test_precision_and_recall_are_those_of_torch_fidelity(k: int, shift: float) -> None:
+    real, fake = cloud(300, 6, seed=1), cloud(300, 6, shift=shift, scale=0.9, seed=2)
+    theirs = prc_features_to_metric(
+        torch.from_numpy(fake), torch.from_numpy(real), prc_neighborhood=k, prc_batch_size=1000, save_cpu_ram=False,
+        verbose=False,
+    )  # fmt: skip
+    ours = prdc(real, fake, k)
+    assert (ours.precision, ours.recall) == pytest.approx((theirs["precision"], theirs["recall"]), abs=1e-6)
+
+
+@pytest.mark.parametrize(("n", "splits"), [(200, 1), (203, 10)])
+def test_inception_score_is_that_of_torch_fidelity(n: int, splits: int) -> None:
+    logits = cloud(n, 30, scale=3.0)
+    theirs = isc_features_to_metric(torch.from_numpy(logits), splits=splits, shuffle=False)
+    assert inception_score(logits, splits) == pytest.approx(theirs["inception_score_mean"], rel=1e-9)
+
+
+def test_inception_score_at_its_ends() -> None:
+    """Images named alike score 1; images named with certainty, as often with each name, score the number of names."""
+    assert inception_score(np.tile(cloud(1, 7), (50, 1))) == pytest.approx(1)
+    assert inception_score(np.eye(7).repeat(3, axis=0) * 100) == pytest.approx(7)
+
+
+def test_scores_of_a_real_nets_features_are_those_of_torch_fidelity() -> None:
+    """Features have long tails and dead dimensions, unlike the clouds above."""
+    rng = np.random.default_rng(0)
+    net = load_features("efficientnet_lite0", device="cpu")
+    pictures = [rng.integers(0, top, (40, 3, 32, 32), dtype=np.uint8) for top in (256, 120)]
+    real, fake = (net(images).astype(np.float64) for images in pictures)
+    assert kid_unbiased(real, fake) == pytest.approx(fidelity_kid(real, fake, 1, 40), rel=1e-9)
+    theirs = fid_statistics_to_metric(*(fid_features_to_statistics(torch.from_numpy(x)) for x in (real, fake)), False)
+    assert fid(real, fake) == pytest.approx(theirs["frechet_inception_distance"], rel=1e-2)
+    covariances = [np.cov(x, rowvar=False) for x in (real, fake)]
+    roots = np.sqrt(np.linalg.eigvals(covariances[0] @ covariances[1]).real.clip(0)).sum()
+    by_formula = np.square(real.mean(0) - fake.mean(0)).sum() + sum(map(np.trace, covariances)) - 2 * roots
+    assert fid(real, fake) == pytest.approx(by_formula, rel=1e-4)
 
 
 def test_fid_of_two_gaussians_by_formula() -> None:
