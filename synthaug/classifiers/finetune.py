@@ -28,7 +28,7 @@ from synthaug.classifiers.steps import (
     initialise,
     rates,
 )
-from synthaug.classifiers.weights import augmented, copies
+from synthaug.classifiers.weights import copies
 from synthaug.device import has_bf16, resolve_device
 from synthaug.errors import SynthaugError
 from synthaug.features import load_features
@@ -110,7 +110,7 @@ class Finetune:
         self._mean, self._scale = real.mean(axis=0), real.std(axis=0) + 1e-6
         if augment == "classical":
             copied = copies(np.asarray(draw_weights, np.float64), labels, groups)
-            rows = np.concatenate([rows, self.features(augmented(pixels, copied))])
+            rows = np.concatenate([rows, self.features.of_copies(pixels, copied)])
         else:
             copied = np.zeros(0, np.int64)
         rows, targets = self._scaled(rows), np.concatenate([labels, labels[copied]])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,7 +20,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from typing_extensions import Self
 
 from synthaug.classifiers.base import Augment, Labels, Pixels, Probabilities, Weights, check_training_input
-from synthaug.classifiers.weights import augmented, drawn, shared_with_copies
+from synthaug.classifiers.weights import augmented_copy, drawn, numbered, shared_with_copies
 from synthaug.errors import SynthaugError
 from synthaug.features import load_features
 from synthaug.features.base import FeatureNet
@@ -44,10 +45,22 @@ class RememberedFeatures:
         self._rows: dict[str, Floats] = {}
 
     def __call__(self, pixels: Pixels) -> Floats:
-        keys = [digest(image) for image in pixels]
-        missing = {key: index for index, key in enumerate(keys) if key not in self._rows}
+        """Features [N, d] of images [N, C, H, W]."""
+        return self._found([digest(image) for image in pixels], lambda rows: pixels[rows])
+
+    def of_copies(self, pixels: Pixels, indices: Labels) -> Floats:
+        """Features [n, d] of `augmented(pixels, indices)`; only copies that are not known yet are made."""
+        names = {index: digest(pixels[index]) for index in set(indices.tolist())}
+        copies = numbered(indices)
+        keys = [f"{names[index]} copy {number}" for index, number in copies]
+        return self._found(
+            keys, lambda rows: np.stack([augmented_copy(pixels[i], n) for i, n in (copies[r] for r in rows)])
+        )
+
+    def _found(self, keys: list[str], images: Callable[[list[int]], Pixels]) -> Floats:
+        missing = {key: row for row, key in enumerate(keys) if key not in self._rows}
         if missing:
-            found = describe(self.net, pixels[list(missing.values())], name="features", progress=self.progress)
+            found = describe(self.net, images(list(missing.values())), name="features", progress=self.progress)
             self._rows.update(zip(missing, found, strict=True))
         return np.stack([self._rows[key] for key in keys]) if keys else np.zeros((0, self.net.dim), np.float32)
 
@@ -96,8 +109,8 @@ class Logistic:
             self.features = RememberedFeatures(load_features(FEATURES, device=self.device))
         pixels, labels, weights, groups = drawn(pixels, labels, draw_weights, loss_weights, groups)
         image_of, weights = shared_with_copies(weights, labels, groups, augment)  # one each a row of features
-        copied = augmented(pixels, image_of[len(pixels) :])
-        rows = np.concatenate([self.features(pixels), self.features(copied)])
+        copied = self.features.of_copies(pixels, image_of[len(pixels) :])
+        rows = np.concatenate([self.features(pixels), copied])
         real = np.flatnonzero(groups >= 0)
         # weights have mean 1 on the real images, so that synthetic ones do not change the strength of the penalty
         weights *= max(len(real), 1) / weights.sum()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -58,15 +60,27 @@ def copies(weights: npt.NDArray[np.float64], labels: Labels, groups: Labels) -> 
 
 
 def augmented(pixels: Pixels, indices: Labels) -> Pixels:
-    """Augmented copies of `pixels[indices]`, the same ones in every trial that copies the same images.
+    """Augmented copies of `pixels[indices]`, the same ones in every trial that copies the same images."""
+    made = [augmented_copy(pixels[index], number) for index, number in numbered(indices)]
+    return np.stack(made) if made else pixels[:0]
 
-    An image's copies depend on its own pixels, not on its neighbours, so that their features are found again.
+
+def numbered(indices: Labels) -> list[tuple[int, int]]:
+    """Each index with the number of times that it has come so far.
+
+    >>> numbered(np.array([4, 7, 7]))
+    [(4, 1), (7, 1), (7, 2)]
     """
-    made = np.empty((len(indices), *pixels.shape[1:]), np.uint8)
-    times: dict[int, int] = {}
-    for row, index in enumerate(indices.tolist()):
-        times[index] = times.get(index, 0) + 1
-        generator = copy_generator(pixels[index], times[index])
-        image = trivial_augment(torch.from_numpy(np.array(pixels[index : index + 1])), generator)
-        made[row] = image[0].round().clamp(0, 255).to(torch.uint8).numpy()
-    return made
+    times: Counter[int] = Counter()
+    out = []
+    for index in indices.tolist():
+        times[index] += 1
+        out.append((index, times[index]))
+    return out
+
+
+def augmented_copy(image: Pixels, number: int) -> Pixels:
+    """A copy of an image [C, H, W]. It depends on its pixels and number only, so its features are found again."""
+    made = trivial_augment(torch.from_numpy(np.array(image[None])), copy_generator(image, number))
+    copy: Pixels = made[0].round().clamp(0, 255).to(torch.uint8).numpy()
+    return copy
