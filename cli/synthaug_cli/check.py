@@ -46,6 +46,8 @@ def render(found: CheckDocument) -> None:
         console.line(line)
     if found.pooled is not None and (auc := found.pooled.score("detect_auc").value) is not None:
         console.line(f"all classes: a classifier separates them from real images with AUC {auc:.2f} (0.5: not at all)")
+    if found.second_judge is not None:
+        console.line(found.second_judge.text())
     for name, q in classes:
         for reason in q.reasons:
             console.line(f"  {name}: {reason}")

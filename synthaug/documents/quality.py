@@ -198,6 +198,59 @@ class CopyPair(Document):
     mirrored: bool = Field(False, description="the training image was flipped left to right for the comparison")
 
 
+class Opinion(Document):
+    """What one feature net says of some images. `as_good_as_real` is None without a floor."""
+
+    kid: Range
+    kid_floor: Range | None = None
+    as_good_as_real: bool | None = Field(None, description="the intervals of kid and kid_floor overlap")
+
+    def text(self) -> str:
+        """KID, and that of real images."""
+        floor = f", real images {self.kid_floor.mean:.3f}" if self.kid_floor else ""
+        return f"KID {self.kid.mean:.3f}{floor}"
+
+
+class Opinions(Document):
+    """What both nets say of the same images. None if these are too few."""
+
+    n: int = Field(description="images on each side")
+    first: Opinion | None = None
+    second: Opinion | None = None
+
+    @property
+    def agree(self) -> bool | None:
+        """Whether both call the images as good as real, or neither does; None if one of them cannot say."""
+        if self.first is None or self.second is None or self.first.as_good_as_real is None:
+            return None
+        return (
+            None if self.second.as_good_as_real is None else self.first.as_good_as_real == self.second.as_good_as_real
+        )
+
+
+class SecondJudge(Document):
+    """The opinion of a second feature net, of another origin, beside the first one's on the same images."""
+
+    features: str = Field(description="name and hash of the second feature net")
+    per_class: dict[str, Opinions]
+    pooled: Opinions | None = Field(None, description="all judged classes together")
+    disagreements: list[str] = Field(default_factory=list, description="where one net calls images as good as real")
+
+    def text(self) -> str:
+        """Whether the nets agree, in one sentence without a full stop."""
+        name = self.features.partition("@")[0]
+        whole = [*self.per_class.values(), *([self.pooled] if self.pooled else [])]
+        known = [opinions.agree for opinions in whole if opinions.agree is not None]
+        if not known:
+            return f"{name}, a second judge, has too few images to say whether it agrees"
+        if all(known):
+            good = (self.pooled or whole[0]).first
+            same = "as good as real ones" if good and good.as_good_as_real else "worse than real ones"
+            what = "all images together are" if self.pooled else "the images are"
+            return f"{name}, a second judge, agrees: {what} {same}"
+        return f"{name}, a second judge, disagrees: {'; '.join(self.disagreements)}"
+
+
 class CheckDocument(Document):
     """The result of `synthaug check`; also `quality` in the document of `evaluate`."""
 
@@ -206,6 +259,7 @@ class CheckDocument(Document):
         None, description="all judged classes together, each with as many real as synthetic images"
     )
     features: str = Field(description="name and hash of the feature net")
+    second_judge: SecondJudge | None = Field(None, description="whether another feature net agrees")
     reference: Literal["test", "val", "train", "folder"]
     gated: bool
     worst_pairs: list[CopyPair] = Field(default_factory=list)

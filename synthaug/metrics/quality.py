@@ -21,6 +21,7 @@ from synthaug.metrics.context import AllClassesContext, ClassContext, Context
 from synthaug.metrics.matched_comparison import Fidelity
 from synthaug.metrics.memorisation import nearest_training_images
 from synthaug.metrics.real import Features, RealFeatures, Reference, by_class, describe_real, paths_of
+from synthaug.metrics.second_judge import second_opinion
 from synthaug.metrics.threads import one_thread
 from synthaug.metrics.usefulness import Usefulness, usefulness
 from synthaug.progress import Progress, Silent
@@ -45,6 +46,7 @@ def quality(
     progress: Progress | None = None,
     real: RealFeatures | None = None,
     keep: Path | None = None,
+    second: FeatureNet | None = None,
 ) -> CheckDocument:
     """Judge every class that has synthetic images, and all of them together.
 
@@ -59,23 +61,13 @@ def quality(
         progress: shows the progress bars.
         real: from `describe_real`, to judge several sets against the same real images.
         keep: as for `describe_real`.
+        second: another feature net, which says whether it agrees.
 
     Raises:
         SynthaugError: a synthetic class has no real image, or there is no synthetic image.
     """
     bar = progress or Silent()
-    given = [name for index, name in enumerate(synthetic.classes) if (synthetic.labels == index).any()]
-    if not given:
-        raise SynthaugError("there is no synthetic image to judge", "give a folder of class folders, or a trained run")
-    known: dict[str, int] = (
-        sum((Counter(images.counts()) for images in (real_reference, train) if images is not None), Counter[str]())
-        if real is None
-        else {name: len(real.reference.get(name, ())) + len(real.train.get(name, ())) for name in real.classes}
-    )
-    for name in given:
-        if not known.get(name):
-            hint = suggest(name, [c for c, count in known.items() if count])
-            raise SynthaugError(f"the synthetic class {name!r} has no real image to be judged against", hint)
+    given = _judged_classes(real_reference, train, synthetic, real)
     if real is None:
         real = describe_real(
             real_reference, train, features, kind=reference, classes=given, seed=seed, progress=bar, keep=keep
@@ -104,14 +96,39 @@ def quality(
             everything = AllClassesContext(found, per_class, real, rng=stream(seed, 0), useful=useful_in_all)
             pooled = pooled_quality(everything)
     pairs.sort(key=lambda pair: pair[0])
+    opinion = None
+    if second is not None:
+        opinion = second_opinion(
+            second, real_reference, train, synthetic, found, real, features.name, seed=seed, progress=bar, keep=keep
+        )
     return CheckDocument(
         per_class=per_class,
         pooled=pooled,
         features=features.identity,
+        second_judge=opinion,
         reference=reference,
         gated=gated,
         worst_pairs=[pair for _, pair in pairs],
     )
+
+
+def _judged_classes(
+    reference: LabelledImages, train: LabelledImages | None, synthetic: LabelledImages, real: RealFeatures | None
+) -> list[str]:
+    """The classes that have synthetic images. Each needs a real one."""
+    given = [name for index, name in enumerate(synthetic.classes) if (synthetic.labels == index).any()]
+    if not given:
+        raise SynthaugError("there is no synthetic image to judge", "give a folder of class folders, or a trained run")
+    known: dict[str, int] = (
+        sum((Counter(images.counts()) for images in (reference, train) if images is not None), Counter[str]())
+        if real is None
+        else {name: len(real.reference.get(name, ())) + len(real.train.get(name, ())) for name in real.classes}
+    )
+    for name in given:
+        if not known.get(name):
+            hint = suggest(name, [c for c, count in known.items() if count])
+            raise SynthaugError(f"the synthetic class {name!r} has no real image to be judged against", hint)
+    return given
 
 
 def class_quality(

@@ -21,6 +21,7 @@ from synthaug.features import check_features, features_for
 from synthaug.files import write_json
 from synthaug.metrics.quality import quality
 from synthaug.metrics.real import Reference
+from synthaug.metrics.second_judge import load_second_net
 from synthaug.progress import Progress, Silent
 from synthaug.requests import CheckRequest, documented
 from synthaug.runs import Run, find
@@ -34,8 +35,8 @@ DOCUMENT = "check.json"
 @documented(CheckRequest)
 def check(
     target: str | Path | Run | None = None, *, reference: Path | None = None, features: str | None = None,
-    count: int | None = None, checkpoint: str | Path = "best", runs: Path | None = None, device: str = "auto",
-    cache: Path | None = None, progress: Progress = Silent(),
+    second_judge: str = "auto", count: int | None = None, checkpoint: str | Path = "best", runs: Path | None = None,
+    device: str = "auto", cache: Path | None = None, progress: Progress = Silent(),
 ) -> CheckDocument:  # fmt: skip
     """Judge fresh, ungated samples of a run, or the images of a folder.
 
@@ -91,10 +92,14 @@ def _check_run(run: Run, request: CheckRequest, progress: Progress) -> CheckDocu
         request.features or config.monitor.features, train,
         folder=run.path, seed=config.seed, device=request.device, progress=progress,
     )  # fmt: skip
+    second = load_second_net(
+        request.second_judge, net.name, train,
+        folder=run.path, seed=config.seed, device=request.device, progress=progress,
+    )  # fmt: skip
     synthetic = _generate(sampler, request.count or COUNT, progress)
     document = quality(
         real, train, synthetic, net,
-        reference=kind, gated=False, seed=config.seed, progress=progress, keep=store.cache_root(cache),
+        reference=kind, gated=False, seed=config.seed, progress=progress, keep=store.cache_root(cache), second=second,
     )  # fmt: skip
     with suppress(OSError):  # the run may not be writable
         write_json(run.path / DOCUMENT, document.model_dump(mode="json"))
@@ -171,10 +176,11 @@ def _check_folder(folder: Path, request: CheckRequest, progress: Progress) -> Ch
     )  # fmt: skip
     train = loaded(root, trained_on) if trained_on else None
     net = features_for(request.features or "efficientnet_lite0", train, device=request.device, progress=progress)
+    second = load_second_net(request.second_judge, net.name, train, device=request.device, progress=progress)
     kind: Reference = "test" if real.layout == "splits" and any(i.split == "test" for i in unseen) else "folder"
     return quality(
         loaded(real.root, unseen), train, loaded(candidates.root, synthetic), net,
-        reference=kind, gated=is_export(folder), progress=progress, keep=store.cache_root(cache),
+        reference=kind, gated=is_export(folder), progress=progress, keep=store.cache_root(cache), second=second,
     )  # fmt: skip
 
 

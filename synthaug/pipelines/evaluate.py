@@ -46,9 +46,10 @@ from synthaug.evaluation.trial import run_trials
 from synthaug.evaluation.trial_cache import TrialCache
 from synthaug.evaluation.verdict import judge
 from synthaug.exporters.as_exported import AsExported
-from synthaug.features import features_for
+from synthaug.features import FeatureNet, features_for
 from synthaug.metrics.quality import quality
 from synthaug.metrics.real import describe_real
+from synthaug.metrics.second_judge import load_second_net
 from synthaug.metrics.sharpness_auc import compare_sharpness
 from synthaug.pipelines.auto import with_mirroring
 from synthaug.pipelines.folds import FOLDER as FOLDS
@@ -414,19 +415,23 @@ def _qualities(evaluation: _Evaluation) -> tuple[CheckDocument, CheckDocument | 
         real.config.monitor.features, real.train, folder=run.path if run is not None else None,
         seed=real.config.seed, device=evaluation.request.device, progress=progress,
     )  # fmt: skip
+    second = load_second_net(
+        "auto", features.name, real.train, folder=run.path if run is not None else None, seed=real.config.seed,
+        device=evaluation.request.device, progress=progress,
+    )  # fmt: skip
     described = describe_real(real.test, real.train, features, kind="test", classes=real.targets, progress=progress)
 
-    def judged(images: LabelledImages, gated: bool) -> CheckDocument:
+    def judged(images: LabelledImages, gated: bool, second: FeatureNet | None = None) -> CheckDocument:
         return quality(
             real.test, real.train, images, features,
-            reference="test", gated=gated, progress=progress, real=described,
+            reference="test", gated=gated, progress=progress, real=described, second=second,
         )  # fmt: skip
 
     rows = [np.flatnonzero(fold.pool.labels == k)[: real.shown] for k in real.target_indices]
     pool = fold.pool.subset(np.concatenate(rows))
     if fold.generator is None:
-        return judged(pool, False), None
-    return judged(pool, evaluation.request.gate), judged(fold.generator, False)
+        return judged(pool, False, second), None
+    return judged(pool, evaluation.request.gate, second), judged(fold.generator, False)
 
 
 def _material(document: EvaluateDocument, evaluation: _Evaluation) -> ReportMaterial:

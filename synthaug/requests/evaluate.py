@@ -62,6 +62,12 @@ def _classifier(name: str) -> str:
     return full_name(name)
 
 
+def _second_judge(name: str) -> str:
+    from synthaug.features import check_features
+
+    return name if name in ("auto", "none") else check_features(name)
+
+
 SIDES = (16, 1024)
 """Bounds of `--size`, in pixels."""
 
@@ -203,6 +209,9 @@ class CheckRequest(Request):
     )
     features: Annotated[str | None, Flag("NAME|FILE")] = Field(
         None, description="The network that compares images: `synthaug list features`."
+    )
+    second_judge: Annotated[str, AfterValidator(_second_judge), Flag("NAME|none")] = Field(
+        "auto", description="Another network, which says whether it agrees. [default: one of another origin]"
     )
     count: Annotated[int | None, Flag("N")] = Field(
         None, ge=8, le=100_000, description="Images to generate per class of a run. [default: 500]"

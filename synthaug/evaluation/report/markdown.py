@@ -171,6 +171,8 @@ def _images(document: EvaluateDocument) -> str:
         for label, q in ((label, judged[label]) for label in labels[:SHOWN])
         if q.reasons and (q.collapse != "healthy" or q.memorisation != "clear")
     ]
+    if document.quality.second_judge is not None:
+        reasons.append(f"- {text(document.quality.second_judge.text())}")
     said = "\n\n" + "\n".join(reasons) if reasons else ""
     return _table(head, rows, words=(0, 1, 2)) + _more(len(labels)) + said
 

@@ -164,4 +164,5 @@ def reference_note(check: CheckDocument) -> str:
         "train": "the training images, because none were held out; this overrates the generator",
         "folder": "the images of the reference folder",
     }[check.reference]
-    return f"Compared with {against}, at equal numbers, in the features of {check.features}."
+    second = f" {check.second_judge.text()}." if check.second_judge else ""
+    return f"Compared with {against}, at equal numbers, in the features of {check.features}.{second}"
