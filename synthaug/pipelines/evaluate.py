@@ -20,7 +20,6 @@ from synthaug.data.run_data import RunData
 from synthaug.device import resolve_device
 from synthaug.documents import (
     Arm,
-    CheckDocument,
     EvaluateDocument,
     EvaluatedSize,
     LearningCurve,
@@ -46,14 +45,11 @@ from synthaug.evaluation.trial import run_trials
 from synthaug.evaluation.trial_cache import TrialCache
 from synthaug.evaluation.verdict import judge
 from synthaug.exporters.as_exported import AsExported
-from synthaug.features import FeatureNet, features_for
-from synthaug.metrics.quality import quality
-from synthaug.metrics.real import describe_real
-from synthaug.metrics.second_judge import load_second_net
 from synthaug.metrics.sharpness_auc import compare_sharpness
 from synthaug.pipelines.auto import with_mirroring
 from synthaug.pipelines.folds import FOLDER as FOLDS
 from synthaug.pipelines.folds import fold_data
+from synthaug.pipelines.judged_quality import qualities
 from synthaug.pipelines.judged_size import evaluated_size, judged_images
 from synthaug.progress import Progress, Silent
 from synthaug.requests import EvaluateRequest, documented
@@ -322,7 +318,9 @@ def _document(evaluation: _Evaluation, started: float) -> EvaluateDocument:
         verdict.real_image_equivalents = in_words(curve)
         for name, entry in curve.per_target.items():
             verdict.details[name].real_image_equivalents = entry.worth
-    gated_quality, generator_quality = _qualities(evaluation)
+    gated_quality, generator_quality = qualities(
+        first, gate=request.gate, device=request.device, progress=evaluation.progress
+    )
     recommended = recommend(
         verdict, whole.target_indices, whole.split.counts()["train"], _validation(evaluation),
         judged={name: float(np.mean(shares)) for name, shares in shares_of(folds).items()},
@@ -405,33 +403,6 @@ def _learning_curve(evaluation: _Evaluation, tables: Mapping[str, F1Table]) -> L
         by_share | {1.0: tables[control]}, tables[arm], contrast, real.data.target_indices, real.train.counts(),
         held_out.groups_of_classes(), seed=real.config.seed,
     )  # fmt: skip
-
-
-def _qualities(evaluation: _Evaluation) -> tuple[CheckDocument, CheckDocument | None]:
-    """The quality of the judged images, and of the generator's ungated ones; with folds, those of the first."""
-    fold, progress = evaluation.folds[0], evaluation.progress
-    real, run = fold.real, fold.real.data.run
-    features = features_for(
-        real.config.monitor.features, real.train, folder=run.path if run is not None else None,
-        seed=real.config.seed, device=evaluation.request.device, progress=progress,
-    )  # fmt: skip
-    second = load_second_net(
-        "auto", features.name, real.train, folder=run.path if run is not None else None, seed=real.config.seed,
-        device=evaluation.request.device, progress=progress,
-    )  # fmt: skip
-    described = describe_real(real.test, real.train, features, kind="test", classes=real.targets, progress=progress)
-
-    def judged(images: LabelledImages, gated: bool, second: FeatureNet | None = None) -> CheckDocument:
-        return quality(
-            real.test, real.train, images, features,
-            reference="test", gated=gated, progress=progress, real=described, second=second,
-        )  # fmt: skip
-
-    rows = [np.flatnonzero(fold.pool.labels == k)[: real.shown] for k in real.target_indices]
-    pool = fold.pool.subset(np.concatenate(rows))
-    if fold.generator is None:
-        return judged(pool, False, second), None
-    return judged(pool, evaluation.request.gate, second), judged(fold.generator, False)
 
 
 def _material(document: EvaluateDocument, evaluation: _Evaluation) -> ReportMaterial:
