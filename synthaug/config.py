@@ -70,6 +70,9 @@ class DataConfig(_Section):
     val_fraction: float = Field(0.15, ge=0, lt=0.5)
     test_fraction: float = Field(0.2, ge=0, lt=0.6)
     min_images_for_val: int = Field(50, ge=2, description="classes with fewer training images have no val images")
+    split_seed: int | None = Field(
+        None, ge=0, lt=2**31, description="seed of the split; null: the run's. So runs of other seeds can share a split"
+    )
     folds: int = Field(0, ge=0, le=MOST_FOLDS, description="number of folds, as set by `evaluate --folds`; 0: no folds")
     fold: int = Field(0, ge=0, description="the fold that is the test set, counted from 0")
 
@@ -207,6 +210,11 @@ class Config(_Section):
     monitor: MonitorConfig = Field(default_factory=MonitorConfig)
     gate: GateConfig = Field(default_factory=GateConfig)
     seed: int = Field(0, ge=0, lt=2**31)
+
+    @property
+    def split_seed(self) -> int:
+        """The seed of the split."""
+        return self.seed if self.data.split_seed is None else self.data.split_seed
 
 
 SECTIONS = frozenset(Config.model_fields) - {"seed"}

@@ -25,7 +25,8 @@ def command(request: EvaluateRequest) -> None:
             fast_checks.folder(folder, option)
     fast_checks.new_folder(request.out, overwrite=True)
     if request.data is None:
-        fast_checks.run(request.run, request.runs)
+        for reference in (request.run, *(request.replicates or ())):
+            fast_checks.run(reference, request.runs)
     from synthaug.pipelines.evaluate import require_gain, run_evaluate
 
     document = run_evaluate(request, console.progress())

@@ -183,6 +183,10 @@ class EvaluateDocument(Document):
         None, description="number of folds; each real image is a test image in one of them; null: one held-out test set"
     )
     fold_runs: list[str] = Field(default_factory=list, description="the run of each fold, relative to the run's folder")
+    generators: list[str] = Field(
+        default_factory=list,
+        description="the runs, if several generators of one split were judged; the intervals contain what differs",
+    )
     classifier: str
     seeds: int
     classes: list[str]

@@ -17,7 +17,7 @@ from scipy import stats
 
 from synthaug.evaluation.group_swaps import attainable
 from synthaug.evaluation.scores import Floats
-from synthaug.evaluation.statistics import F1Table, GroupVariance, over_folds, satterthwaite
+from synthaug.evaluation.statistics import F1Table, Variance, over_folds, satterthwaite
 from synthaug.seeds import DETECTABLE, stream
 
 POWER = 0.8
@@ -45,31 +45,41 @@ def smallest_detectable(
     if level == 0:
         return None
     rng = stream(0, DETECTABLE)
-    count, draws = len(arm.seeds), len(arm.resamples)
-    weights = rng.normal(size=(REPETITIONS, count, count)) / np.sqrt(count - 1)
-    rows, scatter = rng.integers(draws, size=REPETITIONS), rng.random((2, REPETITIONS))
-    best = max(float(control.seeds[:, chosen].mean()) for control in controls)
+    normals = [rng.normal(size=(REPETITIONS, count)) for count in arm.seeds.shape[:-1]]
+    rows, scatter = rng.integers(len(arm.resamples), size=REPETITIONS), rng.random((3, REPETITIONS))
+    best = max(float(control.seeds[..., chosen].mean()) for control in controls)
     needed = np.full(REPETITIONS, -np.inf)
     for control in controls:
-        seeds = (arm.seeds - control.seeds)[:, chosen].mean(axis=1)
+        values = (arm.seeds - control.seeds)[..., chosen].mean(axis=-1)
         resamples = (arm.resamples - control.resamples)[:, chosen]
-        test = GroupVariance.of(resamples, test_groups[chosen])
-        drawn = weights @ (seeds - seeds.mean())
-        seed_variance = drawn.var(axis=1, ddof=1) / count
-        test_variance = test.variance * _scatter(scatter[0], test.freedom)
-        noise = drawn.mean(axis=1) + _standardised(resamples.mean(axis=1))[rows] * np.sqrt(test.variance)
-        freedom = satterthwaite((seed_variance, count - 1), (test_variance, test.freedom))
-        half = stats.t.isf(level / 2, freedom) * np.sqrt(seed_variance + test_variance)
+        training, test = Variance.over_trainings(values), Variance.over_groups(resamples, test_groups[chosen])
+        noise = _of_trainings(values, normals) * np.sqrt(training.variance)
+        noise += _standardised(resamples.mean(axis=1))[rows] * np.sqrt(test.variance)
+        parts = [v.variance * _scatter(u, v.freedom) for v, u in ((training, scatter[0]), (test, scatter[1]))]
+        freedom = satterthwaite((parts[0], training.freedom), (parts[1], test.freedom))
+        half = stats.t.isf(level / 2, freedom) * np.sqrt(parts[0] + parts[1])
         if arm.without_fold is not None and control.without_fold is not None:
             without = (arm.without_fold - control.without_fold)[:, chosen].mean(axis=1)
-            folds = over_folds(float(seeds.mean()), without, [])
-            noise *= max(1.0, folds.standard_error / np.sqrt(np.var(seeds, ddof=1) / count + test.variance + _TINY))
-            error = folds.standard_error * np.sqrt(_scatter(scatter[1], folds.freedom))
+            folds = over_folds(float(values.mean()), without, [])
+            noise *= max(1.0, folds.standard_error / np.sqrt(training.variance + test.variance + _TINY))
+            error = folds.standard_error * np.sqrt(_scatter(scatter[2], folds.freedom))
             half = np.maximum(half, stats.t.isf(level / 2, folds.freedom) * error)
-        behind = best - float(control.seeds[:, chosen].mean())
+        behind = best - float(control.seeds[..., chosen].mean())
         needed = np.maximum(needed, half - noise - behind)
     found = max(float(np.quantile(needed, POWER)), 0.0)
     return found if found <= 1 else None
+
+
+def _of_trainings(values: Floats, normals: Sequence[Floats]) -> Floats:
+    """Errors of the mean over seeds and generators, standardised; the same normals for all controls."""
+    error: Floats = np.zeros(REPETITIONS)
+    variance = _TINY**2
+    for axis, drawn in enumerate(normals):
+        means = np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1).mean(axis=1)
+        error += drawn @ (means - means.mean()) / np.sqrt(len(means) * (len(means) - 1))
+        variance += float(np.var(means, ddof=1)) / len(means)
+    standardised: Floats = error / np.sqrt(variance)
+    return standardised
 
 
 def _scatter(quantiles: Floats, freedom: float) -> Floats:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from synthaug.data.cache import LabelledImages
 from synthaug.evaluation.arms import ARMS, DOWN_UP
 from synthaug.evaluation.grid import Grid, Outcome, Trial
 from synthaug.evaluation.images import RealImages
+from synthaug.evaluation.scores import Probabilities
 from synthaug.evaluation.shares import Candidates, choose
+from synthaug.runs import Run
 
 
 @dataclass(frozen=True)
@@ -31,17 +33,18 @@ class JudgedImages:
 
 @dataclass
 class Fold:
-    """An evaluation has K folds, or one: its only split.
+    """An evaluation has K folds, or one: its only split. With replicates, it has its only split once per generator.
 
     `pool` holds the synthetic images at the generator's size, for quality and pictures; `judged` the images of the
-    classifiers; `generator` ungated images, if there is a run. `outcomes` is filled by the trials, `chosen` (arm →
-    share) by `choose`.
+    classifiers; `generator` ungated images, if there is a run. `run` and `checkpoint` have made the images. `outcomes`
+    is filled by the trials, `chosen` (arm → share) by `choose`.
     """
 
     real: RealImages
     pool: LabelledImages
     judged: JudgedImages
     generator: LabelledImages | None = None
+    run: Run | None = None
     checkpoint: str = ""
     outcomes: dict[Trial, Outcome] = field(default_factory=dict)
     chosen: dict[str, float] = field(default_factory=dict)
@@ -88,12 +91,36 @@ def trials_of(arms: Sequence[str], shares: Sequence[float], seeds: int) -> list[
     ]
 
 
-def predictions(folds: Sequence[Fold], arm: str, seeds: int, *, real: float = 1.0) -> list[npt.NDArray[np.float32]]:
-    """Test probabilities [N, K] of each seed. The folds are concatenated as in `HeldOut.of`."""
-    return [
-        np.concatenate([fold.outcomes[Trial(arm, fold.chosen[arm], seed, real)].test for fold in folds])
-        for seed in range(seeds)
-    ]
+def probabilities(
+    folds: Sequence[Fold],
+    arm: str,
+    seeds: int,
+    *,
+    replicates: bool = False,
+    side: Literal["val", "test"] = "test",
+    share: float | None = None,
+    real: float = 1.0,
+) -> Probabilities:
+    """Class probabilities [S, N, K] of each seed, the folds concatenated as in `HeldOut.of`.
+
+    With `replicates`, the folds are one split with R generators. Then they are [R, S, N, K] for an arm with synthetic
+    images; other arms were only trained once.
+
+    Args:
+        folds: with their outcomes.
+        arm: its name.
+        seeds: S.
+        replicates: whether the folds differ in the generator only.
+        side: of the split.
+        share: of synthetic images; None: what each fold has chosen.
+        real: share of the real target images.
+    """
+    used = folds[:1] if replicates and not ARMS[arm].synthetic else folds
+    each = []
+    for fold in used:
+        trials = [Trial(arm, fold.chosen[arm] if share is None else share, seed, real) for seed in range(seeds)]
+        each.append(np.stack([getattr(fold.outcomes[trial], side) for trial in trials]))
+    return np.stack(each) if replicates and ARMS[arm].synthetic else np.concatenate(each, axis=1)
 
 
 def shares_of(folds: Sequence[Fold]) -> Mapping[str, list[float]]:

@@ -9,6 +9,7 @@ Testing Hypotheses, 1989; for F1: Yeh, COLING 2000, arXiv:cs/0008005). With G gr
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle
 
 import numpy as np
 import numpy.typing as npt
@@ -37,14 +38,14 @@ def attainable(level: float, groups: int) -> float:
 
 
 def swap_p_value(arm: Floats, control: Floats, classes: Sequence[int]) -> float:
-    """The two-sided p-value of the difference in mean F1 of some classes, mean over seeds.
+    """The two-sided p-value of the difference in mean F1 of some classes, mean over seeds and generators.
 
     Groups with images of the classes are swapped. Each of the other groups, which can only add false positives, is
     swapped with one of these. With more than `FEW_GROUPS` groups, the result is `least_p_value`.
 
     Args:
-        arm: [S, 3, G, K] counts of `group_counts` for each seed.
-        control: the same of the other arm.
+        arm: [S, 3, G, K] counts of `group_counts` for each seed; or [R·S, 3, G, K], generator by generator.
+        control: [S, 3, G, K] of the other arm.
         classes: indices of classes.
     """
     holds = holding(arm, classes)
@@ -56,7 +57,8 @@ def swap_p_value(arm: Floats, control: Floats, classes: Sequence[int]) -> float:
     ways = np.arange(2 ** (groups - 1))  # to swap all groups changes only the sign, so the last is never swapped
     swapped = ((ways[:, None] >> swapped_with) & 1).astype(np.float64)
     gain = np.zeros(len(ways))
-    for a, b in zip(arm[..., list(classes)], control[..., list(classes)], strict=True):
+    pairs = zip(arm[..., list(classes)], cycle(control[..., list(classes)]))
+    for a, b in pairs:
         moved = swapped @ (b - a)
         gain += (f1_of_totals(a.sum(axis=1)[:, None] + moved) - f1_of_totals(b.sum(axis=1)[:, None] - moved)).mean(1)
     return float(np.mean(np.abs(gain) >= abs(gain[0]) - 1e-9 * len(arm)))

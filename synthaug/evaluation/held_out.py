@@ -12,8 +12,8 @@ import numpy.typing as npt
 from synthaug.documents import Arm, ClassScores, Interval
 from synthaug.errors import plural
 from synthaug.evaluation.images import RealImages
-from synthaug.evaluation.scores import Floats, group_counts, score
-from synthaug.evaluation.statistics import F1Table, GroupVariance, estimate, f1_table, resample_groups
+from synthaug.evaluation.scores import Floats, Probabilities, group_counts, score
+from synthaug.evaluation.statistics import F1Table, Variance, estimate, f1_table, resample_groups
 from synthaug.seeds import TEST_GROUPS, TEST_GROUPS_OF_AN_ARM, stream
 
 FEW_TEST_IMAGES = 30
@@ -74,9 +74,9 @@ class HeldOut:
         others: Floats = (fold_of != np.arange(self.folds.max() + 1)[:, None]).astype(np.float64)
         return others
 
-    def table(self, probabilities: Sequence[npt.NDArray[np.float32]]) -> F1Table:
-        """F1 of an arm from each seed's probabilities [N, K]. Every arm has the same resamples."""
-        predicted = [rows.argmax(axis=1) for rows in probabilities]
+    def table(self, probabilities: npt.ArrayLike) -> F1Table:
+        """F1 of an arm from `Probabilities`. Every arm has the same resamples."""
+        predicted = np.asarray(probabilities).argmax(axis=-1)
         return f1_table(self.labels, predicted, self.groups, len(self.classes), self._times, self.without_fold())
 
     @cached_property
@@ -85,7 +85,7 @@ class HeldOut:
 
     def arm(
         self,
-        probabilities: Sequence[npt.NDArray[np.float32]],
+        probabilities: Probabilities,
         table: F1Table,
         *,
         shares: Sequence[float],
@@ -94,27 +94,28 @@ class HeldOut:
         """Scores of one arm: means over seeds, intervals for the summaries.
 
         Args:
-            probabilities: [N, K] of each seed.
+            probabilities: of each seed, and of each generator if there are several.
             table: their `table`.
-            shares: of synthetic draws, one per fold.
+            shares: of synthetic draws, one per fold or generator.
             steps: optimiser steps of each classifier.
         """
-        scored = [score(self.labels, rows) for rows in probabilities]
+        each = probabilities.reshape(-1, *probabilities.shape[-2:])
+        scored = [score(self.labels, rows) for rows in each]
         present = np.flatnonzero(self.groups_of_classes()).tolist()
         times = resample_groups(self.num_groups, stream(self.seed, TEST_GROUPS_OF_AN_ARM), 200)
         without = self.without_fold()
-        recalls = self._recalls(probabilities, times)[:, :, present]
-        recalls_without = None if without is None else self._recalls(probabilities, without)[:, :, present]
-
+        recalls = self._recalls(each, times)[:, :, present]
+        recalls_without = None if without is None else self._recalls(each, without)[:, :, present]
         groups = self.groups_of_classes()[present]
 
-        def interval(values: list[float], test: GroupVariance, without: Floats | None) -> Interval:
-            found = estimate(np.array(values), test, without)
+        def interval(values: list[float], test: Variance, without: Floats | None) -> Interval:
+            found = estimate(np.array(values).reshape(probabilities.shape[:-2]), test, without)
             return Interval(mean=found.mean, low=found.low, high=found.high, per_seed=found.per_seed)
 
         def mean(field: str, k: int) -> float:
             return float(np.mean([getattr(s, field)[k] for s in scored]))
 
+        per_seed = table.seeds.reshape(-1, *table.seeds.shape[-2:]).mean(axis=0)
         fields = ("precision", "recall", "f1", "average_precision")
         return Arm(
             share=float(np.mean(shares)),
@@ -122,25 +123,25 @@ class HeldOut:
             steps=steps,
             macro_f1=interval(
                 [s.macro_f1 for s in scored],
-                GroupVariance.of(table.resamples[:, present], groups),
+                Variance.over_groups(table.resamples[:, present], groups),
                 None if table.without_fold is None else table.without_fold[:, present].mean(axis=1),
             ),
             balanced_accuracy=interval(
                 [s.balanced_accuracy for s in scored],
-                GroupVariance.of(recalls.mean(axis=0), groups),
+                Variance.over_groups(recalls.mean(axis=0), groups),
                 None if recalls_without is None else recalls_without.mean(axis=(0, 2)),
             ),
             geometric_mean=interval(
                 [s.geometric_mean for s in scored],
-                GroupVariance.of(_geometric(recalls)[:, None], groups.min(keepdims=True)),
+                Variance.over_groups(_geometric(recalls)[:, None], groups.min(keepdims=True)),
                 None if recalls_without is None else _geometric(recalls_without),
             ),
             per_class={self.classes[k]: ClassScores(**{f: mean(f, k) for f in fields}) for k in present},
-            f1_per_seed={self.classes[k]: [float(s.f1[k]) for s in scored] for k in present},
+            f1_per_seed={self.classes[k]: [float(f) for f in per_seed[:, k]] for k in present},
             confusion=sum((s.confusion for s in scored[1:]), scored[0].confusion).tolist(),
         )
 
-    def _recalls(self, probabilities: Sequence[npt.NDArray[np.float32]], times: Floats) -> Floats:
+    def _recalls(self, probabilities: Probabilities, times: Floats) -> Floats:
         """Recalls [S, B, K] under resamples of the groups; a class that a resample misses counts as 0."""
         rows = []
         for seed in probabilities:

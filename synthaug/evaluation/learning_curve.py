@@ -102,7 +102,7 @@ def learning_curve(
             CurvePoint(images=int(size), mean=e.mean, low=e.low, high=e.high, per_seed=e.per_seed)
             for size, e in zip(sizes, (mean_f1(tables[share], [k], test_groups) for share in shares), strict=True)
         ]
-        gains = arm.seeds[:, k] - tables[1.0].seeds[:, k]
+        gains = (arm.seeds - tables[1.0].seeds)[..., k].reshape(-1, scores.shape[1]).mean(axis=0)
         law = fit_power_law(sizes, scores.mean(axis=1))
         text, worth = worth_in_images(sizes, scores, gains, significant=gain.low > 0, seed=seed)
         more, low, high = worth or (None, None, None)

@@ -9,6 +9,8 @@ import numpy.typing as npt
 from sklearn.metrics import average_precision_score, confusion_matrix, precision_recall_fscore_support
 
 Floats = npt.NDArray[np.float64]
+Probabilities = npt.NDArray[np.float32]
+"""Of classes, for each seed: [S, N, K], or [R, S, N, K] with R generators."""
 
 
 @dataclass(frozen=True)

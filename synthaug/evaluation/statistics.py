@@ -43,8 +43,8 @@ class Estimate:
 class F1Table:
     """F1 of one arm: for each seed [S, K], and for bootstrap resamples of the test groups, mean over seeds [B, K].
 
-    With folds, also for all folds but one, mean over seeds [F, K]. `counts` are those of `group_counts` for each seed,
-    [S, 3, G, K]; the exact test needs them.
+    With R generators, `seeds` is [R, S, K]. With folds, `without_fold` [F, K] is F1 of all folds but one, mean over
+    seeds. `counts` are those of `group_counts` for each seed, [S, 3, G, K] or [R·S, 3, G, K], for the exact test.
     """
 
     seeds: Floats
@@ -57,34 +57,6 @@ class F1Table:
         if self.counts is None:
             return int(test_groups[list(classes)].max())
         return int(holding(self.counts, classes).sum())
-
-
-@dataclass(frozen=True)
-class GroupVariance:
-    """The variance of a score over other test images of the same kind, and its degrees of freedom."""
-
-    variance: float
-    freedom: float
-
-    @classmethod
-    def of(cls, resamples: Floats, groups: npt.NDArray[np.int64]) -> GroupVariance:
-        """Of the mean over some classes.
-
-        The bootstrap over G groups has (G − 1)/G of the variance (Davison & Hinkley, Bootstrap Methods, 1997, section
-        2.3). Classes differ in G: each counts by its share of the variance, as in Welch & Satterthwaite (Biometrika 34,
-        1947, p. 28), so the freedom of macro-F1 is near that of a rare class where the rare class makes the error.
-
-        Args:
-            resamples: [B, C] scores of the classes in each resample.
-            groups: [C] test groups that hold each class.
-        """
-        freedom = np.maximum(groups - 1, 1)
-        biased = np.var(resamples, axis=0, ddof=1)
-        if biased.sum() == 0:
-            return cls(0.0, float(freedom.min()))
-        own = biased * (freedom + 1) / freedom
-        variance = float(np.var(resamples.mean(axis=1), ddof=1) * own.sum() / biased.sum())
-        return cls(variance, float(satterthwaite(*zip(own, freedom, strict=True))))
 
 
 def satterthwaite(*parts: tuple[Floats | float, float]) -> Floats:
@@ -102,36 +74,88 @@ def satterthwaite(*parts: tuple[Floats | float, float]) -> Floats:
     return freedom
 
 
-def estimate(
-    per_seed: Floats, test: GroupVariance, without_fold: Floats | None = None, least_p: float = 0.0
-) -> Estimate:
+@dataclass(frozen=True)
+class Variance:
+    """The variance of a mean, and its degrees of freedom."""
+
+    variance: float
+    freedom: float
+
+    @classmethod
+    def over_trainings(cls, values: Floats) -> Variance:
+        """Over other seeds of the classifier, and over other generators.
+
+        With several generators, those and the seeds are crossed random effects (Searle, Casella & McCulloch, Variance
+        Components, 1992, section 4.3): the variance of the mean is (MS of generators + MS of seeds − MS of the rest) /
+        RS, and at least each of the first two.
+
+        Args:
+            values: [S], or [R, S] of R generators; S and R at least two.
+        """
+        if values.ndim == 1:
+            return cls(float(np.var(values, ddof=1)) / len(values), len(values) - 1.0)
+        generators, seeds = values.shape
+        by_generator, by_seed = values.mean(axis=1), values.mean(axis=0)
+        rest = values - by_generator[:, None] - by_seed + values.mean()
+        parts = (
+            (float(np.var(by_generator, ddof=1)) / generators, generators - 1),
+            (float(np.var(by_seed, ddof=1)) / seeds, seeds - 1),
+        )
+        freedom = (generators - 1) * (seeds - 1)
+        both = parts[0][0] + parts[1][0] - float(np.square(rest).sum()) / freedom / values.size
+        largest = max(parts)
+        if both <= largest[0]:
+            return cls(*map(float, largest))
+        return cls(both, float(both**2 / max(sum(v**2 / f for v, f in parts), 1e-300)))
+
+    @classmethod
+    def over_groups(cls, resamples: Floats, groups: npt.NDArray[np.int64]) -> Variance:
+        """Over other test images of the same kind: of the mean over some classes.
+
+        The bootstrap over G groups has (G − 1)/G of the variance (Davison & Hinkley, Bootstrap Methods, 1997, section
+        2.3). Classes differ in G: each counts by its share of the variance, so the freedom of macro-F1 is near that of
+        a rare class where the rare class makes the error.
+
+        Args:
+            resamples: [B, C] scores of the classes in each resample.
+            groups: [C] test groups that hold each class.
+        """
+        freedom = np.maximum(groups - 1, 1)
+        biased = np.var(resamples, axis=0, ddof=1)
+        if biased.sum() == 0:
+            return cls(0.0, float(freedom.min()))
+        own = biased * (freedom + 1) / freedom
+        variance = float(np.var(resamples.mean(axis=1), ddof=1) * own.sum() / biased.sum())
+        return cls(variance, float(satterthwaite(*zip(own, freedom, strict=True))))
+
+
+def estimate(values: Floats, test: Variance, without_fold: Floats | None = None, least_p: float = 0.0) -> Estimate:
     """The interval of a mean over seeds, with the variance of the test set added.
 
-    The standard error is sqrt(var(seeds) / S + test variance). Its degrees of freedom follow Welch & Satterthwaite
-    from S - 1 and those of the test set; without test variance this is the t interval over seeds, for differences the
-    paired t interval. With folds, the interval of `over_folds` is used if it is wider.
+    The standard error is the root of the variance over trainings (for one generator var(seeds) / S) plus that of the
+    test set. Its degrees of freedom follow Welch & Satterthwaite. Without test variance this is the t interval over
+    seeds, for differences the paired t interval. With folds, the interval of `over_folds` is used if it is wider.
 
     Args:
-        per_seed: [S] values, at least two.
+        values: [S] of each seed, at least two; or [R, S] of R generators.
         test: variance of the mean over test groups.
         without_fold: [F] the mean without each of the folds; None without folds.
         least_p: p-value of an exact test. The standard error is enlarged until the p-value of the t test is not
             smaller, so that interval and exact test agree.
 
-    >>> estimate(np.array([1.0, 2.0, 3.0]), GroupVariance(0.0, 9)).mean
+    >>> estimate(np.array([1.0, 2.0, 3.0]), Variance(0.0, 9)).mean
     2.0
     """
-    count = len(per_seed)
-    seed_variance = float(np.var(per_seed, ddof=1)) / count
-    mean, error = float(np.mean(per_seed)), float(np.sqrt(seed_variance + test.variance))
-    freedom = float(count - 1)
+    training = Variance.over_trainings(values)
+    mean, error = float(np.mean(values)), float(np.sqrt(training.variance + test.variance))
+    freedom = training.freedom
     if error > 0:
-        freedom = float(satterthwaite((seed_variance, count - 1), (test.variance, test.freedom)))
-    values = [float(v) for v in per_seed]
-    found = _t_interval(mean, error, freedom, values, least_p)
+        freedom = float(satterthwaite((training.variance, training.freedom), (test.variance, test.freedom)))
+    per_seed = [float(v) for v in values.reshape(-1, values.shape[-1]).mean(axis=0)]
+    found = _t_interval(mean, error, freedom, per_seed, least_p)
     if without_fold is None:
         return found
-    folds = over_folds(mean, without_fold, values, least_p)
+    folds = over_folds(mean, without_fold, per_seed, least_p)
     return folds if folds.high - folds.low > found.high - found.low else found
 
 
@@ -164,7 +188,7 @@ def resample_groups(num_groups: int, rng: np.random.Generator, count: int = BOOT
 
 def f1_table(
     truth: npt.NDArray[np.int64],
-    predictions: Sequence[npt.NDArray[np.int64]],
+    predictions: npt.ArrayLike,
     groups: npt.NDArray[np.int64],
     num_classes: int,
     times: Floats,
@@ -174,15 +198,17 @@ def f1_table(
 
     Args:
         truth: [N].
-        predictions: for each seed [N].
+        predictions: [S, N] of each seed, or [R, S, N] of R generators.
         groups: [N], from 0 to G-1.
         num_classes: K.
         times: [B, G] from `resample_groups`; the same for every arm, so that differences are paired.
         without_fold: [F, G] 0 for the groups of the fold, 1 for the others.
     """
-    tables = [group_counts(truth, predicted, groups, num_classes) for predicted in predictions]
+    predicted = np.asarray(predictions, np.int64)
+    tables = [group_counts(truth, row, groups, num_classes) for row in predicted.reshape(-1, len(truth))]
     everything = np.ones((1, times.shape[1]))
     seeds = np.concatenate([f1_of_resamples(table, everything) for table in tables])
+    seeds = seeds.reshape(*predicted.shape[:-1], num_classes)
 
     def resampled(times: Floats) -> Floats:
         rows: Floats = np.mean([f1_of_resamples(table, times) for table in tables], axis=0)
@@ -200,7 +226,8 @@ def mean_f1(table: F1Table, classes: Sequence[int], test_groups: npt.NDArray[np.
 def contrast(arm: F1Table, control: F1Table, classes: Sequence[int], test_groups: npt.NDArray[np.int64]) -> Estimate:
     """The difference in mean F1 of some classes, arm minus control, paired over seeds, resamples and folds.
 
-    Its p-value is not below that of the exact test over groups, and never 0.
+    Each generator of an arm is compared with the same seeds of a control, which has no generator. The p-value is not
+    below that of the exact test over groups, and never 0.
     """
     chosen = list(classes)
     folds = None
@@ -219,8 +246,8 @@ def _mean_of_classes(
     table: F1Table, chosen: list[int], test_groups: npt.NDArray[np.int64], least_p: float = 0.0
 ) -> Estimate:
     return estimate(
-        table.seeds[:, chosen].mean(axis=1),
-        GroupVariance.of(table.resamples[:, chosen], test_groups[chosen]),
+        table.seeds[..., chosen].mean(axis=-1),
+        Variance.over_groups(table.resamples[:, chosen], test_groups[chosen]),
         None if table.without_fold is None else table.without_fold[:, chosen].mean(axis=1),
         least_p,
     )

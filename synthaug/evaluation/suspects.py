@@ -18,12 +18,12 @@ from synthaug.data.cache import LabelledImages
 from synthaug.documents import Leaks, Suspect, VerdictDocument
 from synthaug.evaluation.held_out import HeldOut
 from synthaug.evaluation.images import RealImages
+from synthaug.evaluation.scores import Probabilities
 from synthaug.evaluation.statistics import F1Table
 from synthaug.progress import Progress
 
 NEAR_SYNTHETIC = 0.5
 """The largest `nearness` of a synthetic image. They are many, so more of them are near a test image by chance."""
-Predictions = Mapping[str, Sequence[npt.NDArray[np.float32]]]
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def find_suspects(real: RealImages, pool: LabelledImages, progress: Progress) ->
 def leaks(
     folds: Sequence[Sequence[SuspectImage]],
     held_out: HeldOut,
-    predicted: Predictions,
+    predicted: Mapping[str, Probabilities],
     targets: Sequence[str],
     judged: Callable[[HeldOut, dict[str, F1Table]], VerdictDocument],
 ) -> Leaks | None:
@@ -76,7 +76,7 @@ def leaks(
     Args:
         folds: the suspects of each fold.
         held_out: the test images of all folds.
-        predicted: arm → probabilities [N, K] of each seed.
+        predicted: arm → probabilities of each seed.
         targets: the target classes. If one has no other test image, there is no second verdict.
         judged: the verdict on the tables of these test images.
     """
@@ -89,7 +89,7 @@ def leaks(
     rest = without(held_out, ~kept)
     verdict = None
     if all(rest.counts()[name] for name in targets):
-        verdict = judged(rest, {arm: rest.table([rows[kept] for rows in seeds]) for arm, seeds in predicted.items()})
+        verdict = judged(rest, {arm: rest.table(rows[..., kept, :]) for arm, rows in predicted.items()})
     return Leaks(suspects=found, verdict=verdict)
 
 

@@ -25,8 +25,8 @@ from synthaug.version import __version__
 FOLDER = "trials"
 ASSEMBLY = 2
 """Changes when training sets are assembled in another way from the same images and settings."""
-GRIDS = 6
-"""Grids to keep, the most recently used; an evaluation of 35 trials takes a few megabytes."""
+GRIDS = 24
+"""Grids to keep, the most recently used; each generator is one. 35 trials take a few megabytes."""
 
 
 def key(grid: Grid) -> str:

@@ -1,7 +1,8 @@
 """The verdict: helps, hurts, or no measurable effect; for each target class, for macro-F1, and overall.
 
 Null hypothesis: the synthetic images do not change the F1 that this classifier reaches with these training images, over
-its seeds and over test images of the same kind. Other training images are not covered, except with folds.
+its seeds and over test images of the same kind; with several generators, also over other generators. Other training
+images are not covered, except with folds. With one generator, the sentence says so.
 
 *helps*: synthetic images beat every method without them, each by more than chance. A gain over the arm's own control is
 not enough: copies of the training images, shifted by a pixel, beat oversampling too, like classical augmentation. The
@@ -30,6 +31,8 @@ CAVEAT = (
     "one generator and one set of training images were judged: with another training of the generator, or with other "
     "real images, the result may differ"
 )
+ONE_GENERATOR = "One generator was judged: another training of it may give another result."
+GENERATORS_CAVEAT = "one set of training images was judged: with other real images, the result may differ"
 FOLDS_CAVEAT = (
     "the generators of the folds were trained on overlapping images: the interval corrects for this only approximately "
     "(Nadeau and Bengio, 2003)"
@@ -106,7 +109,7 @@ def find(
         to_beat: the controls that an arm must beat; None: all.
         comparisons: for how many the p-values will be corrected; only the smallest detectable effect depends on it.
     """
-    means = {name: float(table.seeds[:, list(classes)].mean()) for name, table in tables.items()}
+    means = {name: float(table.seeds[..., list(classes)].mean()) for name, table in tables.items()}
     controls = [name for name in tables if not ARMS[name].synthetic and (to_beat is None or name in to_beat)]
     best = max(controls, key=lambda name: means[name])
 
@@ -177,6 +180,7 @@ def judge(
     *,
     to_beat: Collection[str] | None = None,
     folds: int | None = None,
+    generators: int = 1,
     needed: Sequence[str] = CONTROLS,
 ) -> VerdictDocument:
     """The verdict for every target class, for macro-F1, and overall.
@@ -193,6 +197,7 @@ def judge(
         test_groups: [K] groups of test images that hold each class; 0 leaves a class out of macro-F1.
         to_beat: the controls that an arm must beat to help; None: all.
         folds: their number, in a cross-validation.
+        generators: whose images were judged, as replicates.
         needed: controls that must be trained to help.
     """
     index = {name: k for k, name in enumerate(class_names)}
@@ -221,13 +226,13 @@ def judge(
             detail.verdict = "no measurable effect"
             detail.reason += f"; not significant after correction for {len(pairs)} comparisons"
     overall: Verdict = "helps" if helped and not hurt else "hurts" if hurt and not helped else "no measurable effect"
+    sentence = _sentence(overall, helped, hurt, findings, together, macro)
+    if overall == "no measurable effect" and beating and lacking:
+        sentence = _untested(beating, lacking, findings)
+    alone = generators == 1 and folds is None
     return VerdictDocument(
         overall=overall,
-        sentence=(
-            _untested(beating, lacking, findings)
-            if overall == "no measurable effect" and beating and lacking
-            else _sentence(overall, helped, hurt, findings, together, macro)
-        ),
+        sentence=f"{sentence} {ONE_GENERATOR}" if alone else sentence,
         per_target={name: detail.verdict for name, detail in details.items()},
         details={**details, MACRO: macro.document()},
         contrasts=contrast_documents(together.contrasts),
@@ -235,7 +240,7 @@ def judge(
         against_best=contrast_documents(together.against_best),
         missing_controls=lacking,
         smallest_detectable=_largest([f.smallest_detectable for f in findings.values()]),
-        caveats=[FOLDS_CAVEAT if folds is not None else CAVEAT],
+        caveats=[FOLDS_CAVEAT if folds is not None else CAVEAT if alone else GENERATORS_CAVEAT],
     )
 
 

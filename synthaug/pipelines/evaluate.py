@@ -9,13 +9,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from synthaug.classifiers import check_classifier, takes_steps
 from synthaug.config import leaves, resolve
-from synthaug.data.cache import LabelledImages
 from synthaug.data.run_data import RunData
 from synthaug.device import resolve_device
 from synthaug.documents import (
@@ -28,14 +27,15 @@ from synthaug.documents import (
 )
 from synthaug.errors import RunFailed, SynthaugError, plural
 from synthaug.evaluation.arms import ARMS, CONTRASTS, CONTROLS, DOWN_UP, choose_arms, shared_by_seeds
-from synthaug.evaluation.fold import Fold, predictions, shares_of, trials_of
+from synthaug.evaluation.fold import Fold, probabilities, shares_of, trials_of
 from synthaug.evaluation.grid import Trial
 from synthaug.evaluation.held_out import HeldOut, small_test_warnings
-from synthaug.evaluation.images import RealImages, fresh_samples, real_images, synthetic_folder
+from synthaug.evaluation.images import real_images
 from synthaug.evaluation.learning_curve import SHARES, curve_contrast, in_words, learning_curve
 from synthaug.evaluation.recommend import Validation, recommend
 from synthaug.evaluation.report.material import ReportMaterial
 from synthaug.evaluation.report.write import write_report
+from synthaug.evaluation.scores import Probabilities
 from synthaug.evaluation.shares import Candidates, candidates
 from synthaug.evaluation.size_in_words import with_size
 from synthaug.evaluation.statistics import F1Table
@@ -44,19 +44,17 @@ from synthaug.evaluation.suspects import in_words as suspects_in_words
 from synthaug.evaluation.trial import run_trials
 from synthaug.evaluation.trial_cache import TrialCache
 from synthaug.evaluation.verdict import judge
-from synthaug.exporters.as_exported import AsExported
 from synthaug.metrics.sharpness_auc import compare_sharpness
 from synthaug.pipelines.auto import with_mirroring
+from synthaug.pipelines.evaluated_folds import generators_of, make_folds, together
 from synthaug.pipelines.folds import FOLDER as FOLDS
 from synthaug.pipelines.folds import fold_data
 from synthaug.pipelines.judged_quality import qualities
-from synthaug.pipelines.judged_size import evaluated_size, judged_images
+from synthaug.pipelines.judged_size import evaluated_size
 from synthaug.progress import Progress, Silent
 from synthaug.requests import EvaluateRequest, documented
 from synthaug.runs import Run, find
-from synthaug.sampling.generate import load
-from synthaug.seeds import evaluation_seed, named_stream
-from synthaug.training.checkpoint import find_checkpoint
+from synthaug.seeds import named_stream
 
 ENOUGH_SEEDS = 5
 FOLDER = "evaluation"
@@ -67,7 +65,8 @@ FOLDER = "evaluation"
 def evaluate(
     run: str | Path | Run | None = None, *, test: Path | None = None, synthetic: Path | None = None,
     data: Path | None = None, target_class: str | Sequence[str] = "auto", resolution: int | None = None,
-    group_by: str | None = None, folds: int | None = None, classifier: str = "cnn", weights: Path | None = None,
+    group_by: str | None = None, folds: int | None = None, generators: int | None = None,
+    replicates: Sequence[str] | None = None, classifier: str = "cnn", weights: Path | None = None,
     size: str | int = "model", seeds: int = 5, steps: int = 600, shares: Sequence[float] | None = None,
     arms: Sequence[str] | None = None, mix: str = "targets", learning_curve: bool = False, out: Path | None = None,
     fail_under: float | None = None, gate: bool = True, checkpoint: str | Path = "best", runs: Path | None = None,
@@ -76,7 +75,7 @@ def evaluate(
     """Train classifiers with and without synthetic images, and say whether they help.
 
     An interrupted evaluation continues when it is called again, and gives the same numbers: finished trials are in the
-    run's folder `evaluation`, the generators of folds in `folds`.
+    run's folder `evaluation`, the generators of folds in `folds`, further ones in `generators`.
 
     Raises:
         SynthaugError: bad arguments, or test images that the generator has seen.
@@ -132,8 +131,9 @@ def require_gain(document: EvaluateDocument, least: float) -> None:
 class _Evaluation:
     """A prepared evaluation. The trials fill in the folds.
 
-    `whole` is all data of the run or folder, also with folds. `mixed` are the classes that get synthetic images,
-    `suspects` for each fold the test images that look like copies.
+    `whole` is all data of the run or folder, also with folds. With `replicates`, the folds are one split with several
+    generators. `mixed` are the classes that get synthetic images, `suspects` for each split the test images that look
+    like copies.
     """
 
     request: EvaluateRequest
@@ -143,12 +143,17 @@ class _Evaluation:
     whole: RunData
     out: Path
     folds: list[Fold]
+    replicates: bool
     held_out: HeldOut
     tried: Candidates
     mixed: list[str]
     suspects: list[list[SuspectImage]]
     size: EvaluatedSize
     warnings: list[str]
+
+    def probabilities(self, arm: str, *, side: Literal["val", "test"] = "test", **trial: float) -> Probabilities:
+        seeds = self.request.seeds
+        return probabilities(self.folds, arm, seeds, replicates=self.replicates, side=side, **trial)
 
 
 def _prepare(request: EvaluateRequest, progress: Progress) -> _Evaluation:
@@ -177,8 +182,11 @@ def _prepare(request: EvaluateRequest, progress: Progress) -> _Evaluation:
         warnings.append(tried.note)
     mixed = whole.targets if request.mix == "targets" else whole.classes
     size = evaluated_size(request, whole, classifier, mixed)
-    folds, notes = _folds(request, reals, mixed, size, progress)
-    suspects = [find_suspects(fold.real, fold.pool, progress) for fold in folds]
+    runs = generators_of(request, reals, progress)
+    folds, notes = make_folds(request, reals, runs, mixed, size, progress)
+    replicates = len(runs) > len(reals)
+    judged = [(reals[0], together([f.pool for f in folds]))] if replicates else [(f.real, f.pool) for f in folds]
+    suspects = [find_suspects(real, pool, progress) for real, pool in judged]
     notes += suspects_in_words([one for of_fold in suspects for one in of_fold])
     shared = sorted({name for f in folds for name in shared_by_seeds(f.pool, f.real.per_seed, request.seeds)})
     if shared:
@@ -188,7 +196,20 @@ def _prepare(request: EvaluateRequest, progress: Progress) -> _Evaluation:
         )
     warnings = list(dict.fromkeys([*warnings, *notes]))
     return _Evaluation(
-        request, progress, classifier, arms, whole, out, folds, held_out, tried, mixed, suspects, size, warnings
+        request,
+        progress,
+        classifier,
+        arms,
+        whole,
+        out,
+        folds,
+        replicates,
+        held_out,
+        tried,
+        mixed,
+        suspects,
+        size,
+        warnings,
     )
 
 
@@ -222,61 +243,6 @@ def _check_outside(target: Path, inputs: Sequence[Path | None]) -> None:
             )
 
 
-def _folds(
-    request: EvaluateRequest, reals: Sequence[RealImages], mixed: list[str], size: EvaluatedSize, progress: Progress
-) -> tuple[list[Fold], list[str]]:
-    """The folds with their synthetic images, and warnings."""
-    if request.synthetic is None:
-        made = [_fresh(request, real, mixed, size, progress) for real in reals]
-        return [fold for fold, _ in made], [line for _, notes in made for line in notes]
-    (real,) = reals
-    root, rows, warnings = synthetic_folder(request.synthetic, real, mixed, cache=request.cache, progress=progress)
-    pool = real.data.load(root, rows, request.cache, progress)
-
-    def read(_: AsExported, side: int) -> LabelledImages:
-        return real.data.load(root, rows, request.cache, progress, resolution=side)
-
-    judged = judged_images(real, pool, read, size, cache=request.cache, progress=progress)
-    run = real.data.run
-    if run is None or not _exported_from(request.synthetic, run):
-        warnings.append("it is unknown whether the generator of these images has seen the test images")
-    return [Fold(real, pool, judged)], warnings
-
-
-def _fresh(
-    request: EvaluateRequest, real: RealImages, mixed: list[str], size: EvaluatedSize, progress: Progress
-) -> tuple[Fold, list[str]]:
-    """A fold with fresh images of its own generator, and warnings."""
-    run, checkpoint = real.data.run, request.checkpoint
-    assert run is not None  # --data without a run needs --synthetic
-    is_path = isinstance(checkpoint, Path) or os.sep in checkpoint
-    if is_path and find_checkpoint(run, checkpoint).resolve().parent != run.checkpoints.resolve():
-        raise SynthaugError(
-            f"the checkpoint {str(checkpoint)!r} does not belong to the run {run.name!r}: its training images are not "
-            "known",
-            "give a checkpoint of the run, or evaluate the run of the checkpoint",
-        )
-    sampler = load(run, checkpoint=checkpoint, seed=evaluation_seed(real.config.seed), device=request.device)
-    made = fresh_samples(
-        sampler, real, mixed, seeds=request.seeds, gate=request.gate, device=request.device, progress=progress
-    )
-
-    def read(exported: AsExported, side: int) -> LabelledImages:
-        return exported.read_back(made.gated, made.numbers, side, seed=sampler.seed, progress=progress)
-
-    judged = judged_images(real, made.gated, read, size, cache=request.cache, progress=progress)
-    return Fold(real, made.gated, judged, made.ungated, sampler.trained.checkpoint), made.warnings
-
-
-def _exported_from(folder: Path, run: Run) -> bool:
-    """Whether the manifest of a folder names this run."""
-    try:
-        path = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["run"]["path"]
-        return Path(path).resolve() == run.path.resolve()
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-
-
 def _train(evaluation: _Evaluation) -> None:
     """Train the classifiers of every fold, and choose the shares on val."""
     request, progress, tried = evaluation.request, evaluation.progress, evaluation.tried
@@ -285,8 +251,11 @@ def _train(evaluation: _Evaluation) -> None:
         control = curve_contrast(evaluation.arms).control.name
         trials += [Trial(control, 0.0, seed, share) for share in SHARES for seed in range(request.seeds)]
     for number, fold in enumerate(evaluation.folds, 1):
-        if request.folds is not None:
-            progress.say(f"fold {number} of {request.folds}: classifiers")
+        if len(evaluation.folds) > 1:
+            kind = "generator" if evaluation.replicates else "fold"
+            progress.say(f"{kind} {number} of {len(evaluation.folds)}: classifiers")
+        if evaluation.replicates and number > 1:  # the arms without synthetic images are those of the first generator
+            trials = [trial for trial in trials if ARMS[trial.arm].synthetic]
         grid = fold.grid(evaluation.classifier, request.steps, request.device)
         run = fold.real.data.run
         cache = TrialCache(evaluation.out if run is None else run.path / FOLDER, grid)
@@ -302,13 +271,14 @@ def _document(evaluation: _Evaluation, started: float) -> EvaluateDocument:
     """The verdict, the recommendation and the scores."""
     request, whole, folds = evaluation.request, evaluation.whole, evaluation.folds
     held_out, tried, first = evaluation.held_out, evaluation.tried, evaluation.folds[0]
-    predicted = {name: predictions(folds, name, request.seeds) for name in evaluation.arms}
+    predicted = {name: evaluation.probabilities(name) for name in evaluation.arms}
     tables = {name: held_out.table(rows) for name, rows in predicted.items()}
 
     def judged(held_out: HeldOut, tables: Mapping[str, F1Table]) -> VerdictDocument:
         verdict = judge(
-            tables, held_out.classes, whole.targets, held_out.groups_of_classes(),
-            folds=request.folds, needed=CONTROLS if request.size == "model" else [*CONTROLS, *DOWN_UP],
+            tables, held_out.classes, whole.targets, held_out.groups_of_classes(), folds=request.folds,
+            generators=len(folds) if evaluation.replicates else 1,
+            needed=CONTROLS if request.size == "model" else [*CONTROLS, *DOWN_UP],
         )  # fmt: skip
         return with_size(verdict, evaluation.size)
 
@@ -326,11 +296,12 @@ def _document(evaluation: _Evaluation, started: float) -> EvaluateDocument:
         judged={name: float(np.mean(shares)) for name, shares in shares_of(folds).items()},
         chosen_on=tried.chosen_on, mixed=evaluation.mixed, quality=gated_quality.per_class,
     )  # fmt: skip
-    made_by = [fold.real.data.run.name for fold in folds if fold.real.data.run is not None]
+    made_by = [fold.run for fold in folds if fold.run is not None]
     return EvaluateDocument(
         run=whole.run.name if whole.run is not None else None, data=str(whole.folder),
         synthetic=_synthetic_in_words(evaluation), folds=request.folds,
-        fold_runs=[f"{FOLDS}/{name}" for name in made_by] if request.folds is not None else [],
+        fold_runs=[f"{FOLDS}/{run.name}" for run in made_by] if request.folds is not None else [],
+        generators=[str(run.path) for run in made_by] if evaluation.replicates else [],
         classifier=evaluation.classifier, seeds=request.seeds, classes=held_out.classes, targets=whole.targets,
         split={"train": first.real.train.counts(), "val": first.real.val.counts(), "test": held_out.counts()},
         size=evaluation.size, sharpness=_sharpness(evaluation), mix=request.mix, share_chosen_on=tried.chosen_on,
@@ -346,12 +317,10 @@ def _validation(evaluation: _Evaluation) -> Validation | None:
     """F1 on the validation images of every arm and share, if val can choose."""
     if evaluation.tried.chosen_on != "val":
         return None
-    folds, seeds = evaluation.folds, range(evaluation.request.seeds)
-    held_out = HeldOut.of_val([fold.real for fold in folds])
+    folds = evaluation.folds
+    held_out = HeldOut.of_val([fold.real for fold in (folds[:1] if evaluation.replicates else folds)])
     tables = {
-        (name, share): held_out.table(
-            [np.concatenate([fold.outcomes[Trial(name, share, seed)].val for fold in folds]) for seed in seeds]
-        )
+        (name, share): held_out.table(evaluation.probabilities(name, side="val", share=share))
         for name in evaluation.arms
         for share in (evaluation.tried.shares if ARMS[name].mixes else [0.0])
     }
@@ -372,7 +341,7 @@ def _sharpness(evaluation: _Evaluation) -> dict[str, Sharpness]:
 
 
 def _arms(
-    evaluation: _Evaluation, predicted: Mapping[str, list[npt.NDArray[np.float32]]], tables: Mapping[str, F1Table]
+    evaluation: _Evaluation, predicted: Mapping[str, Probabilities], tables: Mapping[str, F1Table]
 ) -> dict[str, Arm]:
     chosen = shares_of(evaluation.folds)
     steps = evaluation.request.steps if takes_steps(evaluation.classifier) else None
@@ -388,17 +357,17 @@ def _synthetic_in_words(evaluation: _Evaluation) -> str:
     if request.synthetic is not None:
         return str(request.synthetic)
     kind = "gated" if request.gate else "ungated"
-    made = [(f.real.data.run.name, f.checkpoint) for f in evaluation.folds if f.real.data.run is not None]
+    made = [(f.run.name, f.checkpoint) for f in evaluation.folds if f.run is not None]
     if len(made) == 1:
         return f"fresh {kind} samples of {made[0][0]}, checkpoint {made[0][1]}"
     return f"fresh {kind} samples of {len(made)} generators: " + ", ".join(f"{n}, checkpoint {c}" for n, c in made)
 
 
 def _learning_curve(evaluation: _Evaluation, tables: Mapping[str, F1Table]) -> LearningCurve:
-    held_out, real, seeds = evaluation.held_out, evaluation.folds[0].real, evaluation.request.seeds
+    held_out, real = evaluation.held_out, evaluation.folds[0].real
     contrast = curve_contrast(evaluation.arms)
     arm, control = contrast.arm.name, contrast.control.name
-    by_share = {s: held_out.table(predictions(evaluation.folds, control, seeds, real=s)) for s in SHARES}
+    by_share = {s: held_out.table(evaluation.probabilities(control, real=s)) for s in SHARES}
     return learning_curve(
         by_share | {1.0: tables[control]}, tables[arm], contrast, real.data.target_indices, real.train.counts(),
         held_out.groups_of_classes(), seed=real.config.seed,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -96,6 +96,15 @@ class EvaluateRequest(Request):
         le=MOST_FOLDS,
         description="For few images: train a generator for each of K folds, and test on all images.",
     )
+    generators: Annotated[int | None, Flag("N")] = Field(
+        None,
+        ge=2,
+        le=MOST_FOLDS,
+        description="Judge N generators: train further ones with other seeds. The intervals contain what differs.",
+    )
+    replicates: Annotated[tuple[str, ...] | None, BeforeValidator(_parts), Flag("RUN,RUN,…")] = Field(
+        None, description="The same with runs that you have trained: same images, split and settings, other seeds."
+    )
     classifier: Annotated[str, AfterValidator(_classifier), Flag("NAME[:NET]|FILE.py")] = Field(
         "cnn",
         description="The classifier to train: `synthaug list classifiers`, `finetune:NET` for another pretrained net, "
@@ -156,20 +165,28 @@ class EvaluateRequest(Request):
         if self.synthetic is not None:
             beside = f"--synthetic {str(self.synthetic)!r}, whose images are judged as they are"
             self._refuse({"checkpoint": "--checkpoint", "gate": "--gate or --no-gate"}, beside)
-        if self.folds is None:
-            return
-        for name in ("data", "synthetic", "test"):
+        self._exclusive("folds", "generators", "replicates")
+        self._exclusive("generators", "replicates")
+        if self.folds is not None:
+            does = f"--folds {self.folds} trains a generator for each fold of the run's images"
+            self._check_several(does, ("data", "synthetic", "test"))
+        elif self.generators is not None:
+            does = f"--generators {self.generators} trains more generators on the run's images"
+            self._check_several(does, ("data", "synthetic"))
+        elif self.replicates is not None:
+            does = f"--replicates {','.join(self.replicates)} judges the generators of runs"
+            self._check_several(does, ("data", "synthetic"))
+
+    def _check_several(self, does: str, without: Sequence[str]) -> None:
+        """With several generators, some options make no sense. `does` says what they are for."""
+        for name in without:
             if (value := getattr(self, name)) is not None:
                 raise SynthaugError(
-                    f"--folds {self.folds} trains a generator for each fold of the run's images, but "
-                    f"{self.option(name)} {str(value)!r} was given too",
-                    "leave one of them out",
+                    f"{does}, but {self.option(name)} {str(value)!r} was given too", "leave one of them out"
                 )
         if str(self.checkpoint) not in ("best", "last"):
             raise SynthaugError(
-                f"--folds {self.folds} has a generator for each fold, but one checkpoint {str(self.checkpoint)!r} was "
-                "given",
-                "give --checkpoint best or last",
+                f"{does}, but one checkpoint {str(self.checkpoint)!r} was given", "give --checkpoint best or last"
             )
 
     def _check_data(self) -> None:

@@ -40,7 +40,7 @@ from synthaug.features import self_trained
 from synthaug.files import write_json
 from synthaug.models.inputs import Inputs, InputSource, NoiseInputs
 from synthaug.pipelines import evaluate as pipeline
-from synthaug.pipelines import folds as folds_pipeline
+from synthaug.pipelines import evaluated_folds, more_runs
 from synthaug.pipelines.evaluate import evaluate
 from synthaug.pipelines.export import export
 from synthaug.pipelines.fit import fit
@@ -232,7 +232,7 @@ def test_fresh_samples_of_a_run_at_the_default_share(digits: Digits, monkeypatch
         asked.update(arguments)
         return Sampler(trained, arguments["seed"])  # type: ignore[arg-type]
 
-    monkeypatch.setattr(pipeline, "load", load)
+    monkeypatch.setattr(evaluated_folds, "load", load)
     found = digits.evaluate(seeds=2, arms=None)
     assert asked["seed"] != 0  # other images than the export's
     assert found.share_chosen_on == "default"
@@ -247,7 +247,7 @@ def test_fresh_samples_of_a_run_at_the_default_share(digits: Digits, monkeypatch
 def test_a_mix_of_all_classes_gives_each_its_own_images(digits: Digits, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every class has images; quality is of the targets; all of it is recommended, or none."""
     trained = FakeTrained(digits.run, digits.spare)
-    monkeypatch.setattr(pipeline, "load", lambda run, **more: Sampler(trained, more["seed"]))  # type: ignore[arg-type]
+    monkeypatch.setattr(evaluated_folds, "load", lambda run, **more: Sampler(trained, more["seed"]))  # type: ignore[arg-type]
     grids = []
     run_trials_as_it_is = run_trials
 
@@ -556,7 +556,7 @@ def test_with_folds_every_image_is_tested_once_by_what_has_not_seen_it(
     def again(*_: Any, **__: Any) -> None:
         raise AssertionError("a finished fold was trained again")
 
-    monkeypatch.setattr(folds_pipeline, "fit", again)
+    monkeypatch.setattr(more_runs, "fit", again)
     repeated = small_run.evaluate(**arguments)
     assert repeated.verdict == found.verdict
 
@@ -570,7 +570,7 @@ def test_an_interrupted_fold_goes_on_from_its_checkpoint(small_run: Digits, monk
             raise Interrupted("interrupted at 0.1 kimg; the state is saved", "continue with: synthaug fit", 143)
         return fit(*given, **arguments)
 
-    monkeypatch.setattr(folds_pipeline, "fit", stopped)
+    monkeypatch.setattr(more_runs, "fit", stopped)
     with pytest.raises(Interrupted) as caught:
         small_run.evaluate(folds=3, seeds=2, gate=False)
     assert caught.value.exit_status == 143
@@ -578,6 +578,32 @@ def test_an_interrupted_fold_goes_on_from_its_checkpoint(small_run: Digits, monk
     assert f"synthaug evaluate {small_run.run.path} --folds 3" in caught.value.hint
     assert small_run.evaluate(folds=3, seeds=2, gate=False).folds == 3
     assert calls == ["auto"] * 4  # the first was not trained again
+
+
+def test_several_generators_are_replicates_of_one_split(small_run: Digits, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments: dict[str, Any] = {"seeds": 2, "arms": None, "gate": False}
+    alone = small_run.evaluate(**arguments)
+    assert "One generator was judged" in alone.verdict.sentence
+    found = small_run.evaluate(generators=2, **arguments)
+    assert "One generator was judged" not in found.verdict.sentence
+    first, second = (Run(Path(path)) for path in found.generators)
+    assert first.path == small_run.run.path
+    assert second.config().seed == first.config().seed + 1
+    assert Split.read(second.split_file).rows == Split.read(first.split_file).rows
+    assert found.arms["oversample"].confusion == alone.arms["oversample"].confusion  # trained once
+    assert np.sum(found.arms["synthetic"].confusion) == 2 * np.sum(alone.arms["synthetic"].confusion)
+    assert len(found.arms["synthetic"].f1_per_seed[RARE]) == 2
+
+    def again(*_: Any, **__: Any) -> None:
+        raise AssertionError("a finished generator was trained again")
+
+    monkeypatch.setattr(more_runs, "fit", again)
+    given = small_run.evaluate(replicates=[str(second.path)], **arguments)
+    assert given.verdict == found.verdict
+    with pytest.raises(SynthaugError, match="is given twice"):
+        small_run.evaluate(replicates=[str(first.path)], **arguments)
+    with pytest.raises(SynthaugError, match="contradict each other"):
+        small_run.evaluate(replicates=[str(second.path)], folds=2, **arguments)
 
 
 def test_export_follows_what_the_evaluation_recommends(small_run: Digits, tmp_path: Path) -> None:

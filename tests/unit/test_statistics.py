@@ -19,7 +19,7 @@ from synthaug.evaluation.held_out import HeldOut
 from synthaug.evaluation.scores import f1_of_resamples, group_counts, score
 from synthaug.evaluation.statistics import (
     F1Table,
-    GroupVariance,
+    Variance,
     contrast,
     estimate,
     f1_table,
@@ -41,7 +41,7 @@ def predictions(n: int = 300, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 def test_without_test_variance_it_is_the_paired_t_interval() -> None:
     rng = np.random.default_rng(1)
     a, b = rng.normal(0.6, 0.05, 5), rng.normal(0.55, 0.05, 5)
-    ours = estimate(a - b, GroupVariance(0.0, 99))
+    ours = estimate(a - b, Variance(0.0, 99))
     reference = stats.ttest_rel(a, b)
     interval = reference.confidence_interval(0.95)
     assert (ours.low, ours.high) == pytest.approx((interval.low, interval.high))
@@ -50,7 +50,7 @@ def test_without_test_variance_it_is_the_paired_t_interval() -> None:
 
 
 def test_without_seed_variance_it_is_the_t_interval_over_groups() -> None:
-    ours = estimate(np.full(5, 0.1), GroupVariance(0.04**2, 20))
+    ours = estimate(np.full(5, 0.1), Variance(0.04**2, 20))
     low, high = stats.t.interval(0.95, 20, loc=0.1, scale=0.04)
     assert (ours.low, ours.high) == pytest.approx((low, high))
 
@@ -59,7 +59,7 @@ def test_freedom_lies_between_those_of_its_parts() -> None:
     """Welch & Satterthwaite by hand: v1 = v2 = 0.01, 4 and 30 degrees of freedom."""
     values = np.array([-1.0, -0.5, 0.0, 0.5, 1.0])
     values *= np.sqrt(0.05 / np.var(values, ddof=1))
-    ours = estimate(values + 1, GroupVariance(0.01, 30))
+    ours = estimate(values + 1, Variance(0.01, 30))
     freedom = 0.02**2 / (0.01**2 / 4 + 0.01**2 / 30)
     assert 4 < freedom < 34
     half = stats.t.ppf(0.975, freedom) * np.sqrt(0.02)
@@ -67,9 +67,9 @@ def test_freedom_lies_between_those_of_its_parts() -> None:
 
 
 def test_no_variance_at_all() -> None:
-    assert estimate(np.zeros(3), GroupVariance(0.0, 4)).p_value == 1
-    assert estimate(np.ones(3), GroupVariance(0.0, 4)).p_value == 0
-    assert estimate(np.ones(3), GroupVariance(0.0, 4), least_p=0.125).p_value == pytest.approx(0.125)
+    assert estimate(np.zeros(3), Variance(0.0, 4)).p_value == 1
+    assert estimate(np.ones(3), Variance(0.0, 4)).p_value == 0
+    assert estimate(np.ones(3), Variance(0.0, 4), least_p=0.125).p_value == pytest.approx(0.125)
 
 
 def test_folds_give_the_corrected_interval_of_nadeau_and_bengio() -> None:
@@ -84,7 +84,7 @@ def test_folds_give_the_corrected_interval_of_nadeau_and_bengio() -> None:
 
 def test_folds_only_ever_widen_an_interval() -> None:
     seeds = np.array([0.0, 0.1, 0.2])
-    test = GroupVariance(0.01, 49)
+    test = Variance(0.01, 49)
     alone = estimate(seeds, test)
     assert estimate(seeds, test, np.full(5, 0.1)) == alone  # folds that agree by luck
     apart = estimate(seeds, test, np.array([0.3, -0.1, 0.1, 0.2, 0.0]))
@@ -202,7 +202,7 @@ def test_the_variance_of_a_mean_over_few_groups_is_that_of_the_t_interval() -> N
     """The bootstrap has (G − 1)/G of it: with two groups half."""
     for count in (2, 3, 6):
         rows = np.random.default_rng(count).normal(size=(count, 1))
-        found = GroupVariance.of(means(rows).resamples, np.array([count]))
+        found = Variance.over_groups(means(rows).resamples, np.array([count]))
         assert found.variance == pytest.approx(float(stats.sem(rows[:, 0]) ** 2), rel=0.03)
         assert found.freedom == pytest.approx(count - 1)
 
@@ -212,7 +212,7 @@ def test_the_freedom_of_a_mean_over_classes_is_that_of_welch() -> None:
     rng = np.random.default_rng(0)
     rare, common = rng.normal(0, 1, 4), rng.normal(0, 1, 80)
     resamples = np.stack([(resample_groups(len(x), rng, 100_000) @ x) / len(x) for x in (rare, common)], axis=1)
-    found = GroupVariance.of(resamples, np.array([4, 80]))
+    found = Variance.over_groups(resamples, np.array([4, 80]))
     reference = stats.ttest_ind(rare, -common, equal_var=False)
     assert found.freedom == pytest.approx(reference.df, rel=0.02)
     error = abs((rare.mean() + common.mean()) / reference.statistic)  # of the sum, not of the mean
@@ -267,3 +267,26 @@ def test_false_positives_of_other_groups_are_swapped_with_the_few() -> None:
     counts = [np.stack([group_counts(truth, p, np.arange(43), 2)]) for p in (arm, control)]
     assert holding(counts[0], [1]).sum() == 3
     assert swap_p_value(counts[0], counts[1], [1]) == swap_p_value(counts[1], counts[0], [1]) == 0.25
+
+
+def test_generators_and_seeds_are_crossed_random_effects() -> None:
+    """The estimated variance of the mean is that of many repetitions, on average; over seeds alone it is too small."""
+    rng = np.random.default_rng(0)
+    means, both, seeds_alone = [], [], []
+    for _ in range(4000):
+        values = rng.normal(0, 0.5, (4, 1)) + rng.normal(0, 0.3, (1, 5)) + rng.normal(0, 0.4, (4, 5))
+        means.append(values.mean())
+        both.append(Variance.over_trainings(values).variance)
+        seeds_alone.append(Variance.over_trainings(values.mean(axis=0)).variance)
+    assert np.mean(both) == pytest.approx(np.var(means), rel=0.1)
+    assert np.mean(seeds_alone) < 0.5 * np.var(means)
+
+
+def test_the_interval_over_generators_covers_the_truth() -> None:
+    rng = np.random.default_rng(1)
+    covered = 0
+    for _ in range(1000):
+        values = rng.normal(0, 0.5, (4, 1)) + rng.normal(0, 0.3, (1, 5)) + rng.normal(0, 0.4, (4, 5))
+        found = estimate(values, Variance(0.0, 99))
+        covered += found.low < 0 < found.high
+    assert 0.935 < covered / 1000 < 0.99

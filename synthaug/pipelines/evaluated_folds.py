@@ -1,0 +1,120 @@
+"""The folds of an evaluation with their images: real ones, and synthetic ones of generators or of a folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from synthaug.data.cache import LabelledImages
+from synthaug.documents import EvaluatedSize
+from synthaug.errors import SynthaugError
+from synthaug.evaluation.fold import Fold
+from synthaug.evaluation.images import RealImages, fresh_samples, synthetic_folder
+from synthaug.exporters.as_exported import AsExported
+from synthaug.pipelines.judged_size import judged_images
+from synthaug.pipelines.replicates import given_replicates, trained_replicates
+from synthaug.progress import Progress
+from synthaug.requests import EvaluateRequest
+from synthaug.runs import Run
+from synthaug.sampling.generate import load
+from synthaug.seeds import evaluation_seed
+from synthaug.training.checkpoint import find_checkpoint
+
+
+def generators_of(request: EvaluateRequest, reals: Sequence[RealImages], progress: Progress) -> list[Run]:
+    """The runs whose generators make the synthetic images: one for each fold, or several for the only split.
+
+    Raises:
+        SynthaugError: the run has no replicates, or those given are none.
+        RunFailed: the training of one diverged.
+    """
+    own = [real.data.run for real in reals if real.data.run is not None and request.synthetic is None]
+    if request.generators is not None:
+        return trained_replicates(
+            own[0], request.generators, device=request.device, cache=request.cache, progress=progress
+        )
+    return given_replicates(own[0], request.replicates, request.runs) if request.replicates else own
+
+
+def make_folds(
+    request: EvaluateRequest,
+    reals: Sequence[RealImages],
+    runs: Sequence[Run],
+    mixed: list[str],
+    size: EvaluatedSize,
+    progress: Progress,
+) -> tuple[list[Fold], list[str]]:
+    """The folds with their synthetic images, and warnings.
+
+    Args:
+        request: asks for fresh images or for those of a folder.
+        reals: the real images of each fold.
+        runs: from `generators_of`. If there are more than folds, each has the only split: they are replicates.
+        mixed: the classes that get synthetic images.
+        size: at which classifiers see images.
+        progress: shows the progress bars.
+
+    Raises:
+        SynthaugError: the checkpoint belongs to another run, or the folder of synthetic images is bad.
+    """
+    if request.synthetic is None:
+        splits = [*reals, *[reals[0]] * (len(runs) - len(reals))]
+        made = [_fresh(request, real, run, mixed, size, progress) for real, run in zip(splits, runs, strict=True)]
+        return [fold for fold, _ in made], [line for _, notes in made for line in notes]
+    (real,) = reals
+    root, rows, warnings = synthetic_folder(request.synthetic, real, mixed, cache=request.cache, progress=progress)
+    pool = real.data.load(root, rows, request.cache, progress)
+
+    def read(_: AsExported, side: int) -> LabelledImages:
+        return real.data.load(root, rows, request.cache, progress, resolution=side)
+
+    judged = judged_images(real, pool, read, size, cache=request.cache, progress=progress)
+    run = real.data.run
+    if run is None or not _exported_from(request.synthetic, run):
+        warnings.append("it is unknown whether the generator of these images has seen the test images")
+    return [Fold(real, pool, judged)], warnings
+
+
+def _fresh(
+    request: EvaluateRequest, real: RealImages, run: Run, mixed: list[str], size: EvaluatedSize, progress: Progress
+) -> tuple[Fold, list[str]]:
+    """A fold with fresh images of a run's generator, and warnings."""
+    checkpoint = request.checkpoint
+    is_path = isinstance(checkpoint, Path) or os.sep in checkpoint
+    if is_path and find_checkpoint(run, checkpoint).resolve().parent != run.checkpoints.resolve():
+        raise SynthaugError(
+            f"the checkpoint {str(checkpoint)!r} does not belong to the run {run.name!r}: its training images are not "
+            "known",
+            "give a checkpoint of the run, or evaluate the run of the checkpoint",
+        )
+    sampler = load(run, checkpoint=checkpoint, seed=evaluation_seed(run.config().seed), device=request.device)
+    made = fresh_samples(
+        sampler, real, mixed, seeds=request.seeds, gate=request.gate, device=request.device, progress=progress
+    )
+
+    def read(exported: AsExported, side: int) -> LabelledImages:
+        return exported.read_back(made.gated, made.numbers, side, seed=sampler.seed, progress=progress)
+
+    judged = judged_images(real, made.gated, read, size, cache=request.cache, progress=progress)
+    return Fold(real, made.gated, judged, made.ungated, run, sampler.trained.checkpoint), made.warnings
+
+
+def _exported_from(folder: Path, run: Run) -> bool:
+    """Whether the manifest of a folder names this run."""
+    try:
+        path = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["run"]["path"]
+        return Path(path).resolve() == run.path.resolve()
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def together(pools: Sequence[LabelledImages]) -> LabelledImages:
+    """The images of several generators."""
+    return LabelledImages(
+        np.concatenate([pool.pixels for pool in pools]), np.concatenate([pool.labels for pool in pools]),
+        pools[0].classes, [path for pool in pools for path in pool.paths],
+    )  # fmt: skip
