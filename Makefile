@@ -20,7 +20,7 @@ help:
 	@echo "make structure  lines of code, upward imports, import cycles, long functions and files"
 	@echo "make bench    speed against peers, into docs/performance.md (20 minutes)"
 	@echo "make profile  where a training step's time goes, into build/profile"
-	@echo "make study-verdict  how often the verdict is wrong, into docs/science/verdict.md (20 minutes on one core)"
+	@echo "make study-verdict  how often the verdict is wrong, into docs/science/verdict.md (an hour on one core)"
 	@echo "make study-collapse  how often the collapse verdict is right, into docs/science/collapse.md (Debian's dataset-fashion-mnist)"
 	@echo "make study-copying   how often copies are found, into docs/science/copying.md (the same package)"
 	@echo "make study-generators  families, objectives and other tools at equal time, into docs/science/generators.md (about 5 hours on one core)"
@@ -61,6 +61,7 @@ study: $(STUDIES)
 # One thread: the study's matrices are small. It goes on from what stands in build/verdict.jsonl.
 study-verdict: $(DEV_STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python tests/studies/verdict.py --out build/verdict.jsonl --write docs/science/verdict.md $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/studies/verdict_rates.py --out build/verdict_rates.jsonl --write docs/science/verdict.md $(ARGS)
 
 # These two need Debian's dataset-fashion-mnist, and rewrite the tables in docs/science (five minutes on one core).
 study-collapse study-copying: study-%: $(DEV_STAMP)

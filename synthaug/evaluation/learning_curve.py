@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import nnls
 
 from synthaug.documents import CurvePoint, LearningCurve, TargetCurve
 from synthaug.evaluation.arms import PlannedContrast, planned
@@ -56,14 +55,18 @@ def fit_power_law(images: Floats, f1: Floats) -> PowerLaw:
         images: [P] numbers of images, ascending.
         f1: [P].
     """
-    best, least = PowerLaw(float(np.mean(f1)), 0.0, 1.0), float(np.square(f1 - np.mean(f1)).sum())
-    for exponent in _EXPONENTS:
-        falling = images**-exponent
-        # 1 − F1 = (1 − ceiling) + drop · n^(−exponent), both terms not negative
-        (gap, drop), residual = nnls(np.stack([np.ones_like(falling), falling], axis=1), 1 - f1)
-        if residual**2 < least - 1e-15:
-            best, least = PowerLaw(float(1 - gap), float(drop), float(exponent)), float(residual**2)
-    return best
+    # 1 − F1 = (1 − ceiling) + drop · n^(−exponent), both terms not negative: least squares for each exponent
+    missing, falling = 1 - f1, images ** -_EXPONENTS[:, None]
+    centred = falling - falling.mean(axis=1, keepdims=True)
+    slope = centred @ missing / np.square(centred).sum(axis=1)
+    gap = missing.mean() - slope * falling.mean(axis=1)
+    alone = falling @ missing / np.square(falling).sum(axis=1)  # if the gap would be negative
+    slope, gap = np.where(gap < 0, alone, np.maximum(slope, 0)), np.where(slope < 0, missing.mean(), np.maximum(gap, 0))
+    errors = np.square(gap[:, None] + slope[:, None] * falling - missing).sum(axis=1)
+    best = int(np.argmin(errors))
+    if errors[best] >= np.square(missing - missing.mean()).sum() - 1e-15:
+        return PowerLaw(float(np.mean(f1)), 0.0, 1.0)
+    return PowerLaw(float(1 - gap[best]), float(slope[best]), float(_EXPONENTS[best]))
 
 
 def curve_contrast(arms: Sequence[str]) -> PlannedContrast:
@@ -90,7 +93,7 @@ def learning_curve(
         targets: target class → its index.
         images: target class → its real training images.
         test_groups: [K] groups of test images that hold each class.
-        seed: of the bootstrap over seeds.
+        seed: of the draws.
     """
     shares = sorted(tables)
     per_target = {}
@@ -104,7 +107,10 @@ def learning_curve(
         ]
         gains = (arm.seeds - tables[1.0].seeds)[..., k].reshape(-1, scores.shape[1]).mean(axis=0)
         law = fit_power_law(sizes, scores.mean(axis=1))
-        text, worth = worth_in_images(sizes, scores, gains, significant=gain.low > 0, seed=seed)
+        resamples = [tables[share].resamples[:, k] for share in shares]
+        errors = np.stack([*resamples, arm.resamples[:, k] - tables[1.0].resamples[:, k]], axis=1)
+        errors = (errors - errors.mean(axis=0)) * np.sqrt(test_groups[k] / max(test_groups[k] - 1, 1))
+        text, worth = worth_in_images(sizes, scores, gains, errors, significant=gain.low > 0, seed=seed)
         more, low, high = worth or (None, None, None)
         per_target[name] = TargetCurve(
             points=points, fitted=[float(v) for v in law.at(sizes)], ceiling=law.ceiling, drop=law.drop,
@@ -115,18 +121,20 @@ def learning_curve(
 
 
 def worth_in_images(
-    images: Floats, scores: Floats, gains: Floats, *, significant: bool, seed: int
+    images: Floats, scores: Floats, gains: Floats, errors: Floats, *, significant: bool, seed: int
 ) -> tuple[str, tuple[float, float | None, float | None] | None]:
     """How many more real images would have given the mean of `gains`, in words and as (number, low, high).
 
-    The 90% interval is a bootstrap over seeds. `high` is None if it is beyond the curve.
+    The 90% interval is over other seeds and other test images: means over seeds scatter as the t distribution, all
+    together with the resamples of the test groups. `high` is None if it is beyond the curve.
 
     Args:
         images: [P] numbers of real images, ascending; the last is the number of all.
         scores: [P, S] F1 of the control.
         gains: [S] of the synthetic arm over the control, with all real images.
+        errors: [B, P + 1] what resamples of the test images change in the means of `scores` and `gains`.
         significant: whether the interval of the gain lies above zero.
-        seed: of the bootstrap.
+        seed: of the draws.
     """
     if not significant:
         return "none: the gain does not differ measurably from zero", None
@@ -138,8 +146,13 @@ def worth_in_images(
         return "unknown: fewer real images were not measurably worse", None
     more = _more(images, scores.mean(axis=1), float(gains.mean()))
     rng = stream(seed, LEARNING_CURVE)
-    draws = rng.integers(0, scores.shape[1], (_DRAWS, scores.shape[1]))
-    drawn = np.array([_more(images, scores[:, d].mean(axis=1), float(gains[d].mean())) for d in draws])
+    count = scores.shape[1]
+    values = np.concatenate([scores, gains[None]])  # [P + 1, S], paired over seeds
+    centre = values.mean(axis=1)
+    normals = rng.normal(size=(_DRAWS, count)) / np.sqrt(rng.chisquare(count - 1, (_DRAWS, 1)) / (count - 1))
+    moved = centre + normals @ (values - centre[:, None]).T / np.sqrt(count * (count - 1))
+    moved += errors[rng.integers(0, len(errors), _DRAWS)]
+    drawn = np.array([_more(images, np.minimum(row[:-1], 1.0), float(row[-1])) for row in moved])
     low, high = np.sort(drawn)[[int(0.05 * _DRAWS), int(0.95 * _DRAWS) - 1]]
     limit = (FARTHEST - 1) * there
     if more > limit:

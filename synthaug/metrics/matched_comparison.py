@@ -254,7 +254,8 @@ def _scores(pairs: list[tuple[Array, Array]], groups: NDArray[np.int64], rng: np
     if n < MIN_PRDC:
         return Scores(kid, fid, None, None, None, None)
     found = [gram.prdc(all_rows, all_rows, K) for gram in grams]
-    densities = [gram.density for gram in (grams[-1].prdc(i, j, min(K, len(i) - 1, len(j) - 1)) for i, j in few)]
+    # Among half of the images, the ball of half as many neighbours is as large.
+    densities = [grams[-1].prdc(i, j, max(1, round(K * len(i) / n))).density for i, j in few]
     return Scores(
         kid,
         fid,

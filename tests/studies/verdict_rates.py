@@ -3,7 +3,7 @@ several target classes and several controls; and how often the rule finds a gain
 
     python tests/studies/verdict_rates.py --out build/verdict_rates.jsonl --jobs 2 --write docs/science/verdict.md
 
-The predictions are planted (planted_predictions.py), so a repetition takes a tenth of a second; a half an hour on two
+The predictions are planted (planted_predictions.py), so a repetition takes a tenth of a second; half an hour on two
 cores. A repetition is a line of `--out`; a study that was interrupted goes on from there.
 """
 
@@ -107,7 +107,7 @@ def advice(rows: list[dict[str, Any]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="results as JSON lines; these are not computed again")
-    parser.add_argument("--repetitions", type=int, default=1000)
+    parser.add_argument("--repetitions", type=int, default=400)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--write", type=Path, help="page whose tables are replaced")
     a = parser.parse_args()
