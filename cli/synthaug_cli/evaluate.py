@@ -66,7 +66,11 @@ def render(found: EvaluateDocument) -> None:
     for name, contrast in verdict.contrasts.items():
         console.line(f"{name:<34} {_interval(contrast)} in mean F1 of the target classes")
     for name, difference in verdict.against_best.items():
-        console.line(f"{f'{name} - best control':<34} {_interval(difference)}: {verdict.best_control}")
+        chosen = "chosen on the validation images" if verdict.best_control_chosen_on == "val" else "the best on test"
+        console.line(f"{f'{name} - best control':<34} {_interval(difference)}: {verdict.best_control}, {chosen}")
+    if verdict.longer is not None:
+        gain, times = _interval(verdict.longer.gain), f"{verdict.longer.times} x the steps"
+        console.line(f"{f'{verdict.longer.control}, {times}':<34} {gain}")
     if verdict.smallest_detectable is not None:
         console.line(f"{'gain found in 80% of cases':<34} {verdict.smallest_detectable:+.3f}")
     if verdict.real_image_equivalents:

@@ -11,7 +11,7 @@ from synthaug.errors import SynthaugError
 from synthaug.registry import Registry
 
 if TYPE_CHECKING:
-    from synthaug.classifiers.base import Classifier
+    from synthaug.classifiers.base import Ability, Classifier
 
 CLASSIFIERS: Registry[type[Classifier]] = Registry(
     "classifiers",
@@ -24,7 +24,7 @@ CLASSIFIERS: Registry[type[Classifier]] = Registry(
     },
 )
 FEATURE_SPACE = ("finetune", "logistic")
-"""The entries that learn on frozen features, and so can interpolate between images (the arm `smote`)."""
+"""The entries that learn on frozen features. Their trials share these and run in one process."""
 PRETRAINED = ("finetune", "finetune-full")
 """The entries that take the name of a net (`finetune:NET`) and a file of weights (`finetune:NET@FILE`)."""
 _OLD_NAMES = {"resnet18-imagenet": "finetune-full:torchvision:resnet18"}
@@ -122,6 +122,11 @@ def make_classifier(name: str) -> Callable[..., Classifier]:
 def in_feature_space(name: str) -> bool:
     """Whether the classifier learns on frozen features, which its trials share."""
     return entry(name) in FEATURE_SPACE
+
+
+def supported(name: str) -> frozenset[Ability]:
+    """What the classifier can do beside weighing and augmenting images; nothing if it does not say so."""
+    return frozenset() if is_file(name) else getattr(CLASSIFIERS.get(entry(name)), "supports", frozenset())
 
 
 def takes_steps(name: str) -> bool:

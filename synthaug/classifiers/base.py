@@ -11,6 +11,8 @@ from typing_extensions import Self
 from synthaug.errors import SynthaugError, plural
 
 Augment = Literal["none", "classical"]
+Ability = Literal["logit-adjusted", "focal", "mixup", "cutmix", "cmo", "smote"]
+"""What a classifier may be able to do beside weighing and augmenting images."""
 Pixels = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
 Weights = npt.NDArray[np.floating[Any]]
@@ -24,10 +26,15 @@ class Classifier(Protocol):
         uses_steps: whether it trains for `steps`; a classifier without steps weighs images instead of drawing them.
         native_side: side in pixels of the images that it is given by `evaluate --size native`, if the real images are
             at least as large: the largest that is useful and affordable.
+        supports: what it can do beside weighing and augmenting images. Each is an argument of `fit` that is passed only
+            if an arm asks for it: `loss` (`synthaug.classifiers.losses`), `mix` (`synthaug.augment.mixing`), or
+            `smote=True`, for a classifier that learns on the features of a frozen net: bring every class to the size of
+            the largest by points between its images.
     """
 
     uses_steps: ClassVar[bool]
     native_side: ClassVar[int]
+    supports: ClassVar[frozenset[Ability]]
 
     def __init__(self, *, device: str = "auto") -> None: ...
 

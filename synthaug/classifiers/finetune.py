@@ -17,8 +17,10 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
-from synthaug.classifiers.base import Augment, Labels, Pixels, Probabilities, Weights, check_training_input
-from synthaug.classifiers.logistic import RememberedFeatures, interpolate, require_smote
+from synthaug.classifiers.base import Ability, Augment, Labels, Pixels, Probabilities, Weights, check_training_input
+from synthaug.classifiers.logistic import RememberedFeatures
+from synthaug.classifiers.losses import LOSSES, Loss, priors_of
+from synthaug.classifiers.smote import interpolate, require_smote
 from synthaug.classifiers.steps import (
     BATCH_SIZE,
     Logits,
@@ -80,6 +82,7 @@ class Finetune:
 
     uses_steps: ClassVar[bool] = True
     native_side: ClassVar[int] = NATIVE_SIDE
+    supports: ClassVar[frozenset[Ability]] = frozenset({"smote", "logit-adjusted", "focal"})
     learning_rate: ClassVar[float] = 3e-4
 
     def __init__(
@@ -96,7 +99,7 @@ class Finetune:
     def fit(
         self, pixels: Pixels, labels: Labels, draw_weights: Weights, *, num_classes: int,
         loss_weights: Weights | None = None, steps: int = 600, seed: int = 0, augment: Augment = "none",
-        groups: Labels | None = None, smote: bool = False,
+        groups: Labels | None = None, loss: Loss = "cross-entropy", smote: bool = False,
     ) -> Self:  # fmt: skip
         check_training_input(pixels, labels, draw_weights, num_classes)
         check_steps(steps)
@@ -120,8 +123,9 @@ class Finetune:
             picked = draws(np.ones(len(rows)), steps, BATCH_SIZE, seed)
         else:
             picked = one_view(draws(draw_weights, steps, BATCH_SIZE, seed), copied, len(pixels), seed)
+        priors = priors_of(labels, draw_weights, num_classes)
         self._head = train_head(
-            rows, targets, picked, num_classes, loss_weights, self.learning_rate, resolve_device(self.device)
+            rows, targets, picked, priors, loss_weights, loss, self.learning_rate, resolve_device(self.device)
         )
         return self
 
@@ -160,35 +164,37 @@ def one_view(drawn: Labels, copied: Labels, images: int, seed: int) -> Labels:
 
 
 def train_head(
-    rows: Floats, labels: Labels, picked: Labels, num_classes: int, loss_weights: Weights | None, learning_rate: float,
-    device: torch.device,
+    rows: Floats, labels: Labels, picked: Labels, priors: Weights, loss_weights: Weights | None, loss: Loss,
+    learning_rate: float, device: torch.device,
 ) -> nn.Linear:  # fmt: skip
-    """A linear layer, from zero: AdamW without weight decay, cosine decay to zero, cross-entropy. On the CPU.
+    """A linear layer, from zero: AdamW without weight decay, cosine decay to zero. On the CPU.
 
     Args:
         rows: features [R, d], standardised.
         labels: [R].
         picked: [steps, B], rows of each step.
-        num_classes: K.
+        priors: [K], share of the draws of each class.
         loss_weights: [K], factor of each class's loss; None: all 1.
+        loss: an entry of `LOSSES`.
         learning_rate: the highest.
         device: where it is trained.
     """
     with torch.device("meta"):  # a module's own initialisation would draw from the global state
-        head = nn.Linear(rows.shape[1], num_classes)
+        head = nn.Linear(rows.shape[1], len(priors))
     head = head.to_empty(device=device)
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
     inputs, targets, batches = (torch.from_numpy(array).to(device) for array in (rows, labels, picked))
     weight = None if loss_weights is None else torch.tensor(loss_weights, dtype=torch.float32, device=device)
+    shares = torch.tensor(priors, dtype=torch.float32, device=device)
     optimiser = torch.optim.AdamW(
         head.parameters(), lr=learning_rate, weight_decay=0.0, fused=device.type in ("cpu", "cuda")
     )
     for batch, rate in zip(batches, rates(len(batches)), strict=True):
         optimiser.param_groups[0]["lr"] = learning_rate * rate
-        loss = nn.functional.cross_entropy(head(inputs[batch]), targets[batch], weight=weight)
+        error = LOSSES[loss](head(inputs[batch]), targets[batch], shares, weight)
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        error.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     return head.cpu().requires_grad_(False)
 

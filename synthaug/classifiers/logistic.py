@@ -1,12 +1,11 @@
 """Logistic regression on frozen features: strong on little data, and without optimiser steps.
 
 The features are those of `efficientnet_lite0`, standardised. The strength of the penalty is chosen from one fixed grid
-by cross-validation on the real training images. SMOTE [arXiv:1106.1813] interpolates in the same features.
+by cross-validation on the real training images. SMOTE interpolates in the same features.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import warnings
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -19,9 +18,10 @@ from sklearn.metrics import f1_score
 from sklearn.model_selection import StratifiedGroupKFold
 from typing_extensions import Self
 
-from synthaug.classifiers.base import Augment, Labels, Pixels, Probabilities, Weights, check_training_input
+from synthaug.classifiers.base import Ability, Augment, Labels, Pixels, Probabilities, Weights, check_training_input
+from synthaug.classifiers.losses import Loss, priors_of
+from synthaug.classifiers.smote import interpolate, require_smote
 from synthaug.classifiers.weights import augmented_copy, drawn, numbered, shared_with_copies
-from synthaug.errors import SynthaugError
 from synthaug.features import load_features
 from synthaug.features.base import FeatureNet
 from synthaug.features.efficientnet_lite0 import INPUT_SIDE
@@ -65,16 +65,6 @@ class RememberedFeatures:
         return np.stack([self._rows[key] for key in keys]) if keys else np.zeros((0, self.net.dim), np.float32)
 
 
-def require_smote() -> None:
-    """Raise unless imbalanced-learn is installed.
-
-    Raises:
-        SynthaugError: it is not.
-    """
-    if importlib.util.find_spec("imblearn") is None:
-        raise SynthaugError("the arm smote needs the package imbalanced-learn", "pip install 'synthaug[smote]'")
-
-
 class Logistic:
     """Weighted multinomial logistic regression with an L2 penalty.
 
@@ -82,28 +72,27 @@ class Logistic:
         device: where the feature net runs.
         features: a net to use instead of loading one (shared between trials).
         penalty: the C to use; None: choose it by cross-validation. After `fit` it holds the C that was used.
-        smote: balance the classes by interpolation instead of by weights.
     """
 
     uses_steps: ClassVar[bool] = False
     native_side: ClassVar[int] = INPUT_SIDE
+    supports: ClassVar[frozenset[Ability]] = frozenset({"smote", "logit-adjusted"})
 
     def __init__(
-        self, *, device: str = "auto", features: RememberedFeatures | None = None, penalty: float | None = None,
-        smote: bool = False,
-    ) -> None:  # fmt: skip
+        self, *, device: str = "auto", features: RememberedFeatures | None = None, penalty: float | None = None
+    ) -> None:
         self.device = device
         self.features = features
         self.penalty = penalty
-        self.smote = smote
 
     def fit(
         self, pixels: Pixels, labels: Labels, draw_weights: Weights, *, num_classes: int,
         loss_weights: Weights | None = None, steps: int = 600, seed: int = 0, augment: Augment = "none",
-        groups: Labels | None = None,
+        groups: Labels | None = None, loss: Loss = "cross-entropy", smote: bool = False,
     ) -> Self:  # fmt: skip
         check_training_input(pixels, labels, draw_weights, num_classes)
-        if self.smote:
+        self._smote = smote
+        if smote:
             require_smote()
         if self.features is None:
             self.features = RememberedFeatures(load_features(FEATURES, device=self.device))
@@ -118,6 +107,9 @@ class Logistic:
         self._scale = rows[real].std(axis=0) + 1e-6
         rows = (rows - self._mean) / self._scale
         self._num_classes = num_classes
+        # The intercept has no penalty, so training with logits f + log π finds the plain model's f − log π.
+        priors = priors_of(labels[image_of], weights, num_classes) if loss == "logit-adjusted" else np.ones(num_classes)
+        self._priors = priors.astype(np.float32)
         if self.penalty is None:
             self.penalty = self._choose(rows, labels, weights, image_of, groups, seed)
         self._model = self._train(rows, labels[image_of], weights, self.penalty, seed)
@@ -130,10 +122,12 @@ class Logistic:
         if len(pixels):
             rows = (self.features(pixels) - self._mean) / self._scale
             given[:, self._model.classes_] = self._model.predict_proba(rows)
+            given /= self._priors
+            given /= given.sum(axis=1, keepdims=True)
         return given
 
     def _train(self, rows: Floats, labels: Labels, weights: Weights, penalty: float, seed: int) -> Any:
-        if self.smote:
+        if self._smote:
             rows, labels = interpolate(rows, labels, seed)
             weights = np.ones(len(labels))
         with warnings.catch_warnings():
@@ -167,29 +161,3 @@ class Logistic:
             for i in range(len(GRID))
         ]
         return GRID[int(np.argmax(scores))]
-
-
-def interpolate(rows: Floats, labels: Labels, seed: int, neighbours: int = 5) -> tuple[Floats, Labels]:
-    """Bring every class to the size of the largest by SMOTE; a single image is repeated instead.
-
-    Args:
-        rows: features [N, d].
-        labels: [N].
-        neighbours: SMOTE's k, lowered to what the smallest class allows.
-
-    Returns:
-        Features [M, d] and labels [M].
-    """
-    from imblearn.over_sampling import SMOTE
-
-    classes, counts = np.unique(labels, return_counts=True)
-    largest = int(counts.max())
-    for label in classes[(counts == 1) & (counts < largest)]:
-        extra = np.repeat(np.flatnonzero(labels == label), largest - 1)
-        rows, labels = np.concatenate([rows, rows[extra]]), np.concatenate([labels, labels[extra]])
-    small = {int(c): largest for c, n in zip(classes, counts, strict=True) if 1 < n < largest}
-    if not small:
-        return rows, labels
-    k = min(neighbours, int(counts[(counts > 1) & (counts < largest)].min()) - 1)
-    rows, labels = SMOTE(sampling_strategy=small, k_neighbors=k, random_state=seed).fit_resample(rows, labels)
-    return rows, labels

@@ -18,10 +18,12 @@ from torch import Tensor, nn
 from typing_extensions import Self
 
 from synthaug.augment.classical import trivial_augment
-from synthaug.classifiers.base import Augment, Labels, Pixels, Probabilities, Weights, check_training_input
+from synthaug.augment.mixing import MIXES, Mix, Mixing
+from synthaug.classifiers.base import Ability, Augment, Labels, Pixels, Probabilities, Weights, check_training_input
+from synthaug.classifiers.losses import LOSSES, Loss, priors_of
 from synthaug.device import has_bf16, resolve_device
 from synthaug.errors import SynthaugError
-from synthaug.seeds import CLASSIFIER_DRAWS, augmentation_generator, stream
+from synthaug.seeds import CLASSIFIER_DRAWS, MIXING, MIXING_PARTNERS, augmentation_generator, stream
 
 BATCH_SIZE = 64
 LEARNING_RATE = 3e-3
@@ -31,7 +33,7 @@ _WARM_UP = 0.1  # share of the steps
 Network = TypeVar("Network", bound=nn.Module)
 
 
-def draws(weights: Weights, steps: int, batch_size: int, seed: int) -> Labels:
+def draws(weights: Weights, steps: int, batch_size: int, seed: int, purpose: int = CLASSIFIER_DRAWS) -> Labels:
     """Indices [steps, batch_size] of the images to train on.
 
     Stratified sampling: the inverse of the cumulative weights at one random point in each of steps · batch_size equal
@@ -40,7 +42,7 @@ def draws(weights: Weights, steps: int, batch_size: int, seed: int) -> Labels:
     >>> np.bincount(draws(np.array([1.0, 3.0]), steps=2, batch_size=4, seed=0).ravel()).tolist()
     [2, 6]
     """
-    rng = stream(seed, CLASSIFIER_DRAWS)
+    rng = stream(seed, purpose)
     total = steps * batch_size
     points = (rng.permutation(total) + rng.random(total)) / total
     cumulative = np.cumsum(weights, dtype=np.float64)
@@ -48,6 +50,16 @@ def draws(weights: Weights, steps: int, batch_size: int, seed: int) -> Labels:
     last = int(np.flatnonzero(weights)[-1])
     drawn = np.minimum(np.searchsorted(cumulative, points, side="right"), last)
     return drawn.reshape(steps, batch_size).astype(np.int64)
+
+
+def partners(mixing: Mixing, drawn: Labels, labels: Labels, weights: Weights, seed: int) -> Labels:
+    """Indices [steps, batch_size] of the images that those of `drawn` are mixed with."""
+    if mixing.partners == "batch":
+        return stream(seed, MIXING_PARTNERS).permuted(drawn, axis=1)
+    used = weights > 0
+    balanced = np.where(used, 1 / np.bincount(labels[used], minlength=labels.max() + 1).clip(1)[labels], 0.0)
+    steps, batch_size = drawn.shape
+    return draws(balanced, steps, batch_size, seed, MIXING_PARTNERS)
 
 
 def build(factory: Callable[[], Network], seed: int) -> Network:
@@ -125,9 +137,10 @@ def scale(pixels: Tensor) -> Tensor:
 
 def train(
     network: nn.Module, pixels: Pixels, labels: Labels, draw_weights: Weights, *, num_classes: int,
-    loss_weights: Weights | None, steps: int, seed: int, augment: Augment, device: str, learning_rate: float,
+    loss_weights: Weights | None, steps: int, seed: int, augment: Augment, loss: Loss, mix: Mix, device: str,
+    learning_rate: float,
 ) -> None:  # fmt: skip
-    """Train `network` in place: AdamW, linear warm-up, cosine decay to zero, cross-entropy.
+    """Train `network` in place: AdamW, linear warm-up, cosine decay to zero.
 
     Raises:
         SynthaugError: see `check_training_input`; or `steps` is not positive.
@@ -138,11 +151,23 @@ def train(
     network.to(where, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     images = torch.from_numpy(np.array(pixels)).to(where)  # a copy: memory maps are read-only
     targets = torch.from_numpy(np.array(labels)).to(where)
-    indices = torch.from_numpy(draws(draw_weights, steps, BATCH_SIZE, seed)).to(where)
+    drawn = draws(draw_weights, steps, BATCH_SIZE, seed)
+    indices = torch.from_numpy(drawn).to(where)
+    mixing = None if mix == "none" else MIXES[mix]
+    others = (
+        indices if mixing is None else torch.from_numpy(partners(mixing, drawn, labels, draw_weights, seed)).to(where)
+    )
     class_weights = None
     if loss_weights is not None:
         class_weights = torch.tensor(np.asarray(loss_weights), dtype=torch.float32, device=where)
-    noise = augmentation_generator(seed)
+    priors = torch.tensor(priors_of(labels, draw_weights, num_classes), dtype=torch.float32, device=where)
+    noise, mixing_rng = augmentation_generator(seed), stream(seed, MIXING)
+
+    def prepared(batch: Tensor) -> Tensor:
+        return scale(trivial_augment(images[batch], noise) if augment == "classical" else images[batch])
+
+    def measured(logits: Tensor, batch: Tensor) -> Tensor:
+        return LOSSES[loss](logits.float(), targets[batch], priors, class_weights)
 
     optimiser = torch.optim.AdamW(
         parameter_groups(network, learning_rate), lr=learning_rate, fused=where.type in ("cpu", "cuda")
@@ -150,16 +175,19 @@ def train(
     with ExitStack() as stack:
         if where.type == "cuda":
             stack.enter_context(torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True))
-        for batch, rate in zip(indices, rates(steps), strict=True):
+        for batch, other, rate in zip(indices, others, rates(steps), strict=True):
             for group in optimiser.param_groups:
                 group["lr"] = group["highest"] * rate
-            drawn = images[batch]
-            inputs = scale(trivial_augment(drawn, noise) if augment == "classical" else drawn)
+            inputs, share = prepared(batch), 1.0
+            if mixing is not None:
+                inputs, share = mixing(inputs, prepared(other), mixing_rng)
             with torch.autocast(where.type, torch.bfloat16, enabled=has_bf16(where)):
                 logits = network(inputs.contiguous(memory_format=torch.channels_last))
-            loss = nn.functional.cross_entropy(logits.float(), targets[batch], weight=class_weights)
+            error = measured(logits, batch)
+            if share < 1:
+                error = share * error + (1 - share) * measured(logits, other)
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            error.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
     network.eval()
 
@@ -190,6 +218,7 @@ class StepClassifier:
 
     uses_steps: ClassVar[bool] = True
     native_side: ClassVar[int] = 64
+    supports: ClassVar[frozenset[Ability]] = frozenset({"logit-adjusted", "focal", "mixup", "cutmix", "cmo"})
     learning_rate: ClassVar[float] = LEARNING_RATE
 
     def __init__(self, *, device: str = "auto") -> None:
@@ -202,13 +231,13 @@ class StepClassifier:
     def fit(
         self, pixels: Pixels, labels: Labels, draw_weights: Weights, *, num_classes: int,
         loss_weights: Weights | None = None, steps: int = 600, seed: int = 0, augment: Augment = "none",
-        groups: Labels | None = None,
+        groups: Labels | None = None, loss: Loss = "cross-entropy", mix: Mix = "none",
     ) -> Self:  # fmt: skip
         network = self._build(pixels.shape[1], pixels.shape[2], num_classes, seed)
         train(
             network, pixels, labels, draw_weights,
             num_classes=num_classes, loss_weights=loss_weights, steps=steps, seed=seed, augment=augment,
-            device=self.device, learning_rate=self.learning_rate,
+            loss=loss, mix=mix, device=self.device, learning_rate=self.learning_rate,
         )  # fmt: skip
         self.network = network
         return self

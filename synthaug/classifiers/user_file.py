@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 import numpy as np
 from typing_extensions import Self
 
-from synthaug.classifiers.base import Augment, Labels, Pixels, Probabilities, Weights, check_training_input
+from synthaug.classifiers.base import Ability, Augment, Labels, Pixels, Probabilities, Weights, check_training_input
 from synthaug.classifiers.weights import augmented, drawn, shared_with_copies
 from synthaug.errors import SynthaugError
 from synthaug.files import digest
@@ -66,6 +66,7 @@ class FileClassifier:
 
     uses_steps: ClassVar[bool] = False
     native_side: ClassVar[int] = 224  # what networks for photographs usually take
+    supports: ClassVar[frozenset[Ability]] = frozenset()
 
     def __init__(self, file: Path, *, device: str = "auto") -> None:
         self.file = file

@@ -67,6 +67,15 @@ class TargetVerdict(Document):
     reason: str
 
 
+class LongerTraining(Document):
+    """The best control, trained for more steps than all other arms; on the mean F1 of the target classes."""
+
+    control: str
+    times: int = Field(description="its steps ÷ those of the other arms")
+    gain: Contrast = Field(description="its difference to the same control with the usual steps")
+    against: dict[str, Contrast] = Field(description="synthetic arm → the arm's difference to it")
+
+
 class VerdictDocument(Document):
     overall: Verdict
     sentence: str = Field(description="the verdict with its numbers, in one sentence")
@@ -74,6 +83,10 @@ class VerdictDocument(Document):
     details: dict[str, TargetVerdict] = Field(description="target class, and `macro-F1`")
     contrasts: dict[str, Contrast] = Field(description="on the mean F1 of the target classes")
     best_control: str
+    best_control_chosen_on: Literal["val", "test"] = Field(
+        "test",
+        description="`val`: an arm must beat this control and those of `contrasts` to help; `test`: every control",
+    )
     against_best: dict[str, Contrast] = Field(
         default_factory=dict, description="synthetic arm → its difference to the best control"
     )
@@ -84,6 +97,7 @@ class VerdictDocument(Document):
         None, description="the gain over the best control that is found in 80% of cases; null: none is"
     )
     real_image_equivalents: str | None = None
+    longer: LongerTraining | None = Field(None, description="null if the arm `longer` was not trained")
     caveats: list[str] = Field(default_factory=list)
 
 

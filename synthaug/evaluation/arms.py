@@ -7,19 +7,23 @@ a classifier learns nothing about the label from whether an image is synthetic.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from synthaug.classifiers import in_feature_space
+from synthaug.augment.mixing import Mix
+from synthaug.classifiers import CLASSIFIERS, supported, takes_steps
 from synthaug.classifiers.base import Augment
-from synthaug.classifiers.logistic import require_smote
+from synthaug.classifiers.losses import Loss, effective_number, inverse_frequency
+from synthaug.classifiers.smote import require_smote
 from synthaug.data.cache import LabelledImages
 from synthaug.errors import SynthaugError, suggest
 from synthaug.seeds import FEWER_REAL_IMAGES, SYNTHETIC_POOL, stream
+
+Counts = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -27,22 +31,39 @@ class ArmKind:
     """How an arm trains.
 
     `draws`: "natural" draws every image equally often, "balanced" every class. `about` is a sentence for the report.
-    `down_up`: in the place of synthetic images, it has real ones at the generator's size, enlarged as an export would.
+    `class_weights`: images per class [K] → factors of the loss [K]. `down_up`: in the place of synthetic images, it has
+    real ones at the generator's size, enlarged as an export would. `times`: above 1, the best control is trained again
+    for so many times the steps. An arm that is not `default` is trained if it is named, or with `--arms all`.
     """
 
     name: str
     about: str
     draws: Literal["natural", "balanced"]
-    loss_weights: bool = False
+    class_weights: Callable[[Counts], npt.NDArray[np.float64]] | None = None
     augment: Augment = "none"
+    loss: Loss = "cross-entropy"
+    mix: Mix = "none"
     smote: bool = False
     synthetic: bool = False
     down_up: bool = False
+    times: int = 1
+    default: bool = True
 
     @property
     def mixes(self) -> bool:
         """Whether a share of the draws comes from a pool beside the training images."""
         return self.synthetic or self.down_up
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Arguments of `Classifier.fit` that only some classifiers take."""
+        asked = {"loss": self.loss, "mix": self.mix, "smote": self.smote}
+        return {name: value for name, value in asked.items() if value not in ("cross-entropy", "none", False)}
+
+    @property
+    def needs(self) -> set[str]:
+        """What the classifier has to support: values of `Ability`."""
+        return {name if value is True else value for name, value in self.options.items()}
 
 
 @dataclass(frozen=True)
@@ -54,6 +75,7 @@ class PlannedContrast:
     control: ArmKind
 
 
+LONGER = "longer"
 _OVERSAMPLE = ArmKind("oversample", "real images of small classes repeated to the same counts", "balanced")
 _CLASSICAL = ArmKind(
     "classical",
@@ -73,9 +95,56 @@ ARMS: dict[str, ArmKind] = {
     arm.name: arm
     for arm in (
         ArmKind("real", "the real images as they are, nothing done about the imbalance", "natural"),
-        ArmKind("class-weights", "real images; mistakes on small classes cost more", "natural", loss_weights=True),
+        ArmKind(
+            "class-weights",
+            "real images; mistakes on small classes cost more",
+            "natural",
+            class_weights=inverse_frequency,
+        ),
+        ArmKind(
+            "effective-number",
+            "the same, with less weight for small classes: by the effective number of images",
+            "natural",
+            class_weights=effective_number,
+            default=False,
+        ),
+        ArmKind(
+            "focal",
+            "class-weights with the focal loss: images that are recognised already count little",
+            "natural",
+            class_weights=inverse_frequency,
+            loss="focal",
+            default=False,
+        ),
+        ArmKind(
+            "logit-adjustment",
+            "real images; a small class has to win by a larger margin in training",
+            "natural",
+            loss="logit-adjusted",
+        ),
         _OVERSAMPLE,
         _CLASSICAL,
+        ArmKind(
+            "mixup",
+            "as “classical”, and pairs of images blended into one",
+            "balanced",
+            augment="classical",
+            mix="mixup",
+        ),
+        ArmKind(
+            "cutmix",
+            "as “classical”, and a box of another image pasted onto an image",
+            "balanced",
+            augment="classical",
+            mix="cutmix",
+        ),
+        ArmKind(
+            "cmo",
+            "real images, changed as in “classical”; boxes of images of small classes pasted onto any image",
+            "natural",
+            augment="classical",
+            mix="cmo",
+        ),
         ArmKind("smote", "points interpolated between real images in feature space", "natural", smote=True),
         ArmKind(
             "down-up", "real images reduced to the generator’s size and enlarged again, in the place of generated ones",
@@ -85,6 +154,7 @@ ARMS: dict[str, ArmKind] = {
             "down-up+classical", "the same, with the same random changes as “classical”",
             "balanced", augment="classical", down_up=True,
         ),
+        ArmKind(LONGER, "the best arm without synthetic images, trained twice as long", "balanced", times=2),
         _SYNTHETIC,
         _SYNTHETIC_CLASSICAL,
     )
@@ -112,8 +182,12 @@ MIXES = {"targets": 0.25, "all": 0.5}
 
 They were measured on one data set, with few generators (docs/science/using-synthetic.md).
 """
-CONTROLS = tuple(name for name, kind in ARMS.items() if not kind.mixes and not kind.smote)
-"""For the verdict *helps*, synthetic images must beat all of these, since they cost nothing."""
+CONTROLS = tuple(
+    name for name, kind in ARMS.items() if kind.default and kind.times == 1 and not kind.mixes and not kind.smote
+)
+"""The default's controls, which cost nothing. Without one of them, the verdict is never *helps*: it may do as well."""
+SETS = ("default", "all")
+"""What `--arms` takes beside the names of arms."""
 DEFAULT_SHARES = (0.1, 0.25, 0.5)
 """The shares that val chooses among. Published gains lie between a tenth and a half of the draws."""
 
@@ -126,7 +200,10 @@ def planned(arms: Iterable[str]) -> list[PlannedContrast]:
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """The training set of one trial: arguments of `Classifier.fit`. `groups` is -1 for synthetic images."""
+    """The training set of one trial: arguments of `Classifier.fit`. `groups` is -1 for synthetic images.
+
+    `options` are arguments that only some classifiers take.
+    """
 
     pixels: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int64]
@@ -134,56 +211,70 @@ class TrainingSet:
     loss_weights: npt.NDArray[np.float64] | None
     augment: Augment
     groups: npt.NDArray[np.int64]
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 def choose_arms(asked: Sequence[str] | None, classifier: str, *, resized: bool = False) -> tuple[list[str], list[str]]:
-    """The arms to train, in the order of the table, and a note on each that was left out.
+    """The arms to train, in the order of the table, and a note on those that were left out.
 
     Args:
-        asked: names; None: all that work.
-        classifier: a name of the table, or a file.
+        asked: names of arms, "default" or "all"; None: the default.
+        classifier: from `check_classifier`. Arms that it cannot train are left out, unless they are named.
         resized: whether classifiers see images of another size than the generator's.
 
     Raises:
         SynthaugError: an arm does not exist or does not work with this classifier, or there is nothing to compare.
     """
-    feature_space = in_feature_space(classifier)
-    if asked is None:
-        works = {
-            name: (feature_space or not kind.smote) and (resized or not kind.down_up) for name, kind in ARMS.items()
-        }
-        names, notes = [name for name in ARMS if works[name]], []
-        if feature_space:
-            try:
-                require_smote()
-            except SynthaugError as error:
-                names.remove("smote")
-                notes.append(
-                    f"the arm smote was left out: {error.message.removeprefix('the arm smote ')} ({error.hint})"
-                )
-        return names, notes
+    asked = ("default",) if asked is None else asked
     for name in asked:
-        if name not in ARMS:
-            raise SynthaugError(f"there is no arm {name!r}", suggest(name, ARMS))
-        if ARMS[name].down_up and not resized:
+        if name not in (*ARMS, *SETS):
+            raise SynthaugError(f"there is no arm {name!r}", suggest(name, [*ARMS, *SETS]))
+        if name in ARMS and ARMS[name].down_up and not resized:
             raise SynthaugError(
                 f"the arm {name!r} reduces real images to the generator's size and enlarges them again, but with "
                 "--size model classifiers see the generator's size",
                 "add --size native, or leave the arm out",
             )
-        if ARMS[name].smote:
-            if not feature_space:
-                raise SynthaugError(
-                    f"the arm {name!r} works in feature space, and the classifier {classifier!r} has none",
-                    "use --classifier finetune or logistic, or leave the arm out",
-                )
+        if name in ARMS and not can_train(classifier, ARMS[name]):
+            able = [other for other in CLASSIFIERS.names() if can_train(other, ARMS[name])]
+            raise SynthaugError(
+                f"the classifier {classifier!r} cannot train the arm {name!r}",
+                f"use --classifier {able[0]}, or leave the arm out",
+            )
+    wanted = {
+        name for name, kind in ARMS.items()
+        if (name in asked or "all" in asked or ("default" in asked and kind.default))
+        and (resized or not kind.down_up)
+    }  # fmt: skip
+    names = [name for name, kind in ARMS.items() if name in wanted and can_train(classifier, kind)]
+    notes = []
+    left = [name for name in ARMS if name in wanted and name not in names and not ARMS[name].smote]
+    if left:
+        notes.append(f"the classifier {classifier} cannot train the arms {', '.join(left)}: they were left out")
+    if "smote" in names:
+        try:
             require_smote()
-    if not planned(asked):
+        except SynthaugError as error:
+            if "smote" in asked:
+                raise
+            names.remove("smote")
+            notes.append(f"the arm smote was left out: {error.message.removeprefix('the arm smote ')} ({error.hint})")
+    if not planned(names):
         raise SynthaugError(
-            f"the arms {', '.join(asked)} leave nothing to compare" if asked else "no arm was given",
+            f"the arms {', '.join(names)} leave nothing to compare" if names else "no arm was given",
             "name synthetic with oversample, or synthetic+classical with classical",
         )
-    return [name for name in ARMS if name in asked], []
+    return names, notes
+
+
+def can_train(classifier: str, kind: ArmKind) -> bool:
+    """Whether a classifier, a name from `check_classifier`, can train an arm."""
+    return kind.needs <= supported(classifier) and (kind.times == 1 or takes_steps(classifier))
+
+
+def needed_controls(classifier: str) -> list[str]:
+    """The controls of the default that the classifier can train."""
+    return [name for name in CONTROLS if can_train(classifier, ARMS[name])]
 
 
 def training_set(
@@ -214,14 +305,15 @@ def training_set(
     else:
         weights = (1 / (counts * np.count_nonzero(counts)).clip(1))[train.labels]
     loss_weights = None
-    if kind.loss_weights:  # their mean over the images is 1, so that the step length stays the same
-        loss_weights = len(train) / (np.count_nonzero(counts) * counts.clip(1))
+    if kind.class_weights is not None:
+        loss_weights = kind.class_weights(counts)
     position = places(train.labels, counts)
     if not kind.mixes:
         order = np.argsort(train.labels + position, kind="stable")
         return TrainingSet(
-            train.pixels[order], train.labels[order], weights[order], loss_weights, kind.augment, groups[order]
-        )
+            train.pixels[order], train.labels[order], weights[order], loss_weights, kind.augment, groups[order],
+            kind.options,
+        )  # fmt: skip
     taken = redraw(pool, seed, per_seed)
     drawn = np.bincount(pool.labels[taken], minlength=len(train.classes))
     weights[drawn[train.labels] > 0] *= 1 - share
@@ -239,6 +331,7 @@ def training_set(
         loss_weights=loss_weights,
         augment=kind.augment,
         groups=np.concatenate([groups, np.full(len(taken), -1)])[order],
+        options=kind.options,
     )
 
 

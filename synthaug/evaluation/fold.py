@@ -86,6 +86,7 @@ def trials_of(arms: Sequence[str], shares: Sequence[float], seeds: int) -> list[
     return [
         Trial(name, share, seed)
         for name in arms
+        if ARMS[name].times == 1  # a longer training waits for the choice of its control
         for share in (shares if ARMS[name].mixes else [0.0])
         for seed in range(seeds)
     ]
@@ -100,6 +101,7 @@ def probabilities(
     side: Literal["val", "test"] = "test",
     share: float | None = None,
     real: float = 1.0,
+    times: int = 1,
 ) -> Probabilities:
     """Class probabilities [S, N, K] of each seed, the folds concatenated as in `HeldOut.of`.
 
@@ -114,11 +116,13 @@ def probabilities(
         side: of the split.
         share: of synthetic images; None: what each fold has chosen.
         real: share of the real target images.
+        times: the steps, in multiples of the usual ones.
     """
     used = folds[:1] if replicates and not ARMS[arm].synthetic else folds
     each = []
     for fold in used:
-        trials = [Trial(arm, fold.chosen[arm] if share is None else share, seed, real) for seed in range(seeds)]
+        used_share = fold.chosen[arm] if share is None else share
+        trials = [Trial(arm, used_share, seed, real, times) for seed in range(seeds)]
         each.append(np.stack([getattr(fold.outcomes[trial], side) for trial in trials]))
     return np.stack(each) if replicates and ARMS[arm].synthetic else np.concatenate(each, axis=1)
 

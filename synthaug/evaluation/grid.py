@@ -16,13 +16,15 @@ from synthaug.evaluation.mirrors import with_mirrors
 class Trial:
     """One classifier. `share` is the share of images from the pool, 0 in arms without.
 
-    With `real` below 1, each target class keeps only that share of its real images.
+    With `real` below 1, each target class keeps only that share of its real images. With `times` above 1, the
+    classifier is trained for so many times the steps.
     """
 
     arm: str
     share: float
     seed: int
     real: float = 1.0
+    times: int = 1
 
 
 @dataclass(frozen=True)

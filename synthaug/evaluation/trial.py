@@ -104,11 +104,10 @@ def _run_in_worker(grid: Grid, trial: Trial) -> Outcome:
 
 def _run(grid: Grid, trial: Trial, **shared: RememberedFeatures) -> Outcome:
     data = grid.training_set(trial)
-    options = {"smote": True} if ARMS[trial.arm].smote else {}
     classifier = make_classifier(grid.classifier)(device=grid.device, **shared).fit(
         data.pixels, data.labels, data.draw_weights,
-        num_classes=len(grid.train.classes), loss_weights=data.loss_weights, steps=grid.steps, seed=trial.seed,
-        augment=data.augment, groups=data.groups, **options,
+        num_classes=len(grid.train.classes), loss_weights=data.loss_weights, steps=trial.times * grid.steps,
+        seed=trial.seed, augment=data.augment, groups=data.groups, **data.options,
     )  # fmt: skip
     return Outcome(classifier.predict_proba(grid.val), classifier.predict_proba(grid.test))
 
@@ -149,12 +148,10 @@ def _run_logistic(
             outcome = None if by_seed else fixed.get(trial.arm)
             if outcome is None:
                 data = grid.training_set(trial)
-                classifier = Logistic(
-                    device=grid.device, features=features, penalty=penalties.get(key), smote=kind.smote
-                ).fit(
+                classifier = Logistic(device=grid.device, features=features, penalty=penalties.get(key)).fit(
                     data.pixels, data.labels, data.draw_weights,
                     num_classes=len(grid.train.classes), loss_weights=data.loss_weights, seed=trial.seed,
-                    augment=data.augment, groups=data.groups,
+                    augment=data.augment, groups=data.groups, **data.options,
                 )  # fmt: skip
                 outcome = Outcome(
                     classifier.predict_proba(grid.val), classifier.predict_proba(grid.test), classifier.penalty
@@ -171,7 +168,8 @@ def _advance(task: Task, trial: Trial, outcome: Outcome, cache: TrialCache | Non
     task.advance()
     share = f" {trial.share:.0%}" if trial.share else ""
     less = f", {trial.real:.0%} of the real images" if trial.real < 1 else ""
-    task.note(f"{trial.arm}{share}{less}, seed {trial.seed}")
+    longer = f", {trial.times} × the steps" if trial.times > 1 else ""
+    task.note(f"{trial.arm}{share}{less}{longer}, seed {trial.seed}")
     return outcome
 
 

@@ -84,4 +84,4 @@ class TrialCache:
             keep_latest(self.folder.parent, GRIDS)
 
     def _file(self, trial: Trial) -> Path:
-        return self.folder / f"{digest([trial.arm, trial.share, trial.seed, trial.real])[:24]}.npz"
+        return self.folder / f"{digest([trial.arm, trial.share, trial.seed, trial.real, trial.times])[:24]}.npz"

@@ -4,11 +4,12 @@ Null hypothesis: the synthetic images do not change the F1 that this classifier 
 its seeds and over test images of the same kind; with several generators, also over other generators. Other training
 images are not covered, except with folds. With one generator, the sentence says so.
 
-*helps*: synthetic images beat every method without them, each by more than chance. A gain over the arm's own control is
-not enough: copies of the training images, shifted by a pixel, beat oversampling too, like classical augmentation. The
-null is a union, "some control is at least as good"; it is rejected if every part is rejected, without further
-correction (Berger, Technometrics 24(4), 1982). With fewer than six groups of test images nothing is said to help: an
-exact test over five groups cannot give p < 0.05. docs/science/verdict.md measures how often the verdict is wrong.
+*helps*: synthetic images beat the methods without them (which: `best_control`), each by more than chance. A gain over
+the arm's own control is not enough: copies of the training images, shifted by a pixel, beat oversampling too, like
+classical augmentation. The null is a union, "some control is at least as good"; it is rejected if every part is
+rejected, without further correction (Berger, Technometrics 24(4), 1982). With fewer than six groups of test images
+nothing is said to help: an exact test over five groups cannot give p < 0.05. docs/science/verdict.md measures how often
+the verdict is wrong.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy.typing as npt
 
 from synthaug.documents import Contrast, TargetVerdict, Verdict, VerdictDocument
 from synthaug.evaluation.arms import ARMS, CONTRASTS, CONTROLS, planned
+from synthaug.evaluation.best_control import BestControl
 from synthaug.evaluation.detectable import smallest_detectable
 from synthaug.evaluation.statistics import Estimate, F1Table, contrast
 from synthaug.metrics.holm import holm
@@ -93,6 +95,7 @@ def find(
     *,
     needed: Sequence[str] = CONTROLS,
     to_beat: Collection[str] | None = None,
+    chosen: str | None = None,
     comparisons: int = 1,
 ) -> Finding:
     """The verdict on the mean F1 of `classes`, without correction for other classes.
@@ -107,11 +110,12 @@ def find(
         test_groups: [K] groups of test images that hold each class.
         needed: controls that must be trained to help.
         to_beat: the controls that an arm must beat; None: all.
+        chosen: the best of them, as val chose; None: the best on test.
         comparisons: for how many the p-values will be corrected; only the smallest detectable effect depends on it.
     """
     means = {name: float(table.seeds[..., list(classes)].mean()) for name, table in tables.items()}
     controls = [name for name in tables if not ARMS[name].synthetic and (to_beat is None or name in to_beat)]
-    best = max(controls, key=lambda name: means[name])
+    best = chosen or max(controls, key=lambda name: means[name])
 
     def against(arm: str, control: str) -> Estimate:
         return contrast(tables[arm], tables[control], classes, test_groups)
@@ -138,7 +142,9 @@ def find(
         few = "one group" if groups == 1 else f"only {groups} groups"
         return answer("no measurable effect", f"the test images are of {few}, too few to show any effect")
     if helping is not None and not lacking:
-        return answer("helps", f"{_said(helping, contrasts[helping])}, and the arm beats every other control too")
+        own = CONTRASTS[helping].control.name
+        others = "every other control" if chosen is None else ", ".join(name for name in controls if name != own)
+        return answer("helps", f"{_said(helping, contrasts[helping])}, and the arm beats {others} too")
     if all(e.high < 0 for e in contrasts.values()):
         return answer("hurts", "; ".join(_said(name, e) for name, e in contrasts.items()))
     if helping is not None:
@@ -178,7 +184,7 @@ def judge(
     targets: Sequence[str],
     test_groups: npt.NDArray[np.int64],
     *,
-    to_beat: Collection[str] | None = None,
+    best: BestControl | None = None,
     folds: int | None = None,
     generators: int = 1,
     needed: Sequence[str] = CONTROLS,
@@ -195,20 +201,24 @@ def judge(
         class_names: [K].
         targets: the target classes, each with test images.
         test_groups: [K] groups of test images that hold each class; 0 leaves a class out of macro-F1.
-        to_beat: the controls that an arm must beat to help; None: all.
+        best: the best control, if val chose it; else every control must be beaten.
         folds: their number, in a cross-validation.
         generators: whose images were judged, as replicates.
         needed: controls that must be trained to help.
     """
     index = {name: k for k, name in enumerate(class_names)}
     arms = len(planned(tables))
-    findings = {
-        name: find(tables, [index[name]], test_groups, needed=needed, to_beat=to_beat, comparisons=arms * len(targets))
-        for name in targets
-    }
-    aimed = [index[name] for name in targets]
-    together = find(tables, aimed, test_groups, needed=needed, to_beat=to_beat, comparisons=arms)
-    macro = find(tables, np.flatnonzero(test_groups).tolist(), test_groups, needed=needed, to_beat=to_beat)
+    best = best if best is not None and best.chosen_on == "val" else None
+
+    def found(classes: list[int], comparisons: int = 1) -> Finding:
+        to_beat, chosen = (None, None) if best is None else (best.to_beat(tables), best.name)
+        return find(
+            tables, classes, test_groups, needed=needed, to_beat=to_beat, chosen=chosen, comparisons=comparisons
+        )
+
+    findings = {name: found([index[name]], arms * len(targets)) for name in targets}
+    together = found([index[name] for name in targets], arms)
+    macro = found(np.flatnonzero(test_groups).tolist())
 
     pairs = [(name, key) for name, finding in findings.items() for key in finding.contrasts]
     adjusted = dict(zip(pairs, holm([findings[n].p_values[key] for n, key in pairs]), strict=True))
@@ -237,6 +247,7 @@ def judge(
         details={**details, MACRO: macro.document()},
         contrasts=contrast_documents(together.contrasts),
         best_control=together.best_control,
+        best_control_chosen_on="test" if best is None else "val",
         against_best=contrast_documents(together.against_best),
         missing_controls=lacking,
         smallest_detectable=_largest([f.smallest_detectable for f in findings.values()]),

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -26,12 +26,22 @@ from synthaug.documents import (
     VerdictDocument,
 )
 from synthaug.errors import RunFailed, SynthaugError, plural
-from synthaug.evaluation.arms import ARMS, CONTRASTS, CONTROLS, DOWN_UP, choose_arms, shared_by_seeds
+from synthaug.evaluation.arms import (
+    ARMS,
+    CONTRASTS,
+    DOWN_UP,
+    LONGER,
+    choose_arms,
+    needed_controls,
+    shared_by_seeds,
+)
+from synthaug.evaluation.best_control import BestControl, best_control
 from synthaug.evaluation.fold import Fold, probabilities, shares_of, trials_of
 from synthaug.evaluation.grid import Trial
 from synthaug.evaluation.held_out import HeldOut, small_test_warnings
 from synthaug.evaluation.images import real_images
 from synthaug.evaluation.learning_curve import SHARES, curve_contrast, in_words, learning_curve
+from synthaug.evaluation.longer import longer_training, with_longer
 from synthaug.evaluation.recommend import Validation, recommend
 from synthaug.evaluation.report.material import ReportMaterial
 from synthaug.evaluation.report.write import write_report
@@ -99,8 +109,8 @@ def run_evaluate(request: EvaluateRequest, progress: Progress = Silent()) -> Eva
     evaluation = _prepare(request, progress)
     for line in evaluation.warnings:
         progress.warn(line)
-    _train(evaluation)
-    document = _document(evaluation, started)
+    best = _train(evaluation)
+    document = _document(evaluation, best, started)
     try:
         write_report(document, _material(document, evaluation), evaluation.out)
     except OSError as error:
@@ -151,7 +161,12 @@ class _Evaluation:
     size: EvaluatedSize
     warnings: list[str]
 
-    def probabilities(self, arm: str, *, side: Literal["val", "test"] = "test", **trial: float) -> Probabilities:
+    @property
+    def splits(self) -> list[Fold]:
+        """The folds that differ in more than the generator."""
+        return self.folds[:1] if self.replicates else self.folds
+
+    def probabilities(self, arm: str, *, side: Literal["val", "test"] = "test", **trial: Any) -> Probabilities:
         seeds = self.request.seeds
         return probabilities(self.folds, arm, seeds, replicates=self.replicates, side=side, **trial)
 
@@ -243,13 +258,31 @@ def _check_outside(target: Path, inputs: Sequence[Path | None]) -> None:
             )
 
 
-def _train(evaluation: _Evaluation) -> None:
-    """Train the classifiers of every fold, and choose the shares on val."""
+def _train(evaluation: _Evaluation) -> BestControl:
+    """Train the classifiers of every fold; choose the shares on val, and the best control, which is trained longer."""
     request, progress, tried = evaluation.request, evaluation.progress, evaluation.tried
     trials = trials_of(evaluation.arms, tried.shares, request.seeds)
     if request.learning_curve:
         control = curve_contrast(evaluation.arms).control.name
         trials += [Trial(control, 0.0, seed, share) for share in SHARES for seed in range(request.seeds)]
+    _run(evaluation, trials)
+    for fold in evaluation.folds:
+        fold.choose(evaluation.arms, tried, request.seeds)
+    best = best_control(evaluation.splits, evaluation.arms, request.seeds)
+    if LONGER in evaluation.arms:
+        _run(evaluation, [Trial(best.name, 0.0, seed, times=ARMS[LONGER].times) for seed in range(request.seeds)])
+    if tried.chosen_on == "val":
+        chosen = {name: shares for name, shares in shares_of(evaluation.folds).items() if any(shares)}
+        words = [f"{name} {', '.join(f'{share:.0%}' for share in shares)}" for name, shares in chosen.items()]
+        progress.say(f"shares chosen on val: {'; '.join(words)}")
+    if best.chosen_on == "val":
+        progress.say(f"best control, chosen on val: {best.name}")
+    return best
+
+
+def _run(evaluation: _Evaluation, trials: Sequence[Trial]) -> None:
+    """Add the outcomes of `trials` to every fold."""
+    request, progress = evaluation.request, evaluation.progress
     for number, fold in enumerate(evaluation.folds, 1):
         if len(evaluation.folds) > 1:
             kind = "generator" if evaluation.replicates else "fold"
@@ -259,27 +292,28 @@ def _train(evaluation: _Evaluation) -> None:
         grid = fold.grid(evaluation.classifier, request.steps, request.device)
         run = fold.real.data.run
         cache = TrialCache(evaluation.out if run is None else run.path / FOLDER, grid)
-        fold.outcomes = run_trials(grid, trials, progress, request.jobs, cache)
-        fold.choose(evaluation.arms, tried, request.seeds)
-    if tried.chosen_on == "val":
-        chosen = {name: shares for name, shares in shares_of(evaluation.folds).items() if any(shares)}
-        words = [f"{name} {', '.join(f'{share:.0%}' for share in shares)}" for name, shares in chosen.items()]
-        progress.say(f"shares chosen on val: {'; '.join(words)}")
+        fold.outcomes |= run_trials(grid, trials, progress, request.jobs, cache)
 
 
-def _document(evaluation: _Evaluation, started: float) -> EvaluateDocument:
+def _document(evaluation: _Evaluation, best: BestControl, started: float) -> EvaluateDocument:
     """The verdict, the recommendation and the scores."""
     request, whole, folds = evaluation.request, evaluation.whole, evaluation.folds
     held_out, tried, first = evaluation.held_out, evaluation.tried, evaluation.folds[0]
-    predicted = {name: evaluation.probabilities(name) for name in evaluation.arms}
+    predicted = {name: evaluation.probabilities(name) for name in evaluation.arms if name != LONGER}
+    if LONGER in evaluation.arms:
+        predicted[LONGER] = evaluation.probabilities(best.name, times=ARMS[LONGER].times)
     tables = {name: held_out.table(rows) for name, rows in predicted.items()}
+    needed = [*needed_controls(evaluation.classifier), *([] if request.size == "model" else DOWN_UP)]
 
     def judged(held_out: HeldOut, tables: Mapping[str, F1Table]) -> VerdictDocument:
+        groups, compared = held_out.groups_of_classes(), {n: t for n, t in tables.items() if n != LONGER}
         verdict = judge(
-            tables, held_out.classes, whole.targets, held_out.groups_of_classes(), folds=request.folds,
-            generators=len(folds) if evaluation.replicates else 1,
-            needed=CONTROLS if request.size == "model" else [*CONTROLS, *DOWN_UP],
+            compared, held_out.classes, whole.targets, groups, best=best, folds=request.folds,
+            generators=len(folds) if evaluation.replicates else 1, needed=needed,
         )  # fmt: skip
+        if LONGER in tables:
+            longer = longer_training(compared, tables[LONGER], best.name, first.real.target_indices, groups)
+            verdict = with_longer(verdict, longer)
         return with_size(verdict, evaluation.size)
 
     verdict = judged(held_out, tables)
@@ -317,11 +351,11 @@ def _validation(evaluation: _Evaluation) -> Validation | None:
     """F1 on the validation images of every arm and share, if val can choose."""
     if evaluation.tried.chosen_on != "val":
         return None
-    folds = evaluation.folds
-    held_out = HeldOut.of_val([fold.real for fold in (folds[:1] if evaluation.replicates else folds)])
+    held_out = HeldOut.of_val([fold.real for fold in evaluation.splits])
     tables = {
         (name, share): held_out.table(evaluation.probabilities(name, side="val", share=share))
         for name in evaluation.arms
+        if name != LONGER
         for share in (evaluation.tried.shares if ARMS[name].mixes else [0.0])
     }
     return Validation(tables, held_out.groups_of_classes())
@@ -346,7 +380,9 @@ def _arms(
     chosen = shares_of(evaluation.folds)
     steps = evaluation.request.steps if takes_steps(evaluation.classifier) else None
     return {
-        name: evaluation.held_out.arm(predicted[name], tables[name], shares=chosen[name], steps=steps)
+        name: evaluation.held_out.arm(
+            predicted[name], tables[name], shares=chosen[name], steps=steps and ARMS[name].times * steps
+        )
         for name in evaluation.arms
     }
 

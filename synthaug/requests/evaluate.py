@@ -122,13 +122,13 @@ class EvaluateRequest(Request):
         5, ge=2, description="Classifiers per arm; a reliable verdict needs at least 5."
     )
     steps: Annotated[int, Flag("N")] = Field(
-        600, ge=1, description="Optimiser steps of every classifier, the same in all arms."
+        600, ge=1, description="Optimiser steps of every classifier, the same in all arms but `longer`."
     )
     shares: Annotated[tuple[float, ...] | None, BeforeValidator(_shares), Flag("S,S,…")] = Field(
         None, description="Shares of synthetic images in a class's batches; the best one on val is used."
     )
     arms: Annotated[tuple[str, ...] | None, BeforeValidator(_parts), Flag("A,A,…")] = Field(
-        None, description="Train only these arms. [default: all that the classifier supports]"
+        None, description="Arms to train: names, `default`, or `all`; see docs/concepts.md. [default: default]"
     )
     mix: Annotated[Literal["targets", "all"], Flag("targets|all")] = Field(
         "targets", description="Which classes get synthetic images in the synthetic arms."

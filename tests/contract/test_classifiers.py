@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,11 @@ import pytest
 import torch
 
 from synthaug.augment.classical import OPERATIONS, trivial_augment
-from synthaug.classifiers import CLASSIFIERS
+from synthaug.augment.mixing import MIXES
+from synthaug.classifiers import CLASSIFIERS, supported
+from synthaug.classifiers.base import Ability
+from synthaug.classifiers.logistic import Logistic, RememberedFeatures
+from synthaug.classifiers.losses import LOSSES
 from synthaug.classifiers.steps import draws
 from synthaug.classifiers.weights import copies
 from synthaug.errors import SynthaugError
@@ -94,6 +98,70 @@ def test_steps_act_if_the_classifier_says_so(name: str) -> None:
     pixels, _ = blobs(12, seed=1)
     few, more = (fitted(name, steps=steps).predict_proba(pixels) for steps in (1, 2))
     assert CLASSIFIERS.get(name).uses_steps == (not np.array_equal(few, more))
+
+
+def argument(ability: str) -> dict[str, Any]:
+    """How `fit` is asked for an ability."""
+    return {"loss": ability} if ability in LOSSES else {"mix": ability} if ability in MIXES else {ability: True}
+
+
+@pytest.mark.parametrize(
+    ("name", "ability"), [(name, ability) for name in NAMES for ability in sorted(supported(name))]
+)
+def test_abilities_act_and_depend_on_the_seed_alone(name: str, ability: str) -> None:
+    pixels, labels = blobs(60)
+    few = np.flatnonzero((labels != 2) | (np.arange(60) < 20))  # 40 and 6 images
+    test, _ = blobs(12, seed=1)
+
+    def trained(**options: Any) -> npt.NDArray[np.float32]:
+        classifier = CLASSIFIERS.get(name)(device="cpu")
+        classifier.fit(
+            pixels[few], labels[few], np.ones(len(few)), num_classes=3, steps=STEPS.get(name, 20), seed=1, **options
+        )
+        return classifier.predict_proba(test)
+
+    assert ability in get_args(Ability)
+    before = torch.get_rng_state()
+    plain, asked = trained(), trained(**argument(ability))
+    assert torch.equal(before, torch.get_rng_state())
+    assert np.abs(plain - asked).max() > 1e-4
+    assert np.array_equal(asked, trained(**argument(ability)))
+
+
+def test_logit_adjustment_of_logistic_regression_is_the_one_by_training() -> None:
+    """Against a fit whose logits have log π added, by SciPy; the planted fault is the wrong sign."""
+    from scipy.optimize import minimize
+    from scipy.special import log_softmax, softmax
+
+    pixels, labels = blobs(90)
+    few = np.flatnonzero((labels != 2) | (np.arange(90) < 30))
+    pixels, labels = pixels[few], labels[few]
+
+    class Corners:
+        dim = 3
+
+        def __call__(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+            return images[:, 0, [1, 7, 13], 8].astype(np.float32) + np.random.default_rng(0).normal(0, 60, 3)
+
+    features: Any = RememberedFeatures(Corners())  # type: ignore[arg-type]
+    classifier = Logistic(device="cpu", features=features, penalty=0.1)
+    classifier.fit(pixels, labels, np.ones(len(labels)), num_classes=3, loss="logit-adjusted")
+    rows = features(pixels)
+    rows = (rows - rows.mean(0)) / rows.std(0)
+    log_pi = np.log(np.bincount(labels) / len(labels))
+
+    def by_training(sign: float) -> npt.NDArray[np.float64]:
+        def risk(flat: npt.NDArray[np.float64]) -> float:
+            weights, intercept = flat[:9].reshape(3, 3), flat[9:]
+            log_p = log_softmax(rows @ weights + intercept + sign * log_pi, axis=1)[np.arange(len(labels)), labels]
+            return float(-log_p.sum() + (weights**2).sum() / (2 * 0.1))
+
+        flat = minimize(risk, np.zeros(12), method="BFGS").x
+        return np.asarray(softmax(rows @ flat[:9].reshape(3, 3) + flat[9:], axis=1))
+
+    found = classifier.predict_proba(pixels)
+    assert found == pytest.approx(by_training(1.0), abs=5e-3)
+    assert np.abs(found - by_training(-1.0)).max() > 0.1
 
 
 @pytest.mark.parametrize(

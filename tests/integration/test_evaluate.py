@@ -33,6 +33,7 @@ from synthaug.data.run_data import RunData
 from synthaug.data.split import Split, split
 from synthaug.documents import EvaluateDocument
 from synthaug.errors import Interrupted, RunFailed, SynthaugError
+from synthaug.evaluation.arms import choose_arms
 from synthaug.evaluation.grid import Grid, Trial
 from synthaug.evaluation.images import real_images
 from synthaug.evaluation.trial import run_trials
@@ -237,7 +238,8 @@ def test_fresh_samples_of_a_run_at_the_default_share(digits: Digits, monkeypatch
     assert asked["seed"] != 0  # other images than the export's
     assert found.share_chosen_on == "default"
     assert found.arms["synthetic"].share == 0.25
-    assert list(found.arms) == ["real", "class-weights", "oversample", "classical", "synthetic", "synthetic+classical"]
+    assert list(found.arms) == choose_arms(None, "neighbours")[0]
+    assert found.arms["longer"].steps == 8
     assert any("have no validation images" in line or "has no validation images" in line for line in found.warnings)
     assert found.generator_quality is not None
     assert found.quality.gated
@@ -287,6 +289,25 @@ def test_val_chooses_the_share_where_every_target_has_val_images(tmp_path: Path)
     assert found.share_chosen_on == "val"
     assert found.arms["synthetic"].share in (0.2, 0.6)
     assert found.split["val"][RARE] > 0
+
+
+def test_val_chooses_the_best_control_which_is_trained_longer(tmp_path: Path) -> None:
+    made = make_digits(tmp_path, rare=30)
+    made = Digits(tmp_path, make_run(tmp_path, made.data, **{"data.min_images_for_val": 20}), made.spare)
+    write(tmp_path / "good" / RARE, made.spare)
+    found = made.evaluate(synthetic=tmp_path / "good", shares=[0.8], arms=None)
+    verdict = found.verdict
+    assert verdict.best_control_chosen_on == "val"
+    assert {detail.best_control for detail in verdict.details.values()} == {verdict.best_control}
+    assert verdict.longer is not None
+    assert verdict.longer.control == verdict.best_control
+    assert found.arms["longer"].steps == 8
+    f1 = {arm: np.mean(found.arms[arm].f1_per_seed[RARE]) for arm in found.arms}
+    assert verdict.longer.gain.mean == pytest.approx(f1["longer"] - f1[verdict.best_control])
+    assert verdict.longer.against["synthetic"].mean == pytest.approx(f1["synthetic"] - f1["longer"])
+    assert f"{verdict.best_control} for 2 times the steps" in verdict.sentence
+    report = (tmp_path / "report" / "report.html").read_text()
+    assert "chosen on the validation images" in report
 
 
 def test_any_number_of_processes_gives_the_same_numbers(digits: Digits) -> None:

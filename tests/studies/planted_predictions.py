@@ -66,7 +66,7 @@ def repetition(case: Case, number: int) -> tuple[dict[str, F1Table], VerdictDocu
     """One evaluation of the case: the tables of all arms, and the verdict."""
     held_out, tables = planted(case, number, {name: name for name in case.arms})
     targets = held_out.classes[: case.targets]
-    return tables, judge(tables, held_out.classes, targets, held_out.groups_of_classes())
+    return tables, judge(tables, held_out.classes, targets, held_out.groups_of_classes(), needed=CONTROLS)
 
 
 def recommendation(case: Case, number: int) -> Recommendation:
@@ -103,7 +103,7 @@ def planted(
             strength = strength + case.gain * (name in case.gaining) * (labels == 0)
         elif name != BEST:
             strength = strength - case.behind * (labels < case.targets)
-        tables[key] = held_out.table([_predicted(strength, labels, case.classes, rng) for _ in range(SEEDS)])
+        tables[key] = held_out.table([predicted(strength, labels, case.classes, rng) for _ in range(SEEDS)])
     return held_out, tables
 
 
@@ -112,7 +112,7 @@ def _by_group(rng: np.random.Generator, groups: npt.NDArray[np.int64]) -> npt.ND
     return drawn
 
 
-def _predicted(
+def predicted(
     strength: npt.NDArray[np.float64], labels: npt.NDArray[np.int64], classes: int, rng: np.random.Generator
 ) -> npt.NDArray[np.float32]:
     """Probabilities [N, K] of one seed: 1 for the class itself, or for another at random."""

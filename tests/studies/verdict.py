@@ -21,19 +21,24 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from sklearn.datasets import load_digits
 from tables import between, keep, kept, rate
 
+from synthaug.augment.mixing import MIXES, Mix
 from synthaug.classifiers import CLASSIFIERS
-from synthaug.classifiers.steps import draws
+from synthaug.classifiers.base import Ability
+from synthaug.classifiers.losses import Loss, priors_of
+from synthaug.classifiers.steps import draws, partners
 from synthaug.data.cache import LabelledImages
 from synthaug.data.folds import fold_of
-from synthaug.evaluation.arms import ARMS, choose_arms
+from synthaug.evaluation.arms import ARMS, choose_arms, needed_controls
 from synthaug.evaluation.grid import Grid, Outcome, Trial
 from synthaug.evaluation.held_out import HeldOut
 from synthaug.evaluation.trial import run_trials
 from synthaug.evaluation.verdict import judge
 from synthaug.progress import Silent
+from synthaug.seeds import MIXING, stream
 
 DIGITS = ("1", "3", "5", "8", "9")
 SEEDS = 5
@@ -46,16 +51,19 @@ class Net:
     """One hidden layer of 32 units, Adam; `classical` moves half of the drawn images. In NumPy: 10 ms."""
 
     uses_steps: ClassVar[bool] = True
+    supports: ClassVar[frozenset[Ability]] = frozenset({"logit-adjusted", "mixup", "cutmix", "cmo"})
 
     def __init__(self, *, device: str = "auto") -> None: ...
 
     def fit(
         self, pixels: Pixels, labels: npt.NDArray[np.int64], draw_weights: npt.NDArray[np.float64], *,
         num_classes: int, loss_weights: npt.NDArray[np.float64] | None = None, steps: int = 150, seed: int = 0,
-        augment: str = "none", groups: Any = None,
+        augment: str = "none", groups: Any = None, loss: Loss = "cross-entropy", mix: Mix = "none",
     ) -> Net:  # fmt: skip
-        rng = np.random.default_rng([seed, 0x11])
+        rng, mixing = np.random.default_rng([seed, 0x11]), stream(seed, MIXING)
         batches = draws(draw_weights, steps, 64, seed)
+        others = batches if mix == "none" else partners(MIXES[mix], batches, labels, draw_weights, seed)
+        margin = np.log(priors_of(labels, draw_weights, num_classes)) if loss == "logit-adjusted" else np.zeros(1)
         targets = np.eye(num_classes)[labels]
         weights = np.ones(len(labels)) if loss_weights is None else np.asarray(loss_weights)[labels]
         size = pixels[0].size
@@ -65,11 +73,19 @@ class Net:
         ]  # fmt: skip
         first = [np.zeros_like(p) for p in self.layers]
         second = [np.zeros_like(p) for p in self.layers]
-        for step, batch in enumerate(batches, 1):
-            images = moved(pixels[batch], rng) if augment == "classical" else pixels[batch]
+
+        def prepared(batch: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+            return np.asarray(moved(pixels[batch], rng) if augment == "classical" else pixels[batch], np.float64)
+
+        for step, (batch, other) in enumerate(zip(batches, others, strict=True), 1):
+            images, share = prepared(batch), 1.0
+            if mix != "none":
+                mixed, share = MIXES[mix](torch.from_numpy(images), torch.from_numpy(prepared(other)), mixing)
+                images = mixed.numpy()
             x = _scaled(images)
-            hidden, probabilities = self._forward(x)
-            error = (probabilities - targets[batch]) * (weights[batch] / 64)[:, None]
+            hidden, probabilities = self._forward(x, margin)
+            wanted = share * targets[batch] + (1 - share) * targets[other]
+            error = (probabilities - wanted) * (weights[batch] / 64)[:, None]
             back = (error @ self.layers[2].T) * (hidden > 0)
             for i, gradient in enumerate((x.T @ back, back.sum(0), hidden.T @ error, error.sum(0))):
                 first[i] += 0.1 * (gradient - first[i])
@@ -78,17 +94,19 @@ class Net:
                 self.layers[i] -= 0.01 * corrected / (np.sqrt(second[i] / (1 - 0.99**step)) + 1e-8)
         return self
 
-    def _forward(self, x: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    def _forward(
+        self, x: npt.NDArray[np.float64], margin: npt.NDArray[np.float64]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         hidden = np.maximum(x @ self.layers[0] + self.layers[1], 0)
-        logits = hidden @ self.layers[2] + self.layers[3]
+        logits = hidden @ self.layers[2] + self.layers[3] + margin
         exponents = np.exp(logits - logits.max(1, keepdims=True))
         return hidden, exponents / exponents.sum(1, keepdims=True)
 
     def predict_proba(self, pixels: Pixels) -> npt.NDArray[np.float32]:
-        return self._forward(_scaled(pixels))[1].astype(np.float32)
+        return self._forward(_scaled(pixels), np.zeros(1))[1].astype(np.float32)
 
 
-def _scaled(images: Pixels) -> npt.NDArray[np.float64]:
+def _scaled(images: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     flat: npt.NDArray[np.float64] = images.reshape(len(images), int(np.prod(images.shape[1:]))) / 127.5 - 1
     return flat
 
@@ -234,7 +252,7 @@ def outcomes_of(
 
 
 def arms_of(case: Case) -> list[str]:
-    return choose_arms(case.arms, "study-net")[0]
+    return [name for name in choose_arms(case.arms, "study-net")[0] if ARMS[name].times == 1]
 
 
 def trial_of(case: Case, arm: str, seed: int) -> Trial:
@@ -256,15 +274,17 @@ def repetition(case: Case, number: int, controls: Controls) -> dict[str, Any]:
     else:
         held_out, by_arm = in_folds(case, case.folds, number, train, controls, rng)
     tables = {name: held_out.table(rows) for name, rows in by_arm.items()}
-    verdict = judge(tables, list(DIGITS), case.targets, held_out.groups_of_classes(), folds=case.folds)
-    best = verdict.best_control
+    verdict = judge(
+        tables, list(DIGITS), case.targets, held_out.groups_of_classes(), needed=needed_controls("study-net"),
+        folds=case.folds,
+    )  # fmt: skip
     targets = [DIGITS.index(name) for name in case.targets]
     return {
         "overall": verdict.overall,
         "per_target": list(verdict.per_target.values()),
         "contrasts": {name: [c.mean, c.low, c.high] for name, c in verdict.contrasts.items()},
         "against_best": {name: [c.mean, c.low, c.high] for name, c in verdict.against_best.items()},
-        "best_control": best,
+        "best_control": verdict.best_control,
         "smallest_detectable": verdict.smallest_detectable,
         "f1": {name: float(table.seeds[:, targets].mean()) for name, table in tables.items()},
     }

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
 
+from synthaug.classifiers.base import Ability
 from synthaug.classifiers.steps import draws
 from synthaug.data.cache import LabelledImages
 from synthaug.errors import SynthaugError
@@ -15,8 +17,11 @@ from synthaug.evaluation.arms import (
     CONTRASTS,
     CONTROLS,
     DOWN_UP,
+    LONGER,
     TrainingSet,
+    can_train,
     choose_arms,
+    needed_controls,
     redraw,
     shared_by_seeds,
     training_set,
@@ -127,17 +132,37 @@ def test_the_seeds_vary_as_independent_draws_if_the_pool_is_large_enough(pool: i
 
 
 def test_arms_are_those_of_the_classifier() -> None:
-    assert choose_arms(None, "cnn", resized=True)[0] == [name for name in ARMS if name != "smote"]
-    assert choose_arms(None, "logistic", resized=True)[0] == list(ARMS)
-    assert choose_arms(None, "logistic")[0] == [name for name in ARMS if name not in DOWN_UP]
+    default = [name for name, kind in ARMS.items() if kind.default]
+    names, notes = choose_arms(None, "cnn", resized=True)
+    assert names == [name for name in default if name != "smote"]
+    assert notes == []
+    assert choose_arms(None, "cnn")[0] == [name for name in names if name not in DOWN_UP]
+    assert choose_arms(["all"], "cnn", resized=True)[0] == [name for name in ARMS if name != "smote"]
+    assert choose_arms(["default", "focal"], "cnn", resized=True)[0] == [n for n in ARMS if n in names or n == "focal"]
     assert choose_arms(["synthetic", "oversample"], "cnn")[0] == ["oversample", "synthetic"]
+
+
+def test_arms_that_a_classifier_cannot_train_are_left_out_with_a_note() -> None:
+    names, notes = choose_arms(None, "logistic")
+    assert {"smote", "logit-adjustment"} <= set(names)
+    assert not {"cmo", "cutmix", LONGER} & set(names)
+    assert len(notes) == 1
+    assert all(name in notes[0] for name in ARMS if ARMS[name].default and name not in names)
+    assert set(needed_controls("logistic")) < set(needed_controls("cnn"))
+    assert set(needed_controls("logistic")) <= set(names)
+
+
+def test_an_arm_asks_a_classifier_for_what_it_says_it_supports() -> None:
+    for kind in ARMS.values():
+        assert kind.needs <= set(get_args(Ability))
+        assert can_train("cnn", kind) or can_train("logistic", kind)
 
 
 def test_smote_is_left_out_with_a_hint_where_it_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     names, notes = choose_arms(None, "logistic")
     assert "smote" not in names
-    assert "synthaug[smote]" in notes[0]
+    assert "synthaug[smote]" in notes[-1]
     with pytest.raises(SynthaugError) as caught:
         choose_arms(["smote", "synthetic", "oversample"], "logistic")
     assert "synthaug[smote]" in caught.value.hint
@@ -149,7 +174,10 @@ def test_smote_is_left_out_with_a_hint_where_it_is_not_installed(monkeypatch: py
         (["synthetics", "oversample"], "cnn", "no arm 'synthetics'"),
         (["synthetic"], "cnn", "leave nothing to compare"),
         (["synthetic", "classical"], "cnn", "leave nothing to compare"),
-        (["smote", "synthetic", "oversample"], "cnn", "feature space"),
+        (["smote", "synthetic", "oversample"], "cnn", "cannot train the arm 'smote'"),
+        (["cutmix", "default"], "logistic", "cannot train the arm 'cutmix'"),
+        ([LONGER, "default"], "logistic", "cannot train the arm 'longer'"),
+        (["real", "all", "defualt"], "cnn", "no arm 'defualt'"),
         ([], "cnn", "no arm was given"),
         (["down-up", "synthetic", "oversample"], "cnn", "--size model classifiers see the generator's size"),
     ],

@@ -31,7 +31,7 @@ from synthaug.documents import (
 )
 from synthaug.evaluation.arms import CONTRASTS
 from synthaug.evaluation.before_after import before_and_after, contrasts_shown
-from synthaug.evaluation.report import pictures
+from synthaug.evaluation.report import pictures, protocol, scores
 from synthaug.evaluation.report.bias import SHOWN as BIASES
 from synthaug.evaluation.report.bias import bias_chart, biases
 from synthaug.evaluation.report.confusion import OTHERS, SHOWN, compare
@@ -458,6 +458,31 @@ def test_the_best_control_is_compared_where_it_is_another() -> None:
     ]
     assert [q.title for q in asked] == ["3", "macro-F1"]
     assert [q.title for q in questions(evaluation(DIGITS, ["3", "8"]))] == [TOGETHER, "3", "8", "macro-F1"]
+
+
+def test_how_the_best_control_was_chosen_is_told(tmp_path: Path) -> None:
+    document = evaluation(DIGITS, ["3"])
+    document.verdict.best_control = "real"
+    assert (
+        protocol.best_control(document) == "real, the best on the test images; to help, an arm must beat every control"
+    )
+    document.verdict.best_control_chosen_on = "val"
+    said = "real, chosen on the validation images; to help, an arm must beat real and oversample and classical"
+    assert protocol.best_control(document) == said
+    _, text = written(document, material(DIGITS, ["3"]), tmp_path)
+    assert text.count(said) == 2
+    assert f"Best control: {said}." in (tmp_path / "report.md").read_text()
+
+
+def test_the_longer_training_is_told_apart() -> None:
+    document = evaluation(DIGITS, ["3"])
+    assert dict(protocol.compared(document))["Classifier"].endswith("; 600 optimiser steps each")
+    document.arms["longer"] = document.arms["classical"].model_copy(update={"steps": 1200})
+    assert dict(protocol.compared(document))["Classifier"].endswith(
+        "; 600 optimiser steps each, except longer with 1,200"
+    )
+    assert scores.kind("longer") == "control"
+    assert before_and_after(document)[0] == "classical"
 
 
 def test_zero_stands_in_the_middle_and_the_band_is_what_cannot_be_seen() -> None:

@@ -7,6 +7,8 @@ import pytest
 
 from synthaug.documents import VerdictDocument
 from synthaug.evaluation.arms import CONTROLS, DOWN_UP
+from synthaug.evaluation.best_control import BestControl
+from synthaug.evaluation.longer import longer_training, with_longer
 from synthaug.evaluation.statistics import F1Table
 from synthaug.evaluation.verdict import CAVEAT, FOLDS_CAVEAT, MACRO, find, judge
 
@@ -22,10 +24,9 @@ def table(*means: float, wobble: float = 1.0, shift: int = 0, noise: float = 0.0
 
 
 def arms(synthetic: float, augmented: float, best: float = 0.5, **more: float) -> dict[str, F1Table]:
-    """Only the F1 of the class `rare` differs. Oversampling has 0.50, classical augmentation 0.55."""
-    return {
+    """Only the F1 of the class `rare` differs. Classical augmentation has 0.55, `real` has `best`, others 0.50."""
+    return dict.fromkeys(CONTROLS, table(0.8, 0.50, 0.8)) | {
         "real": table(0.8, best, 0.8),
-        "class-weights": table(0.8, 0.50, 0.8),
         "oversample": table(0.8, 0.50, 0.8, shift=1),
         "classical": table(0.8, 0.55, 0.8, shift=2),
         "synthetic": table(0.8, synthetic, 0.8, shift=3, **more),
@@ -69,17 +70,6 @@ def test_any_control_counts() -> None:
     assert found.best_control == "real"
 
 
-def test_the_controls_to_be_beaten_can_be_named() -> None:
-    """0.65 is above every control but `real`, which has 0.7."""
-    tables = arms(0.65, 0.65, best=0.7)
-    everything = np.full(3, 50)
-    assert judge(tables, NAMES, ["rare"], everything).overall == "no measurable effect"
-    named = judge(tables, NAMES, ["rare"], everything, to_beat=["oversample", "classical"])
-    assert (named.overall, named.best_control) == ("helps", "classical")
-    assert named.smallest_detectable is not None
-    assert named.smallest_detectable < 0.05
-
-
 def test_what_may_have_been_missed_is_said_as_a_share_of_cases() -> None:
     found = verdict(arms(0.5, 0.55, noise=0.02))
     assert f"an effect below {found.smallest_detectable:.3f} is found in fewer than 80% of cases" in found.sentence
@@ -121,7 +111,7 @@ def test_being_above_another_control_by_luck_is_not_enough() -> None:
     assert "classical is not measurably worse" in details.reason
 
 
-@pytest.mark.parametrize("left_out", ["real", "class-weights", "classical"])
+@pytest.mark.parametrize("left_out", [name for name in CONTROLS if name != "oversample"])
 def test_nothing_is_said_to_help_while_a_control_is_missing(left_out: str) -> None:
     tables = arms(0.9, 0.95)
     assert verdict(tables).overall == "helps"
@@ -154,6 +144,41 @@ def test_an_imitation_is_not_recommended() -> None:
     assert "Leave them out" in found.sentence
 
 
+def test_a_control_that_the_classifier_cannot_train_is_not_missing() -> None:
+    tables = arms(0.9, 0.95)
+    del tables["cmo"]
+    able = [name for name in CONTROLS if name != "cmo"]
+    assert judge(tables, NAMES, ["rare"], np.array([50, 50, 50]), needed=able).overall == "helps"
+
+
+def chosen_on_val(tables: dict[str, F1Table], name: str) -> VerdictDocument:
+    return judge(tables, NAMES, ["rare"], np.array([50, 50, 50]), best=BestControl(name, "val"))
+
+
+def test_the_control_that_val_chose_decides_and_not_the_best_of_many_on_test() -> None:
+    tables = arms(0.51, 0.65) | {"cmo": table(0.8, 0.65, 0.8, shift=2)}
+    assert verdict(tables).overall == "no measurable effect"
+    found = chosen_on_val(tables, "classical")
+    assert found.overall == "helps"
+    assert (found.best_control, found.best_control_chosen_on) == ("classical", "val")
+    assert found.against_best["synthetic+classical"].mean == pytest.approx(0.10)
+    assert "the arm beats oversample too" in found.details["rare"].reason
+    assert verdict(tables).best_control_chosen_on == "test"
+
+
+@pytest.mark.parametrize(("chosen", "f1"), [("cmo", 0.70), ("cmo", 0.65)])
+def test_a_better_or_equal_control_that_val_chose_is_not_beaten(chosen: str, f1: float) -> None:
+    found = chosen_on_val(arms(0.51, 0.65) | {chosen: table(0.8, f1, 0.8, shift=2)}, chosen)
+    assert found.overall == "no measurable effect"
+    assert f"the control {chosen} is" in found.details["rare"].reason
+
+
+def test_the_control_of_the_comparison_must_be_beaten_whatever_val_chose() -> None:
+    """Val chose a weak control by chance: classical augmentation alone beats it too."""
+    tables = arms(0.51, 0.65) | {"classical": table(0.8, 0.65, 0.8, shift=2)}
+    assert chosen_on_val(tables, "real").overall == "no measurable effect"
+
+
 def test_hurts_needs_no_other_control() -> None:
     tables = arms(0.4, 0.5)
     del tables["synthetic+classical"], tables["classical"], tables["real"]
@@ -176,7 +201,7 @@ def test_many_targets_are_corrected_together() -> None:
         "oversample": F1Table(base, np.tile(base[:1], (1000, 1))),
         "synthetic": F1Table(base + gain, np.tile((base + gain).mean(axis=0), (1000, 1))),
     }
-    tables |= dict.fromkeys(("real", "class-weights", "classical"), tables["oversample"])
+    tables |= dict.fromkeys([name for name in CONTROLS if name not in tables], tables["oversample"])
     tables["synthetic"].seeds[:, 1:] += rng.normal(0, 0.01, (5, 9))
     alone = judge(tables, names, names[:1], np.full(10, 50))
     p_value = alone.details[names[0]].contrasts["synthetic-oversample"].p_value
@@ -200,7 +225,7 @@ def test_targets_that_agree_are_not_called_chance() -> None:
         "oversample": F1Table(base, np.tile(base[:1], (1000, 1))),
         "synthetic": F1Table(base + gain, np.tile((base + gain).mean(axis=0), (1000, 1))),
     }
-    tables |= dict.fromkeys(("real", "class-weights", "classical"), tables["oversample"])
+    tables |= dict.fromkeys([name for name in CONTROLS if name not in tables], tables["oversample"])
     found = judge(tables, names, names, np.full(3, 50))
     assert set(found.per_target.values()) == {"no measurable effect"}
     assert found.contrasts["synthetic-oversample"].low > 0
@@ -231,8 +256,8 @@ def test_opposite_targets_give_no_overall_answer() -> None:
     def both(rare: float, other: float, shift: int) -> F1Table:
         return table(0.8, rare, other, shift=shift)
 
-    tables = {
-        "real": both(0.5, 0.5, 0), "class-weights": both(0.5, 0.5, 0), "oversample": both(0.5, 0.5, 0),
+    tables = dict.fromkeys(CONTROLS, both(0.5, 0.5, 0)) | {
+        "oversample": both(0.5, 0.5, 0),
         "classical": both(0.5, 0.5, 1),
         "synthetic": both(0.6, 0.4, 2), "synthetic+classical": both(0.6, 0.4, 3),
     }  # fmt: skip
@@ -246,3 +271,38 @@ def test_one_contrast_can_decide_alone() -> None:
     tables = arms(0.6, 0.0)
     del tables["synthetic+classical"]
     assert find(tables, [1], np.full(3, 50)).verdict == "helps"
+
+
+def said(synthetic: float, longer: float) -> tuple[str, VerdictDocument]:
+    """The sentence, if classical augmentation has 0.55, `synthetic+classical` this F1, and twice the steps that."""
+    tables = arms(0.51, synthetic)
+    verdict = judge(tables, ["common", "rare", "other"], ["rare"], np.array([50, 50, 50]))
+    before = verdict.sentence
+    verdict = with_longer(
+        verdict, longer_training(tables, table(0.8, longer, 0.8), "classical", [1], np.array([50, 50, 50]))
+    )
+    assert verdict.sentence.startswith(f"{before} ")
+    return verdict.sentence.removeprefix(f"{before} "), verdict
+
+
+def test_a_gain_that_longer_training_has_too_is_said_so() -> None:
+    sentence, verdict = said(0.65, longer=0.66)
+    assert verdict.overall == "helps"
+    assert sentence.startswith("But training longer may do as much: against classical for 2 times the steps, F1 -0.010")
+
+
+def test_a_gain_that_longer_training_does_not_have() -> None:
+    sentence, verdict = said(0.65, longer=0.56)
+    assert verdict.overall == "helps"
+    assert sentence.startswith(
+        "Training longer does not do as much: against classical for 2 times the steps, F1 +0.090"
+    )
+    assert verdict.longer is not None
+    assert verdict.longer.gain.mean == pytest.approx(0.01)
+
+
+def test_longer_training_alone() -> None:
+    sentence, verdict = said(0.55, longer=0.65)
+    assert verdict.overall == "no measurable effect"
+    assert sentence.startswith("Training longer helps without synthetic images: classical for 2 times the steps")
+    assert said(0.55, longer=0.551)[0].startswith("Training longer makes no measurable difference: classical for 2")

@@ -93,7 +93,8 @@ def _facts(document: EvaluateDocument) -> str:
     of = f"{code(protocol.title(document))}, classifier {code(document.classifier)}, {seeds}"
     smallest = document.verdict.smallest_detectable
     shown = f" A gain of {number(smallest)} over the best control is found in 80% of cases." if smallest else ""
-    return f"Evaluation of {of}{f'; judged on {judged}' if judged else ''}.{shown}"
+    best = text(protocol.best_control(document))
+    return f"Evaluation of {of}{f'; judged on {judged}' if judged else ''}.{shown} Best control: {best}."
 
 
 def _estimate(e: Estimate, best: bool) -> str:

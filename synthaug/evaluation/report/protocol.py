@@ -6,7 +6,9 @@ from pathlib import Path
 
 from synthaug.documents import EvaluateDocument
 from synthaug.errors import plural
+from synthaug.evaluation.arms import ARMS, LONGER
 from synthaug.evaluation.before_after import is_synthetic
+from synthaug.evaluation.best_control import BestControl
 from synthaug.evaluation.report import scores
 from synthaug.evaluation.size_in_words import times
 
@@ -26,15 +28,29 @@ def compared(document: EvaluateDocument) -> list[tuple[str, str]]:
         ("Judged on", judged_on(document)),
         ("Trained on", _trained_on(document)),
         ("Share of synthetic images", _shares(document)),
+        ("Best control", best_control(document)),
         ("Controls left out", ", ".join(scores.arm_name(a) for a in document.verdict.missing_controls)),
     ]
     return [(question, answer) for question, answer in rows if answer]
 
 
+def best_control(document: EvaluateDocument) -> str:
+    """Which one it is, how it was chosen, and what synthetic images must beat."""
+    verdict = document.verdict
+    best = BestControl(verdict.best_control, verdict.best_control_chosen_on)
+    name = scores.arm_name(best.name)
+    if best.chosen_on == "test":
+        return f"{name}, the best on the test images; to help, an arm must beat every control"
+    beaten = [scores.arm_name(control) for control in best.to_beat([arm for arm in document.arms if arm in ARMS])]
+    return f"{name}, chosen on the validation images; to help, an arm must beat {' and '.join(beaten)}"
+
+
 def _classifier(document: EvaluateDocument) -> str:
-    steps = sorted({a.steps for a in document.arms.values() if a.steps is not None})
+    steps = sorted({a.steps for name, a in document.arms.items() if a.steps is not None and name != LONGER})
     seeds = f"{plural(document.seeds, 'seed')}, the same for every arm"
     length = f"; {', '.join(f'{s:,}' for s in steps)} optimiser steps each" if steps else ""
+    if LONGER in document.arms:
+        length += f", except {LONGER} with {document.arms[LONGER].steps or 0:,}"
     return f"{document.classifier}, trained from scratch for each of {len(document.arms)} arms: {seeds}{length}"
 
 
