@@ -143,7 +143,7 @@ def test_arms_are_those_of_the_classifier() -> None:
 
 
 def test_arms_that_a_classifier_cannot_train_are_left_out_with_a_note() -> None:
-    names, notes = choose_arms(None, "logistic")
+    names, notes = choose_arms(None, "logistic", resized=True)
     assert {"smote", "logit-adjustment"} <= set(names)
     assert not {"cmo", "cutmix", LONGER} & set(names)
     assert len(notes) == 1
