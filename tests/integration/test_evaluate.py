@@ -291,7 +291,8 @@ def test_val_chooses_the_share_where_every_target_has_val_images(tmp_path: Path)
     assert found.split["val"][RARE] > 0
 
 
-def test_val_chooses_the_best_control_which_is_trained_longer(tmp_path: Path) -> None:
+def test_val_chooses_the_best_control_which_is_trained_longer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("synthaug.evaluation.best_control.LEAST_VAL_GROUPS", 2)
     made = make_digits(tmp_path, rare=30)
     made = Digits(tmp_path, make_run(tmp_path, made.data, **{"data.min_images_for_val": 20}), made.spare)
     write(tmp_path / "good" / RARE, made.spare)

@@ -19,6 +19,7 @@ import numpy as np
 import planted_predictions
 from tables import between, rate, written
 
+from synthaug.data.cache import LabelledImages
 from synthaug.evaluation import best_control
 from synthaug.evaluation.arms import CONTROLS
 from synthaug.evaluation.grid import Outcome, Trial
@@ -72,9 +73,8 @@ def says_helps(case: Case, number: int) -> tuple[bool, bool]:
         for seed in range(SEEDS)
     }
     real = SimpleNamespace(
-        val=SimpleNamespace(labels=val.labels), val_group_names=[str(i) for i in val.groups],
-        test=SimpleNamespace(labels=held_out.labels), test_groups=held_out.groups, classes=held_out.classes,
-        config=SimpleNamespace(seed=number), target_indices=[0],
+        val=_images(val), val_group_names=[str(i) for i in val.groups], test=_images(held_out),
+        test_groups=held_out.groups, classes=held_out.classes, config=SimpleNamespace(seed=number), target_indices=[0],
     )  # fmt: skip
     fold: Any = SimpleNamespace(real=real, outcomes=outcomes)
     best = best_control.best_control([fold], [name for name in on_test if name != ARM], SEEDS)
@@ -82,6 +82,10 @@ def says_helps(case: Case, number: int) -> tuple[bool, bool]:
     verdict = judge(tables, held_out.classes, ["rare"], held_out.groups_of_classes(), best=best)
     strengths = case.strengths()
     return verdict.overall == "helps", strengths[best.name] == max(strengths[name] for name in CONTROLS)
+
+
+def _images(held_out: HeldOut) -> LabelledImages:
+    return LabelledImages(np.zeros((len(held_out.labels), 1, 1, 1), np.uint8), held_out.labels, held_out.classes, [])
 
 
 CASES = [

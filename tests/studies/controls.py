@@ -59,9 +59,9 @@ class Set:
 def variants() -> Iterable[ArmKind]:
     """The arms of the table with classical augmentation where they have none, and without it where they have it."""
     for name in ("mixup", "cutmix", "cmo"):
-        yield replace(ARMS[name], name=f"{name}, plain", augment="none")
+        yield replace(ARMS[name], name=f"{name}-plain", augment="none")
     for name in ("logit-adjustment", "focal"):
-        yield replace(ARMS[name], name=f"{name}, classical", augment="classical")
+        yield replace(ARMS[name], name=f"{name}-classical", augment="classical")
 
 
 def outcome(given: Set, arm: str, seed: int, times: int) -> dict[str, Any]:
