@@ -229,7 +229,7 @@ def test_the_layer_is_logistic_regression_if_it_is_trained_long_enough() -> None
     rows = (rng.normal(size=(600, 4)) + np.eye(3, 4)[labels] * 1.5).astype(np.float32)
     weights = np.where(labels == 0, 4.0, 1.0)
     picked = draws(weights, 4000, 64, seed=0)
-    head = train_head(rows, labels, picked, 3, None, 1e-2, torch.device("cpu"))
+    head = train_head(rows, labels, picked, np.full(3, 1 / 3), None, "cross-entropy", 1e-2, torch.device("cpu"))
     theirs = LogisticRegression(C=1e9, max_iter=1000).fit(rows, labels, sample_weight=weights)
     ours = head(torch.from_numpy(rows)).softmax(1).numpy()
     assert np.abs(ours - theirs.predict_proba(rows)).max() < 0.02
