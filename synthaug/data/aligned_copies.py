@@ -21,6 +21,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from synthaug.data.colour import CHROMA, LUMINANCE
 from synthaug.data.duplicates import CHROMA_SIDE, FLATNESS, LOOK, SIDE
 
 Floats = NDArray[np.float32]
@@ -48,8 +49,6 @@ LEAST_OVERLAP = 0.6  # of all pixels
 LARGEST_CHANGE = 0.35  # of any number of the map from the identity: shifts by a sixth of the side, for example
 _BLOCK = 256
 _PAIRS = 512
-_LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R 601
-_CHROMA = ((-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
 _CHROMA_WEIGHT = 0.5  # JPEG keeps little of the chroma of a small image
 
 
@@ -66,7 +65,7 @@ def planes_of(pixels: NDArray[np.uint8]) -> Planes:
     """Planes of images uint8 [N, C, S, S], C 1 or 3; sides above 32 are reduced to 32 by averaging."""
     side = pixels.shape[-1]
     shrink = _averaging(side, min(side, LARGEST))
-    weights = np.array([_LUMINANCE, *_CHROMA], np.float32)
+    weights = np.array([LUMINANCE, *CHROMA], np.float32)
     cells = _averaging(side, CHROMA_SIDE)
     coarse = (cells > 0).T.astype(np.float32) @ cells
     made = np.empty((len(pixels), pixels.shape[1], len(shrink), len(shrink)), np.float32)

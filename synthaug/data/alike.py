@@ -70,13 +70,16 @@ def members(component: NDArray[np.intp]) -> list[list[int]]:
 
 def _alike(scan: Scan) -> NDArray[np.intp]:
     """The component [N] of each image; images with equal pixels and near-duplicates are connected."""
+    if scan.alike is not None:
+        return scan.alike
     first_with: dict[str, int] = {}
     exact = np.array([first_with.setdefault(image.pixel_sha256, k) for k, image in enumerate(scan.images)], np.intp)
     small = _thumbnails(scan)
     distinct = np.unique(exact)
     component = np.arange(len(exact))
     component[distinct] = distinct[near_duplicate_components(small[distinct])]
-    return component[exact]
+    scan.alike = component[exact]
+    return scan.alike
 
 
 def _thumbnails(scan: Scan) -> NDArray[np.uint8]:

@@ -21,6 +21,7 @@ from scipy.fft import dctn
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from synthaug.data.colour import CHROMA, LUMINANCE
 from synthaug.data.decode import on_white
 
 LOOK = 32  # side of the luminance thumbnail
@@ -34,9 +35,7 @@ COARSE_CORRELATION = 0.999
 COARSE_LEVELS = 2.5  # or at most this root mean square difference in grey levels, for images of low contrast
 CHROMA_DISTANCE = 24  # levels in any of 4x4 cells: a recoloured drawing is another image
 FLATNESS = 2.0  # standard deviation in levels; flatter thumbnails are not compared
-_TO_YCBCR = np.array(  # ITU-R 601, full range, as JPEG; columns Y, Cb, Cr
-    [[0.299, -0.168736, 0.5], [0.587, -0.331264, -0.418688], [0.114, 0.5, -0.081312]], np.float32
-)
+_TO_YCBCR = np.ascontiguousarray(np.array([LUMINANCE, *CHROMA], np.float32).T)
 _AT_ONCE = 4096
 _BLOCK = 1 << 20  # hash distances computed at once, to fit into the processor's cache
 _PAIRS = 1 << 18  # candidate pairs confirmed at once

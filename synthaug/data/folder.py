@@ -58,7 +58,7 @@ class Scan:
 
     `empty` maps each class without a readable image to the reason; such classes are in neither `classes` nor `counts`.
     `thumbnails` (uint8 [N, 1056], see `duplicates.make_thumbnails`) goes with `images`.
-    `together` is the result of `alike.together`, once it was asked for.
+    `alike` and `together` are what `data.alike` finds, once it was asked for.
     """
 
     root: Path
@@ -69,6 +69,7 @@ class Scan:
     empty: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     thumbnails: NDArray[np.uint8] | None = None
+    alike: NDArray[np.intp] | None = None
     together: NDArray[np.intp] | None = None
 
     @property

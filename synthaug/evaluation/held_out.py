@@ -172,8 +172,8 @@ def small_test_warnings(held_out: HeldOut, targets: Sequence[str], alike: int) -
             warnings.append(f"the {images} test images of {name!r} come from only {plural(apart, 'group')}")
     if alike:
         warnings.append(
-            f"{plural(alike, 'test image looks', 'test images look')} like a training image, or belong to the same "
-            "group as one: the scores of all arms are too high"
+            f"{plural(alike, 'test image looks', 'test images look')} like a training image or "
+            f"{'has' if alike == 1 else 'have'} a group in common with one: the scores of all arms are too high"
         )
     absent = [name for name, n in counts.items() if n == 0]
     if absent:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
+from synthaug.data.enlargement import NOTICED
 from synthaug.documents import EvaluatedSize, VerdictDocument
-
-NOTICED = 1.5
-"""From this enlargement on, a verdict at the generator's size says that it is about another size than the export's."""
 
 
 def with_size(verdict: VerdictDocument, size: EvaluatedSize) -> VerdictDocument:

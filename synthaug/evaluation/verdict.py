@@ -117,12 +117,12 @@ def find(
     controls = [name for name in tables if not ARMS[name].synthetic and (to_beat is None or name in to_beat)]
     best = chosen or max(controls, key=lambda name: means[name])
 
-    def against(arm: str, control: str) -> Estimate:
+    def difference(arm: str, control: str) -> Estimate:
         return contrast(tables[arm], tables[control], classes, test_groups)
 
     pairs = planned(tables)
-    contrasts = {pair.name: against(pair.arm.name, pair.control.name) for pair in pairs}
-    differences = {pair.name: {other: against(pair.arm.name, other) for other in controls} for pair in pairs}
+    contrasts = {pair.name: difference(pair.arm.name, pair.control.name) for pair in pairs}
+    differences = {pair.name: {other: difference(pair.arm.name, other) for other in controls} for pair in pairs}
     against_best = {CONTRASTS[name].arm.name: by[best] for name, by in differences.items()}
     p_values = {name: p_value_over_all(by.values()) for name, by in differences.items()}
     lacking = missing_controls(tables, needed)
@@ -132,8 +132,8 @@ def find(
 
     def answer(verdict: Verdict, reason: str) -> Finding:
         level = ALPHA / comparisons
-        beaten = [tables[name] for name in controls]
-        smallest = [smallest_detectable(tables[pair.arm.name], beaten, classes, test_groups, level) for pair in pairs]
+        against = [tables[name] for name in controls]
+        smallest = [smallest_detectable(tables[pair.arm.name], against, classes, test_groups, level) for pair in pairs]
         found = None if None in smallest else max(x for x in smallest if x is not None)
         return Finding(verdict, contrasts, against_best, p_values, best, means[best], helping, reason, found)
 

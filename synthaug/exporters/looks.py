@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from synthaug.config import Fit
 from synthaug.data.decode import MAX_PIXELS
+from synthaug.data.enlargement import NOTICED, enlargement
 from synthaug.exporters.provenance import save_marked
 from synthaug.files import digest
 
@@ -28,8 +29,6 @@ Tables = dict[str, list[list[int]]]  # key → JPEG quantisation tables
 Sides = Literal["cut", "mirrored"]
 """What is beside a cropped image: nothing, or its reflection, as in exports before this rule was recorded."""
 
-NOTICED = 1.5
-"""A larger enlargement is warned of: beside sharp images, its blur can be seen."""
 _EDGE = 0.5  # a bar ends where this share of a row differs from the bar's colour
 _TOLERANCE = 24  # grey levels by which a generated bar may differ from one colour
 _WRITTEN_AS = {"MPO": "JPEG", "DIB": "BMP"}
@@ -196,15 +195,6 @@ def apply_look(pixels: NDArray[np.uint8], look: Look, fit: Fit, sides: Sides = "
     else:
         image = _sample(image, size, (0, 0, *image.size))
     return _to_mode(image, look)
-
-
-def enlargement(width: int, height: int, fit: Fit, resolution: int) -> float:
-    """How many times larger than the generator's pixels those of an exported image are; below 1 it is reduced.
-
-    >>> enlargement(300, 240, "pad", 32), enlargement(300, 240, "crop", 32)
-    (9.375, 7.5)
-    """
-    return (min if fit == "crop" else max)(width, height) / resolution
 
 
 def typical_enlargement(looks: Sequence[LookCount], fit: Fit, resolution: int) -> float:

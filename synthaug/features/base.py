@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from synthaug.data.colour import LUMINANCE
 from synthaug.errors import SynthaugError
 
 Features = NDArray[np.float32]
@@ -111,7 +112,7 @@ class TorchFeatureNet:
             x = interpolate(x, size=size, mode="bicubic", align_corners=False).clamp_(0, 1)  # bicubic overshoots
         if x.shape[1] != self.channels:
             if self.channels == 1:
-                x = (x * x.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)  # BT.601 luma
+                x = (x * x.new_tensor(LUMINANCE).view(1, 3, 1, 1)).sum(1, keepdim=True)
             else:
                 x = x.expand(-1, self.channels, -1, -1)
         mean, std = (x.new_tensor(values).view(1, -1, 1, 1) for values in (self.mean, self.std))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.stats import fisher_exact, norm, ttest_ind_from_stats
 from scipy.stats import t as student
 
+from synthaug.data.colour import LUMINANCE
 from synthaug.documents import BiasRow, Range
 from synthaug.metrics.diversity import Clustering
 from synthaug.metrics.holm import holm
@@ -51,7 +52,7 @@ def looks(pixels: Pixels) -> dict[str, Floats]:
 def _looks(pixels: Pixels) -> dict[str, Floats]:
     x = pixels.astype(np.float32) / 255
     colour = x.shape[1] == 3
-    luma = np.tensordot(np.array([0.299, 0.587, 0.114], np.float32), x, (0, 1)) if colour else x[:, 0]
+    luma = np.tensordot(np.array(LUMINANCE, np.float32), x, (0, 1)) if colour else x[:, 0]
     ring = np.concatenate([x[..., 0, :], x[..., -1, :], x[..., 1:-1, 0], x[..., 1:-1, -1]], axis=-1)
     ground = np.median(ring, axis=-1)[..., None, None]
     out = {

@@ -22,6 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from synthaug.data.colour import CHROMA, LUMINANCE
+
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
@@ -37,15 +39,13 @@ QUALITY = 75
 LEAST = 1.0
 """The lowest limit, in grey levels: a smaller difference is invisible."""
 GAIN = 0.2
-CHROMA = 0.5
+CHROMA_WEIGHT = 0.5
 DIRECTIONS = 32
 FEW = 5
 """With fewer training images, the typical distance is that between images of all classes."""
 _SUSPECTS = 4
 _VERSIONS_KEPT = 1000
 _BLOCK = 128
-_LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R 601
-_CHROMA = ((-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def _planes(pixels: Pixels) -> Floats:
     """Luminance, and chroma of colour images: float32 [n, 1 or 3, H, W]."""
     if pixels.shape[1] != 3:
         return pixels.astype(np.float32)
-    weights = np.array([_LUMINANCE, *_CHROMA], np.float32)
+    weights = np.array([LUMINANCE, *CHROMA], np.float32)
     n, _, height, width = pixels.shape
     mixed: Floats = np.matmul(weights, pixels.reshape(n, 3, -1).astype(np.float32))
     return mixed.reshape(n, 3, height, width)
@@ -174,7 +174,7 @@ class CopyFinder:
         planes, parts = _planes(pixels), []
         for channels, cell, squares, weight in (
             (slice(0, 1), self.geometry.cell, self._fine, 1.0),
-            (slice(1, 3), self.geometry.coarse, self._coarse, CHROMA),
+            (slice(1, 3), self.geometry.coarse, self._coarse, CHROMA_WEIGHT),
         ):
             if planes[:, channels].size:
                 boxes = _boxes(planes[:, channels], cell).reshape(len(pixels), -1, (self.geometry.side - cell + 1) ** 2)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from synthaug.data.colour import LUMINANCE
 from synthaug.documents import Range, Sharpness
 from synthaug.metrics.spread import half_sample_range
 
@@ -15,7 +16,6 @@ MIN_IMAGES = 10
 TOLD_APART = 0.75
 """From this share of the pairs on, the difference is called visible, if it is also larger than between real images."""
 _DRAWS = 200
-_LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601
 Floats = NDArray[np.float64]
 
 
@@ -28,7 +28,7 @@ def sharpness(pixels: NDArray[np.uint8]) -> Floats:
     Args:
         pixels: uint8 [N, C, H, W], C 1 or 3, H and W ≥ 3.
     """
-    weights = np.array(_LUMINANCE if pixels.shape[1] == 3 else (1.0,))
+    weights = np.array(LUMINANCE if pixels.shape[1] == 3 else (1.0,))
     grey = np.einsum("c,nchw->nhw", weights, pixels)
     sides = grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:]
     laplacian = sides - 4 * grey[:, 1:-1, 1:-1]

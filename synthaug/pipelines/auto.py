@@ -46,20 +46,16 @@ class DataSummary:
     channels: int
     counts: Mapping[str, int]  # class → images
     gpu: bool
+    series: Series | None = None
     mirror_test: MirrorTest | None = None
 
     @classmethod
     def of(cls, scanned: Scan, device: str) -> DataSummary:
         from synthaug.device import resolve_device  # imports torch, which `inspect` must not
 
-        gpu = resolve_device(device).type != "cpu"
-        return cls(
-            typical_side(scanned.images),
-            scanned.channels,
-            scanned.counts,
-            gpu,
-            mirror_test_of(scanned, series_of(scanned)),
-        )
+        gpu, series = resolve_device(device).type != "cpu", series_of(scanned)
+        mirrored = mirror_test_of(scanned, series)
+        return cls(typical_side(scanned.images), scanned.channels, scanned.counts, gpu, series, mirrored)
 
 
 def choose(data: DataSummary, resolution: int | None = None) -> Choices:
@@ -203,9 +199,10 @@ def resolve_auto(request: FitRequest, progress: Progress) -> Resolved:
     group_by = given.config.data.group_by
     scanned = scan(Path(request.data), group_by=group_by, strict=request.strict, cache=request.cache, progress=progress)
     by_user = given.origins["data.resolution"] not in (AUTO, "default")
-    chosen = choose(DataSummary.of(scanned, request.device), given.config.data.resolution if by_user else None)
-    if (series := series_of(scanned)) is not None:
-        progress.warn(f"the file names show series: keep each in one split with --group-by '{series.expression}'")
+    data = DataSummary.of(scanned, request.device)
+    chosen = choose(data, given.config.data.resolution if by_user else None)
+    if data.series is not None:
+        progress.warn(f"the file names show series: keep each in one split with --group-by '{data.series.expression}'")
     resolved = resolve(*layers, chosen)
     for key, (value, why) in chosen.items():
         if resolved.origins[key] == AUTO:

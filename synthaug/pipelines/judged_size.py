@@ -10,12 +10,12 @@ import numpy as np
 from synthaug.classifiers import native_side
 from synthaug.data.cache import LabelledImages
 from synthaug.data.decode import header_size, quiet_decoding
+from synthaug.data.enlargement import enlargement
 from synthaug.data.run_data import RunData
 from synthaug.documents import EvaluatedSize
 from synthaug.evaluation.fold import JudgedImages
 from synthaug.evaluation.images import RealImages
 from synthaug.exporters.as_exported import AsExported
-from synthaug.exporters.looks import enlargement
 from synthaug.progress import Progress
 from synthaug.requests import EvaluateRequest
 from synthaug.seeds import evaluation_seed
@@ -35,12 +35,10 @@ def evaluated_size(request: EvaluateRequest, data: RunData, classifier: str, lab
     """
     config = data.config.data
     with quiet_decoding():
-        sizes = {row.path: header_size(data.folder / row.path) for row in data.split.of("train")}
-    real = round(float(np.median([min(size) for size in sizes.values()])))
+        sizes = [(row.label, *header_size(data.folder / row.path)) for row in data.split.of("train")]
+    real = round(float(np.median([min(width, height) for _, width, height in sizes])))
     factors = [
-        enlargement(*sizes[row.path], config.fit, config.resolution)
-        for row in data.split.of("train")
-        if row.label in labels
+        enlargement(width, height, config.fit, config.resolution) for label, width, height in sizes if label in labels
     ]
     pixels = request.size if isinstance(request.size, int) else config.resolution
     if request.size == "native":

@@ -23,7 +23,7 @@ def summary(
     side: float = 28, channels: int = 1, each: int = 100, classes: int = 10, gpu: bool = False,
     mirrors: MirrorTest | None = None,
 ) -> DataSummary:  # fmt: skip
-    return DataSummary(side, channels, {str(k): each for k in range(classes)}, gpu, mirrors)
+    return DataSummary(side, channels, {str(k): each for k in range(classes)}, gpu, mirror_test=mirrors)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from synthaug.data.decode import open_image, pixel_sha256, resize
+from synthaug.data.enlargement import enlargement
 from synthaug.exporters.folder import write_synthetic
 from synthaug.exporters.looks import (
     Look,
@@ -24,7 +25,6 @@ from synthaug.exporters.looks import (
     apply_look,
     counted,
     encode,
-    enlargement,
     enlargement_warning,
     plain_look,
     read_look,
