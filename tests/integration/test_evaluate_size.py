@@ -25,7 +25,7 @@ from synthaug.data.folder import scan
 from synthaug.data.split import split
 from synthaug.documents import EvaluateDocument
 from synthaug.errors import SynthaugError
-from synthaug.evaluation.arms import CONTROLS, DOWN_UP
+from synthaug.evaluation.arms import DOWN_UP, needed_controls
 from synthaug.evaluation.grid import Grid
 from synthaug.evaluation.trial import run_trials
 from synthaug.evaluation.trial_cache import key
@@ -148,7 +148,7 @@ def test_a_planted_blur_beats_every_other_control_and_is_not_said_to_help(grainy
     details = found.verdict.details[RARE]
     gained = found.arms["synthetic"].per_class[RARE].f1
     assert details.contrasts["synthetic-oversample"].low > 0.05
-    assert all(gained > found.arms[name].per_class[RARE].f1 + 0.05 for name in CONTROLS)
+    assert all(gained > found.arms[name].per_class[RARE].f1 + 0.05 for name in needed_controls("centroids"))
     assert found.verdict.overall == found.verdict.per_target[RARE] == "no measurable effect"
     assert found.verdict.best_control in DOWN_UP
     assert "down-up" in details.reason
@@ -161,7 +161,9 @@ def test_a_planted_blur_beats_every_other_control_and_is_not_said_to_help(grainy
 
 
 def test_without_the_arms_of_reduced_images_nothing_is_said_to_help(grainy: Grainy) -> None:
-    found = grainy.evaluate("blurred", size="native", arms=[*CONTROLS, "synthetic", "synthetic+classical"])
+    found = grainy.evaluate(
+        "blurred", size="native", arms=[*needed_controls("centroids"), "synthetic", "synthetic+classical"]
+    )
     assert found.verdict.contrasts["synthetic-oversample"].low > 0.05
     assert found.verdict.missing_controls == list(DOWN_UP)
     assert found.verdict.overall == "no measurable effect"
