@@ -11,7 +11,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 WORKERS ?= auto
 ARGS ?=
 
-.PHONY: help install demo test lint structure bench profile study study-verdict study-collapse study-copying study-stacked study-generators study-leaks clean
+.PHONY: help install demo test lint structure bench profile study study-verdict study-collapse study-copying study-stacked study-generators study-leaks study-gain clean
 
 help:
 	@sed -n '2,4s/^#   //p' Makefile
@@ -26,6 +26,7 @@ help:
 	@echo "make study-generators  families, objectives and other tools at equal time, into docs/science/generators.md (about 5 hours on one core)"
 	@echo "make study-stacked   how many of 1000 modes are found, into docs/science/stacked-digits.md (an hour on one core)"
 	@echo "make study-leaks     which copies are found among test images, into docs/science/leaks.md (ARGS='NAME=FOLDER ...' adds image folders)"
+	@echo "make study-gain      what raises the gain on real pictures, into docs/science/gain.md (ARGS='--pictures DIR'; 6 hours on one core, resumable)"
 	@echo "make clean    remove caches and built packages (runs and exports stay)"
 
 install: $(DEV_STAMP)
@@ -81,6 +82,11 @@ study-leaks: $(DEV_STAMP)
 	$(BIN)/python tests/studies/make_folders.py digits build/digits --head 120 --test 55
 	$(BIN)/python tests/studies/make_folders.py fashion build/clothes --head 300 --test 100
 	OMP_NUM_THREADS=1 $(BIN)/python tests/studies/leaks.py --write digits=build/digits clothes=build/clothes $(ARGS)
+
+# Needs the pictures of tests/studies/make_real.py in DIR, the package elpv-dataset and Debian's dataset-fashion-mnist;
+# goes on from what stands in docs/science/gain.jsonl: make study-gain ARGS='--pictures DIR'
+study-gain: $(DEV_STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/studies/gain.py $(ARGS)
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -3,18 +3,19 @@
 
     make_real.py signs OUT --from DIR --size 32 --rare speed50=25 --parts explore=0.25,confirm=0.25
 
-signs     43 classes of German traffic signs cut from car video (GTSRB, Stallkamp et al. 2012; free for research), 4 frames
-          a track, reduced to 32 px. A group is a track. Naturally imbalanced (28 to 300 of a class), colour, dark to bright.
-objects   11 classes of Caltech-101 (Fei-Fei, Fergus, Perona; CC BY 4.0), colour photographs of about 300 × 250, 85 to 800 of
-          a class. Groups are pictures; runs of 8 for leopards and cars. Use --squash: padding gives classes away.
-cells-pv  solar cells by electroluminescence (Deitsch et al. 2019; pip install elpv-dataset, CC BY-NC-SA 4.0), 300 px grey:
-          good or defective, mono or poly. Cells of a module follow each other: groups are blocks of 60.
+signs     43 classes of German traffic signs cut from car video (GTSRB, Stallkamp et al. 2012; free for research),
+          4 frames a track, reduced to 32 px. A group is a track. Naturally imbalanced (28 to 300 of a class), colour.
+objects   11 classes of Caltech-101 (Fei-Fei, Fergus, Perona; CC BY 4.0), colour photographs of about 300 × 250,
+          85 to 800 of a class. Groups are pictures; runs of 8 for leopards and cars. Use --squash: padding gives
+          classes away.
+cells-pv  solar cells by electroluminescence (Deitsch et al. 2019; pip install elpv-dataset, CC BY-NC-SA 4.0), 300 px
+          grey: good or defective, mono or poly. Cells of a module follow each other: groups are blocks of 60.
 rubbish   six kinds of rubbish photographed on white board (TrashNet, Thung & Yang 2016; MIT), 512 × 384 colour.
           Pictures of an object follow each other: groups are runs of 8 serial numbers.
 
-DIR holds SET.zip with a folder of images a class, named CLASS/NUMBER.* (signs: CLASS/TRACK_FRAME.*); cells-pv needs none.
-Whole groups go to a part, by a hash of seed and group; what no part takes is train. File names begin with the group, so
-that --group-by '([^_]+)_' finds it. Needs Pillow and numpy.
+DIR holds SET.zip with a folder of images a class, named CLASS/NUMBER.* (signs: CLASS/TRACK_FRAME.*); cells-pv needs
+none. Whole groups go to a part, by a hash of seed and group; what no part takes is train. File names begin with the
+group, so that --group-by '([^_]+)_' finds it. Needs Pillow and numpy.
 """
 
 from __future__ import annotations
@@ -129,7 +130,7 @@ def arguments() -> argparse.ArgumentParser:
     p.add_argument("--rare", action="append", default=[], metavar="CLASS=N", help="training pictures of a class")
     p.add_argument("--head", type=int, default=10**9, help="training pictures of each other class")
     p.add_argument("--test", type=int, default=10**9, help="pictures of a class in each part that is not train")
-    p.add_argument("--parts", default="test=0.3", metavar="PART=SHARE,…", help="shares of the groups (default test=0.3)")
+    p.add_argument("--parts", default="test=0.3", metavar="PART=SHARE,…", help="shares of groups (default test=0.3)")
     p.add_argument("--seed", type=int, default=0)
     return p
 

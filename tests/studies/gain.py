@@ -1,0 +1,232 @@
+"""Does the synthetic arm gain over the best control, on five sets of pictures? And what raises its gain?
+
+    make study-gain ARGS="--pictures DIR"
+
+DIR holds the zip files of make_real.py; cells-pv needs the package elpv-dataset, Fashion-MNIST Debian's
+dataset-fashion-mnist. Each set is divided by groups: train, *explore*, where ways are compared and one is chosen, and
+*confirm*, where only the chosen way and the best control of *explore* are judged, with other classifier seeds.
+
+The stages, each for all sets: `controls`; `curve`, the default way after 15 to 120 kimg; `ways` at the last
+checkpoint; `confirm`; `rare`, other numbers of rare images. A finished piece of work is a line of
+docs/science/gain.jsonl and is not repeated, so the study may be stopped at any time. Its predictions stay in --work: a
+way is compared with the controls seed by seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import gain_tables
+import numpy as np
+import oracle
+import torch
+from gain_sets import SETS, SOURCES, folders, generator, minutes
+from material import Trained
+from numpy.typing import NDArray
+from tables import DOCS, keep, kept
+from ways import CONTROLS, WAYS, Material, fit, fit_head, two_checkpoints
+
+from synthaug.classifiers.finetune import Finetune
+from synthaug.classifiers.logistic import RememberedFeatures
+from synthaug.classifiers.steps import predict
+from synthaug.data.cache import LabelledImages
+from synthaug.evaluation.detectable import smallest_detectable
+from synthaug.evaluation.statistics import F1Table, contrast, f1_table, resample_groups
+
+KIMG = [15, 30, 60, 120]
+CURVE, TWO = "share-25", "two-checkpoints-25"
+ALL_WAYS = {**WAYS, TWO: two_checkpoints(0.25)}
+CNN_WAYS = ("all-classes-50", "share-50", "finish-on-real", "all-classes-finish-on-real", "in-place-50")
+STEPS = {"cnn": 300, "finetune": 600}
+SEEDS = {"explore": range(3), "confirm": range(10, 15)}
+GATE_STEPS = 300
+HEAD_SEEDS = {"explore": range(5), "confirm": range(10, 20)}
+Predictions = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One way to train a classifier, on one set, judged on one part. `kimg` 0: no synthetic images."""
+
+    data: str
+    judge: str
+    classifier: str
+    way: str
+    kimg: int
+
+    @property
+    def key(self) -> str:
+        return f"{self.data}-{self.judge}-{self.classifier}-{self.way}-{self.kimg}"
+
+    @property
+    def seeds(self) -> list[int]:
+        return list((SEEDS if self.classifier == "cnn" else HEAD_SEEDS)[self.judge])
+
+
+class Judge:
+    """The real images of a part, and the groups that they come in."""
+
+    def __init__(self, folder: Path, real: LabelledImages) -> None:
+        self.images = oracle.pixels(folder, real.pixels.shape[1], classes=real.classes, resolution=real.pixels.shape[2])
+        names = [Path(path).name.split("_")[0] for path in self.images.paths]
+        self.groups = np.unique(names, return_inverse=True)[1]
+        self.classes = len(real.classes)
+        labels = self.images.labels
+        self.groups_of = np.array([len(set(self.groups[labels == k])) for k in range(self.classes)])
+        self.times = resample_groups(int(self.groups.max()) + 1, np.random.default_rng(0))
+
+    def table(self, predicted: Sequence[Predictions]) -> F1Table:
+        return f1_table(self.images.labels, predicted, self.groups, self.classes, self.times)
+
+
+class Prepared:
+    """A set with its trained generator, and all that is computed once for it."""
+
+    def __init__(self, name: str, a: argparse.Namespace) -> None:
+        self.source = SETS[name]
+        self.folder = folders(self.source, a.work, a.pictures)
+        self.run = generator(self.source, self.folder, KIMG)
+        self.trained = Trained(self.run, GATE_STEPS)
+        self._materials: dict[int, Material] = {}
+        self._judges: dict[str, Judge] = {}
+        self._features: RememberedFeatures | None = None
+
+    def judge(self, part: str) -> Judge:
+        if part not in self._judges:
+            self._judges[part] = Judge(self.folder / part, self.trained.real)
+        return self._judges[part]
+
+    def pool(self, kimg: int) -> LabelledImages:
+        """Gated samples of all classes after `kimg`, kept in a file."""
+        file, real = self.folder / f"pool-{kimg}.npz", self.trained.real
+        if not file.exists():
+            made = self.trained.pool(f"kimg{kimg:06d}")
+            np.savez_compressed(file, pixels=made.pixels, labels=made.labels)
+        found = np.load(file)
+        return LabelledImages(
+            found["pixels"], found["labels"], real.classes, [str(i) for i in range(len(found["labels"]))]
+        )
+
+    def material(self, piece: Piece) -> Material:
+        if not piece.kimg:
+            real = self.trained.real
+            none = LabelledImages(real.pixels[:0], real.labels[:0], real.classes, [])
+            return Material(real, none, np.zeros((0, len(real.classes)), np.float32), self.trained.targets)
+        if piece.kimg not in self._materials:
+            earlier = self.pool(piece.kimg // 2) if piece.kimg == KIMG[-1] else None
+            self._materials[piece.kimg] = self.trained.with_pool(self.pool(piece.kimg), earlier)
+        return self._materials[piece.kimg]
+
+    def predictions(self, piece: Piece) -> list[Predictions]:
+        """The classes of the judge's images, for each seed, kept in a file."""
+        file = self.folder / "predictions" / f"{piece.key}.npy"
+        if not file.exists():
+            plan, judge = ALL_WAYS[piece.way](self.material(piece)), self.judge(piece.judge)
+            steps, test = STEPS[piece.classifier], judge.images.pixels
+            if piece.classifier == "cnn":
+                networks = (fit(plan, seed, judge.classes, steps) for seed in piece.seeds)
+                found = [predict(network, test).argmax(1) for network in networks]
+            else:
+                self._features = self._features or Finetune().remembered(test.shape[2])
+                found = fit_head(plan, piece.seeds, steps, test, self._features)
+            file.parent.mkdir(exist_ok=True)
+            np.save(file, np.stack(found).astype(np.uint8))
+        return list(np.load(file).astype(np.int64))
+
+
+def row(prepared: Prepared, piece: Piece) -> dict[str, Any]:
+    """F1 of a piece, and its gain over each control that has the same judge, classifier and seeds."""
+    judge, targets = prepared.judge(piece.judge), prepared.trained.targets
+    table = judge.table(prepared.predictions(piece))
+    out = {
+        **asdict(piece), "seeds": piece.seeds, "steps": STEPS[piece.classifier],
+        "f1": np.round(table.seeds[:, targets].mean(1), 4).tolist(),
+        "macro": np.round(table.seeds.mean(1), 4).tolist(),
+        "groups": judge.groups_of[targets].tolist(),
+        "images": np.bincount(judge.images.labels, minlength=judge.classes)[targets].tolist(),
+        "minutes": round(minutes(prepared.run), 1),
+    }  # fmt: skip
+    against = {}
+    for control in controls_of(piece.classifier) if piece.kimg else ():
+        other = Piece(piece.data, piece.judge, piece.classifier, control, 0)
+        if (prepared.folder / "predictions" / f"{other.key}.npy").exists():
+            base = judge.table(prepared.predictions(other))
+            found = contrast(table, base, targets, judge.groups_of)
+            seen = smallest_detectable(table, [base], targets, judge.groups_of, 0.05)
+            against[control] = {
+                "gain": round(found.mean, 4), "low": round(found.low, 4), "high": round(found.high, 4),
+                "detectable": None if seen is None else round(seen, 4),
+            }  # fmt: skip
+    return {**out, "against": against} if piece.kimg else out
+
+
+def controls_of(classifier: str) -> list[str]:
+    return list(CONTROLS) if classifier == "cnn" else ["control", "oversample"]
+
+
+def ways_of(classifier: str) -> list[str]:
+    if classifier == "cnn":
+        return list(CNN_WAYS)
+    return [
+        name for name in ALL_WAYS if name not in CONTROLS and not name.startswith(("mixup", "soft", "light", "in-"))
+    ]
+
+
+def pieces(a: argparse.Namespace) -> Iterator[Piece]:
+    """In the order of worth. What is confirmed depends on the rows that are there by then."""
+    last, names = KIMG[-1], [source.name for source in SOURCES if source.name in a.sets]
+    for stage in a.stages:
+        for classifier in a.classifiers:
+            if stage == "controls":
+                yield from (Piece(d, "explore", classifier, way, 0) for way in controls_of(classifier) for d in names)
+            elif stage == "curve":
+                yield from (Piece(d, "explore", classifier, CURVE, k) for k in reversed(KIMG) for d in names)
+            elif stage == "ways":
+                yield from (Piece(d, "explore", classifier, way, last) for way in ways_of(classifier) for d in names)
+            elif stage == "confirm":
+                yield from _confirmed(kept(a.out), classifier, names)
+            elif stage == "rare":
+                for name in (name for name in SETS if name not in names and name.rsplit("-", 1)[0] in names):
+                    yield Piece(name, "explore", classifier, "control", 0)
+                    yield Piece(name, "explore", classifier, CURVE, last)
+
+
+def _confirmed(rows: list[dict[str, Any]], classifier: str, names: list[str]) -> Iterator[Piece]:
+    """The best control of each set, and the one way that was chosen for all of them."""
+    way = gain_tables.chosen(rows)
+    for name in names if way else ():
+        best = gain_tables.best_control(rows, name, classifier)
+        if way and best:
+            yield Piece(name, "confirm", classifier, best, 0)
+            yield Piece(name, "confirm", classifier, way, KIMG[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pictures", type=Path, default=Path("pictures"), help="where the zip files lie")
+    parser.add_argument("--work", type=Path, default=Path("build/gain"))
+    parser.add_argument("--out", type=Path, default=DOCS / "gain.jsonl")
+    parser.add_argument("--sets", nargs="*", default=[s.name for s in SOURCES], choices=[s.name for s in SOURCES])
+    stages = ["controls", "curve", "ways", "confirm", "rare"]
+    parser.add_argument("--stages", nargs="*", default=stages, choices=stages)
+    parser.add_argument("--classifiers", nargs="*", default=["cnn", "finetune"], choices=["cnn", "finetune"])
+    parser.add_argument("--tables", action="store_true", help="only make the tables anew")
+    a = parser.parse_args()
+    torch.set_num_threads(1)
+    prepare = lru_cache(maxsize=len(SETS))(lambda name: Prepared(name, a))
+    key = ("data", "judge", "classifier", "way", "kimg")
+    for piece in pieces(a) if not a.tables else ():
+        if asdict(piece) not in [{name: old[name] for name in key} for old in kept(a.out)]:
+            found = row(prepare(piece.data), piece)
+            keep(a.out, found)
+            print(piece.key, np.mean(found["f1"]).round(3), found.get("against", ""), flush=True)
+    gain_tables.write(kept(a.out), KIMG)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""The tables of docs/science/gain.md, from the lines of gain.jsonl."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+from typing import Any
+
+from gain_sets import SETS, SOURCES
+from tables import DOCS, between, written
+
+Row = dict[str, Any]
+PAGE = DOCS / "gain.md"
+NONE = "–"
+NAMES = {
+    "control": "classical", "oversample": "oversampling", "class-weights": "class weights",
+    "mixup-control": "mixup",
+}  # fmt: skip
+
+
+def find(rows: Sequence[Row], **values: Any) -> list[Row]:
+    return [row for row in rows if all(row[name] == value for name, value in values.items())]
+
+
+def best_control(rows: Sequence[Row], data: str, classifier: str) -> str | None:
+    """The control with the highest mean F1 on explore."""
+    controls = find(rows, data=data, judge="explore", classifier=classifier, kimg=0)
+    return max(controls, key=lambda row: fmean(row["f1"]))["way"] if controls else None
+
+
+def gains(rows: Sequence[Row], way: str, classifier: str, kimg: int) -> dict[str, dict[str, float]]:
+    """Set → the gain of a way over the set's best control, on explore."""
+    out = {}
+    for source in SOURCES:
+        found = find(rows, data=source.name, judge="explore", classifier=classifier, way=way, kimg=kimg)
+        best = best_control(rows, source.name, classifier)
+        if found and best in found[0]["against"]:
+            out[source.name] = found[0]["against"][best]
+    return out
+
+
+def ranked(rows: Sequence[Row], classifier: str, kimg: int) -> list[tuple[str, dict[str, dict[str, float]]]]:
+    """The ways that were tried on all sets, the highest mean gain first."""
+    ways = dict.fromkeys(row["way"] for row in find(rows, judge="explore", classifier=classifier, kimg=kimg))
+    found = [(way, gains(rows, way, classifier, kimg)) for way in ways]
+    whole = [(way, of) for way, of in found if len(of) == len(SOURCES)]
+    return sorted(whole, key=lambda pair: -fmean(gain["gain"] for gain in pair[1].values()))
+
+
+def chosen(rows: Sequence[Row], kimg: int = 120) -> str | None:
+    """The way with the highest mean gain by cnn on explore: the study's one choice."""
+    found = ranked(rows, "cnn", kimg)
+    return found[0][0] if found else None
+
+
+def signed(value: float) -> str:
+    return f"{value:+.3f}".replace("-", "−")
+
+
+def told(gain: dict[str, float] | None) -> str:
+    if gain is None:
+        return NONE
+    text = f"{signed(gain['gain'])} ({signed(gain['low'])} to {signed(gain['high'])})"
+    return f"**{text}**" if gain["low"] > 0 else text
+
+
+def write(rows: Sequence[Row], kimg: Sequence[int]) -> None:
+    last = kimg[-1]
+    sets = [source.name for source in SOURCES]
+    between(PAGE, "controls", written(*_controls(rows)))
+    curve = [[name, *(told(gains(rows, "share-25", "cnn", k).get(name)) for k in kimg)] for name in sets]
+    between(PAGE, "curve", written(["set", *(f"{k} kimg" for k in kimg)], curve))
+    for classifier in ("cnn", "finetune"):
+        lines = [
+            [f"`{way}`", signed(fmean(g["gain"] for g in of.values())), *(told(of[name]) for name in sets)]
+            for way, of in ranked(rows, classifier, last)
+        ]
+        between(PAGE, f"ways of {classifier}", written(["way", "mean", *sets], lines))
+    between(PAGE, "confirmed", written(*_confirmed(rows, last)))
+    between(PAGE, "rare images", written(*_rare(rows, last)))
+
+
+def _controls(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    head = ["set", "rare classes", "classifier", *NAMES.values(), "groups (images) of a rare class that judge"]
+    lines = []
+    for source in SOURCES:
+        for classifier in ("cnn", "finetune"):
+            found = {r["way"]: r for r in find(rows, data=source.name, judge="explore", classifier=classifier, kimg=0)}
+            if found:
+                best = best_control(rows, source.name, classifier)
+                level = {way: f"{fmean(row['f1']):.3f}" for way, row in found.items()}
+                level = {way: f"**{text}**" if way == best else text for way, text in level.items()}
+                of = next(iter(found.values()))
+                counts = ", ".join(f"{g} ({n})" for g, n in zip(of["groups"], of["images"], strict=True))
+                rare = f"{', '.join(source.rare)}: {source.images} each"
+                lines.append([source.name, rare, classifier, *(level.get(way, NONE) for way in NAMES), counts])
+    return head, lines
+
+
+def _confirmed(rows: Sequence[Row], kimg: int) -> tuple[list[str], list[list[str]]]:
+    head = ["set", "classifier", "best control", "its F1", "way", "its F1", "gain", "found in 80% from", "generator"]
+    lines = []
+    for row in find(rows, judge="confirm", kimg=kimg):
+        best = best_control(rows, row["data"], row["classifier"])
+        control = find(rows, data=row["data"], judge="confirm", classifier=row["classifier"], way=best, kimg=0)
+        gain = row["against"].get(best)
+        if gain and control:
+            seen = f"{gain['detectable']:.3f}" if gain["detectable"] is not None else "no size"
+            lines.append([
+                row["data"], f"{row['classifier']}, {len(row['seeds'])} seeds", NAMES[best or ""],
+                f"{fmean(control[0]['f1']):.3f}", f"`{row['way']}`", f"{fmean(row['f1']):.3f}", told(gain), seen,
+                f"{row['minutes']:.0f} min",
+            ])  # fmt: skip
+    return head, lines
+
+
+def _rare(rows: Sequence[Row], kimg: int) -> tuple[list[str], list[list[str]]]:
+    lines = []
+    for source in sorted(SETS.values(), key=lambda s: (s.name.split("-")[0], s.images)):
+        for row in find(rows, data=source.name, judge="explore", classifier="cnn", way="share-25", kimg=kimg):
+            control = find(rows, data=source.name, judge="explore", classifier="cnn", way="control", kimg=0)
+            level = f"{fmean(control[0]['f1']):.3f}" if control else NONE
+            lines.append([source.name, str(source.images), level, told(row["against"].get("control"))])
+    return ["set", "rare images", "classical", "gain of 25% over it"], lines

@@ -1,0 +1,62 @@
+"""What a finished run gives to a study of classifiers: its real training images, and gated samples of a checkpoint."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from ways import Material
+
+from synthaug import load
+from synthaug.data.cache import LabelledImages, load_images
+from synthaug.data.split import Split
+from synthaug.runs import Run
+from synthaug.sampling.gate import Gate, build_gate
+from synthaug.sampling.gated_samples import gated_samples
+
+POOL = 375
+"""Synthetic images of a class: what `evaluate` takes with 300 images in the largest class."""
+
+
+class Trained:
+    """A run, and its gate, which depends on the real images only.
+
+    Args:
+        run: its folder.
+        gate_steps: of each of the gate's classifiers; None: what the run says.
+    """
+
+    def __init__(self, run: Path, gate_steps: int | None = None) -> None:
+        self.run = Run(run)
+        self.config, self.facts = self.run.config(), self.run.facts()
+        self.gate_config = self.config.gate.model_copy(update={"steps": gate_steps} if gate_steps else {})
+        self.rows = Split.read(self.run.split_file).of("train")
+        self.real = load_images(
+            self.facts.data, self.rows, self.facts.classes,
+            resolution=self.config.data.resolution, channels=self.facts.channels, fit=self.config.data.fit,
+        )  # fmt: skip
+        self.targets = [self.real.classes.index(name) for name in self.facts.targets]
+
+    @cached_property
+    def gate(self) -> Gate:
+        groups = [row.group for row in self.rows]
+        return build_gate(self.real, self.facts.targets, self.gate_config, seed=self.config.seed, groups=groups)
+
+    def pool(self, checkpoint: str = "best", count: int = POOL) -> LabelledImages:
+        """The first gated samples of each class; fewer, if the gate refuses most."""
+        sampler = load(self.run, checkpoint=checkpoint)
+        pixels = [gated_samples(sampler, self.gate, name, count, allow_short=True).pixels for name in self.real.classes]
+        labels = np.repeat(np.arange(len(pixels)), [len(p) for p in pixels]).astype(np.int64)
+        return LabelledImages(np.concatenate(pixels), labels, self.real.classes, [str(i) for i in range(len(labels))])
+
+    def material(self, checkpoint: str = "best") -> Material:
+        return self.with_pool(self.pool(checkpoint))
+
+    def with_pool(self, pool: LabelledImages, earlier: LabelledImages | None = None) -> Material:
+        """The run's images with a pool, and what the gate's classifiers see in both."""
+        net = self.gate.net
+        assert net is not None
+        features = net(np.concatenate([self.real.pixels, pool.pixels]))
+        opinion = net.probabilities(features[len(self.real) :]).mean(0)
+        return Material(self.real, pool, opinion, self.targets, features, earlier)
