@@ -10,13 +10,16 @@ The stages, each for all sets: `controls`; `curve`, the default way after 15 to 
 checkpoint; `confirm`; `rare`, other numbers of rare images. A finished piece of work is a line of
 docs/science/gain.jsonl and is not repeated, so the study may be stopped at any time. Its predictions stay in --work: a
 way is compared with the controls seed by seed.
+
+A way augments as the better one of the two simplest controls does, on explore: classical augmentation or none. Beside
+these, the set's third control is mixup where augmentation helps, else class weights.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -51,17 +54,22 @@ Predictions = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Piece:
-    """One way to train a classifier, on one set, judged on one part. `kimg` 0: no synthetic images."""
+    """One way to train a classifier, on one set, judged on one part.
+
+    `kimg` 0: no synthetic images. `augment` false: no augmentation, whatever the way says.
+    """
 
     data: str
     judge: str
     classifier: str
     way: str
-    kimg: int
+    kimg: int = 0
+    augment: bool = True
 
     @property
     def key(self) -> str:
-        return f"{self.data}-{self.judge}-{self.classifier}-{self.way}-{self.kimg}"
+        plain = "" if self.augment else "-plain"
+        return f"{self.data}-{self.judge}-{self.classifier}-{self.way}{plain}-{self.kimg}"
 
     @property
     def seeds(self) -> list[int]:
@@ -102,10 +110,10 @@ class Prepared:
         return self._judges[part]
 
     def pool(self, kimg: int) -> LabelledImages:
-        """Gated samples of all classes after `kimg`, kept in a file."""
+        """Gated samples after `kimg`, kept in a file; of all classes at the last checkpoint, else of the rare ones."""
         file, real = self.folder / f"pool-{kimg}.npz", self.trained.real
         if not file.exists():
-            made = self.trained.pool(f"kimg{kimg:06d}")
+            made = self.trained.pool(f"kimg{kimg:06d}", None if kimg == KIMG[-1] else self.trained.facts.targets)
             np.savez_compressed(file, pixels=made.pixels, labels=made.labels)
         found = np.load(file)
         return LabelledImages(
@@ -118,15 +126,17 @@ class Prepared:
             none = LabelledImages(real.pixels[:0], real.labels[:0], real.classes, [])
             return Material(real, none, np.zeros((0, len(real.classes)), np.float32), self.trained.targets)
         if piece.kimg not in self._materials:
-            earlier = self.pool(piece.kimg // 2) if piece.kimg == KIMG[-1] else None
-            self._materials[piece.kimg] = self.trained.with_pool(self.pool(piece.kimg), earlier)
-        return self._materials[piece.kimg]
+            self._materials[piece.kimg] = self.trained.with_pool(self.pool(piece.kimg))
+        found = self._materials[piece.kimg]
+        return replace(found, earlier=self.pool(piece.kimg // 2)) if piece.way == TWO else found
 
     def predictions(self, piece: Piece) -> list[Predictions]:
         """The classes of the judge's images, for each seed, kept in a file."""
         file = self.folder / "predictions" / f"{piece.key}.npy"
         if not file.exists():
             plan, judge = ALL_WAYS[piece.way](self.material(piece)), self.judge(piece.judge)
+            if not piece.augment:
+                plan = replace(plan, as_they_are=np.ones(len(plan.soft), bool))
             steps, test = STEPS[piece.classifier], judge.images.pixels
             if piece.classifier == "cnn":
                 networks = (fit(plan, seed, judge.classes, steps) for seed in piece.seeds)
@@ -152,8 +162,8 @@ def row(prepared: Prepared, piece: Piece) -> dict[str, Any]:
         "minutes": round(minutes(prepared.run), 1),
     }  # fmt: skip
     against = {}
-    for control in controls_of(piece.classifier) if piece.kimg else ():
-        other = Piece(piece.data, piece.judge, piece.classifier, control, 0)
+    for control in CONTROLS if piece.kimg else ():
+        other = Piece(piece.data, piece.judge, piece.classifier, control)
         if (prepared.folder / "predictions" / f"{other.key}.npy").exists():
             base = judge.table(prepared.predictions(other))
             found = contrast(table, base, targets, judge.groups_of)
@@ -165,45 +175,39 @@ def row(prepared: Prepared, piece: Piece) -> dict[str, Any]:
     return {**out, "against": against} if piece.kimg else out
 
 
-def controls_of(classifier: str) -> list[str]:
-    return list(CONTROLS) if classifier == "cnn" else ["control", "oversample"]
-
-
 def ways_of(classifier: str) -> list[str]:
     if classifier == "cnn":
         return list(CNN_WAYS)
-    return [
-        name for name in ALL_WAYS if name not in CONTROLS and not name.startswith(("mixup", "soft", "light", "in-"))
-    ]
+    no_head = ("mixup", "soft", "light", "in-place")  # a head knows draws only
+    return [name for name in ALL_WAYS if name not in (*CONTROLS, CURVE) and not name.startswith(no_head)]
 
 
 def pieces(a: argparse.Namespace) -> Iterator[Piece]:
-    """In the order of worth. What is confirmed depends on the rows that are there by then."""
-    last, names = KIMG[-1], [source.name for source in SOURCES if source.name in a.sets]
-    for stage in a.stages:
-        for classifier in a.classifiers:
-            if stage == "controls":
-                yield from (Piece(d, "explore", classifier, way, 0) for way in controls_of(classifier) for d in names)
-            elif stage == "curve":
-                yield from (Piece(d, "explore", classifier, CURVE, k) for k in reversed(KIMG) for d in names)
-            elif stage == "ways":
-                yield from (Piece(d, "explore", classifier, way, last) for way in ways_of(classifier) for d in names)
-            elif stage == "confirm":
-                yield from _confirmed(kept(a.out), classifier, names)
-            elif stage == "rare":
-                for name in (name for name in SETS if name not in names and name.rsplit("-", 1)[0] in names):
-                    yield Piece(name, "explore", classifier, "control", 0)
-                    yield Piece(name, "explore", classifier, CURVE, last)
+    """In the order of worth. What comes later depends on the rows that are there by then."""
+    names = [source.name for source in SOURCES if source.name in a.sets]
 
+    def mixed(data: str, way: str, kimg: int = KIMG[-1], judge: str = "explore") -> Piece:
+        return Piece(data, judge, classifier, way, kimg, gain_tables.augments(kept(a.out), data, classifier))
 
-def _confirmed(rows: list[dict[str, Any]], classifier: str, names: list[str]) -> Iterator[Piece]:
-    """The best control of each set, and the one way that was chosen for all of them."""
-    way = gain_tables.chosen(rows)
-    for name in names if way else ():
-        best = gain_tables.best_control(rows, name, classifier)
-        if way and best:
-            yield Piece(name, "confirm", classifier, best, 0)
-            yield Piece(name, "confirm", classifier, way, KIMG[-1])
+    for stage, classifier in ((s, c) for s in a.stages for c in a.classifiers):
+        if stage == "controls":
+            yield from (Piece(d, "explore", classifier, way) for way in ("control", "oversample") for d in names)
+            for d in names if classifier == "cnn" else ():
+                augment = gain_tables.augments(kept(a.out), d, classifier)
+                yield Piece(d, "explore", classifier, "mixup-control" if augment else "class-weights")
+        elif stage == "curve":
+            yield from (mixed(d, CURVE, kimg) for kimg in reversed(KIMG) for d in names)
+        elif stage == "ways":
+            tried = [mixed(d, way) for way in ways_of(classifier) for d in names]
+            yield from (piece for piece in tried if piece.augment or not piece.way.startswith("in-place"))
+        elif stage == "confirm" and (way := gain_tables.chosen(kept(a.out))):
+            for d in names:
+                if best := gain_tables.best_control(kept(a.out), d, classifier):
+                    yield from (Piece(d, "confirm", classifier, best), mixed(d, way, judge="confirm"))
+        elif stage == "rare":
+            for d in (name for name in SETS if name not in names and name.rsplit("-", 1)[0] in names):
+                yield from (Piece(d, "explore", classifier, way) for way in ("control", "oversample"))
+                yield mixed(d, CURVE)
 
 
 def main() -> None:
@@ -219,7 +223,7 @@ def main() -> None:
     a = parser.parse_args()
     torch.set_num_threads(1)
     prepare = lru_cache(maxsize=len(SETS))(lambda name: Prepared(name, a))
-    key = ("data", "judge", "classifier", "way", "kimg")
+    key = [f.name for f in fields(Piece)]
     for piece in pieces(a) if not a.tables else ():
         if asdict(piece) not in [{name: old[name] for name in key} for old in kept(a.out)]:
             found = row(prepare(piece.data), piece)

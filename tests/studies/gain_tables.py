@@ -28,6 +28,12 @@ def best_control(rows: Sequence[Row], data: str, classifier: str) -> str | None:
     return max(controls, key=lambda row: fmean(row["f1"]))["way"] if controls else None
 
 
+def augments(rows: Sequence[Row], data: str, classifier: str) -> bool:
+    """Whether classical augmentation beats none on explore; both draw the classes equally often."""
+    two = [find(rows, data=data, judge="explore", classifier=classifier, way=way) for way in ("control", "oversample")]
+    return fmean(two[0][0]["f1"]) >= fmean(two[1][0]["f1"])
+
+
 def gains(rows: Sequence[Row], way: str, classifier: str, kimg: int) -> dict[str, dict[str, float]]:
     """Set → the gain of a way over the set's best control, on explore."""
     out = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from synthaug.sampling.gated_samples import gated_samples
 
 POOL = 375
 """Synthetic images of a class: what `evaluate` takes with 300 images in the largest class."""
+CANDIDATES = 5 * POOL
 
 
 class Trained:
@@ -43,12 +45,17 @@ class Trained:
         groups = [row.group for row in self.rows]
         return build_gate(self.real, self.facts.targets, self.gate_config, seed=self.config.seed, groups=groups)
 
-    def pool(self, checkpoint: str = "best", count: int = POOL) -> LabelledImages:
-        """The first gated samples of each class; fewer, if the gate refuses most."""
-        sampler = load(self.run, checkpoint=checkpoint)
-        pixels = [gated_samples(sampler, self.gate, name, count, allow_short=True).pixels for name in self.real.classes]
-        labels = np.repeat(np.arange(len(pixels)), [len(p) for p in pixels]).astype(np.int64)
-        return LabelledImages(np.concatenate(pixels), labels, self.real.classes, [str(i) for i in range(len(labels))])
+    def pool(self, checkpoint: str = "best", names: Sequence[str] | None = None) -> LabelledImages:
+        """The first `POOL` gated samples of each class (or of some), from `CANDIDATES` at most."""
+        sampler, classes = load(self.run, checkpoint=checkpoint), self.real.classes
+        pixels = {
+            name: gated_samples(sampler, self.gate, name, POOL, limit=CANDIDATES, allow_short=True).pixels
+            for name in names or classes
+        }
+        labels = np.repeat([classes.index(name) for name in pixels], [len(p) for p in pixels.values()]).astype(np.int64)
+        return LabelledImages(
+            np.concatenate(list(pixels.values())), labels, classes, [str(i) for i in range(len(labels))]
+        )
 
     def material(self, checkpoint: str = "best") -> Material:
         return self.with_pool(self.pool(checkpoint))
