@@ -196,9 +196,9 @@ def pieces(a: argparse.Namespace) -> Iterator[Piece]:
                 augment = gain_tables.augments(kept(a.out), d, classifier)
                 yield Piece(d, "explore", classifier, "mixup-control" if augment else "class-weights")
         elif stage == "curve":
-            yield from (mixed(d, CURVE, kimg) for kimg in reversed(KIMG) for d in names)
+            yield from (mixed(d, CURVE, kimg) for kimg in a.kimg for d in names)
         elif stage == "ways":
-            tried = [mixed(d, way) for way in ways_of(classifier) for d in names]
+            tried = [mixed(d, way) for way in a.ways or ways_of(classifier) for d in names]
             yield from (piece for piece in tried if piece.augment or not piece.way.startswith("in-place"))
         elif stage == "confirm" and (way := gain_tables.chosen(kept(a.out))):
             for d in names:
@@ -219,6 +219,8 @@ def main() -> None:
     stages = ["controls", "curve", "ways", "confirm", "rare"]
     parser.add_argument("--stages", nargs="*", default=stages, choices=stages)
     parser.add_argument("--classifiers", nargs="*", default=["cnn", "finetune"], choices=["cnn", "finetune"])
+    parser.add_argument("--kimg", nargs="*", type=int, default=KIMG[::-1], help="of the curve")
+    parser.add_argument("--ways", nargs="*", choices=list(ALL_WAYS), help="of the stage `ways`")
     parser.add_argument("--tables", action="store_true", help="only make the tables anew")
     a = parser.parse_args()
     torch.set_num_threads(1)
