@@ -29,7 +29,7 @@ import numpy as np
 import oracle
 import torch
 from gain_sets import SETS, SOURCES, folders, generator, minutes
-from material import Trained
+from material import POOL, Trained
 from numpy.typing import NDArray
 from tables import DOCS, keep, kept
 from ways import CONTROLS, WAYS, Material, fit, fit_head, two_checkpoints
@@ -48,6 +48,7 @@ CNN_WAYS = ("all-classes-50", "share-50", "finish-on-real", "all-classes-finish-
 STEPS = {"cnn": 300, "finetune": 600}
 SEEDS = {"explore": range(3), "confirm": range(10, 15)}
 GATE_STEPS = 300
+CANDIDATES = 5 * POOL
 HEAD_SEEDS = {"explore": range(5), "confirm": range(10, 20)}
 Predictions = NDArray[np.int64]
 
@@ -99,7 +100,7 @@ class Prepared:
         self.source = SETS[name]
         self.folder = folders(self.source, a.work, a.pictures)
         self.run = generator(self.source, self.folder, KIMG)
-        self.trained = Trained(self.run, GATE_STEPS)
+        self.trained = Trained(self.run, GATE_STEPS, CANDIDATES)
         self._materials: dict[int, Material] = {}
         self._judges: dict[str, Judge] = {}
         self._features: RememberedFeatures | None = None

@@ -18,7 +18,6 @@ from synthaug.sampling.gated_samples import gated_samples
 
 POOL = 375
 """Synthetic images of a class: what `evaluate` takes with 300 images in the largest class."""
-CANDIDATES = 5 * POOL
 
 
 class Trained:
@@ -27,9 +26,11 @@ class Trained:
     Args:
         run: its folder.
         gate_steps: of each of the gate's classifiers; None: what the run says.
+        candidates: the most of a class that are tried for its pool; None: as `export` does.
     """
 
-    def __init__(self, run: Path, gate_steps: int | None = None) -> None:
+    def __init__(self, run: Path, gate_steps: int | None = None, candidates: int | None = None) -> None:
+        self.candidates = candidates
         self.run = Run(run)
         self.config, self.facts = self.run.config(), self.run.facts()
         self.gate_config = self.config.gate.model_copy(update={"steps": gate_steps} if gate_steps else {})
@@ -46,10 +47,10 @@ class Trained:
         return build_gate(self.real, self.facts.targets, self.gate_config, seed=self.config.seed, groups=groups)
 
     def pool(self, checkpoint: str = "best", names: Sequence[str] | None = None) -> LabelledImages:
-        """The first `POOL` gated samples of each class (or of some), from `CANDIDATES` at most."""
+        """The first `POOL` gated samples of each class (or of some); fewer, if the gate refuses most."""
         sampler, classes = load(self.run, checkpoint=checkpoint), self.real.classes
         pixels = {
-            name: gated_samples(sampler, self.gate, name, POOL, limit=CANDIDATES, allow_short=True).pixels
+            name: gated_samples(sampler, self.gate, name, POOL, limit=self.candidates, allow_short=True).pixels
             for name in names or classes
         }
         labels = np.repeat([classes.index(name) for name in pixels], [len(p) for p in pixels.values()]).astype(np.int64)
