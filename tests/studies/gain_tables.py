@@ -54,7 +54,9 @@ def ranked(rows: Sequence[Row], classifier: str, kimg: int) -> list[tuple[str, d
 
 
 def chosen(rows: Sequence[Row], kimg: int = 120) -> str | None:
-    """The way with the highest mean gain by cnn on explore: the study's one choice."""
+    """The way with the highest mean gain by cnn on explore. It is chosen once: what was confirmed stays the choice."""
+    if confirmed := [row["way"] for row in rows if row["judge"] == "confirm" and row["kimg"] == kimg]:
+        return str(confirmed[0])
     found = ranked(rows, "cnn", kimg)
     return found[0][0] if found else None
 
@@ -74,8 +76,12 @@ def write(rows: Sequence[Row], kimg: Sequence[int]) -> None:
     last = kimg[-1]
     sets = [source.name for source in SOURCES]
     between(PAGE, "controls", written(*_controls(rows)))
-    curve = [[name, *(told(gains(rows, "share-25", "cnn", k).get(name)) for k in kimg)] for name in sets]
-    between(PAGE, "curve", written(["set", *(f"{k} kimg" for k in kimg)], curve))
+    for classifier in ("cnn", "finetune"):
+        found = [gains(rows, "share-25", classifier, k) for k in kimg]
+        curve = [[name, *(told(of.get(name)) for of in found)] for name in sets]
+        means = [signed(fmean(g["gain"] for g in of.values())) if len(of) == len(sets) else NONE for of in found]
+        head = ["set", *(f"{k} kimg" for k in kimg)]
+        between(PAGE, f"curve of {classifier}", written(head, [*curve, ["mean", *means]]))
     for classifier in ("cnn", "finetune"):
         lines = [
             [f"`{way}`", signed(fmean(g["gain"] for g in of.values())), *(told(of[name]) for name in sets)]
@@ -83,7 +89,7 @@ def write(rows: Sequence[Row], kimg: Sequence[int]) -> None:
         ]
         between(PAGE, f"ways of {classifier}", written(["way", "mean", *sets], lines))
     between(PAGE, "confirmed", written(*_confirmed(rows, last)))
-    between(PAGE, "rare images", written(*_rare(rows, last)))
+    between(PAGE, "rare images", written(*_rare(rows, last)) if _rare(rows, last)[1] else "Not run yet.")
 
 
 def _controls(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
@@ -121,10 +127,13 @@ def _confirmed(rows: Sequence[Row], kimg: int) -> tuple[list[str], list[list[str
 
 
 def _rare(rows: Sequence[Row], kimg: int) -> tuple[list[str], list[list[str]]]:
+    """The sets of which there are variants with other numbers of rare images."""
+    varied = {row["data"].rsplit("-", 1)[0] for row in rows if row["data"] not in {s.name for s in SOURCES}}
     lines = []
     for source in sorted(SETS.values(), key=lambda s: (s.name.split("-")[0], s.images)):
-        for row in find(rows, data=source.name, judge="explore", classifier="cnn", way="share-25", kimg=kimg):
-            control = find(rows, data=source.name, judge="explore", classifier="cnn", way="control", kimg=0)
-            level = f"{fmean(control[0]['f1']):.3f}" if control else NONE
-            lines.append([source.name, str(source.images), level, told(row["against"].get("control"))])
-    return ["set", "rare images", "classical", "gain of 25% over it"], lines
+        name = source.name
+        best = best_control(rows, name, "cnn")
+        found = find(rows, data=name, judge="explore", classifier="cnn", way="share-25", kimg=kimg)
+        if found and best and {name, name.rsplit("-", 1)[0]} & varied:
+            lines.append([name, str(source.images), NAMES[best], told(found[0]["against"].get(best))])
+    return ["set", "rare images", "best control", "gain of `share-25`"], lines
