@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from synthaug.classifiers.logistic import RememberedFeatures
 from synthaug.data.cache import LabelledImages
 from synthaug.evaluation.arms import ARMS, DOWN_UP
 from synthaug.evaluation.grid import Grid, Outcome, Trial
@@ -37,7 +38,7 @@ class Fold:
 
     `pool` holds the synthetic images at the generator's size, for quality and pictures; `judged` the images of the
     classifiers; `generator` ungated images, if there is a run. `run` and `checkpoint` have made the images. `outcomes`
-    is filled by the trials, `chosen` (arm → share) by `choose`.
+    is filled by the trials, and so is `features`, which they share; `chosen` (arm → share) by `choose`.
     """
 
     real: RealImages
@@ -46,6 +47,7 @@ class Fold:
     generator: LabelledImages | None = None
     run: Run | None = None
     checkpoint: str = ""
+    features: RememberedFeatures | None = None
     outcomes: dict[Trial, Outcome] = field(default_factory=dict)
     chosen: dict[str, float] = field(default_factory=dict)
 

@@ -31,8 +31,9 @@ LOGISTIC = "logistic"
 
 
 def run_trials(
-    grid: Grid, trials: Sequence[Trial], progress: Progress, jobs: int | None = None, cache: TrialCache | None = None
-) -> dict[Trial, Outcome]:
+    grid: Grid, trials: Sequence[Trial], progress: Progress, jobs: int | None = None, cache: TrialCache | None = None,
+    features: RememberedFeatures | None = None,
+) -> dict[Trial, Outcome]:  # fmt: skip
     """Train and predict. Outcomes do not depend on `jobs` or on the content of the cache.
 
     Args:
@@ -41,6 +42,7 @@ def run_trials(
         progress: shows one bar.
         jobs: processes; None: one per core, but no more than trials.
         cache: of finished trials; new ones are stored in it.
+        features: from `shared_features`, with what earlier trials of the grid have computed.
 
     Raises:
         RunFailed: a worker process died.
@@ -56,8 +58,7 @@ def run_trials(
                 done[trial] = _advance(task, trial, outcome, None)
         left = [trial for trial in ordered if trial not in done]
         jobs = min(jobs or joblib.cpu_count(), len(left)) if on_cpu else 1
-        if in_feature_space(grid.classifier) and left:
-            shared = _shared_features(grid, progress)
+        if left and (shared := features or shared_features(grid, progress)) is not None:
             if grid.classifier == LOGISTIC:
                 _run_logistic(grid, ordered, shared, done, task, cache)
             else:
@@ -112,8 +113,13 @@ def _run(grid: Grid, trial: Trial, **shared: RememberedFeatures) -> Outcome:
     return Outcome(classifier.predict_proba(grid.val), classifier.predict_proba(grid.test))
 
 
-def _shared_features(grid: Grid, progress: Progress) -> RememberedFeatures:
-    """The feature net of all trials. They run in one process: the net and linear algebra use all threads."""
+def shared_features(grid: Grid, progress: Progress) -> RememberedFeatures | None:
+    """The feature net of all trials; None if the classifier has none of its own for each image.
+
+    These trials run in one process: the net and linear algebra use all threads.
+    """
+    if not in_feature_space(grid.classifier):
+        return None
     if grid.classifier == LOGISTIC:
         return RememberedFeatures(load_features(FEATURES, device=grid.device), progress)
     classifier: Any = make_classifier(grid.classifier)(device=grid.device)

@@ -51,7 +51,7 @@ from synthaug.evaluation.size_in_words import with_size
 from synthaug.evaluation.statistics import F1Table
 from synthaug.evaluation.suspects import SuspectImage, find_suspects, leaks
 from synthaug.evaluation.suspects import in_words as suspects_in_words
-from synthaug.evaluation.trial import run_trials
+from synthaug.evaluation.trial import run_trials, shared_features
 from synthaug.evaluation.trial_cache import TrialCache
 from synthaug.evaluation.verdict import judge
 from synthaug.metrics.sharpness_auc import compare_sharpness
@@ -283,16 +283,19 @@ def _train(evaluation: _Evaluation) -> BestControl:
 def _run(evaluation: _Evaluation, trials: Sequence[Trial]) -> None:
     """Add the outcomes of `trials` to every fold."""
     request, progress = evaluation.request, evaluation.progress
+    kind = "generator" if evaluation.replicates else "fold"
     for number, fold in enumerate(evaluation.folds, 1):
-        if len(evaluation.folds) > 1:
-            kind = "generator" if evaluation.replicates else "fold"
-            progress.say(f"{kind} {number} of {len(evaluation.folds)}: classifiers")
         if evaluation.replicates and number > 1:  # the arms without synthetic images are those of the first generator
             trials = [trial for trial in trials if ARMS[trial.arm].synthetic]
+        if not trials:
+            break
+        if len(evaluation.folds) > 1:
+            progress.say(f"{kind} {number} of {len(evaluation.folds)}: classifiers")
         grid = fold.grid(evaluation.classifier, request.steps, request.device)
         run = fold.real.data.run
         cache = TrialCache(evaluation.out if run is None else run.path / FOLDER, grid)
-        fold.outcomes |= run_trials(grid, trials, progress, request.jobs, cache)
+        fold.features = fold.features or shared_features(grid, progress)
+        fold.outcomes |= run_trials(grid, trials, progress, request.jobs, cache, fold.features)
 
 
 def _document(evaluation: _Evaluation, best: BestControl, started: float) -> EvaluateDocument:

@@ -24,7 +24,7 @@ from synthaug.data.cache import LabelledImages
 from synthaug.errors import SynthaugError
 from synthaug.evaluation import trial_cache
 from synthaug.evaluation.grid import Grid, Trial
-from synthaug.evaluation.trial import run_trials
+from synthaug.evaluation.trial import run_trials, shared_features
 from synthaug.features import load_features, mobilenet_v2
 from synthaug.features.base import TorchFeatureNet
 from synthaug.progress import Silent
@@ -300,11 +300,15 @@ def test_trials_on_shared_features_are_those_on_their_own(monkeypatch: pytest.Mo
         Trial("smote", 0.0, 0),
     ]
     given = grid()
-    together = run_trials(given, trials, Silent())
+    shared = shared_features(given, Silent())
+    together = run_trials(given, trials, Silent(), features=shared)
     unique = {
         image.tobytes() for images in (given.train.pixels, given.pool.pixels, given.val, given.test) for image in images
     }
     assert computed <= len(unique)
+    before = computed
+    run_trials(given, [Trial("oversample", 0.0, 0, times=2)], Silent(), features=shared)
+    assert computed == before
     for trial in trials[1:]:
         alone = run_trials(given, [trial], Silent())[trial]
         np.testing.assert_allclose(together[trial].test, alone.test, atol=1e-3)
