@@ -9,7 +9,6 @@ from synthaug_cli import console, fast_checks
 
 if TYPE_CHECKING:
     from synthaug.documents import EvaluateDocument
-    from synthaug.documents.evaluation import Contrast
     from synthaug.requests import EvaluateRequest
 
 SHOWN = 12  # target classes in the table; the report has all
@@ -64,12 +63,12 @@ def render(found: EvaluateDocument) -> None:
         console.line(f"{more} in the report\n")
     verdict = found.verdict
     for name, contrast in verdict.contrasts.items():
-        console.line(f"{name:<34} {_interval(contrast)} in mean F1 of the target classes")
+        console.line(f"{name:<34} {contrast.text()} in mean F1 of the target classes")
     for name, difference in verdict.against_best.items():
         chosen = "chosen on the validation images" if verdict.best_control_chosen_on == "val" else "the best on test"
-        console.line(f"{f'{name} - best control':<34} {_interval(difference)}: {verdict.best_control}, {chosen}")
+        console.line(f"{f'{name} - best control':<34} {difference.text()}: {verdict.best_control}, {chosen}")
     if verdict.longer is not None:
-        gain, times = _interval(verdict.longer.gain), f"{verdict.longer.times} x the steps"
+        gain, times = verdict.longer.gain.text(), f"{verdict.longer.times} x the steps"
         console.line(f"{f'{verdict.longer.control}, {times}':<34} {gain}")
     if verdict.smallest_detectable is not None:
         console.line(f"{'gain found in 80% of cases':<34} {verdict.smallest_detectable:+.3f}")
@@ -96,7 +95,3 @@ def render(found: EvaluateDocument) -> None:
         without = f"{rest.overall}. {rest.sentence}" if rest else "none, since a target class has no other test image"
         console.line(f"without the {count} test images that look like copies: {without}")
     console.line(f"report:  {found.report}")
-
-
-def _interval(change: Contrast) -> str:
-    return f"{change.mean:+.3f} ({change.low:+.3f} to {change.high:+.3f})"

@@ -51,6 +51,10 @@ class Contrast(Document):
     high: float
     p_value: float | None = None
 
+    def text(self) -> str:
+        """The difference with its interval."""
+        return f"{self.mean:+.3f} ({self.low:+.3f} to {self.high:+.3f})"
+
 
 class TargetVerdict(Document):
     verdict: Verdict

@@ -221,11 +221,8 @@ class Opinions(Document):
     @property
     def agree(self) -> bool | None:
         """Whether both call the images as good as real, or neither does; None if one of them cannot say."""
-        if self.first is None or self.second is None or self.first.as_good_as_real is None:
-            return None
-        return (
-            None if self.second.as_good_as_real is None else self.first.as_good_as_real == self.second.as_good_as_real
-        )
+        first, second = (side and side.as_good_as_real for side in (self.first, self.second))
+        return None if first is None or second is None else first == second
 
 
 class SecondJudge(Document):

@@ -16,13 +16,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-from sklearn.metrics import f1_score
-
 from synthaug.evaluation.arms import ARMS, CONTRASTS
-from synthaug.evaluation.fold import Fold
-from synthaug.evaluation.grid import Trial
+from synthaug.evaluation.fold import Fold, probabilities
 from synthaug.evaluation.held_out import HeldOut
+from synthaug.evaluation.scores import target_f1
 
 LEAST_VAL_GROUPS = 40
 """Groups of validation images of each target class from which on val chooses the best control."""
@@ -53,12 +50,9 @@ def best_control(folds: Sequence[Fold], arms: Iterable[str], seeds: int) -> Best
     on_val = bool((val.groups_of_classes()[targets] >= LEAST_VAL_GROUPS).all())
     held_out = val if on_val else HeldOut.of([fold.real for fold in folds])
 
-    def mean_f1(arm: str) -> float:
-        scores = []
-        for seed in range(seeds):
-            outcomes = [fold.outcomes[Trial(arm, 0.0, seed)] for fold in folds]
-            predicted = np.concatenate([(o.val if on_val else o.test).argmax(axis=1) for o in outcomes])
-            scores.append(f1_score(held_out.labels, predicted, labels=targets, average="macro", zero_division=0.0))
-        return round(float(np.mean(scores)), 9)
+    side: Literal["val", "test"] = "val" if on_val else "test"
 
-    return BestControl(max(candidates, key=mean_f1), "val" if on_val else "test")
+    def f1(arm: str) -> float:
+        return target_f1(held_out.labels, probabilities(folds, arm, seeds, side=side, share=0.0), targets)
+
+    return BestControl(max(candidates, key=f1), side)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from synthaug.documents import Contrast, LongerTraining, VerdictDocument
+from synthaug.documents import LongerTraining, VerdictDocument
 from synthaug.evaluation.arms import ARMS, CONTRASTS, LONGER, planned
 from synthaug.evaluation.statistics import F1Table, contrast
 from synthaug.evaluation.verdict import contrast_documents
@@ -47,12 +47,8 @@ def _in_words(found: LongerTraining, verdict: VerdictDocument) -> str:
     if verdict.overall == "helps" and arms:
         least = min((found.against[arm] for arm in sorted(arms)), key=lambda difference: difference.low)
         if least.low > 0:
-            return f"Training longer does not do as much: against {times}, F1 {_interval(least)}."
-        return f"But training longer may do as much: against {times}, F1 {_interval(least)}."
+            return f"Training longer does not do as much: against {times}, F1 {least.text()}."
+        return f"But training longer may do as much: against {times}, F1 {least.text()}."
     if found.gain.low > 0:
-        return f"Training longer helps without synthetic images: {times} instead of once, F1 {_interval(found.gain)}."
-    return f"Training longer makes no measurable difference: {times} instead of once, F1 {_interval(found.gain)}."
-
-
-def _interval(difference: Contrast) -> str:
-    return f"{difference.mean:+.3f} ({difference.low:+.3f} to {difference.high:+.3f})"
+        return f"Training longer helps without synthetic images: {times} instead of once, F1 {found.gain.text()}."
+    return f"Training longer makes no measurable difference: {times} instead of once, F1 {found.gain.text()}."

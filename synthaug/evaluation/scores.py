@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import average_precision_score, confusion_matrix, precision_recall_fscore_support
+from sklearn.metrics import average_precision_score, confusion_matrix, f1_score, precision_recall_fscore_support
 
 Floats = npt.NDArray[np.float64]
 Probabilities = npt.NDArray[np.float32]
 """Of classes, for each seed: [S, N, K], or [R, S, N, K] with R generators."""
+
+
+def target_f1(
+    truth: npt.NDArray[np.int64], probabilities: Iterable[npt.NDArray[np.float32]], targets: Sequence[int]
+) -> float:
+    """Mean F1 of the target classes over all seeds; rounded to nine digits, so that equal choices are equal.
+
+    Args:
+        truth: [N] labels.
+        probabilities: [N, K] of each seed.
+        targets: indices of the target classes.
+    """
+    scores = [
+        f1_score(truth, rows.argmax(axis=1), labels=list(targets), average="macro", zero_division=0.0)
+        for rows in probabilities
+    ]
+    return round(float(np.mean(scores)), 9)
 
 
 @dataclass(frozen=True)

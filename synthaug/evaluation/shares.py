@@ -8,12 +8,12 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import f1_score
 
 from synthaug.errors import SynthaugError
 from synthaug.evaluation.arms import DEFAULT_SHARES, MIXES
 from synthaug.evaluation.grid import Outcome, Trial
 from synthaug.evaluation.images import RealImages
+from synthaug.evaluation.scores import target_f1
 
 FEW_VAL_IMAGES = 20
 
@@ -73,16 +73,8 @@ def choose(
     """
     if len(shares) == 1:
         return shares[0]
-    means = [
-        np.mean(
-            [
-                f1_score(
-                    truth, outcomes[Trial(arm, share, seed)].val.argmax(axis=1),
-                    labels=list(targets), average="macro", zero_division=0.0,
-                )
-                for seed in range(seeds)
-            ]
-        )
-        for share in shares
-    ]  # fmt: skip
-    return shares[int(np.argmax(np.round(means, 9)))]
+
+    def on_val(share: float) -> float:
+        return target_f1(truth, (outcomes[Trial(arm, share, seed)].val for seed in range(seeds)), targets)
+
+    return max(shares, key=on_val)
