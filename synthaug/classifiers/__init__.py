@@ -50,19 +50,19 @@ def full_name(name: str, weights: Path | None = None) -> str:
     Raises:
         SynthaugError: there is no such entry or net, or `weights` are given to a classifier that takes none.
     """
-    from synthaug.features import WITH_WEIGHTS, check_features, takes_weights
+    from synthaug.features import check_features, takes_weights
 
     name = _OLD_NAMES.get(name, name)
-    if is_file(name) or ":" not in name:
-        name = name if is_file(name) else CLASSIFIERS.check(name)
-    elif CLASSIFIERS.check(entry(name)) not in PRETRAINED:
-        raise SynthaugError(f"the classifier {entry(name)!r} takes no net: {name!r}", f"use {entry(name)}")
+    if not is_file(name):
+        CLASSIFIERS.check(entry(name) if ":" in name else name)
+        if ":" in name and entry(name) not in PRETRAINED:
+            raise SynthaugError(f"the classifier {entry(name)!r} takes no net: {name!r}", f"use {entry(name)}")
     net = net_of(name)
     if net is not None and check_features(net) == "own":
         raise SynthaugError(f"{name!r} names a net that belongs to a run", "use logistic, or another net")
     if weights is None:
         return name
-    if is_file(name) or entry(name) not in PRETRAINED or not takes_weights(net or WITH_WEIGHTS[0]):
+    if entry(name) not in PRETRAINED or (net is not None and not takes_weights(net)):
         raise SynthaugError(
             f"--weights {str(weights)!r} was given, and the classifier {name!r} takes none",
             "use --classifier finetune, or name a net: finetune:timm:NAME, finetune:torchvision:NAME",

@@ -167,7 +167,7 @@ def train_head(
     rows: Floats, labels: Labels, picked: Labels, priors: Weights, loss_weights: Weights | None, loss: Loss,
     learning_rate: float, device: torch.device,
 ) -> nn.Linear:  # fmt: skip
-    """A linear layer, from zero: AdamW without weight decay, cosine decay to zero. On the CPU.
+    """A linear layer, from zero: AdamW without weight decay, cosine decay to zero. It is returned on the CPU.
 
     Args:
         rows: features [R, d], standardised.
