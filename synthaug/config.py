@@ -25,7 +25,7 @@ from synthaug.errors import SynthaugError, suggest
 from synthaug.registry import Registry
 
 Fit = Literal["pad", "crop", "stretch"]
-Resolution = Literal[16, 32, 64, 128]
+Resolution = Literal[16, 32, 64, 96, 128]
 RESOLUTIONS: tuple[int, ...] = get_args(Resolution)
 MOST_FOLDS = 20
 _BUDGET = re.compile(r"(?P<amount>\d+(?:\.\d+)?)\s*(?P<unit>s|min|h|kimg)")

@@ -92,16 +92,16 @@ class DownBlock(nn.Module):
 
 
 class BigGANGenerator(Generator):
-    """4 × 4 start, then one block an octave; block k is normalised by [k-th chunk of z, shared class embedding]."""
+    """A small map, then one block an octave; block k is normalised by [k-th chunk of z, shared class embedding]."""
 
     def __init__(self, shape: ImageShape, z_dim: int, width: int, embed_dim: int, attention: int) -> None:
         super().__init__()
         levels = sides(shape.resolution)
         channels = [channels_at(side, shape.resolution, width) for side in levels]
-        self.z_dim = z_dim
+        self.z_dim, self.side = z_dim, levels[0]
         self.chunks = [len(chunk) for chunk in torch.arange(z_dim).tensor_split(len(levels))]
         self.embed = nn.Embedding(shape.classes, embed_dim)
-        self.start = spectral_norm(nn.Linear(self.chunks[0] + embed_dim, channels[0] * 16))
+        self.start = spectral_norm(nn.Linear(self.chunks[0] + embed_dim, channels[0] * self.side**2))
         self.blocks = nn.ModuleList(
             UpBlock(a, b, chunk + embed_dim) for (a, b), chunk in zip(pairwise(channels), self.chunks[1:], strict=True)
         )
@@ -119,7 +119,7 @@ class BigGANGenerator(Generator):
         embedded = self.embed(inputs.labels) * self.condition_strength
         chunks = torch.split(inputs.noise, self.chunks, dim=1)
         first, *rest = (torch.cat([chunk, embedded], dim=1) for chunk in chunks)
-        x = self.start(first).view(len(first), -1, 4, 4)
+        x = self.start(first).view(len(first), -1, self.side, self.side)
         for block, condition in zip(self.blocks, rest, strict=True):
             x = block(x, condition)
             if (side := str(x.shape[2])) in self.attention:
@@ -128,7 +128,7 @@ class BigGANGenerator(Generator):
 
 
 class BigGANDiscriminator(Discriminator):
-    """One block an octave down to 4 × 4, a minibatch statistic, a last block there, sum pooling, projection.
+    """One block an octave down to a small map, a minibatch statistic, a last block there, sum pooling, projection.
 
     The paper has no minibatch statistic. Without it, classes with few images collapse.
     """
@@ -139,7 +139,7 @@ class BigGANDiscriminator(Discriminator):
         self.outputs = [str(side // 2) for side in levels]  # the side after each block, the key in `attention`
         channels = [channels_at(side, shape.resolution, width) for side in levels]
         self.blocks = nn.ModuleList(
-            DownBlock(a if side > 4 else a + 1, b, first=k == 0, down=side > 4)
+            DownBlock(a if side > levels[-1] else a + 1, b, first=k == 0, down=side > levels[-1])
             for k, (side, a, b) in enumerate(zip(levels, [shape.channels, *channels], channels, strict=False))
         )
         self.attention = nn.ModuleDict(

@@ -32,12 +32,15 @@ def without_spectral_norm(network: nn.Module) -> bool:
 
 
 def sides(resolution: int) -> list[int]:
-    """Sides of the feature maps from 4 px upwards.
+    """Sides of the feature maps, each twice the one before; the first has 4 to 7 px.
 
-    >>> sides(32)
-    [4, 8, 16, 32]
+    >>> sides(32), sides(96)
+    ([4, 8, 16, 32], [6, 12, 24, 48, 96])
     """
-    return [2**k for k in range(2, int(math.log2(resolution)) + 1)]
+    first = resolution
+    while first >= 8:
+        first //= 2
+    return [first * 2**k for k in range((resolution // first).bit_length())]
 
 
 def channels_at(side: int, resolution: int, width: int) -> int:

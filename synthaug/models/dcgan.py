@@ -7,7 +7,6 @@ Small, fast on a CPU, and hard to break: the family to start with at 16 to 128 p
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
 
 import torch
@@ -15,23 +14,22 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from synthaug.config import ModelConfig
-from synthaug.models.blocks import ConditionalBatchNorm2d, MinibatchStd, ToImage, given_by_norms, spectral_norm
+from synthaug.models.blocks import ConditionalBatchNorm2d, MinibatchStd, ToImage, given_by_norms, sides, spectral_norm
 from synthaug.models.family import Discriminator, Family, Generator, ImageShape
 from synthaug.models.inputs import Inputs
 
 
 def _widths(resolution: int, width: int) -> list[int]:
-    """Channels at 4 px, 8 px, … up to half the resolution: doubling downwards from `width`, at most 8 × width.
+    """Channels at each side up to half the resolution: doubling downwards from `width`, at most 8 × width.
 
     >>> _widths(32, 64)
     [256, 128, 64]
     """
-    levels = int(math.log2(resolution)) - 2
-    return [width * min(2**k, 8) for k in reversed(range(levels))]
+    return [width * min(2**k, 8) for k in reversed(range(len(sides(resolution)) - 1))]
 
 
 class DCGANGenerator(Generator):
-    """4 × 4 start, then one transposed convolution an octave, each normalised by [z, class embedding]."""
+    """A small map, then one transposed convolution an octave, each normalised by [z, class embedding]."""
 
     def __init__(self, shape: ImageShape, z_dim: int, width: int, embed_dim: int) -> None:
         super().__init__()
@@ -39,14 +37,15 @@ class DCGANGenerator(Generator):
         widths = _widths(shape.resolution, width)
         condition = z_dim + embed_dim
         self.embed = nn.Embedding(shape.classes, embed_dim)
-        self.start = nn.Linear(condition, widths[0] * 16)
+        self.side = sides(shape.resolution)[0]
+        self.start = nn.Linear(condition, widths[0] * self.side**2)
         self.norms = nn.ModuleList(ConditionalBatchNorm2d(w, condition) for w in widths)
         self.ups = nn.ModuleList(nn.ConvTranspose2d(a, b, 4, 2, 1, bias=False) for a, b in pairwise(widths))
         self.to_image = ToImage(widths[-1], shape.channels)
 
     def forward(self, inputs: Inputs) -> Tensor:
         condition = torch.cat([inputs.noise, self.embed(inputs.labels) * self.condition_strength], dim=1)
-        x = self.start(condition).view(len(condition), -1, 4, 4)
+        x = self.start(condition).view(len(condition), -1, self.side, self.side)
         x = F.relu(self.norms[0](x, condition))
         for up, norm in zip(self.ups, self.norms[1:], strict=True):
             x = F.relu(norm(up(x), condition))

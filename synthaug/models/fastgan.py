@@ -77,16 +77,17 @@ class UpBlock(nn.Module):
 
 
 class FastGANGenerator(Generator):
-    """4 × 4 start from [z on the sphere, class], one gated block an octave, large maps excited by small ones."""
+    """A small map from [z on the sphere, class], one gated block an octave, large maps excited by small ones."""
 
     def __init__(self, shape: ImageShape, z_dim: int, width: int, embed_dim: int) -> None:
         super().__init__()
         self.z_dim = z_dim
         levels = sides(shape.resolution)
+        self.side = levels[0]
         channels = {side: channels_at(side, shape.resolution, width) for side in levels}
         self.embed = nn.Embedding(shape.classes, embed_dim)
-        self.start = spectral_norm(nn.Linear(z_dim + embed_dim, 2 * channels[4] * 16))
-        self.start_norm = ConditionalBatchNorm2d(2 * channels[4], embed_dim)
+        self.start = spectral_norm(nn.Linear(z_dim + embed_dim, 2 * channels[self.side] * self.side**2))
+        self.start_norm = ConditionalBatchNorm2d(2 * channels[self.side], embed_dim)
         self.blocks = nn.ModuleList(UpBlock(channels[a], channels[b], embed_dim) for a, b in pairwise(levels))
         self.low = {side: low for side in levels if (low := excited_by(side, shape.resolution))}
         self.excitations = nn.ModuleDict(
@@ -107,9 +108,9 @@ class FastGANGenerator(Generator):
 
     def synthesise(self, latents: Tensor, inputs: Inputs) -> Tensor:
         embedded = self.embed(inputs.labels) * self.condition_strength
-        x = self.start(torch.cat([latents, embedded], dim=1)).view(len(latents), -1, 4, 4)
+        x = self.start(torch.cat([latents, embedded], dim=1)).view(len(latents), -1, self.side, self.side)
         x = F.glu(self.start_norm(x, embedded), dim=1)
-        maps = {4: x}
+        maps = {self.side: x}
         for block in self.blocks:
             x = block(x, embedded)
             side = x.shape[2]
@@ -135,7 +136,7 @@ class DownBlock(nn.Module):
 
 
 class FastGANDiscriminator(Discriminator):
-    """Two-branch blocks down to 4 × 4, excited like the generator's; one logit a place, on a 64-d class map.
+    """Two-branch blocks down to a small map, excited like the generator's; one logit a place, on a 64-d class map.
 
     The paper's batch norm is left out: real and generated images share a pass here, and would share its statistics. The
     minibatch statistic is added: classes collapsed without it.
@@ -152,7 +153,7 @@ class FastGANDiscriminator(Discriminator):
             {str(low): SkipLayerExcitation(channels[side], channels[low]) for low, side in self.high.items()}
         )
         self.statistic = MinibatchStd()
-        self.to_class_map = _conv(channels[4] + 1, CLASS_MAP, 1)
+        self.to_class_map = _conv(channels[levels[-1]] + 1, CLASS_MAP, 1)
         self.head = ProjectionHead(CLASS_MAP, shape.classes)
         spectral_norm(self.head.linear)
         spectral_norm(self.head.embed)

@@ -29,7 +29,6 @@ from synthaug.models.blocks import (
 from synthaug.models.family import Discriminator, Family, Generator, ImageShape
 from synthaug.models.inputs import Inputs
 
-COARSEST = 8
 PLANES = 4  # feature maps that bring noise and class to a refining generator; the paper has one of each
 
 
@@ -38,9 +37,9 @@ def up(x: Tensor) -> Tensor:
 
 
 def gaussian_pyramid(x: Tensor) -> list[Tensor]:
-    """The image at 8 px, 16 px, … and as it is."""
+    """The image at 8 px (12 px if it has 96), twice that, … and as it is."""
     levels = [x]
-    while levels[0].shape[2] > COARSEST:
+    for _ in sides(x.shape[2])[2:]:
         levels.insert(0, F.avg_pool2d(levels[0], 2))
     return levels
 
@@ -51,18 +50,19 @@ def low_passes(levels: Sequence[Tensor]) -> list[Tensor]:
 
 
 class CoarseGenerator(nn.Module):
-    """[z, class embedding] → 8 × 8 pixels."""
+    """[z, class embedding] → 8 × 8 pixels (12 × 12 of 96)."""
 
-    def __init__(self, condition_dim: int, width: int, channels: int) -> None:
+    def __init__(self, condition_dim: int, width: int, channels: int, side: int) -> None:
         super().__init__()
-        self.start = nn.Linear(condition_dim, 2 * width * 16)
+        self.side = side
+        self.start = nn.Linear(condition_dim, 2 * width * side**2)
         self.norm1 = ConditionalBatchNorm2d(2 * width, condition_dim)
         self.up = nn.ConvTranspose2d(2 * width, width, 4, 2, 1, bias=False)
         self.norm2 = ConditionalBatchNorm2d(width, condition_dim)
         self.to_image = nn.Conv2d(width, channels, 3, padding=1)
 
     def forward(self, condition: Tensor) -> Tensor:
-        x = self.start(condition).view(len(condition), -1, 4, 4)
+        x = self.start(condition).view(len(condition), -1, self.side, self.side)
         x = self.up(F.relu(self.norm1(x, condition)))
         return torch.tanh(self.to_image(F.relu(self.norm2(x, condition))).float())
 
@@ -70,9 +70,10 @@ class CoarseGenerator(nn.Module):
 class Refiner(nn.Module):
     """(low-pass image, [z_k, class embedding]) → the detail to add, of the same size."""
 
-    def __init__(self, condition_dim: int, width: int, channels: int) -> None:
+    def __init__(self, condition_dim: int, width: int, channels: int, coarsest: int) -> None:
         super().__init__()
-        self.planes = nn.Linear(condition_dim, PLANES * COARSEST**2)
+        self.planes = nn.Linear(condition_dim, PLANES * coarsest**2)
+        self.coarsest = coarsest
         self.conv1 = nn.Conv2d(channels + PLANES, width, 3, padding=1, bias=False)
         self.norm1 = ConditionalBatchNorm2d(width, condition_dim)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
@@ -80,7 +81,7 @@ class Refiner(nn.Module):
         self.to_detail = nn.Conv2d(width, channels, 3, padding=1)
 
     def forward(self, low: Tensor, condition: Tensor) -> Tensor:
-        planes = self.planes(condition).view(len(low), PLANES, COARSEST, COARSEST)
+        planes = self.planes(condition).view(len(low), PLANES, self.coarsest, self.coarsest)
         x = torch.cat([low.to(planes.dtype), F.interpolate(planes, size=low.shape[2:])], dim=1)
         x = F.relu(self.norm1(self.conv1(x), condition))
         x = F.relu(self.norm2(self.conv2(x), condition))
@@ -93,11 +94,11 @@ class LAPGANGenerator(Generator):
 
     def __init__(self, shape: ImageShape, z_dim: int, width: int, embed_dim: int) -> None:
         super().__init__()
-        finer = sides(shape.resolution)[2:]
+        first, coarsest, *finer = sides(shape.resolution)
         self.z_dim = z_dim * (1 + len(finer))
         self.embed = nn.Embedding(shape.classes, embed_dim)
-        self.coarse = CoarseGenerator(z_dim + embed_dim, 2 * width, shape.channels)
-        self.refiners = nn.ModuleList(Refiner(z_dim + embed_dim, width, shape.channels) for _ in finer)
+        self.coarse = CoarseGenerator(z_dim + embed_dim, 2 * width, shape.channels, first)
+        self.refiners = nn.ModuleList(Refiner(z_dim + embed_dim, width, shape.channels, coarsest) for _ in finer)
 
     def conditional_parameters(self) -> list[Tensor]:
         """The scale and the shift that each class's embedding gives to each normalisation."""
@@ -124,7 +125,7 @@ class LAPGANGenerator(Generator):
 
 
 class LevelDiscriminator(nn.Module):
-    """Strided convolutions under spectral norm down to 4 × 4, minibatch statistic, sum pooling, projection."""
+    """Strided convolutions under spectral norm down to a small map, minibatch statistic, sum pooling, projection."""
 
     def __init__(self, inputs: int, side: int, width: int, classes: int) -> None:
         super().__init__()

@@ -12,7 +12,7 @@ from synthaug.config import ModelConfig
 class BigGANOptions(ModelConfig):
     """The options of `biggan`."""
 
-    attention: Literal[0, 8, 16, 32, 64] = Field(
+    attention: Literal[0, 8, 12, 16, 24, 32, 48, 64] = Field(
         0, description="side in pixels of the feature maps with self-attention; 0: no attention"
     )
 

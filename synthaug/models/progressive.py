@@ -71,7 +71,7 @@ class ProgressiveGenerator(Generator):
         self.sides = sides(shape.resolution)
         widths = [channels_at(side, shape.resolution, width) for side in self.sides]
         self.embed = nn.Embedding(shape.classes, embed_dim)
-        self.start = EqualLinear(z_dim + embed_dim, widths[0] * 16)
+        self.start = EqualLinear(z_dim + embed_dim, widths[0] * self.sides[0] ** 2)
         self.conv = EqualConv2d(widths[0], widths[0], 3)
         self.blocks = nn.ModuleList(GeneratorBlock(a, b) for a, b in pairwise(widths))
         self.to_image = nn.ModuleList(EqualConv2d(c, shape.channels, 1) for c in widths)
@@ -95,7 +95,7 @@ class ProgressiveGenerator(Generator):
         fading, whole = math.modf(float(self.stage))
         embedded = pixel_norm(self.embed(inputs.labels)) * self.condition_strength
         condition = torch.cat([latents, embedded], dim=1)
-        x = pixel_norm(leaky_relu(self.start(condition))).view(len(condition), -1, 4, 4)
+        x = pixel_norm(leaky_relu(self.start(condition))).view(len(condition), -1, self.sides[0], self.sides[0])
         x = pixel_norm(leaky_relu(self.conv(x)))
         for block in self.blocks[: int(whole)]:
             x = block(x)
@@ -131,7 +131,7 @@ class ProgressiveDiscriminator(Discriminator):
         self.blocks = nn.ModuleList(DiscriminatorBlock(b, a) for a, b in pairwise(widths))  # from side k + 1 to side k
         self.statistic = MinibatchStd()
         self.conv = EqualConv2d(widths[0] + 1, widths[0], 3)
-        self.dense = EqualLinear(widths[0] * 16, widths[0])
+        self.dense = EqualLinear(widths[0] * self.sides[0] ** 2, widths[0])
         self.head = ProjectionHead(widths[0], shape.classes, scale=math.sqrt(widths[0]))
         self.register_buffer("stage", torch.tensor(float(len(self.sides) - 1)))
 

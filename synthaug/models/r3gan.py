@@ -67,15 +67,16 @@ def _transition(inputs: int, outputs: int) -> nn.Module:
 
 
 class R3GANGenerator(Generator):
-    """A learnt 4 × 4 basis weighed by [z, class]; then residual blocks at each side, enlarged bilinearly between."""
+    """A learnt small basis weighed by [z, class]; then residual blocks at each side, enlarged bilinearly between."""
 
     def __init__(self, shape: ImageShape, z_dim: int, width: int, embed_dim: int) -> None:
         super().__init__()
         self.z_dim = z_dim
-        widths = [channels_at(side, shape.resolution, width) for side in sides(shape.resolution)]
+        levels = sides(shape.resolution)
+        widths = [channels_at(side, shape.resolution, width) for side in levels]
         self.embed = nn.Embedding(shape.classes, embed_dim)
         self.start = _layer(nn.Linear(z_dim + embed_dim, widths[0], bias=False))
-        self.basis = nn.Parameter(torch.randn(widths[0], 4, 4))
+        self.basis = nn.Parameter(torch.randn(widths[0], levels[0], levels[0]))
         self.stages = nn.ModuleList(_stage(c, BLOCKS * len(widths)) for c in widths)
         self.transitions = nn.ModuleList(_transition(a, b) for a, b in pairwise(widths))
         self.to_image = _layer(nn.Conv2d(widths[-1], shape.channels, 1))
@@ -94,15 +95,16 @@ class R3GANGenerator(Generator):
 
 
 class R3GANDiscriminator(Discriminator):
-    """The generator's mirror: residual blocks, halving by means, a 4 × 4 basis for each channel, projection."""
+    """The generator's mirror: residual blocks, halving by means, a basis for each channel, projection."""
 
     def __init__(self, shape: ImageShape, width: int) -> None:
         super().__init__()
-        widths = [channels_at(side, shape.resolution, width) for side in sides(shape.resolution)[::-1]]
+        levels = sides(shape.resolution)[::-1]
+        widths = [channels_at(side, shape.resolution, width) for side in levels]
         self.from_image = _layer(nn.Conv2d(shape.channels, widths[0], 1))
         self.stages = nn.ModuleList(_stage(c, BLOCKS * len(widths)) for c in widths)
         self.transitions = nn.ModuleList(_transition(a, b) for a, b in pairwise(widths))
-        self.basis = nn.Parameter(torch.randn(widths[-1], 4, 4) / 4)
+        self.basis = nn.Parameter(torch.randn(widths[-1], levels[-1], levels[-1]) / levels[-1])
         self.linear = _layer(nn.Linear(widths[-1], 1))
         self.embed = nn.Embedding(shape.classes, widths[-1])
 

@@ -118,7 +118,7 @@ class SynthesisBlock(nn.Module):
 
 
 class StyleGAN2Generator(Generator):
-    """Learnt 4 × 4 constant, one block an octave, an image summed over all sides; tanh keeps it in range."""
+    """A small learnt constant, one block an octave, an image summed over all sides; tanh keeps it in range."""
 
     def __init__(self, shape: ImageShape, z_dim: int, width: int, embed_dim: int) -> None:
         super().__init__()
@@ -126,9 +126,9 @@ class StyleGAN2Generator(Generator):
         levels = sides(shape.resolution)
         widths = [channels_at(side, shape.resolution, width) for side in levels]
         self.mapping = Mapping(z_dim, embed_dim, shape.classes)
-        self.constant = nn.Parameter(torch.randn(1, widths[0], 4, 4))
+        self.constant = nn.Parameter(torch.randn(1, widths[0], levels[0], levels[0]))
         self.conv = ModulatedConv2d(widths[0], widths[0], 3, z_dim)
-        self.noise = Noise(z_dim, 4)
+        self.noise = Noise(z_dim, levels[0])
         self.to_image = ModulatedConv2d(widths[0], shape.channels, 1, z_dim, demodulate=False)
         self.blocks = nn.ModuleList(
             SynthesisBlock(a, b, side, shape.channels, z_dim)
@@ -174,16 +174,17 @@ class ResidualBlock(nn.Module):
 
 
 class StyleGAN2Discriminator(Discriminator):
-    """Residual blocks down to 4 × 4, minibatch standard deviation, a dense layer, projection."""
+    """Residual blocks down to a small map, minibatch standard deviation, a dense layer, projection."""
 
     def __init__(self, shape: ImageShape, width: int) -> None:
         super().__init__()
-        widths = [channels_at(side, shape.resolution, width) for side in sides(shape.resolution)[::-1]]
+        levels = sides(shape.resolution)[::-1]
+        widths = [channels_at(side, shape.resolution, width) for side in levels]
         self.from_image = EqualConv2d(shape.channels, widths[0], 1)
         self.blocks = nn.Sequential(*(ResidualBlock(a, b) for a, b in pairwise(widths)))
         self.statistic = MinibatchStd()
         self.conv = EqualConv2d(widths[-1] + 1, widths[-1], 3)
-        self.dense = EqualLinear(widths[-1] * 16, widths[-1])
+        self.dense = EqualLinear(widths[-1] * levels[-1] ** 2, widths[-1])
         self.head = ProjectionHead(widths[-1], shape.classes, scale=math.sqrt(widths[-1]))
 
     def forward(self, x: Tensor, y: Tensor) -> list[Tensor]:

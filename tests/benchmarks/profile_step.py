@@ -24,7 +24,7 @@ WARM_UP, STEPS = 6, 10
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--resolution", type=int, default=32, choices=(16, 32, 64, 128))
+    parser.add_argument("--resolution", type=int, default=32, choices=(16, 32, 64, 96, 128))
     parser.add_argument("--recipe", default="default")
     parser.add_argument("--out", type=Path, default=Path("build/profile"))
     a = parser.parse_args()

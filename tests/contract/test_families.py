@@ -33,7 +33,7 @@ def some_inputs(family: Family, batch: int = 4) -> Inputs:
     return Inputs(torch.arange(batch) % 3, torch.randn(batch, family.generator.z_dim, generator=rng))
 
 
-@pytest.mark.parametrize(("channels", "resolution"), [(1, 16), (3, 16), (3, 32), (3, 64), (3, 128)])
+@pytest.mark.parametrize(("channels", "resolution"), [(1, 16), (3, 16), (3, 32), (3, 64), (3, 96), (3, 128)])
 @pytest.mark.parametrize("name", NAMES)
 def test_shapes_and_ranges(name: str, channels: int, resolution: int) -> None:
     family = make(name, channels, resolution)
