@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from tables import between, keep, kept, written
 
+from synthaug.classifiers.base import Labels
 from synthaug.config import resolve
 from synthaug.data.run_data import RunData
 from synthaug.evaluation.arms import ARMS, ArmKind
@@ -39,6 +40,7 @@ class Set:
     name: str
     grid: Grid
     held_out: HeldOut
+    val_labels: Labels
 
     @classmethod
     def read(cls, given: str, group_by: str) -> Set:
@@ -53,7 +55,7 @@ class Set:
             val=np.array(real.val.pixels), test=np.array(real.test.pixels), per_seed=0,
             targets=tuple(real.target_indices),
         )  # fmt: skip
-        return cls(name, grid, HeldOut.of([real]))
+        return cls(name, grid, HeldOut.of([real]), real.val.labels)
 
 
 def variants() -> Iterable[ArmKind]:
@@ -110,7 +112,7 @@ def main() -> None:
     parser.add_argument("--variants", action="store_true")
     parser.add_argument("--write", action="store_true", help=f"rewrite the table of {PAGE.name}")
     a = parser.parse_args()
-    kinds = {name: kind for name, kind in ARMS.items() if not (kind.synthetic or kind.smote)}
+    kinds = {name: kind for name, kind in ARMS.items() if not (kind.mixes or kind.smote)}
     if a.variants:
         kinds |= {kind.name: kind for kind in variants()}
         ARMS.update(kinds)
