@@ -151,7 +151,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="+", metavar="NAME=FOLDER,TARGET+TARGET,SIDE")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--group-by", default="([^_/]+)_[^/]*$", help="regular expression of the group in a path")
+    parser.add_argument("--group-by", default=r"([^_/.]+)[_.][^/]*$", help="regular expression of the group in a path")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--write", action="store_true", help=f"rewrite the table of {PAGE.name}")
     a = parser.parse_args()
