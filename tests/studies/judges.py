@@ -1,10 +1,11 @@
 """Would another net have chosen the same checkpoint? The monitor of a finished run, repeated with other nets.
 
     synthaug fit DATA --budget 120kimg --set training.keep_checkpoints=100 --set monitor.every_kimg=5 --runs RUNS
-    python tests/studies/judges.py RUNS/00000-… [RUNS/00001-… …]
+    python tests/studies/judges.py RUNS/00000-… [RUNS/00001-… …] [--val DIR --test DIR]
 
 Each kept checkpoint is scored by the monitor as in training (same samples, same val images) with EfficientNet-Lite0,
 MobileNetV2 and `own`. EfficientNet-Lite0 also takes the test images in place of val, to see what other images change.
+A run that was trained on all images of its folder needs other folders for both.
 Printed are, for each pair, Spearman's rank correlation of pooled KID and of the score over the checkpoints; and for
 each net the checkpoint that it chooses, with its rank by MobileNetV2.
 """
@@ -19,6 +20,8 @@ from pathlib import Path
 import torch
 from scipy.stats import spearmanr
 
+from synthaug.data.layout import SplitName
+from synthaug.data.roles import real_test_images, scan_readable
 from synthaug.data.run_data import RunData
 from synthaug.features import features_for
 from synthaug.progress import Silent
@@ -41,10 +44,14 @@ PAIRS = [
 ]
 
 
-def scores(run: Run) -> dict[str, dict[str, list[float]]]:
+def scores(run: Run, folders: dict[SplitName, Path | None]) -> dict[str, dict[str, list[float]]]:
     """Judge → `kid` and `score` of each checkpoint, in the order of the training."""
-    data = RunData.open(run)
-    images = {side: data.images(side, None, Silent()) for side in ("train", "val", "test")}
+    data, sides = RunData.open(run), ("train", "val", "test")
+    images = {side: data.images(side, None, Silent()) for side in sides if folders.get(side) is None}
+    for side, folder in folders.items():
+        if folder is not None:
+            found = scan_readable(folder, cache=None, progress=Silent())
+            images[side] = data.load(found.root, real_test_images(found), None, Silent())
     device = torch.device("cpu")
     out: dict[str, dict[str, list[float]]] = {}
     for judge, (net, side) in JUDGES.items():
@@ -54,10 +61,10 @@ def scores(run: Run) -> dict[str, dict[str, list[float]]]:
             images["train"], images[side], data.targets, data.config.monitor, features, first.z_dim, data.config.seed,
             device,
         )  # fmt: skip
-        found = [monitor.score(load_generator(run, name, "cpu").network) for name in names(run)]
+        rows = [monitor.score(load_generator(run, name, "cpu").network) for name in names(run)]
         out[judge] = {
-            "kid": [float(row["pooled"]["kid"]) for row in found],
-            "score": [float(row["score"]) for row in found],
+            "kid": [float(row["pooled"]["kid"]) for row in rows],
+            "score": [float(row["score"]) for row in rows],
         }
         print(f"{run.name}: {judge}", file=sys.stderr)
     return out
@@ -71,13 +78,15 @@ def rank(values: list[float], chosen: int) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="+")
+    parser.add_argument("--val", type=Path, help="an image folder in place of the run's validation images")
+    parser.add_argument("--test", type=Path, help="an image folder in place of its test images")
     parser.add_argument("--out", type=Path, help="keep the scores as JSON")
     given = parser.parse_args()
     torch.set_num_threads(1)
     kept, correlations, choices = {}, [], []
     for path in given.runs:
         run = Run(path)
-        kept[path.name] = found = scores(run)
+        kept[path.name] = found = scores(run, {"val": given.val, "test": given.test})
         checkpoints = names(run)
         for a, b in PAIRS:
             both = [spearmanr(found[a][key], found[b][key]).statistic for key in ("kid", "score")]
