@@ -7,7 +7,8 @@ dataset-fashion-mnist. Each set is divided by groups: train, *explore*, where wa
 *confirm*, where only the chosen way and the best control of *explore* are judged, with other classifier seeds.
 
 The stages, each for all sets: `controls`; `curve`, the default way after 15 to 120 kimg; `ways` at the last
-checkpoint; `confirm`; `rare`, other numbers of rare images. A finished piece of work is a line of
+checkpoint; `confirm`; `rare`, other numbers of rare images; `gate`, samples without it; `steps`, two and four times as
+many; `changes`, generators that changes.py lists, each trained once. A finished piece of work is a line of
 docs/science/gain.jsonl and is not repeated, so the study may be stopped at any time. Its predictions stay in --work: a
 way is compared with the controls seed by seed.
 
@@ -28,10 +29,12 @@ import gain_tables
 import numpy as np
 import oracle
 import torch
+from changes import CHANGES, DEFAULT, TWO_SEEDS, register
 from gain_sets import SETS, SOURCES, folders, generator, minutes
+from gain_tables import rows_of
 from material import POOL, Trained
 from numpy.typing import NDArray
-from tables import DOCS, keep, kept
+from tables import DOCS, keep
 from ways import CONTROLS, WAYS, Material, fit, fit_head, two_checkpoints
 
 from synthaug.classifiers.finetune import Finetune
@@ -40,8 +43,10 @@ from synthaug.classifiers.steps import predict
 from synthaug.data.cache import LabelledImages
 from synthaug.evaluation.detectable import smallest_detectable
 from synthaug.evaluation.statistics import F1Table, contrast, f1_table, resample_groups
+from synthaug.runs import Run
 
 KIMG = [15, 30, 60, 120]
+TIMES = [2, 4]
 CURVE, TWO = "share-25", "two-checkpoints-25"
 ALL_WAYS = {**WAYS, TWO: two_checkpoints(0.25)}
 CNN_WAYS = ("all-classes-50", "share-50", "finish-on-real", "all-classes-finish-on-real", "in-place-50")
@@ -57,7 +62,8 @@ Predictions = NDArray[np.int64]
 class Piece:
     """One way to train a classifier, on one set, judged on one part.
 
-    `kimg` 0: no synthetic images. `augment` false: no augmentation, whatever the way says.
+    `kimg` 0: no synthetic images. `augment` false: no augmentation, whatever the way says. `generator`: a name of
+    `CHANGES`, or `TWO_SEEDS`. `times`: how many times as many steps. `gated`: whether samples pass the gate.
     """
 
     data: str
@@ -66,15 +72,24 @@ class Piece:
     way: str
     kimg: int = 0
     augment: bool = True
+    generator: str = DEFAULT
+    times: int = 1
+    gated: bool = True
 
     @property
     def key(self) -> str:
         plain = "" if self.augment else "-plain"
-        return f"{self.data}-{self.judge}-{self.classifier}-{self.way}{plain}-{self.kimg}"
+        more = f"{'' if self.generator == DEFAULT else f'-{self.generator}'}{'' if self.gated else '-ungated'}"
+        more += "" if self.times == 1 else f"-x{self.times}"
+        return f"{self.data}-{self.judge}-{self.classifier}-{self.way}{plain}-{self.kimg}{more}"
 
     @property
     def seeds(self) -> list[int]:
         return list((SEEDS if self.classifier == "cnn" else HEAD_SEEDS)[self.judge])
+
+    @property
+    def steps(self) -> int:
+        return self.times * STEPS[self.classifier]
 
 
 class Judge:
@@ -101,7 +116,7 @@ class Prepared:
         self.folder = folders(self.source, a.work, a.pictures)
         self.run = generator(self.source, self.folder, KIMG)
         self.trained = Trained(self.run, GATE_STEPS, CANDIDATES)
-        self._materials: dict[int, Material] = {}
+        self._materials: dict[tuple[int, str, bool], Material] = {}
         self._judges: dict[str, Judge] = {}
         self._features: RememberedFeatures | None = None
 
@@ -110,25 +125,42 @@ class Prepared:
             self._judges[part] = Judge(self.folder / part, self.trained.real)
         return self._judges[part]
 
-    def pool(self, kimg: int) -> LabelledImages:
-        """Gated samples after `kimg`, kept in a file; of all classes at the last checkpoint, else of the rare ones."""
-        file, real = self.folder / f"pool-{kimg}.npz", self.trained.real
+    def run_of(self, name: str) -> Run:
+        return self.trained.run if name == DEFAULT else Run(generator(self.source, self.folder, KIMG, name))
+
+    def pool(self, kimg: int, name: str = DEFAULT, gated: bool = True) -> LabelledImages:
+        """Gated samples after `kimg`, kept in a file; or ungated ones, as many of each class.
+
+        They are of all classes at the default's last checkpoint, else of the rare ones.
+        """
+        real = self.trained.real
+        if name == TWO_SEEDS:
+            two = [self.pool(kimg, one) for one in (DEFAULT, "seed-1")]
+            halves = [p.subset(np.arange(len(p)) % 2 == 0) for p in two]
+            made = [np.concatenate([getattr(half, part) for half in halves]) for part in ("pixels", "labels")]
+            return _images(real, *made)
+        file = self.folder / f"pool-{kimg}{'' if name == DEFAULT else f'-{name}'}{'' if gated else '-ungated'}.npz"
         if not file.exists():
-            made = self.trained.pool(f"kimg{kimg:06d}", None if kimg == KIMG[-1] else self.trained.facts.targets)
-            np.savez_compressed(file, pixels=made.pixels, labels=made.labels)
-        found = np.load(file)
-        return LabelledImages(
-            found["pixels"], found["labels"], real.classes, [str(i) for i in range(len(found["labels"]))]
-        )
+            whole = kimg == KIMG[-1] and name == DEFAULT and gated
+            names = None if whole else self.trained.facts.targets
+            pool = self.trained.pool(f"kimg{kimg:06d}", names, self.run_of(name), gated)
+            np.savez_compressed(file, pixels=pool.pixels, labels=pool.labels)
+        found = _images(real, **np.load(file))
+        if gated:
+            return found
+        most = np.bincount(self.pool(kimg, name).labels, minlength=len(real.classes))
+        rows = [np.flatnonzero(found.labels == k)[: most[k]] for k in range(len(most))]
+        return found.subset(np.concatenate(rows))
 
     def material(self, piece: Piece) -> Material:
         if not piece.kimg:
             real = self.trained.real
             none = LabelledImages(real.pixels[:0], real.labels[:0], real.classes, [])
             return Material(real, none, np.zeros((0, len(real.classes)), np.float32), self.trained.targets)
-        if piece.kimg not in self._materials:
-            self._materials[piece.kimg] = self.trained.with_pool(self.pool(piece.kimg))
-        found = self._materials[piece.kimg]
+        of = (piece.kimg, piece.generator, piece.gated)
+        if of not in self._materials:
+            self._materials[of] = self.trained.with_pool(self.pool(*of))
+        found = self._materials[of]
         return replace(found, earlier=self.pool(piece.kimg // 2)) if piece.way == TWO else found
 
     def predictions(self, piece: Piece) -> list[Predictions]:
@@ -138,7 +170,7 @@ class Prepared:
             plan, judge = ALL_WAYS[piece.way](self.material(piece)), self.judge(piece.judge)
             if not piece.augment:
                 plan = replace(plan, as_they_are=np.ones(len(plan.soft), bool))
-            steps, test = STEPS[piece.classifier], judge.images.pixels
+            steps, test = piece.steps, judge.images.pixels
             if piece.classifier == "cnn":
                 networks = (fit(plan, seed, judge.classes, steps) for seed in piece.seeds)
                 found = [predict(network, test).argmax(1) for network in networks]
@@ -150,29 +182,39 @@ class Prepared:
         return list(np.load(file).astype(np.int64))
 
 
-def row(prepared: Prepared, piece: Piece) -> dict[str, Any]:
-    """F1 of a piece, and its gain over each control that has the same judge, classifier and seeds."""
+def _images(real: LabelledImages, pixels: NDArray[np.uint8], labels: NDArray[np.int64]) -> LabelledImages:
+    return LabelledImages(pixels, labels, real.classes, [str(i) for i in range(len(labels))])
+
+
+def compared(piece: Piece, rows: Sequence[gain_tables.Row]) -> dict[str, Piece]:
+    """What a piece with synthetic images is compared with: the finished controls, and the default if it differs."""
+    alike = {"data": piece.data, "judge": piece.judge, "classifier": piece.classifier, "times": piece.times}
+    found = {way: Piece(way=way, **alike) for way in CONTROLS if gain_tables.find(rows, way=way, kimg=0, **alike)}
+    usual = replace(piece, generator=DEFAULT, gated=True)
+    return found | ({DEFAULT: usual} if usual != piece else {}) if piece.kimg else {}
+
+
+def row(prepared: Prepared, piece: Piece, rows: Sequence[gain_tables.Row]) -> dict[str, Any]:
+    """F1 of a piece, and its gain over what it is compared with."""
     judge, targets = prepared.judge(piece.judge), prepared.trained.targets
     table = judge.table(prepared.predictions(piece))
     out = {
-        **asdict(piece), "seeds": piece.seeds, "steps": STEPS[piece.classifier],
+        **asdict(piece), "seeds": piece.seeds, "steps": piece.steps,
         "f1": np.round(table.seeds[:, targets].mean(1), 4).tolist(),
         "macro": np.round(table.seeds.mean(1), 4).tolist(),
         "groups": judge.groups_of[targets].tolist(),
         "images": np.bincount(judge.images.labels, minlength=judge.classes)[targets].tolist(),
-        "minutes": round(minutes(prepared.run), 1),
+        "minutes": round(minutes(prepared.run_of(piece.generator if piece.generator in CHANGES else DEFAULT).path), 1),
     }  # fmt: skip
     against = {}
-    for control in CONTROLS if piece.kimg else ():
-        other = Piece(piece.data, piece.judge, piece.classifier, control)
-        if (prepared.folder / "predictions" / f"{other.key}.npy").exists():
-            base = judge.table(prepared.predictions(other))
-            found = contrast(table, base, targets, judge.groups_of)
-            seen = smallest_detectable(table, [base], targets, judge.groups_of, 0.05)
-            against[control] = {
-                "gain": round(found.mean, 4), "low": round(found.low, 4), "high": round(found.high, 4),
-                "detectable": None if seen is None else round(seen, 4),
-            }  # fmt: skip
+    for name, other in compared(piece, rows).items():
+        base = judge.table(prepared.predictions(other))
+        found = contrast(table, base, targets, judge.groups_of)
+        seen = smallest_detectable(table, [base], targets, judge.groups_of, 0.05)
+        against[name] = {
+            "gain": round(found.mean, 4), "low": round(found.low, 4), "high": round(found.high, 4),
+            "detectable": None if seen is None else round(seen, 4),
+        }  # fmt: skip
     return {**out, "against": against} if piece.kimg else out
 
 
@@ -188,27 +230,38 @@ def pieces(a: argparse.Namespace) -> Iterator[Piece]:
     names = [source.name for source in SOURCES if source.name in a.sets]
 
     def mixed(data: str, way: str, kimg: int = KIMG[-1], judge: str = "explore") -> Piece:
-        return Piece(data, judge, classifier, way, kimg, gain_tables.augments(kept(a.out), data, classifier))
+        return Piece(data, judge, classifier, way, kimg, gain_tables.augments(rows_of(a.out), data, classifier))
 
     for stage, classifier in ((s, c) for s in a.stages for c in a.classifiers):
         if stage == "controls":
             yield from (Piece(d, "explore", classifier, way) for way in ("control", "oversample") for d in names)
             for d in names if classifier == "cnn" else ():
-                augment = gain_tables.augments(kept(a.out), d, classifier)
+                augment = gain_tables.augments(rows_of(a.out), d, classifier)
                 yield Piece(d, "explore", classifier, "mixup-control" if augment else "class-weights")
         elif stage == "curve":
             yield from (mixed(d, CURVE, kimg) for kimg in a.kimg for d in names)
         elif stage == "ways":
             tried = [mixed(d, way) for way in a.ways or ways_of(classifier) for d in names]
             yield from (piece for piece in tried if piece.augment or not piece.way.startswith("in-place"))
-        elif stage == "confirm" and (way := gain_tables.chosen(kept(a.out))):
+        elif stage == "confirm" and (way := gain_tables.chosen(rows_of(a.out))):
             for d in names:
-                if best := gain_tables.best_control(kept(a.out), d, classifier):
+                if best := gain_tables.best_control(rows_of(a.out), d, classifier):
                     yield from (Piece(d, "confirm", classifier, best), mixed(d, way, judge="confirm"))
         elif stage == "rare":
             for d in (name for name in SETS if name not in names and name.rsplit("-", 1)[0] in names):
                 yield from (Piece(d, "explore", classifier, way) for way in ("control", "oversample"))
                 yield mixed(d, CURVE)
+        elif stage == "gate":
+            yield from (replace(mixed(d, CURVE), gated=False) for d in names)
+        elif stage == "steps":
+            for times, d in ((times, d) for times in TIMES for d in names):
+                best = str(gain_tables.best_control(rows_of(a.out), d, classifier))
+                yield replace(Piece(d, "explore", classifier, best), times=times)
+                yield replace(mixed(d, CURVE), times=times)
+        elif stage == "changes":
+            for name, d in ((name, d) for name in a.changes for d in names):
+                kimg = CHANGES["seed-1" if name == TWO_SEEDS else name].kimg
+                yield replace(mixed(d, CURVE, kimg), generator=name)
 
 
 def main() -> None:
@@ -217,22 +270,26 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("build/gain"))
     parser.add_argument("--out", type=Path, default=DOCS / "gain.jsonl")
     parser.add_argument("--sets", nargs="*", default=[s.name for s in SOURCES], choices=[s.name for s in SOURCES])
-    stages = ["controls", "curve", "ways", "confirm", "rare"]
+    stages = ["controls", "curve", "ways", "confirm", "gate", "steps", "changes", "rare"]
     parser.add_argument("--stages", nargs="*", default=stages, choices=stages)
     parser.add_argument("--classifiers", nargs="*", default=["cnn", "finetune"], choices=["cnn", "finetune"])
     parser.add_argument("--kimg", nargs="*", type=int, default=KIMG[::-1], help="of the curve")
     parser.add_argument("--ways", nargs="*", choices=list(ALL_WAYS), help="of the stage `ways`")
+    changes = [*CHANGES, TWO_SEEDS]
+    parser.add_argument("--changes", nargs="*", default=changes, choices=changes, help="of the stage `changes`")
     parser.add_argument("--tables", action="store_true", help="only make the tables anew")
     a = parser.parse_args()
     torch.set_num_threads(1)
+    register()
     prepare = lru_cache(maxsize=len(SETS))(lambda name: Prepared(name, a))
     key = [f.name for f in fields(Piece)]
     for piece in pieces(a) if not a.tables else ():
-        if asdict(piece) not in [{name: old[name] for name in key} for old in kept(a.out)]:
-            found = row(prepare(piece.data), piece)
+        rows = rows_of(a.out)
+        if asdict(piece) not in [{name: old[name] for name in key} for old in rows]:
+            found = row(prepare(piece.data), piece, rows)
             keep(a.out, found)
             print(piece.key, np.mean(found["f1"]).round(3), found.get("against", ""), flush=True)
-    gain_tables.write(kept(a.out), KIMG)
+    gain_tables.write(rows_of(a.out), KIMG)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,11 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from changes import ADAPT, CHANGES, DEFAULT, Change
 
 STUDIES = Path(__file__).parent
 GROUP = "([^_]+)_"
@@ -75,23 +78,40 @@ def _make(script: str, *arguments: str) -> None:
     subprocess.run([sys.executable, str(STUDIES / script), *arguments], check=True, stdout=subprocess.DEVNULL)
 
 
-def generator(source: Source, out: Path, kimg: list[int]) -> Path:
-    """The run of the default recipe, trained or trained to its end, with a checkpoint at each of `kimg`."""
-    runs = out / "runs"
+def generator(source: Source, out: Path, kimg: list[int], name: str = DEFAULT) -> Path:
+    """The run of the default recipe or of a change, trained or trained to its end, with a checkpoint at each of `kimg`.
+
+    A change is trained for as many kimg as `CHANGES` says.
+    """
+    change = CHANGES.get(name, Change(kimg=kimg[-1]))
+    runs = out / ("runs" if name == DEFAULT else f"runs-{name}")
     if not finished(runs / "latest"):
-        every = kimg[0]  # the others are multiples of it
-        sets = [
-            "data.val_fraction=0", "data.test_fraction=0", f"monitor.every_kimg={every}",
-            "monitor.samples_per_class=30", "training.keep_checkpoints=100",
-        ]  # fmt: skip
-        command = [str(Path(sys.executable).with_name("synthaug")), "fit", str(out / "train")]
-        command += [f"--target-class={c}" for c in source.rare] + [f"--set={s}" for s in sets]
-        command += ["--recipe=default", f"--budget={kimg[-1]}kimg", "--seed=0", f"--runs={runs}"]
-        command += [f"--group-by={GROUP}"] if source.grouped else []
-        command += ["--resume=auto"] if (runs / "latest").exists() else []
-        with (out / "fit.log").open("a") as log:
-            subprocess.run(command, check=True, env=ONE_CORE, stdout=log, stderr=subprocess.STDOUT)
+        first = out / f"{runs.name}-common"
+        if change.common_first and not finished(first / "latest"):
+            common = out / "train-common"
+            shutil.copytree(out / "train", common, ignore=shutil.ignore_patterns(*source.rare), dirs_exist_ok=True)
+            _fit(source, common, first, change, kimg[0], sorted(p.name for p in common.iterdir())[:1])
+        start = [f"--from={(first / 'latest').resolve()}"] if change.common_first else []
+        _fit(source, out / "train", runs, change, kimg[0], source.rare, *start)
     return (runs / "latest").resolve()
+
+
+def _fit(
+    source: Source, data: Path, runs: Path, change: Change, every: int, targets: Sequence[str], *more: str
+) -> None:
+    sets = [
+        "data.val_fraction=0", "data.test_fraction=0", f"monitor.every_kimg={every}",
+        "monitor.samples_per_class=30", "training.keep_checkpoints=100", *change.sets,
+    ]  # fmt: skip
+    command = [sys.executable, str(STUDIES / "changes.py"), "fit", str(data)]
+    command += [f"--target-class={c}" for c in targets] + [f"--set={s}" for s in sets]
+    command += ["--recipe=default", f"--budget={change.kimg}kimg", f"--seed={change.seed}", f"--runs={runs}", *more]
+    command += [f"--group-by={GROUP}"] if source.grouped else []
+    command += ["--resume=auto"] if (runs / "latest").exists() else []
+    adapt = {ADAPT: "1"} if more else {}
+    runs.mkdir(parents=True, exist_ok=True)
+    with (runs / "fit.log").open("a") as log:
+        subprocess.run(command, check=True, env=ONE_CORE | adapt, stdout=log, stderr=subprocess.STDOUT)
 
 
 def finished(run: Path) -> bool:

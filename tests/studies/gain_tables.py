@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from changes import DEFAULT
 from gain_sets import SETS, SOURCES
-from tables import DOCS, between, written
+from tables import DOCS, between, kept, written
 
 Row = dict[str, Any]
 PAGE = DOCS / "gain.md"
@@ -18,8 +20,19 @@ NAMES = {
 }  # fmt: skip
 
 
+ANY = object()
+PLAIN = {"generator": DEFAULT, "times": 1, "gated": True}
+
+
+def rows_of(file: Path) -> list[Row]:
+    """The lines of the file; those of the first passes lack the fields that came later."""
+    return [{**PLAIN, **row} for row in kept(file)]
+
+
 def find(rows: Sequence[Row], **values: Any) -> list[Row]:
-    return [row for row in rows if all(row[name] == value for name, value in values.items())]
+    """The rows with these values, and those of `PLAIN` if nothing else is said."""
+    wanted = PLAIN | values
+    return [row for row in rows if all(value is ANY or row[name] == value for name, value in wanted.items())]
 
 
 def best_control(rows: Sequence[Row], data: str, classifier: str) -> str | None:
@@ -89,6 +102,9 @@ def write(rows: Sequence[Row], kimg: Sequence[int]) -> None:
         ]
         between(PAGE, f"ways of {classifier}", written(["way", "mean", *sets], lines))
     between(PAGE, "confirmed", written(*_confirmed(rows, last)))
+    between(PAGE, "gate", written(*_gate(rows)))
+    between(PAGE, "steps", written(*_steps(rows)))
+    between(PAGE, "changes", written(*_changes(rows)))
     between(PAGE, "rare images", written(*_rare(rows, last)) if _rare(rows, last)[1] else "Not run yet.")
 
 
@@ -124,6 +140,50 @@ def _confirmed(rows: Sequence[Row], kimg: int) -> tuple[list[str], list[list[str
                 f"{row['minutes']:.0f} min",
             ])  # fmt: skip
     return head, lines
+
+
+def _level(row: Row) -> str:
+    return f"{fmean(row['f1']):.3f}"
+
+
+def _alike(rows: Sequence[Row], row: Row, **other: Any) -> list[Row]:
+    """The rows that differ from `row` in these values only."""
+    names = ("data", "judge", "classifier", "way", "kimg", "augment", *PLAIN)
+    return find(rows, **{name: row[name] for name in names} | other)
+
+
+def _gate(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    lines = []
+    for row in find(rows, gated=False):
+        passed = _level(_alike(rows, row, gated=True)[0])
+        lines.append([row["data"], row["classifier"], passed, _level(row), told(row["against"][DEFAULT])])
+    return ["set", "classifier", "F1, gated", "F1, ungated", "ungated − gated"], lines
+
+
+def _steps(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """The gain of the default way at each number of steps, on the sets where more than one was tried."""
+    lines = []
+    more = [row for times in sorted({r["times"] for r in rows}) for row in find(rows, times=times, way="share-25")]
+    for data, classifier in dict.fromkeys((row["data"], row["classifier"]) for row in more if row["times"] > 1):
+        best = best_control(rows, data, classifier)
+        for row in find(more, data=data, classifier=classifier, judge="explore", times=ANY, kimg=120):
+            control = _alike(rows, row, way=best, kimg=0, augment=True)
+            gain = told(row["against"].get(best))
+            lines.append(
+                [data, classifier, str(row["steps"]), NAMES[best or ""], _level(control[0]), _level(row), gain]
+            )
+    return ["set", "classifier", "steps", "best control", "its F1", "F1 of `share-25`", "gain"], lines
+
+
+def _changes(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    lines = []
+    for row in find(rows, generator=ANY):
+        if row["generator"] != DEFAULT:
+            best = best_control(rows, row["data"], row["classifier"])
+            gain, beside = told(row["against"].get(best)), told(row["against"][DEFAULT])
+            lines.append([f"`{row['generator']}`", str(row["kimg"]), row["data"], row["classifier"], gain, beside])
+    head = ["change", "kimg", "set", "classifier", "gain over the best control", "beside the default"]
+    return head, sorted(lines, key=lambda line: (line[3], line[2]))
 
 
 def _rare(rows: Sequence[Row], kimg: int) -> tuple[list[str], list[list[str]]]:

@@ -46,11 +46,19 @@ class Trained:
         groups = [row.group for row in self.rows]
         return build_gate(self.real, self.facts.targets, self.gate_config, seed=self.config.seed, groups=groups)
 
-    def pool(self, checkpoint: str = "best", names: Sequence[str] | None = None) -> LabelledImages:
-        """The first `POOL` gated samples of each class (or of some); fewer, if the gate refuses most."""
-        sampler, classes = load(self.run, checkpoint=checkpoint), self.real.classes
+    def pool(
+        self, checkpoint: str = "best", names: Sequence[str] | None = None, run: Run | None = None, gated: bool = True
+    ) -> LabelledImages:
+        """The first `POOL` gated samples of each class (or of some); fewer, if the gate refuses most.
+
+        Args:
+            run: another run with the same images.
+            gated: False: all samples pass.
+        """
+        sampler, classes = load(run or self.run, checkpoint=checkpoint), self.real.classes
+        gate = self.gate if gated else None
         pixels = {
-            name: gated_samples(sampler, self.gate, name, POOL, limit=self.candidates, allow_short=True).pixels
+            name: gated_samples(sampler, gate, name, POOL, limit=self.candidates, allow_short=True).pixels
             for name in names or classes
         }
         labels = np.repeat([classes.index(name) for name in pixels], [len(p) for p in pixels.values()]).astype(np.int64)
