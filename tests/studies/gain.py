@@ -8,7 +8,8 @@ dataset-fashion-mnist. Each set is divided by groups: train, *explore*, where wa
 
 The stages, each for all sets: `controls`; `curve`, the default way after 15 to 120 kimg; `ways` at the last
 checkpoint; `confirm`; `rare`, other numbers of rare images; `gate`, samples without it; `steps`, two and four times as
-many; `changes`, generators that changes.py lists, each trained once. A finished piece of work is a line of
+many; `changes`, generators that changes.py lists, each trained once. These three are the second pass: the generator of
+the default and the classifiers that they are compared with are trained again. A finished piece of work is a line of
 docs/science/gain.jsonl and is not repeated, so the study may be stopped at any time. Its predictions stay in --work: a
 way is compared with the controls seed by seed.
 
@@ -46,7 +47,8 @@ from synthaug.evaluation.statistics import F1Table, contrast, f1_table, resample
 from synthaug.runs import Run
 
 KIMG = [15, 30, 60, 120]
-TIMES = [2, 4]
+TIMES = [1, 2, 4]
+NO_IMAGES = {"kimg": 0, "augment": True, "generator": DEFAULT, "gated": True}
 CURVE, TWO = "share-25", "two-checkpoints-25"
 ALL_WAYS = {**WAYS, TWO: two_checkpoints(0.25)}
 CNN_WAYS = ("all-classes-50", "share-50", "finish-on-real", "all-classes-finish-on-real", "in-place-50")
@@ -63,7 +65,8 @@ class Piece:
     """One way to train a classifier, on one set, judged on one part.
 
     `kimg` 0: no synthetic images. `augment` false: no augmentation, whatever the way says. `generator`: a name of
-    `CHANGES`, or `TWO_SEEDS`. `times`: how many times as many steps. `gated`: whether samples pass the gate.
+    `CHANGES`, or `TWO_SEEDS`. `times`: how many times as many steps. `gated`: samples pass the gate. `again`: of the
+    second pass.
     """
 
     data: str
@@ -75,12 +78,13 @@ class Piece:
     generator: str = DEFAULT
     times: int = 1
     gated: bool = True
+    again: bool = False
 
     @property
     def key(self) -> str:
         plain = "" if self.augment else "-plain"
         more = f"{'' if self.generator == DEFAULT else f'-{self.generator}'}{'' if self.gated else '-ungated'}"
-        more += "" if self.times == 1 else f"-x{self.times}"
+        more += f"{'' if self.times == 1 else f'-x{self.times}'}{'-again' if self.again else ''}"
         return f"{self.data}-{self.judge}-{self.classifier}-{self.way}{plain}-{self.kimg}{more}"
 
     @property
@@ -152,6 +156,12 @@ class Prepared:
         rows = [np.flatnonzero(found.labels == k)[: most[k]] for k in range(len(most))]
         return found.subset(np.concatenate(rows))
 
+    def passing(self, piece: Piece) -> float:
+        """The share of the ungated images that the gate lets pass."""
+        ungated, gated = (self.pool(piece.kimg, piece.generator, gated) for gated in (False, True))
+        passed = {image.tobytes() for image in gated.pixels}
+        return float(np.mean([image.tobytes() in passed for image in ungated.pixels]))
+
     def material(self, piece: Piece) -> Material:
         if not piece.kimg:
             real = self.trained.real
@@ -187,9 +197,9 @@ def _images(real: LabelledImages, pixels: NDArray[np.uint8], labels: NDArray[np.
 
 
 def compared(piece: Piece, rows: Sequence[gain_tables.Row]) -> dict[str, Piece]:
-    """What a piece with synthetic images is compared with: the finished controls, and the default if it differs."""
-    alike = {"data": piece.data, "judge": piece.judge, "classifier": piece.classifier, "times": piece.times}
-    found = {way: Piece(way=way, **alike) for way in CONTROLS if gain_tables.find(rows, way=way, kimg=0, **alike)}
+    """What a piece with synthetic images is compared with: the best control, and the default if it differs."""
+    best = gain_tables.best_control(rows, piece.data, piece.classifier)
+    found = {best: replace(piece, way=best, **NO_IMAGES)} if best else {}
     usual = replace(piece, generator=DEFAULT, gated=True)
     return found | ({DEFAULT: usual} if usual != piece else {}) if piece.kimg else {}
 
@@ -206,6 +216,8 @@ def row(prepared: Prepared, piece: Piece, rows: Sequence[gain_tables.Row]) -> di
         "images": np.bincount(judge.images.labels, minlength=judge.classes)[targets].tolist(),
         "minutes": round(minutes(prepared.run_of(piece.generator if piece.generator in CHANGES else DEFAULT).path), 1),
     }  # fmt: skip
+    if not piece.gated:
+        out["passing"] = round(prepared.passing(piece), 3)
     against = {}
     for name, other in compared(piece, rows).items():
         base = judge.table(prepared.predictions(other))
@@ -252,16 +264,18 @@ def pieces(a: argparse.Namespace) -> Iterator[Piece]:
                 yield from (Piece(d, "explore", classifier, way) for way in ("control", "oversample"))
                 yield mixed(d, CURVE)
         elif stage == "gate":
-            yield from (replace(mixed(d, CURVE), gated=False) for d in names)
+            for d in names:
+                yield from (replace(mixed(d, CURVE), gated=gated, again=True) for gated in (True, False))
         elif stage == "steps":
             for times, d in ((times, d) for times in TIMES for d in names):
                 best = str(gain_tables.best_control(rows_of(a.out), d, classifier))
-                yield replace(Piece(d, "explore", classifier, best), times=times)
-                yield replace(mixed(d, CURVE), times=times)
+                alike = {"times": times, "again": True}
+                yield replace(Piece(d, "explore", classifier, best), **alike)
+                yield replace(mixed(d, CURVE), **alike)
         elif stage == "changes":
             for name, d in ((name, d) for name in a.changes for d in names):
                 kimg = CHANGES["seed-1" if name == TWO_SEEDS else name].kimg
-                yield replace(mixed(d, CURVE, kimg), generator=name)
+                yield from (replace(mixed(d, CURVE, kimg), generator=g, again=True) for g in (DEFAULT, name))
 
 
 def main() -> None:

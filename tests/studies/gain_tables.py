@@ -21,7 +21,7 @@ NAMES = {
 
 
 ANY = object()
-PLAIN = {"generator": DEFAULT, "times": 1, "gated": True}
+PLAIN = {"generator": DEFAULT, "times": 1, "gated": True, "again": False}
 
 
 def rows_of(file: Path) -> list[Row]:
@@ -154,19 +154,20 @@ def _alike(rows: Sequence[Row], row: Row, **other: Any) -> list[Row]:
 
 def _gate(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     lines = []
-    for row in find(rows, gated=False):
-        passed = _level(_alike(rows, row, gated=True)[0])
-        lines.append([row["data"], row["classifier"], passed, _level(row), told(row["against"][DEFAULT])])
-    return ["set", "classifier", "F1, gated", "F1, ungated", "ungated − gated"], lines
+    for row in find(rows, gated=False, again=True):
+        of = [row["data"], f"{row['passing']:.0%}", row["classifier"]]
+        levels = [_level(_alike(rows, row, gated=True)[0]), _level(row)]
+        lines.append([*of, *levels, told(row["against"][DEFAULT])])
+    return ["set", "pass the gate", "classifier", "F1, gated", "F1, ungated", "ungated − gated"], lines
 
 
 def _steps(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     """The gain of the default way at each number of steps, on the sets where more than one was tried."""
     lines = []
-    more = [row for times in sorted({r["times"] for r in rows}) for row in find(rows, times=times, way="share-25")]
+    more = sorted(find(rows, times=ANY, way="share-25", kimg=120, again=True), key=lambda row: row["times"])
     for data, classifier in dict.fromkeys((row["data"], row["classifier"]) for row in more if row["times"] > 1):
         best = best_control(rows, data, classifier)
-        for row in find(more, data=data, classifier=classifier, judge="explore", times=ANY, kimg=120):
+        for row in find(more, data=data, classifier=classifier, times=ANY, again=True):
             control = _alike(rows, row, way=best, kimg=0, augment=True)
             gain = told(row["against"].get(best))
             lines.append(
@@ -177,7 +178,7 @@ def _steps(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
 
 def _changes(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     lines = []
-    for row in find(rows, generator=ANY):
+    for row in find(rows, generator=ANY, again=True):
         if row["generator"] != DEFAULT:
             best = best_control(rows, row["data"], row["classifier"])
             gain, beside = told(row["against"].get(best)), told(row["against"][DEFAULT])

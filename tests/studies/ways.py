@@ -119,14 +119,15 @@ def fit_head(
     often = np.sum([part * w / w.sum() for part, w in plan.phases], axis=0)
     copied = copies(often, labels, groups) if not plan.as_they_are.any() else np.zeros(0, np.int64)
     rows = np.concatenate([features(plan.pixels), features.of_copies(plan.pixels, copied)])
+    priors = np.bincount(labels, weights=often, minlength=plan.soft.shape[1])
     mean, spread = rows[: plan.real].mean(axis=0), rows[: plan.real].std(axis=0) + 1e-6
     rows, judged = (rows - mean) / spread, torch.from_numpy((features(test) - mean) / spread)
     found = []
     for seed in seeds:
         picked = one_view(plan.order(steps, seed), copied, len(labels), seed)
         targets = np.concatenate([labels, labels[copied]])
-        classes, device = plan.soft.shape[1], torch.device("cpu")
-        head = train_head(rows, targets, picked, classes, None, Finetune.learning_rate, device)
+        rate, device = Finetune.learning_rate, torch.device("cpu")
+        head = train_head(rows, targets, picked, priors, None, "cross-entropy", rate, device)
         with torch.inference_mode():
             found.append(head(judged).argmax(1).numpy())
     return found
