@@ -118,7 +118,8 @@ class Prepared:
     def __init__(self, name: str, a: argparse.Namespace) -> None:
         self.source = SETS[name]
         self.folder = folders(self.source, a.work, a.pictures)
-        self.run = generator(self.source, self.folder, KIMG)
+        self.kimg = [kimg for kimg in KIMG if kimg <= a.until]
+        self.run = generator(self.source, self.folder, self.kimg)
         self.trained = Trained(self.run, GATE_STEPS, CANDIDATES)
         self._materials: dict[tuple[int, str, bool], Material] = {}
         self._judges: dict[str, Judge] = {}
@@ -130,7 +131,7 @@ class Prepared:
         return self._judges[part]
 
     def run_of(self, name: str) -> Run:
-        return self.trained.run if name == DEFAULT else Run(generator(self.source, self.folder, KIMG, name))
+        return self.trained.run if name == DEFAULT else Run(generator(self.source, self.folder, self.kimg, name))
 
     def pool(self, kimg: int, name: str = DEFAULT, gated: bool = True) -> LabelledImages:
         """Gated samples after `kimg`, kept in a file; or ungated ones, as many of each class.
@@ -265,13 +266,13 @@ def pieces(a: argparse.Namespace) -> Iterator[Piece]:
                 yield mixed(d, CURVE)
         elif stage == "gate":
             for d in names:
-                yield from (replace(mixed(d, CURVE), gated=gated, again=True) for gated in (True, False))
+                yield from (replace(mixed(d, CURVE, a.until), gated=gated, again=True) for gated in (True, False))
         elif stage == "steps":
             for times, d in ((times, d) for times in TIMES for d in names):
                 best = str(gain_tables.best_control(rows_of(a.out), d, classifier))
                 alike = {"times": times, "again": True}
                 yield replace(Piece(d, "explore", classifier, best), **alike)
-                yield replace(mixed(d, CURVE), **alike)
+                yield replace(mixed(d, CURVE, a.until), **alike)
         elif stage == "changes":
             for name, d in ((name, d) for name in a.changes for d in names):
                 kimg = CHANGES["seed-1" if name == TWO_SEEDS else name].kimg
@@ -289,6 +290,7 @@ def main() -> None:
     parser.add_argument("--classifiers", nargs="*", default=["cnn", "finetune"], choices=["cnn", "finetune"])
     parser.add_argument("--kimg", nargs="*", type=int, default=KIMG[::-1], help="of the curve")
     parser.add_argument("--ways", nargs="*", choices=list(ALL_WAYS), help="of the stage `ways`")
+    parser.add_argument("--until", type=int, default=KIMG[-1], choices=KIMG, help="kimg of the default's training")
     changes = [*CHANGES, TWO_SEEDS]
     parser.add_argument("--changes", nargs="*", default=changes, choices=changes, help="of the stage `changes`")
     parser.add_argument("--tables", action="store_true", help="only make the tables anew")

@@ -85,9 +85,9 @@ def generator(source: Source, out: Path, kimg: list[int], name: str = DEFAULT) -
     """
     change = CHANGES.get(name, Change(kimg=kimg[-1]))
     runs = out / ("runs" if name == DEFAULT else f"runs-{name}")
-    if not finished(runs / "latest"):
+    if not finished(runs / "latest", change.kimg):
         first = out / f"{runs.name}-common"
-        if change.common_first and not finished(first / "latest"):
+        if change.common_first and not finished(first / "latest", change.kimg):
             common = out / "train-common"
             shutil.copytree(out / "train", common, ignore=shutil.ignore_patterns(*source.rare), dirs_exist_ok=True)
             _fit(source, common, first, change, kimg[0], sorted(p.name for p in common.iterdir())[:1])
@@ -114,9 +114,11 @@ def _fit(
         subprocess.run(command, check=True, env=ONE_CORE | adapt, stdout=log, stderr=subprocess.STDOUT)
 
 
-def finished(run: Path) -> bool:
+def finished(run: Path, kimg: int) -> bool:
+    """Whether it was trained to its end, for at least so long."""
     file = run / "status.json"
-    return file.exists() and json.loads(file.read_text())["state"] == "finished"
+    status = json.loads(file.read_text()) if file.exists() else {"state": "absent"}
+    return bool(status["state"] == "finished" and status["kimg"] >= kimg)
 
 
 def minutes(run: Path) -> float:

@@ -155,10 +155,10 @@ def _alike(rows: Sequence[Row], row: Row, **other: Any) -> list[Row]:
 def _gate(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     lines = []
     for row in find(rows, gated=False, again=True):
-        of = [row["data"], f"{row['passing']:.0%}", row["classifier"]]
+        of = [row["data"], str(row["kimg"]), f"{row['passing']:.0%}", row["classifier"]]
         levels = [_level(_alike(rows, row, gated=True)[0]), _level(row)]
         lines.append([*of, *levels, told(row["against"][DEFAULT])])
-    return ["set", "pass the gate", "classifier", "F1, gated", "F1, ungated", "ungated − gated"], lines
+    return ["set", "kimg", "pass the gate", "classifier", "F1, gated", "F1, ungated", "ungated − gated"], lines
 
 
 def _steps(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
