@@ -26,7 +26,7 @@ help:
 	@echo "make study-generators  families, objectives and other tools at equal time, into docs/science/generators.md (about 5 hours on one core)"
 	@echo "make study-stacked   how many of 1000 modes are found, into docs/science/stacked-digits.md (an hour on one core)"
 	@echo "make study-leaks     which copies are found among test images, into docs/science/leaks.md (ARGS='NAME=FOLDER ...' adds image folders)"
-	@echo "make study-gain      what raises the gain on real pictures, into docs/science/gain.md (ARGS='--pictures DIR'; 3 to 4 hours on one core, resumable)"
+	@echo "make study-gain      what raises the gain on real pictures, into docs/science/gain.md (ARGS='--pictures DIR'; many hours on one core, resumable)"
 	@echo "make clean    remove caches and built packages (runs and exports stay)"
 
 install: $(DEV_STAMP)
