@@ -89,11 +89,11 @@ def rows_of(given: Set, rows: list[dict[str, Any]], arms: list[str], seeds: int)
     base = np.mean([mine[REFERENCE, seed]["seconds"] for seed in range(seeds)])
     for arm, table in tables.items():
         difference = table.seeds[:, targets].mean(1) - tables[REFERENCE].seeds[:, targets].mean(1)
-        spread = difference.std(ddof=1) / np.sqrt(seeds)
+        error = f" ± {difference.std(ddof=1) / np.sqrt(seeds):.3f}" if seeds > 1 else ""
         seconds = np.mean([mine[arm, seed]["seconds"] for seed in range(seeds)])
         lines.append([
             given.name, f"`{arm}`", f"{mean_f1(table, targets, fewest).mean:.3f}",
-            "" if arm == REFERENCE else f"{difference.mean():+.3f} ± {spread:.3f}",
+            "" if arm == REFERENCE else f"{difference.mean():+.3f}{error}",
             f"{mean_f1(table, present, held_out.num_groups).mean:.3f}", f"{seconds / base:.2f}",
         ])  # fmt: skip
     return lines
