@@ -183,7 +183,11 @@ class GateConfig(_Section):
 
 FAMILY_OPTIONS: Registry[type[ModelConfig]] = Registry(
     "family options",
-    {"biggan": "synthaug.models.options:BigGANOptions", "dcgan": "synthaug.models.options:CodeOptions"},
+    {
+        "biggan": "synthaug.models.options:BigGANOptions",
+        "dcgan": "synthaug.models.options:CodeOptions",
+        "translator": "synthaug.translators.options:TranslatorOptions",
+    },
 )
 """Family → the class of its `model` section. Families that are not named here have the options of `ModelConfig`."""
 

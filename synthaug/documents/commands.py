@@ -94,6 +94,7 @@ class ExportedClass(Document):
     enlarged: float | None = Field(
         None, description="how many times synthetic images are enlarged (median); null for a class without them"
     )
+    sources: int | None = Field(None, description="different real images that synthetic ones were made from, if any")
 
 
 class ExportDocument(Document):

@@ -1,4 +1,4 @@
-"""Families of generators and discriminators, one file each."""
+"""Families of generators and discriminators, one file each; those that start from images are in `translators`."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ MODELS: Registry[Builder] = Registry(
         "r3gan": "synthaug.models.r3gan:build",
         "progressive": "synthaug.models.progressive:build",
         "lapgan": "synthaug.models.lapgan:build",
+        "translator": "synthaug.translators.translator:build",
     },
 )
 DISCRIMINATORS: Registry[DiscriminatorBuilder] = Registry(

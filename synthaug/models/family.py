@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import ClassVar, Protocol, cast
 
 import numpy as np
 import torch
@@ -39,9 +39,13 @@ class _Conditional(nn.Module):
 
 
 class Generator(_Conditional):
-    """G(inputs) -> float[B, C, H, W] in [-1, 1]."""
+    """G(inputs) -> float[B, C, H, W] in [-1, 1].
+
+    `starts_from_images`: whether `Inputs.sources` are needed.
+    """
 
     z_dim: int
+    starts_from_images: ClassVar[bool] = False
 
     def forward(self, inputs: Inputs) -> Tensor:
         raise NotImplementedError

@@ -148,9 +148,10 @@ def export(
     run: str | Path | Run | None = None, *, per_class: int | Mapping[str, int] | None = None, recommended: bool = False,
     out: Path | None = None, synthetic_only: bool = False, cap: bool = False, strategy: str = "all",
     format: str = "folder", gate: bool = True, truncation: float = 1.0, select: str | None = None,
-    keep: float | None = None, allow_short: bool = False, size: str = "native", link: bool = False,
-    with_heldout: bool = False, overwrite: bool = False, seed: int | None = None, checkpoint: str | Path = "best",
-    runs: Path | None = None, device: str = "auto", cache: Path | None = None, progress: Progress = Silent(),
+    keep: float | None = None, mode: str | None = None, allow_short: bool = False, size: str = "native",
+    link: bool = False, with_heldout: bool = False, overwrite: bool = False, seed: int | None = None,
+    checkpoint: str | Path = "best", runs: Path | None = None, device: str = "auto", cache: Path | None = None,
+    progress: Progress = Silent(),
 ) -> ExportDocument:  # fmt: skip
     """Write a dataset in which every class has as many images as asked, real ones first.
 
@@ -168,8 +169,9 @@ def run_export(request: ExportRequest, progress: Progress) -> ExportDocument:
     FORMATS.get(request.format)  # fails before the work if a package is missing
     found = find(request.run, request.runs)
     sampler = load(
-        found, checkpoint=request.checkpoint, seed=request.seed, truncation=request.truncation, device=request.device
-    )
+        found, checkpoint=request.checkpoint, seed=request.seed, truncation=request.truncation, mode=request.mode,
+        device=request.device,
+    )  # fmt: skip
     selects = request.select is not None
     critic = Critic(load_discriminator(found, request.checkpoint, request.device)) if selects else None
     data = RunData.open(found)
@@ -324,6 +326,7 @@ def _per_class(job: _Job, outputs: Mapping[str, Output]) -> dict[str, ExportedCl
         per_class[label] = ExportedClass(
             asked=wanted.want, real=wanted.keep, synthetic=output.written,
             rejected=dict(sorted(output.rejected.items())), short=short, enlarged=enlarged.get(label),
+            sources=len(output.sources) if output.sources else None,
         )  # fmt: skip
         if short:
             reasons = ", ".join(f"{reason} {n}" for reason, n in output.rejected.most_common())
@@ -352,6 +355,7 @@ def _manifest(job: _Job, per_class: dict[str, ExportedClass], gate: Gate | None)
         data=SourceData(name=job.root.name, fingerprint=job.data.fingerprint), classes=list(trained.classes),
         targets=list(trained.targets),
         heldout={side: {label: n for label, n in counts[side].items() if n} for side in job.heldout}, gates=gates,
+        mode=None if trained.sources is None else trained.sources.mode,
         truncation=job.sampler.psi, selection=selection, device=str(trained.device),
         config=job.data.config.model_dump(mode="json"), looks={label: job.looks[label] for label in filled},
         quantisation=dict(sorted(job.tables.items())), sides="cut", warnings=list(job.warnings),

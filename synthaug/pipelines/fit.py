@@ -14,20 +14,24 @@ import torch
 
 from synthaug import runs as run_directories
 from synthaug.config import Config
+from synthaug.data.cache import LabelledImages
 from synthaug.documents import FitDocument, MonitorScores
 from synthaug.errors import Interrupted, SynthaugError, plural
-from synthaug.features import features_for
+from synthaug.features import FeatureNet, features_for
 from synthaug.files import write_json
+from synthaug.models.inputs import Sources
 from synthaug.pipelines.prepare import Prepared, fabric_for, game_for, prepare
 from synthaug.progress import Progress, Silent
 from synthaug.requests import FitRequest, documented
 from synthaug.runs import Run, RunFacts
+from synthaug.sampling.sources import source_classes, sources_of
 from synthaug.training import checkpoint
 from synthaug.training.game import Game
 from synthaug.training.loop import train
 from synthaug.training.monitor import Monitor
 from synthaug.training.state import Counters
 from synthaug.training.transfer import noted_starting_point, transfer
+from synthaug.translators.options import SourceOptions
 from synthaug.version import __version__
 
 
@@ -66,9 +70,10 @@ def run_fit(request: FitRequest, progress: Progress) -> FitDocument:
         folder=run.path if run is not None else None, seed=prepared.config.seed, device=request.device,
         progress=progress,
     )  # fmt: skip
+    sources = _choose_sources(prepared, game, continued, train_images, judge, progress)
     monitor = Monitor(
         train_images, val_images, prepared.data.targets, prepared.config.monitor, judge, game.family.generator.z_dim,
-        prepared.config.seed, game.fabric.device,
+        prepared.config.seed, game.fabric.device, sources,
     )  # fmt: skip
     run = run if run is not None else _create(request, prepared)
     if continued is not None:
@@ -129,6 +134,25 @@ def _load_starting_point(prepared: Prepared, game: Game, continued: Run | None) 
         transfer(prepared.start, game.family.networks, game.state.average.network, prepared.data.classes)
 
 
+def _choose_sources(
+    prepared: Prepared, game: Game, continued: Run | None, train: LabelledImages, judge: FeatureNet, progress: Progress
+) -> Sources | None:
+    """The images to start from, in a family that needs them; which classes they are of is noted in the run."""
+    model = prepared.config.model
+    if not game.family.generator.starts_from_images:
+        return None
+    assert isinstance(model, SourceOptions)
+    chosen = continued.facts().sources if continued is not None else {}
+    prepared.sources = chosen or source_classes(train, judge, model.source_classes)
+    for label in prepared.data.targets:
+        names = ", ".join(map(repr, prepared.sources[label]))
+        progress.say(
+            f"images of {names} are translated to {label!r}" if names
+            else f"no class resembles {label!r} enough to translate its images: those of {label!r} are varied"
+        )  # fmt: skip
+    return sources_of(train, prepared.sources, model.mode)
+
+
 def _create(request: FitRequest, prepared: Prepared) -> Run:
     config = prepared.config
     targets = "-".join(prepared.data.targets[:3]) or "all"
@@ -138,6 +162,7 @@ def _create(request: FitRequest, prepared: Prepared) -> Run:
         tool_version=__version__, data=prepared.data.folder, fingerprint=prepared.data.fingerprint,
         classes=prepared.data.classes, targets=prepared.data.targets, channels=prepared.data.channels,
         precision=prepared.precision, started_from=prepared.start.note() if prepared.start is not None else None,
+        sources=prepared.sources,
     )  # fmt: skip
     prepared.data.split.write(run.split_file)
     write_json(run.path / "environment.json", _environment(prepared))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -42,6 +42,7 @@ class Prepared:
     precision: str
     named: Run | None = None
     start: StartingPoint | None = None
+    sources: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def config(self) -> Config:

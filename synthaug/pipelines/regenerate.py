@@ -11,11 +11,13 @@ from pydantic import BaseModel, Field, ValidationError
 
 from synthaug.data.class_names import check_class_names
 from synthaug.data.decode import UnreadableImage, open_image, quiet_decoding
+from synthaug.data.split import SplitRow
 from synthaug.documents import Mismatch, RegenerateDocument
 from synthaug.errors import RunFailed, SynthaugError
 from synthaug.exporters.folder import write_synthetic
 from synthaug.exporters.looks import Look
 from synthaug.exporters.manifest import MANIFEST, METADATA, Manifest, read_manifest, read_rows
+from synthaug.exporters.real import read
 from synthaug.files import new_folder
 from synthaug.models.inputs import CHUNK
 from synthaug.progress import Progress, Silent
@@ -37,6 +39,8 @@ class _Row(BaseModel):
     checkpoint_sha256: str
     look: int = Field(ge=0)
     seed: int = Field(ge=0)
+    source_path: str = ""
+    source_pixel_sha256: str = ""
 
 
 @documented(RegenerateRequest)
@@ -60,6 +64,7 @@ def run_regenerate(request: RegenerateRequest, progress: Progress) -> Regenerate
     sampler = _sampler(document, request.runs, request.device)
     for number, row in wanted.items():
         _check(number, row, sampler, document)
+    _check_sources(wanted, sampler, progress)
     if out is not None and (out.exists() or out.is_symlink()):
         raise SynthaugError(f"{str(out)!r} exists already", "give another folder with --out")
     result = RegenerateDocument(
@@ -124,8 +129,9 @@ def _sampler(manifest: Manifest, runs: Path | None, device: str) -> Sampler:
     path = Path(manifest.run.path)
     run = Run(path) if runs is None and (path / "config.yaml").is_file() else find(manifest.run.name, runs)
     sampler = load(
-        run, checkpoint=manifest.run.checkpoint, seed=manifest.seed, truncation=manifest.truncation, device=device
-    )
+        run, checkpoint=manifest.run.checkpoint, seed=manifest.seed, truncation=manifest.truncation,
+        mode=manifest.mode, device=device,
+    )  # fmt: skip
     if sampler.trained.sha256 != manifest.run.checkpoint_sha256:
         raise SynthaugError(
             f"checkpoint {manifest.run.checkpoint!r} of {str(run.path)!r} is not the exported one: its hash differs",
@@ -141,6 +147,31 @@ def _check(number: int, row: _Row, sampler: Sampler, manifest: Manifest) -> None
     agrees = row.class_index == known and row.seed == sampler.seed and row.look < len(looks)
     if not agrees or row.checkpoint_sha256 != sampler.trained.sha256:
         raise SynthaugError(f"row {number} ({row.file_name!r}) does not fit the manifest", "export again")
+
+
+def _check_sources(wanted: dict[int, _Row], sampler: Sampler, progress: Progress) -> None:
+    """Compare the real images that rows were made from with the hashes in the rows.
+
+    Raises:
+        SynthaugError: one is missing or has changed, or the row names another image than the run would take.
+    """
+    sources = sampler.trained.sources
+    if sources is None:
+        return
+    needed: dict[str, SplitRow] = {}
+    for number, row in wanted.items():
+        origins = sampler.origins(row.label, row.sample_index // CHUNK)
+        assert origins is not None
+        source = sources.rows[origins[row.sample_index % CHUNK]]
+        if (row.source_path, row.source_pixel_sha256) != (source.path, source.pixel_sha256):
+            raise SynthaugError(
+                f"row {number} ({row.file_name!r}) was not made from {source.path!r}, which the run takes for it",
+                "give the folder with the run of the export: --runs DIR",
+            )
+        needed[source.path] = source
+    with progress.task("sources", len(needed), "images") as task:
+        for _ in read(sampler.trained.run.facts().data, list(needed.values()), {}, task, threads=4):
+            pass
 
 
 def _remake(

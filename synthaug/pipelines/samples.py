@@ -25,7 +25,8 @@ _COLUMNS = 16
 @documented(SamplesRequest)
 def samples(
     run: str | Path | Run | None = None, *, class_: str | None = None, count: int = 16, out: Path | None = None,
-    truncation: float = 1.0, overwrite: bool = False, seed: int | None = None, checkpoint: str | Path = "best",
+    truncation: float = 1.0, mode: str | None = None, overwrite: bool = False,
+    seed: int | None = None, checkpoint: str | Path = "best",
     runs: Path | None = None, device: str = "auto", progress: Progress = Silent(),
 ) -> SamplesDocument:  # fmt: skip
     """Write PNG images of a class, ungated and at the generator's resolution, and one picture of all.
@@ -39,8 +40,9 @@ def samples(
 def run_samples(request: SamplesRequest, progress: Progress) -> SamplesDocument:
     found = find(request.run, request.runs)
     sampler = load(
-        found, checkpoint=request.checkpoint, seed=request.seed, truncation=request.truncation, device=request.device
-    )
+        found, checkpoint=request.checkpoint, seed=request.seed, truncation=request.truncation, mode=request.mode,
+        device=request.device,
+    )  # fmt: skip
     labels = [request.class_] if request.class_ is not None else sampler.trained.targets or sampler.classes
     for name in labels:
         sampler.class_index(name)

@@ -16,6 +16,7 @@ from synthaug.requests.options import (
     Checkpoint,
     Device,
     Many,
+    Mode,
     NoiseSeed,
     Overwrite,
     RunName,
@@ -99,6 +100,7 @@ class ExportRequest(Request):
     keep: Annotated[float | None, Flag("SHARE")] = Field(
         None, ge=LEAST, le=1, description=f"Share of the images that --select keeps. [default: {KEEP}]"
     )
+    mode: Mode = None
     allow_short: bool = Field(False, description="Continue if a class cannot be filled; the manifest records it.")
     size: Annotated[Literal["native", "model"], Flag("native|model")] = Field(
         "native", description="Size of the synthetic images: like the real ones, or as generated."
@@ -140,6 +142,7 @@ class SamplesRequest(Request):
     count: Annotated[int, Flag("N")] = Field(16, ge=1, le=100_000, description="Images per class.")
     out: Annotated[Path | None, Flag("DIR")] = Field(None, description="The folder. [default: ./samples/RUN]")
     truncation: Truncation = 1.0
+    mode: Mode = None
     overwrite: Overwrite = False
     seed: NoiseSeed = None
     checkpoint: Checkpoint = "best"

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from synthaug.errors import SynthaugError, suggest
 from synthaug.requests.base import Flag
 from synthaug.sampling.options import check_truncation
+from synthaug.translators import options as translators
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -76,5 +77,12 @@ Truncation = Annotated[
     AfterValidator(check_truncation),
     Field(description="Below 1, images are more typical of their class and less varied."),
     Flag("PSI"),
+]
+Mode = Annotated[
+    translators.Mode | None,
+    Field(
+        description="Families that start from images: translate those of other classes, vary the class's own, or both."
+    ),
+    Flag("translate|vary|both"),
 ]
 Overwrite = Annotated[bool, Field(description="Replace the output of an earlier call.")]

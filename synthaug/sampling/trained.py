@@ -9,6 +9,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from synthaug.config import ModelConfig
 from synthaug.device import resolve_device
 from synthaug.errors import SynthaugError
 from synthaug.files import sha256
@@ -17,7 +18,9 @@ from synthaug.models.codes import Codes, codes_of
 from synthaug.models.family import Discriminator, Family, Generator, ImageShape
 from synthaug.models.inputs import Inputs, InputSource, NoiseInputs
 from synthaug.runs import Run
+from synthaug.sampling.sources import RunSources
 from synthaug.training.checkpoint import find_checkpoint, load_tensors, load_weights, read_state
+from synthaug.translators.options import Mode, SourceOptions
 
 N = TypeVar("N", bound=nn.Module)
 
@@ -39,10 +42,11 @@ class TrainedGenerator:
     checkpoint: str
     device: torch.device
     codes: Codes
+    sources: RunSources | None = None
 
     def inputs(self, seed: int) -> InputSource:
         """The inputs of the images of a seed."""
-        return NoiseInputs(seed, self.z_dim)
+        return NoiseInputs(seed, self.z_dim, None if self.sources is None else self.sources.images)
 
     @torch.inference_mode()
     def generate(self, inputs: Inputs) -> Tensor:
@@ -51,11 +55,16 @@ class TrainedGenerator:
         return images
 
 
-def load_generator(run: Run, which: str | Path = "best", device: str = "auto") -> TrainedGenerator:
+def load_generator(
+    run: Run, which: str | Path = "best", device: str = "auto", mode: Mode | None = None
+) -> TrainedGenerator:
     """Load the averaged generator of a checkpoint: `best`, `last`, a name such as `kimg000100`, or a folder.
 
+    `mode` says what a family that starts from images does with them; None: what its run was configured for.
+
     Raises:
-        SynthaugError: there is no such checkpoint, it is damaged, or it does not fit the run's architecture.
+        SynthaugError: there is no such checkpoint, it is damaged, or it does not fit the run's architecture; an image
+            to start from is missing or changed.
     """
     folder = find_checkpoint(run, which)
     config, facts = run.config(), run.facts()
@@ -76,7 +85,20 @@ def load_generator(run: Run, which: str | Path = "best", device: str = "auto") -
         checkpoint=folder.name,
         device=target,
         codes=codes_of(config.model),
+        sources=_sources(run, network, config.model, mode),
     )
+
+
+def _sources(run: Run, network: Generator, model: ModelConfig, mode: Mode | None) -> RunSources | None:
+    if network.starts_from_images:
+        assert isinstance(model, SourceOptions)
+        return RunSources.open(run, mode or model.mode, model.draws_per_source)
+    if mode is not None:
+        raise SynthaugError(
+            f"--mode {mode} is for families that start from images; the run {run.name!r} starts from noise",
+            "leave it out",
+        )
+    return None
 
 
 def load_discriminator(run: Run, which: str | Path = "best", device: str = "auto") -> Discriminator:

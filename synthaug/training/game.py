@@ -86,7 +86,8 @@ class Game:
     def generate(self, inputs: Inputs) -> Tensor:
         """G(inputs), float32[B, C, H, W]."""
         with self.fabric.autocast():
-            images: Tensor = self.family.generator(inputs._replace(z=_cast(inputs.noise)))
+            sources = None if inputs.sources is None else _cast(inputs.sources)
+            images: Tensor = self.family.generator(inputs._replace(z=_cast(inputs.noise), sources=sources))
         return images.float()
 
     def examine(self, x: Tensor, labels: Tensor) -> tuple[list[Tensor], Tensor | None]:

@@ -13,6 +13,7 @@ STEPS: Registry[Callable[[Any, int, int], dict[str, Tensor]]] = Registry(
     "steps",
     {
         "adversarial": "synthaug.training.steps.adversarial:adversarial_step",
+        "translation": "synthaug.training.steps.translation:translation_step",
         "pyramid": "synthaug.training.steps.pyramid:pyramid_step",
     },
 )
