@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from synthaug.models.blocks import channels_at, sides
 from synthaug.models.family import Family, Generator, ImageShape
 from synthaug.models.inputs import Inputs
-from synthaug.translators.blocks import LEAK, AdaIN, AdaINBlock, PatchDiscriminator, ResidualBlock, conv
+from synthaug.translators.blocks import LEAK, AdaIN, AdaINBlock, InstanceNorm, PatchDiscriminator, ResidualBlock, conv
 from synthaug.translators.options import TranslatorOptions
 
 BLOCKS = 2
@@ -31,11 +31,11 @@ class ContentEncoder(nn.Module):
     def __init__(self, shape: ImageShape, width: int) -> None:
         super().__init__()
         widths = [channels_at(side, shape.resolution, width) for side in sides(shape.resolution)[:0:-1]]
-        layers: list[nn.Module] = [conv(shape.channels, widths[0]), nn.InstanceNorm2d(widths[0], affine=True)]
+        layers: list[nn.Module] = [conv(shape.channels, widths[0]), InstanceNorm(widths[0])]
         layers.append(nn.ReLU())
         for inputs, outputs in pairwise(widths):
             down = nn.Conv2d(inputs, outputs, 4, 2, 1)
-            layers += [down, nn.InstanceNorm2d(outputs, affine=True), nn.ReLU()]
+            layers += [down, InstanceNorm(outputs), nn.ReLU()]
         self.body = nn.Sequential(*layers, *(ResidualBlock(widths[-1]) for _ in range(BLOCKS)))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -45,18 +45,22 @@ def translation_step(game: Game, step: int, seed: int) -> Scalars:
         fake = translator.paint(content, labels, inputs.noise)
     scalars = discriminator_turn(game, game.due_penalties(step), real, fake, inputs, rng)
 
+    # Each loss sees a part of the groups, by turns: all of them for each would double the time of a step.
+    one, other = parts(len(real), step)
     with game.state.players["discriminator"].held():
         losses = {"loss_g": adversarial_loss(game, fake, real, labels, rng)}
         with game.fabric.autocast():
             own = translator.style(sources)
-            same = translator.paint(content, source_labels, own)
-            back = translator.paint(translator.content(hidden_nothing(fake, rng)), source_labels, own)
+            same = translator.paint(content[one], source_labels[one], own[one])
+            back = translator.content(hidden_nothing(fake[other], rng))
+            back = translator.paint(back, source_labels[other], own[other])
             found = translator.style(fake)
-            other = translator.paint(content, labels, game.inputs(labels, rng).noise)
-        losses["reconstruction"] = weights.reconstruction * _distance(same, sources)
-        losses["cycle"] = weights.cycle * _distance(back, sources)
+            few = one[: len(one) // 2]
+            varied = translator.paint(content[few], labels[few], game.inputs(labels[few], rng).noise)
+        losses["reconstruction"] = weights.reconstruction * _distance(same, sources[one])
+        losses["cycle"] = weights.cycle * _distance(back, sources[other])
         losses["style"] = weights.style * _distance(found, inputs.noise)
-        losses["diversity"] = -weights.diversity * (1 - game.progress) * _distance(fake, other)
+        losses["diversity"] = -weights.diversity * (1 - game.progress) * _distance(fake[few], varied)
         game.state.players["generator"].update(torch.stack(list(losses.values())).sum())
     return scalars | {name: loss.detach() for name, loss in losses.items()}
 
@@ -70,6 +74,12 @@ def regrouped(count: int, rng: torch.Generator) -> Tensor:
     places[moving] = groups[moving][torch.randperm(int(moving.sum()), generator=rng)]
     within = torch.rand(len(groups), size, generator=rng).argsort(dim=1)
     return (places[:, None] * size + within).flatten()
+
+
+def parts(count: int, step: int) -> tuple[Tensor, Tensor]:
+    """Rows of every second group, and of the others; they change places with each step."""
+    odd = (torch.arange(count) // group_of(count) + step) % 2 == 1
+    return torch.nonzero(odd).flatten(), torch.nonzero(~odd).flatten()
 
 
 def hidden_nothing(images: Tensor, rng: torch.Generator) -> Tensor:
