@@ -23,8 +23,8 @@ def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Conv
 def _normalised(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     """Instance norm (1607.08022), times `scale` plus `shift`, float[B or 1, 1, C] each.
 
-    Means are matrix products, so that channels_last stays and bfloat16 is summed in float32: on a CPU, with its gradient,
-    as fast as torch's own in float32 layout, without the copies that this makes of the maps around it.
+    Means are matrix products, so that channels_last stays and bfloat16 is summed in float32: on a CPU,
+    faster with its gradient than torch's own, which copies the maps around it to another layout.
     """
     b, c, h, w = x.shape
     places = x.permute(0, 2, 3, 1).reshape(b, h * w, c)
