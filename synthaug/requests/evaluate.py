@@ -16,6 +16,7 @@ from synthaug.requests.options import (
     Checkpoint,
     Device,
     GroupBy,
+    Mode,
     Reference,
     Resolution,
     RunName,
@@ -130,9 +131,12 @@ class EvaluateRequest(Request):
     arms: Annotated[tuple[str, ...] | None, BeforeValidator(_parts), Flag("A,A,…")] = Field(
         None, description="Arms to train: names, `default`, or `all`; see docs/concepts.md. [default: default]"
     )
-    mix: Annotated[Literal["targets", "all"], Flag("targets|all")] = Field(
-        "targets", description="Which classes get synthetic images in the synthetic arms."
+    mix: Annotated[Literal["targets", "all"] | None, Flag("targets|all")] = Field(
+        None,
+        description="Which classes get synthetic images in the synthetic arms. [default: targets; all if they are made "
+        "from images]",
     )
+    mode: Mode = None
     learning_curve: bool = Field(
         False, description="Also train with fewer real images, to express the gain as a number of real images."
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,21 @@ from export_material import CLASSES, metadata, save_images
 from PIL import Image
 from torch import nn
 
-from synthaug.config import GateConfig
+from synthaug.config import GateConfig, resolve
 from synthaug.data.cache import LabelledImages
+from synthaug.data.run_data import RunData
 from synthaug.data.split import Split
 from synthaug.errors import SynthaugError
+from synthaug.evaluation.arms import TARGETS_ONLY
+from synthaug.evaluation.grid import Grid, Trial
 from synthaug.exporters.manifest import read_manifest
 from synthaug.models.inputs import Inputs
+from synthaug.pipelines.evaluated_folds import asked_arms, mix_of
 from synthaug.pipelines.export import export
 from synthaug.pipelines.fit import fit
 from synthaug.pipelines.regenerate import regenerate
 from synthaug.pipelines.samples import samples
+from synthaug.requests import EvaluateRequest
 from synthaug.runs import Run
 from synthaug.sampling.agreement_gate import Agreement
 from synthaug.sampling.gate import Gate, build_gate
@@ -146,6 +152,31 @@ def test_no_source_is_drawn_too_often(run: Run, tmp_path: Path) -> None:
     count = len([row for row in Split.read(run.split_file).of("train") if row.label == RARE])
     assert most == 50 * count
     assert load(run, device="cpu").most(RARE) == 2 * most
+
+
+def test_common_classes_pass_through_the_network_too_when_it_is_evaluated(run: Run) -> None:
+    """The fingerprint control: a trace of the network must not say "rare"."""
+    data = RunData.open(run)
+    asked = EvaluateRequest()
+    assert mix_of(asked, data) == "all"
+    assert asked_arms(asked, data) == ("default", TARGETS_ONLY)
+    assert mix_of(EvaluateRequest(mix="targets"), data) == "targets"
+    assert asked_arms(EvaluateRequest(mix="targets"), data) is None
+    assert asked_arms(EvaluateRequest(arms=("real", "synthetic")), data) == ("real", "synthetic")
+    noise = replace(data, config=resolve(flags={"data.resolution": 16}).config)
+    assert (mix_of(asked, noise), asked_arms(asked, noise)) == ("targets", None)
+
+
+def test_the_arm_of_target_classes_alone_takes_no_other_synthetic_image() -> None:
+    real, pool = real_images(), real_images()
+    grid = Grid(
+        classifier="cnn", steps=1, device="cpu", train=real, groups=np.arange(len(real)), pool=pool,
+        val=real.pixels, test=real.pixels, per_seed=10, targets=(1,),
+    )  # fmt: skip
+    whole = grid.training_set(Trial("synthetic+classical", 0.5, 0))
+    rare = grid.training_set(Trial(TARGETS_ONLY, 0.5, 0))
+    assert set(whole.labels[whole.groups < 0]) == {0, 1, 2}
+    assert set(rare.labels[rare.groups < 0]) == {1}
 
 
 def test_an_interrupted_training_goes_on_exactly(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
