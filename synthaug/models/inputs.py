@@ -47,6 +47,10 @@ class Inputs(NamedTuple):
         assert self.sources is not None, "this generator starts from images"
         return self.sources
 
+    def row(self, k: int) -> Inputs:
+        """The inputs of one image, a batch of 1."""
+        return Inputs(*(None if part is None else part[k : k + 1] for part in self))  # type: ignore[arg-type]
+
     def to(self, device: torch.device) -> Inputs:
         return Inputs(*(None if part is None else part.to(device) for part in self))  # type: ignore[arg-type]
 

@@ -62,6 +62,14 @@ class Sampler:
         rows: NDArray[np.int64] = sources.images.origins(self.seed, self.class_index(label), images).numpy()
         return rows
 
+    def sources(self, label: str, count: int) -> NDArray[np.uint8]:
+        """The real images, uint8 [count, C, H, W], that the first `count` images of a class start from."""
+        assert self.trained.sources is not None, "this run starts from noise"
+        images = self.trained.sources.images
+        origins = images.origins(self.seed, self.class_index(label), range(count))
+        pixels: NDArray[np.uint8] = images.pixels[origins.numpy()]
+        return pixels
+
     def most(self, label: str) -> float:
         """How many images of a class may be made: each source is used a limited number of times."""
         sources = self.trained.sources

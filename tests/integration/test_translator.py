@@ -30,6 +30,8 @@ from synthaug.pipelines.export import export
 from synthaug.pipelines.fit import fit
 from synthaug.pipelines.regenerate import regenerate
 from synthaug.pipelines.samples import samples
+from synthaug.pipelines.traverse import traverse
+from synthaug.progress import Silent
 from synthaug.requests import EvaluateRequest
 from synthaug.runs import Run
 from synthaug.sampling.agreement_gate import Agreement
@@ -248,3 +250,26 @@ def test_the_class_is_judged_by_the_classifier_that_has_not_seen_the_source() ->
     origins = np.array([0, 1, 2, 3])
     assert agreement.probability(features, 1, origins) == pytest.approx([0.9, 0.1, 0.5, 0.5])
     assert agreement.probability(features, 1) == pytest.approx([0.5] * 4)
+
+
+def test_pictures_show_the_real_image_beside_what_was_made_of_it(run: Run, tmp_path: Path) -> None:
+    samples(run, class_=RARE, count=4, out=tmp_path / "s", device="cpu")
+    sampler = load(run, device="cpu")
+    picture = np.asarray(Image.open(tmp_path / "s" / "grid.png"))
+    tile = picture[2:66, 2:66][::4, ::4].transpose(2, 0, 1)  # 16 px, enlarged four times
+    assert np.array_equal(tile, sampler.sources(RARE, 1)[0])
+    below = picture[68:132, 2:66][::4, ::4].transpose(2, 0, 1)
+    assert np.array_equal(below, sampler.sample(RARE, 1)[0])
+
+
+def test_a_walk_between_classes_begins_with_a_real_image_of_the_first(run: Run, tmp_path: Path) -> None:
+    traverse(run, along="classes", class_=CLASSES[0], to=RARE, rows=2, steps=3, out=tmp_path / "w.png", device="cpu")
+    picture = np.asarray(Image.open(tmp_path / "w.png"))
+    assert picture.shape[:2] == (2 + 2 * 66, 2 + 4 * 66)
+    first = picture[2:66, 2:66][::4, ::4].transpose(2, 0, 1)
+    images = RunData.open(run).images("train", None, Silent())
+    assert any(np.array_equal(first, image) for image in images.of_class(CLASSES[0]))
+    varied = load(run, mode="vary", device="cpu").sample(CLASSES[0], 1)[0]
+    second = picture[2:66, 68:132][::4, ::4].transpose(2, 0, 1)
+    assert np.abs(second.astype(int) - varied).max() <= 1
+    assert traverse(run, along="noise", rows=2, steps=3, out=tmp_path / "n.png", device="cpu").label == RARE
