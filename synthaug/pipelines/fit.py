@@ -39,7 +39,8 @@ from synthaug.version import __version__
 def fit(
     data: str | Path, *, target_class: str | Sequence[str] = "auto", budget: str | None = None,
     recipe: str | None = None, family: str | None = None, objective: str | None = None, config: Path | None = None,
-    set: Sequence[str] | Mapping[str, Any] = (), resolution: int | None = None, fit: str | None = None,
+    set: Sequence[str] | Mapping[str, Any] = (), source_classes: Sequence[str] | None = None,
+    resolution: int | None = None, fit: str | None = None,
     group_by: str | None = None, seed: int | None = None, device: str = "auto", precision: str | None = None,
     name: str | None = None, runs: Path | None = None, resume: str | Path | None = None,
     from_: str | Path | None = None, strict: bool = False, cache: Path | None = None, progress: Progress = Silent(),

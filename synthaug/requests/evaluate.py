@@ -22,12 +22,8 @@ from synthaug.requests.options import (
     RunName,
     Runs,
     TargetClass,
+    parts,
 )
-
-
-def _parts(value: Any) -> Any:
-    """The items of a list that is written with commas."""
-    return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
 
 
 def _shares(value: Any) -> Any:
@@ -35,7 +31,7 @@ def _shares(value: Any) -> Any:
     if value is None:
         return None
     try:
-        shares = [float(item) for item in _parts(value)]
+        shares = [float(item) for item in parts(value)]
     except (TypeError, ValueError):
         raise SynthaugError(f"--shares {value!r} is not a list of numbers", hint) from None
     for share in shares:
@@ -103,7 +99,7 @@ class EvaluateRequest(Request):
         le=MOST_FOLDS,
         description="Judge N generators: train further ones with other seeds. The intervals contain what differs.",
     )
-    replicates: Annotated[tuple[str, ...] | None, BeforeValidator(_parts), Flag("RUN,RUN,…")] = Field(
+    replicates: Annotated[tuple[str, ...] | None, BeforeValidator(parts), Flag("RUN,RUN,…")] = Field(
         None, description="The same with runs that you have trained: same images, split and settings, other seeds."
     )
     classifier: Annotated[str, AfterValidator(_classifier), Flag("NAME[:NET]|FILE.py")] = Field(
@@ -128,7 +124,7 @@ class EvaluateRequest(Request):
     shares: Annotated[tuple[float, ...] | None, BeforeValidator(_shares), Flag("S,S,…")] = Field(
         None, description="Shares of synthetic images in a class's batches; the best one on val is used."
     )
-    arms: Annotated[tuple[str, ...] | None, BeforeValidator(_parts), Flag("A,A,…")] = Field(
+    arms: Annotated[tuple[str, ...] | None, BeforeValidator(parts), Flag("A,A,…")] = Field(
         None, description="Arms to train: names, `default`, or `all`; see docs/concepts.md. [default: default]"
     )
     mix: Annotated[Literal["targets", "all"] | None, Flag("targets|all")] = Field(

@@ -38,6 +38,11 @@ def _listed(value: Any) -> Any:
     return [value] if isinstance(value, (str, int)) else value
 
 
+def parts(value: Any) -> Any:
+    """The items of a list that is written with commas."""
+    return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
+
+
 Many = BeforeValidator(_listed)
 """A list; a single item may be given without brackets."""
 Reference = Annotated[str | None, BeforeValidator(_reference)]
