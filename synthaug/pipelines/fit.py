@@ -146,6 +146,11 @@ def _choose_sources(
     chosen = continued.facts().sources if continued is not None else {}
     prepared.sources = chosen or source_classes(train, judge, model.source_classes)
     for label in prepared.data.targets:
+        if model.source_classes == [label]:
+            raise SynthaugError(
+                f"the only source class, {label!r}, is the target class itself",
+                "name other classes, or leave --source-classes out; to vary its own images: --set model.mode=vary",
+            )
         names = ", ".join(map(repr, prepared.sources[label]))
         progress.say(
             f"images of {names} are translated to {label!r}" if names

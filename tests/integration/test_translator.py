@@ -67,6 +67,17 @@ def test_the_run_notes_its_source_classes(run: Run) -> None:
     assert run.facts().sources[CLASSES[0]] == [CLASSES[2]]
 
 
+def test_the_target_class_cannot_be_its_only_source(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(SynthaugError, match="is the target class itself") as caught:
+        fit(run.facts().data, target_class=RARE, set=SMALL, source_classes=[RARE], runs=tmp_path, device="cpu")
+    assert "model.mode=vary" in caught.value.hint
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(SynthaugError, match="no source class 'dics'"):
+        fit(run.facts().data, target_class=RARE, set=SMALL, source_classes="dics", runs=tmp_path, device="cpu")
+    with pytest.raises(SynthaugError, match="model.source_classes.* is an option of translator"):
+        fit(run.facts().data, target_class=RARE, source_classes=[CLASSES[0]], runs=tmp_path, device="cpu")
+
+
 def test_each_row_names_its_source_which_is_a_training_image(run: Run, exported: Path) -> None:
     rows = [row for row in metadata(exported) if row["synthetic"] and row["label"] == RARE]
     training = {row.path: row for row in Split.read(run.split_file).of("train")}
