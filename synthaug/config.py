@@ -187,6 +187,7 @@ FAMILY_OPTIONS: Registry[type[ModelConfig]] = Registry(
         "biggan": "synthaug.models.options:BigGANOptions",
         "dcgan": "synthaug.models.options:CodeOptions",
         "translator": "synthaug.translators.options:TranslatorOptions",
+        "cyclegan": "synthaug.translators.options:CycleGANOptions",
     },
 )
 """Family → the class of its `model` section. Families that are not named here have the options of `ModelConfig`."""

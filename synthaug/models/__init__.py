@@ -23,6 +23,7 @@ MODELS: Registry[Builder] = Registry(
         "progressive": "synthaug.models.progressive:build",
         "lapgan": "synthaug.models.lapgan:build",
         "translator": "synthaug.translators.translator:build",
+        "cyclegan": "synthaug.translators.cyclegan:build",
     },
 )
 DISCRIMINATORS: Registry[DiscriminatorBuilder] = Registry(

@@ -90,6 +90,17 @@ class Sources:
             found.append(int(self._orders[key][place]))
         return torch.tensor(found)
 
+    def draw(self, labels: Tensor, rng: torch.Generator) -> Tensor:
+        """A random row to start from for each image of a training batch, int64[B]."""
+        found = []
+        for label, (which, place) in zip(
+            labels.tolist(), torch.rand(len(labels), 2, generator=rng, dtype=torch.float64).tolist(), strict=True
+        ):
+            lists = self.rows[label]
+            rows = lists[int(which * len(lists))]
+            found.append(int(rows[int(place * len(rows))]))
+        return torch.tensor(found)
+
     def add_to(self, inputs: Inputs, origins: Tensor) -> Inputs:
         """`inputs` with the images of these rows."""
         images = torch.from_numpy(self.pixels[origins.numpy()]).float().div_(127.5).sub_(1)

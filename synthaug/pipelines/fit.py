@@ -145,6 +145,7 @@ def _choose_sources(
     assert isinstance(model, SourceOptions)
     chosen = continued.facts().sources if continued is not None else {}
     prepared.sources = chosen or source_classes(train, judge, model.source_classes)
+    _check_sources(model, prepared)
     for label in prepared.data.targets:
         if model.source_classes == [label]:
             raise SynthaugError(
@@ -156,7 +157,19 @@ def _choose_sources(
             f"images of {names} are translated to {label!r}" if names
             else f"no class resembles {label!r} enough to translate its images: those of {label!r} are varied"
         )  # fmt: skip
-    return sources_of(train, prepared.sources, model.mode)
+    game.sources = sources_of(train, prepared.sources, model.mode)
+    return game.sources
+
+
+def _check_sources(model: SourceOptions, prepared: Prepared) -> None:
+    """Families that can only translate need classes to translate from."""
+    without = [label for label in prepared.data.targets if not prepared.sources[label]]
+    if without and "vary" not in model.modes():
+        raise SynthaugError(
+            f"{model.family} translates images of other classes, but none resembles "
+            f"{' or '.join(map(repr, without))} enough",
+            "name classes with --set model.source_classes=[NAME], or use --family translator, which varies images too",
+        )
 
 
 def _create(request: FitRequest, prepared: Prepared) -> Run:

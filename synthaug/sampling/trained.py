@@ -92,6 +92,10 @@ def load_generator(
 def _sources(run: Run, network: Generator, model: ModelConfig, mode: Mode | None) -> RunSources | None:
     if network.starts_from_images:
         assert isinstance(model, SourceOptions)
+        if mode is not None and mode not in model.modes():
+            raise SynthaugError(
+                f"--mode {mode} is not for {model.family}, which can only {' or '.join(model.modes())}", "leave it out"
+            )
         return RunSources.open(run, mode or model.mode, model.draws_per_source)
     if mode is not None:
         raise SynthaugError(

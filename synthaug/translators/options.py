@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field
 
@@ -21,6 +21,32 @@ class SourceOptions(ModelConfig):
         "both", description="translate: images of other classes become the class; vary: its own images; both: by turns"
     )
     draws_per_source: int = Field(50, ge=1, description="the most images of a class that start from one real image")
+
+    @classmethod
+    def modes(cls) -> tuple[Mode, ...]:
+        """What the family can do with its sources."""
+        return get_args(cls.model_fields["mode"].annotation)
+
+
+class ResnetOptions(SourceOptions):
+    """The options of families with the ResNet generator, which translate and have no noise."""
+
+    mode: Literal["translate"] = Field("translate", description="images of other classes become the class")
+    draws_per_source: int = Field(
+        1, ge=1, description="the most images of a class that start from one real image; without noise all are alike"
+    )
+    z_dim: int = Field(2, ge=2, le=1024, description="without effect: an image depends on its source alone")
+    width: int = Field(24, ge=4, le=512, description="channels at full resolution; the residual blocks have 4 times as many")
+    discriminator_width: int = Field(48, ge=4, le=512, description="the same for the discriminators")
+    blocks: int = Field(0, ge=0, le=32, description="residual blocks; 0: 4 up to 64 px, 6 above")
+
+
+class CycleGANOptions(ResnetOptions):
+    """The options of `cyclegan`: weights of its losses beside the adversarial one, and its memory."""
+
+    cycle: float = Field(10.0, ge=0, description="L1 distance after the way there and back")
+    identity: float = Field(5.0, ge=0, description="L1 distance of an image that is of the class already to itself")
+    pool: int = Field(50, ge=0, le=1000, description="past fakes of each class; half of those that D sees are from it")
 
 
 class TranslatorOptions(SourceOptions):

@@ -14,6 +14,7 @@ STEPS: Registry[Callable[[Any, int, int], dict[str, Tensor]]] = Registry(
     {
         "adversarial": "synthaug.training.steps.adversarial:adversarial_step",
         "translation": "synthaug.training.steps.translation:translation_step",
+        "cyclegan": "synthaug.training.steps.cyclegan:cyclegan_step",
         "pyramid": "synthaug.training.steps.pyramid:pyramid_step",
     },
 )

@@ -57,10 +57,10 @@ def translation_step(game: Game, step: int, seed: int) -> Scalars:
             found = translator.style(fake)
             few = one[: len(one) // 2]
             varied = translator.paint(content[few], labels[few], game.inputs(labels[few], rng).noise)
-        losses["reconstruction"] = weights.reconstruction * _distance(same, sources[one])
-        losses["cycle"] = weights.cycle * _distance(back, sources[other])
-        losses["style"] = weights.style * _distance(found, inputs.noise)
-        losses["diversity"] = -weights.diversity * (1 - game.progress) * _distance(fake[few], varied)
+        losses["reconstruction"] = weights.reconstruction * distance(same, sources[one])
+        losses["cycle"] = weights.cycle * distance(back, sources[other])
+        losses["style"] = weights.style * distance(found, inputs.noise)
+        losses["diversity"] = -weights.diversity * (1 - game.progress) * distance(fake[few], varied)
         game.state.players["generator"].update(torch.stack(list(losses.values())).sum())
     return scalars | {name: loss.detach() for name, loss in losses.items()}
 
@@ -89,5 +89,6 @@ def hidden_nothing(images: Tensor, rng: torch.Generator) -> Tensor:
     return images + (levels - images).detach()
 
 
-def _distance(one: Tensor, other: Tensor) -> Tensor:
+def distance(one: Tensor, other: Tensor) -> Tensor:
+    """Mean absolute difference, in float32."""
     return (one.float() - other.float()).abs().mean()
