@@ -188,6 +188,7 @@ FAMILY_OPTIONS: Registry[type[ModelConfig]] = Registry(
         "dcgan": "synthaug.models.options:CodeOptions",
         "translator": "synthaug.translators.options:TranslatorOptions",
         "cyclegan": "synthaug.translators.options:CycleGANOptions",
+        "cut": "synthaug.translators.options:CUTOptions",
     },
 )
 """Family → the class of its `model` section. Families that are not named here have the options of `ModelConfig`."""

@@ -24,6 +24,7 @@ MODELS: Registry[Builder] = Registry(
         "lapgan": "synthaug.models.lapgan:build",
         "translator": "synthaug.translators.translator:build",
         "cyclegan": "synthaug.translators.cyclegan:build",
+        "cut": "synthaug.translators.cut:build",
     },
 )
 DISCRIMINATORS: Registry[DiscriminatorBuilder] = Registry(

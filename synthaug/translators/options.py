@@ -36,7 +36,9 @@ class ResnetOptions(SourceOptions):
         1, ge=1, description="the most images of a class that start from one real image; without noise all are alike"
     )
     z_dim: int = Field(2, ge=2, le=1024, description="without effect: an image depends on its source alone")
-    width: int = Field(24, ge=4, le=512, description="channels at full resolution; the residual blocks have 4 times as many")
+    width: int = Field(
+        24, ge=4, le=512, description="channels at full resolution; the residual blocks have 4 times as many"
+    )
     discriminator_width: int = Field(48, ge=4, le=512, description="the same for the discriminators")
     blocks: int = Field(0, ge=0, le=32, description="residual blocks; 0: 4 up to 64 px, 6 above")
 
@@ -47,6 +49,16 @@ class CycleGANOptions(ResnetOptions):
     cycle: float = Field(10.0, ge=0, description="L1 distance after the way there and back")
     identity: float = Field(5.0, ge=0, description="L1 distance of an image that is of the class already to itself")
     pool: int = Field(50, ge=0, le=1000, description="past fakes of each class; half of those that D sees are from it")
+
+
+class CUTOptions(ResnetOptions):
+    """The options of `cut`: its contrastive loss."""
+
+    nce: float = Field(
+        1.0, ge=0, description="weight of the contrastive loss of patches; with 10, fakes copy their source"
+    )
+    nce_identity: bool = Field(True, description="also for images that are of the class already: keeps colours")
+    patches: int = Field(256, ge=2, le=4096, description="patches of an image in each layer; at most as many as it has")
 
 
 class TranslatorOptions(SourceOptions):

@@ -15,6 +15,7 @@ STEPS: Registry[Callable[[Any, int, int], dict[str, Tensor]]] = Registry(
         "adversarial": "synthaug.training.steps.adversarial:adversarial_step",
         "translation": "synthaug.training.steps.translation:translation_step",
         "cyclegan": "synthaug.training.steps.cyclegan:cyclegan_step",
+        "cut": "synthaug.training.steps.cut:cut_step",
         "pyramid": "synthaug.training.steps.pyramid:pyramid_step",
     },
 )

@@ -63,6 +63,4 @@ def the_other_way(game: Game) -> Game:
     networks, players = dict(game.family.networks), dict(game.state.players)
     networks["generator"], networks["discriminator"] = networks["way_back"], networks["back_discriminator"]
     players["discriminator"] = players["back_discriminator"]
-    return replace(
-        game, family=replace(game.family, networks=networks), state=replace(game.state, players=players)
-    )
+    return replace(game, family=replace(game.family, networks=networks), state=replace(game.state, players=players))
