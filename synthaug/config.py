@@ -189,6 +189,7 @@ FAMILY_OPTIONS: Registry[type[ModelConfig]] = Registry(
         "translator": "synthaug.translators.options:TranslatorOptions",
         "cyclegan": "synthaug.translators.options:CycleGANOptions",
         "cut": "synthaug.translators.options:CUTOptions",
+        "dagan": "synthaug.translators.options:DAGANOptions",
     },
 )
 """Family → the class of its `model` section. Families that are not named here have the options of `ModelConfig`."""

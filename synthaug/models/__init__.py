@@ -25,6 +25,7 @@ MODELS: Registry[Builder] = Registry(
         "translator": "synthaug.translators.translator:build",
         "cyclegan": "synthaug.translators.cyclegan:build",
         "cut": "synthaug.translators.cut:build",
+        "dagan": "synthaug.translators.dagan:build",
     },
 )
 DISCRIMINATORS: Registry[DiscriminatorBuilder] = Registry(

@@ -143,32 +143,41 @@ def _choose_sources(
     if not game.family.generator.starts_from_images:
         return None
     assert isinstance(model, SourceOptions)
-    chosen = continued.facts().sources if continued is not None else {}
-    prepared.sources = chosen or source_classes(train, judge, model.source_classes)
-    _check_sources(model, prepared)
-    for label in prepared.data.targets:
-        if model.source_classes == [label]:
-            raise SynthaugError(
-                f"the only source class, {label!r}, is the target class itself",
-                "name other classes, or leave --source-classes out; to vary its own images: --set model.mode=vary",
-            )
-        names = ", ".join(map(repr, prepared.sources[label]))
-        progress.say(
-            f"images of {names} are translated to {label!r}" if names
-            else f"no class resembles {label!r} enough to translate its images: those of {label!r} are varied"
-        )  # fmt: skip
+    if len(train.classes) < model.least_classes:
+        progress.warn(
+            f"{model.family} learns from many classes how images of one class differ. There is no evidence that it is "
+            f"of use below about {model.least_classes} classes, and here are {len(train.classes)}: "
+            "use --recipe translator, or compare both with evaluate"
+        )
+    if "translate" in model.modes():
+        chosen = continued.facts().sources if continued is not None else {}
+        prepared.sources = chosen or source_classes(train, judge, model.source_classes)
+        for label in prepared.data.targets:
+            _say_sources(label, prepared.sources[label], model, progress)
     game.sources = sources_of(train, prepared.sources, model.mode)
     return game.sources
 
 
-def _check_sources(model: SourceOptions, prepared: Prepared) -> None:
-    """Families that can only translate need classes to translate from."""
-    without = [label for label in prepared.data.targets if not prepared.sources[label]]
-    if without and "vary" not in model.modes():
+def _say_sources(label: str, names: Sequence[str], model: SourceOptions, progress: Progress) -> None:
+    """Name the classes that are translated into a target class.
+
+    Raises:
+        SynthaugError: it has no other class to be made from, and the family cannot do without, or the user named none.
+    """
+    if model.source_classes == [label]:
         raise SynthaugError(
-            f"{model.family} translates images of other classes, but none resembles "
-            f"{' or '.join(map(repr, without))} enough",
-            "name classes with --set model.source_classes=[NAME], or use --family translator, which varies images too",
+            f"the only source class, {label!r}, is the target class itself",
+            "name other classes, or leave --source-classes out"
+            + ("; to vary its own images: --set model.mode=vary" if "vary" in model.modes() else ""),
+        )
+    if names:
+        progress.say(f"images of {', '.join(map(repr, names))} are translated to {label!r}")
+    elif "vary" in model.modes():
+        progress.say(f"no class resembles {label!r} enough to translate its images: those of {label!r} are varied")
+    else:
+        raise SynthaugError(
+            f"{model.family} translates images of other classes, but no class resembles {label!r} enough",
+            "name classes with --source-classes, or use --recipe translator, which varies images too",
         )
 
 

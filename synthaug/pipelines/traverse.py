@@ -118,6 +118,8 @@ def _along_codes(trained: TrainedGenerator, starts: Sequence[Inputs], drawn: dic
 
 def _along_noise(trained: TrainedGenerator, starts: Sequence[Inputs], places: Sequence[float]) -> list[Line]:
     """From each noise to the next: a row begins where the row above ends. Codes do not change within a row."""
+    if not trained.network.uses_noise:
+        raise SynthaugError("this run's family has no noise to walk through", "walk --along classes")
     lines = []
     for start, end in pairwise(starts):
         path = slerp(start.noise[0], end.noise[0], torch.tensor(places))

@@ -19,7 +19,7 @@ from synthaug.runs import Run, find
 from synthaug.sampling.options import check_truncation
 from synthaug.sampling.trained import TrainedGenerator, load_generator
 from synthaug.sampling.truncation import Truncation
-from synthaug.translators.options import Mode
+from synthaug.translators.options import Mode, SourceOptions
 
 
 @dataclass(frozen=True)
@@ -143,6 +143,11 @@ def load(
     found = run if isinstance(run, Run) else find(run, runs)
     if seed is not None and not 0 <= seed < 2**31:
         raise SynthaugError(f"seed {seed} is out of range", "give a number from 0 to 2147483647")
+    model = found.config().model
+    if mode is not None and isinstance(model, SourceOptions) and mode not in model.modes():
+        raise SynthaugError(
+            f"--mode {mode} is not for {model.family}, which can only {' or '.join(model.modes())}", "leave --mode out"
+        )
     trained = load_generator(found, checkpoint, device, mode)
     truncated = Truncation(trained, truncation) if truncation < 1 else None
     return Sampler(trained, trained.seed if seed is None else seed, truncated)

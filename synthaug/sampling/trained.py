@@ -92,10 +92,6 @@ def load_generator(
 def _sources(run: Run, network: Generator, model: ModelConfig, mode: Mode | None) -> RunSources | None:
     if network.starts_from_images:
         assert isinstance(model, SourceOptions)
-        if mode is not None and mode not in model.modes():
-            raise SynthaugError(
-                f"--mode {mode} is not for {model.family}, which can only {' or '.join(model.modes())}", "leave it out"
-            )
         return RunSources.open(run, mode or model.mode, model.draws_per_source)
     if mode is not None:
         raise SynthaugError(
@@ -113,6 +109,11 @@ def load_discriminator(run: Run, which: str | Path = "best", device: str = "auto
     """
     folder = find_checkpoint(run, which)
     network = _family_of(run, folder).discriminator
+    if network.judges_pairs:
+        raise SynthaugError(
+            f"the discriminator of {run.config().model.family} judges an image beside its source, not alone",
+            "leave --select out",
+        )
     load_weights(network, load_tensors(folder / "training.safetensors", "discriminator."), folder)
     return _for_use(network, resolve_device(device))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 from pydantic import Field
 
@@ -21,6 +21,9 @@ class SourceOptions(ModelConfig):
         "both", description="translate: images of other classes become the class; vary: its own images; both: by turns"
     )
     draws_per_source: int = Field(50, ge=1, description="the most images of a class that start from one real image")
+
+    many_discriminator_steps: ClassVar[bool] = False  # whether its game follows `training.discriminator_steps`
+    least_classes: ClassVar[int] = 0  # with fewer, there is no evidence that the family is of use
 
     @classmethod
     def modes(cls) -> tuple[Mode, ...]:
@@ -59,6 +62,19 @@ class CUTOptions(ResnetOptions):
     )
     nce_identity: bool = Field(True, description="also for images that are of the class already: keeps colours")
     patches: int = Field(256, ge=2, le=4096, description="patches of an image in each layer; at most as many as it has")
+
+
+class DAGANOptions(SourceOptions):
+    """The options of `dagan`."""
+
+    many_discriminator_steps = True
+    least_classes = 100
+
+    mode: Literal["vary"] = Field("vary", description="an image of the class becomes another one")
+    z_dim: int = Field(100, ge=2, le=1024, description="entries of the noise vector z")
+    width: int = Field(
+        24, ge=4, le=512, description="channels at full resolution; coarser maps have up to 4 times as many"
+    )
 
 
 class TranslatorOptions(SourceOptions):

@@ -25,6 +25,7 @@ class ResnetGenerator(Generator):
     """paint(content of the source, class). There is no noise: one source gives one image of a class."""
 
     starts_from_images = True
+    uses_noise = False
 
     def __init__(self, shape: ImageShape, options: ResnetOptions) -> None:
         super().__init__()

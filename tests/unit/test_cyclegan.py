@@ -154,7 +154,7 @@ def test_a_source_hidden_in_the_fake_is_found() -> None:
 def test_the_cycle_over_a_noised_and_rounded_fake_leaves_nothing_hidden(
     cured: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A pair that hides goes on if the way back sees the fake itself; if it sees what a file keeps, it unlearns that."""
+    """A pair that hides goes on if the way back sees the fake itself; where it sees what a file keeps, it stops."""
     monkeypatch.setattr(cyclegan, "adversarial_loss", lambda *arguments: torch.zeros(()))  # the cycle alone
     if not cured:
         monkeypatch.setattr(cyclegan, "hidden_nothing", lambda images, rng: images)

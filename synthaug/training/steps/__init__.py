@@ -16,6 +16,7 @@ STEPS: Registry[Callable[[Any, int, int], dict[str, Tensor]]] = Registry(
         "translation": "synthaug.training.steps.translation:translation_step",
         "cyclegan": "synthaug.training.steps.cyclegan:cyclegan_step",
         "cut": "synthaug.training.steps.cut:cut_step",
+        "dagan": "synthaug.training.steps.dagan:dagan_step",
         "pyramid": "synthaug.training.steps.pyramid:pyramid_step",
     },
 )
