@@ -135,8 +135,8 @@ def _without_meaning_for_images(config: Config) -> Iterator[SynthaugError]:
     assert isinstance(model, SourceOptions)
     if model.discriminator != "own":
         yield SynthaugError(
-            f"model.discriminator = {model.discriminator!r} is for families that start from noise; "
-            f"{model.family} starts from images",
+            f"model.discriminator = {model.discriminator!r} is for families that start from noise, "
+            f"and {model.family} starts from images",
             "leave model.discriminator out",
         )
     if model.source_classes and "translate" not in model.modes():
@@ -152,8 +152,8 @@ def _without_meaning_for_images(config: Config) -> Iterator[SynthaugError]:
     named = [name for name, weight in training.regularizers.items() if weight > 0 and name in REGULARIZERS]
     if named := [name for name in named if issubclass(REGULARIZERS.get(name), GeneratorRegularizer)]:
         yield SynthaugError(
-            f"training.regularizers has {', '.join(named)}, which act on generators that start from noise; "
-            f"{model.family} starts from images",
+            f"training.regularizers has {', '.join(named)}, which act on generators that start from noise, "
+            f"and {model.family} starts from images",
             "leave them out",
         )
     if training.discriminator_steps > 1 and not model.many_discriminator_steps:

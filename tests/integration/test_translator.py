@@ -74,7 +74,7 @@ def test_the_target_class_cannot_be_its_only_source(run: Run, tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(SynthaugError, match="no source class 'dics'"):
         fit(run.facts().data, target_class=RARE, set=SMALL, source_classes="dics", runs=tmp_path, device="cpu")
-    with pytest.raises(SynthaugError, match="model.source_classes.* is an option of translator"):
+    with pytest.raises(SynthaugError, match=r"model\.source_classes.* is an option of translator"):
         fit(run.facts().data, target_class=RARE, source_classes=[CLASSES[0]], runs=tmp_path, device="cpu")
 
 
