@@ -140,12 +140,16 @@ def game_for(family: Family, config: Config, precision: str, channels: int = 3):
 
 
 def steps_to_take() -> Iterator[tuple[str, str, str]]:
-    """Every objective; in bfloat16 one with penalties, as logits are float32 for all."""
+    """Every objective; in bfloat16 one with penalties, as logits are float32 for all.
+
+    Games of images from images share the discriminator's turn with the usual game: two more objectives are enough.
+    """
     for name in NAMES:
         # through the frozen net, two penalties at every step take twenty seconds; non-saturating has one
         penalised = "non-saturating" if name == "dcgan+projected" else "relativistic"
         yield name, penalised, "bf16-mixed"
-        for objective in OBJECTIVES.names():
+        few = make(name).generator.starts_from_images
+        for objective in ("hinge", "least-squares") if few else OBJECTIVES.names():
             if objective != "relativistic" or penalised == "relativistic":
                 yield name, objective, "32-true"
 
