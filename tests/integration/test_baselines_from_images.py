@@ -9,6 +9,7 @@ from export_material import CLASSES, metadata, save_images
 from listener import Listener
 
 from synthaug.errors import SynthaugError
+from synthaug.pipelines.check import check
 from synthaug.pipelines.export import export
 from synthaug.pipelines.fit import fit
 from synthaug.pipelines.regenerate import regenerate
@@ -58,6 +59,7 @@ def test_without_noise_one_source_gives_one_image(data: Path, tmp_path: Path) ->
     sampler = load(run, device="cpu")
     sources = sum(len(part) for part in sampler.trained.sources.images.rows[1])  # type: ignore[union-attr]
     assert sampler.most(RARE) == sources
+    assert check(run, device="cpu").per_class[RARE].n_synthetic == sources
     with pytest.raises(SynthaugError, match="this run's family has none"):
         load(run, truncation=0.5, device="cpu")
     with pytest.raises(SynthaugError, match="no noise to walk through"):
