@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from synthaug.documents import Document, ExportDocument
+from synthaug.documents import Document, ExportDocument, UpscalerReference
 from synthaug.errors import SynthaugError
 from synthaug.exporters import FORMATS
 from synthaug.exporters.looks import LookCount, Sides, Tables
@@ -89,6 +89,7 @@ class Manifest(Document):
     mode: Mode | None = Field(None, description="what the run does with real images, if it starts from them")
     truncation: float = Field(1.0, description="ψ: the share of each image's distance from its class's centre")
     selection: SelectionReport | None = None
+    upscaler: UpscalerReference | None = Field(None, description="the upscaler that was asked for")
     device: str
     config: dict[str, Any] = Field(description="the run's resolved configuration")
     looks: dict[str, list[LookCount]] = Field(description="class → sizes and formats of its real files")
@@ -237,6 +238,12 @@ def card(manifest: Manifest) -> str:
         gates = (
             f"Images are truncated: the distance of each from the centre of its class was multiplied by "
             f"{manifest.truncation:g}.\nThis makes them more typical and less varied.\n\n{gates}"
+        )
+    if manifest.upscaler is not None and manifest.upscaler.used:
+        gates = (
+            f"Images were enlarged up to {manifest.upscaler.scale} times by the upscaler `{manifest.upscaler.name}`, "
+            f"checkpoint `{manifest.upscaler.checkpoint}`,\nSHA-256 `{manifest.upscaler.checkpoint_sha256}`: "
+            f"{manifest.upscaler.scores.text()}.\n\n{gates}"
         )
     notes = [*manifest.warnings, *([SQUARES] if _cuts_sides(manifest) else [])]
     warnings = "".join(f"\n> **Note** {note}\n" for note in notes)

@@ -43,6 +43,7 @@ from synthaug.sampling.gated_samples import (
 )
 from synthaug.sampling.generate import Sampler
 from synthaug.sampling.judgement import Judgement
+from synthaug.sampling.upscaling import TrainedUpscaler
 from synthaug.seeds import look_draw
 
 _SLICE = 16  # images that a worker encodes at once
@@ -118,6 +119,7 @@ class SyntheticWriter:
     train_paths: Sequence[str]
     looks: Mapping[str, Sequence[LookCount]]
     total: int
+    upscaler: TrainedUpscaler | None = None
 
     def __post_init__(self) -> None:
         self._share = 1.0 if self.gate is None or self.gate.selector is None else self.gate.selector.keep
@@ -142,7 +144,7 @@ class SyntheticWriter:
             return make_candidates(self.sampler, self.gate, label, job)
         looks = self.looks[label]
         return [
-            write_synthetic(job.folder / name, pixels, looks[look], self.fit, self.tables)
+            write_synthetic(job.folder / name, pixels, looks[look], self.fit, self.tables, upscaler=self.upscaler)
             for name, pixels, look in zip(job.names, job.pixels, job.looks, strict=True)
         ]
 

@@ -10,9 +10,10 @@ from synthaug.config import Config
 from synthaug.errors import SynthaugError
 from synthaug.features import check_features
 from synthaug.losses import AUXILIARIES, OBJECTIVES, REGULARIZERS
-from synthaug.models import DISCRIMINATORS, MODELS
+from synthaug.models import DISCRIMINATORS, check_family
 from synthaug.models.options import CodeOptions
 from synthaug.translators.options import SourceOptions
+from synthaug.upscalers.options import UpscalerOptions
 
 
 def check_names(config: Config) -> None:
@@ -73,7 +74,7 @@ def _fault(check: Callable[..., object], *arguments: object) -> Iterator[Synthau
 
 
 def _unknown_names(config: Config) -> Iterator[SynthaugError]:
-    yield from _fault(MODELS.check, config.model.family)
+    yield from _fault(check_family, config.model.family)
     yield from _fault(DISCRIMINATORS.check, config.model.discriminator)
     yield from _fault(OBJECTIVES.check, config.training.objective)
     for name in config.training.regularizers:
@@ -116,6 +117,10 @@ def _incompatible(config: Config) -> Iterator[SynthaugError]:
         )
     if from_images:
         yield from _without_meaning_for_images(config)
+    if isinstance(model, UpscalerOptions) and model.discriminator != "own":
+        yield SynthaugError(
+            f"model.discriminator = {model.discriminator!r} cannot judge what {model.family} makes", "leave it out"
+        )
     if training.ada and not training.augment:
         yield SynthaugError(
             "training.ada = true has nothing to adapt: training.augment is empty",

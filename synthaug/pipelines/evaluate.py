@@ -64,6 +64,7 @@ from synthaug.pipelines.judged_size import evaluated_size
 from synthaug.progress import Progress, Silent
 from synthaug.requests import EvaluateRequest, documented
 from synthaug.runs import Run, find
+from synthaug.sampling.trained import check_generates
 from synthaug.seeds import named_stream
 
 ENOUGH_SEEDS = 5
@@ -77,9 +78,9 @@ def evaluate(
     data: Path | None = None, target_class: str | Sequence[str] = "auto", resolution: int | None = None,
     group_by: str | None = None, folds: int | None = None, generators: int | None = None,
     replicates: Sequence[str] | None = None, classifier: str = "cnn", weights: Path | None = None,
-    size: str | int = "model", seeds: int = 5, steps: int = 600, shares: Sequence[float] | None = None,
-    arms: Sequence[str] | None = None, mix: str | None = None, mode: str | None = None,
-    learning_curve: bool = False, out: Path | None = None,
+    size: str | int = "model", upscaler: str | Path | Run | None = None, seeds: int = 5, steps: int = 600,
+    shares: Sequence[float] | None = None, arms: Sequence[str] | None = None, mix: str | None = None,
+    mode: str | None = None, learning_curve: bool = False, out: Path | None = None,
     fail_under: float | None = None, gate: bool = True, checkpoint: str | Path = "best", runs: Path | None = None,
     device: str = "auto", cache: Path | None = None, jobs: int | None = None, progress: Progress = Silent(),
 ) -> EvaluateDocument:  # fmt: skip
@@ -232,7 +233,9 @@ def _prepare(request: EvaluateRequest, progress: Progress) -> _Evaluation:
 
 def _whole(request: EvaluateRequest, progress: Progress) -> RunData:
     if request.data is None:
-        return RunData.open(find(request.run, request.runs))
+        run = find(request.run, request.runs)
+        check_generates(run)
+        return RunData.open(run)
     config = with_mirroring(resolve(flags=request.flags()).config, request.data, request.cache, progress)
     target_class = request.target_class if isinstance(request.target_class, str) else list(request.target_class)
     return RunData.of_folder(request.data, target_class, config, cache=request.cache, progress=progress)

@@ -91,7 +91,7 @@ def make_folds(
     def read(_: AsExported, side: int) -> LabelledImages:
         return real.data.load(root, rows, request.cache, progress, resolution=side)
 
-    judged = judged_images(real, pool, read, size, cache=request.cache, progress=progress)
+    judged = judged_images(real, pool, read, size, cache=request.cache, device=request.device, progress=progress)
     run = real.data.run
     if run is None or not _exported_from(request.synthetic, run):
         warnings.append("it is unknown whether the generator of these images has seen the test images")
@@ -99,8 +99,8 @@ def make_folds(
 
 
 def _fresh(
-    request: EvaluateRequest, real: RealImages, run: Run, mixed: list[str], size: EvaluatedSize, progress: Progress
-) -> tuple[Fold, list[str]]:
+    request: EvaluateRequest, real: RealImages, run: Run, mixed: list[str], size: EvaluatedSize, progress: Progress,
+) -> tuple[Fold, list[str]]:  # fmt: skip
     """A fold with fresh images of a run's generator, and warnings."""
     checkpoint = request.checkpoint
     is_path = isinstance(checkpoint, Path) or os.sep in checkpoint
@@ -120,7 +120,7 @@ def _fresh(
     def read(exported: AsExported, side: int) -> LabelledImages:
         return exported.read_back(made.gated, made.numbers, side, seed=sampler.seed, progress=progress)
 
-    judged = judged_images(real, made.gated, read, size, cache=request.cache, progress=progress)
+    judged = judged_images(real, made.gated, read, size, cache=request.cache, device=request.device, progress=progress)
     return Fold(real, made.gated, judged, made.ungated, run, sampler.trained.checkpoint), made.warnings
 
 

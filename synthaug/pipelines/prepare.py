@@ -29,6 +29,7 @@ from synthaug.requests import FitRequest
 from synthaug.runs import Run
 from synthaug.training.game import Game, build_game
 from synthaug.training.transfer import StartingPoint, open_starting_point
+from synthaug.upscalers.options import UpscalerOptions
 
 
 @dataclass
@@ -51,6 +52,12 @@ class Prepared:
     @property
     def shape(self) -> ImageShape:
         return ImageShape(self.config.data.resolution, self.data.channels, len(self.data.classes))
+
+    @property
+    def training_side(self) -> int:
+        """Side of the images to train on, in pixels: those that the network makes."""
+        model = self.config.model
+        return self.config.data.resolution * (model.scale if isinstance(model, UpscalerOptions) else 1)
 
     @property
     def architecture(self) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from synthaug.requests.options import (
     RunName,
     Runs,
     TargetClass,
+    Upscaler,
     parts,
 )
 
@@ -115,6 +116,7 @@ class EvaluateRequest(Request):
         description="Size at which the classifier sees all images: the generator's; that of the real images, with "
         "synthetic ones as export writes them; or N pixels.",
     )
+    upscaler: Upscaler = None
     seeds: Annotated[int, Flag("N")] = Field(
         5, ge=2, description="Classifiers per arm; a reliable verdict needs at least 5."
     )
@@ -165,6 +167,8 @@ class EvaluateRequest(Request):
         if self.synthetic is not None:
             beside = f"--synthetic {str(self.synthetic)!r}, whose images are judged as they are"
             self._refuse({"checkpoint": "--checkpoint", "gate": "--gate or --no-gate"}, beside)
+        if self.upscaler is not None:
+            self._check_upscaler()
         self._exclusive("folds", "generators", "replicates")
         self._exclusive("generators", "replicates")
         if self.folds is not None:
@@ -176,6 +180,23 @@ class EvaluateRequest(Request):
         elif self.replicates is not None:
             does = f"--replicates {','.join(self.replicates)} judges the generators of runs"
             self._check_several(does, ("data", "synthetic"))
+
+    def _check_upscaler(self) -> None:
+        given = f"--upscaler {self.upscaler}"
+        if self.size == "model":
+            raise SynthaugError(
+                f"{given} has no effect at the generator's size", "add --size native, or leave --upscaler out"
+            )
+        if self.folds is not None:
+            raise SynthaugError(
+                f"{given} has seen test images of --folds {self.folds}: it was trained on one split",
+                "evaluate one split, or leave --upscaler out",
+            )
+        if self.synthetic is not None:
+            raise SynthaugError(
+                f"{given} was given with --synthetic {str(self.synthetic)!r}, whose images are judged as they are",
+                "leave it out",
+            )
 
     def _check_several(self, does: str, without: Sequence[str]) -> None:
         """With several generators, some options make no sense. `does` says what they are for."""

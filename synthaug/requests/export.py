@@ -1,4 +1,4 @@
-"""Requests of the commands that make images: export, samples, traverse, regenerate."""
+"""Requests of the commands that make images: export, samples, traverse, upscale, regenerate."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ from synthaug.requests.options import (
     Mode,
     NoiseSeed,
     Overwrite,
+    Reference,
     RunName,
     Runs,
     Truncation,
+    Upscaler,
 )
 from synthaug.sampling.options import KEEP, LEAST
 
@@ -105,6 +107,7 @@ class ExportRequest(Request):
     size: Annotated[Literal["native", "model"], Flag("native|model")] = Field(
         "native", description="Size of the synthetic images: like the real ones, or as generated."
     )
+    upscaler: Upscaler = None
     link: bool = Field(False, description="Hard-link real images instead of copying them.")
     with_heldout: bool = Field(False, description="Add val/ and test/, each with its own metadata.jsonl.")
     overwrite: Overwrite = False
@@ -122,6 +125,10 @@ class ExportRequest(Request):
 
     def _check(self) -> None:
         self._exclusive("synthetic_only", "cap", "link")
+        if self.upscaler is not None and self.size != "native":
+            raise SynthaugError(
+                f"--upscaler {self.upscaler} needs --size native, not {self.size}", "leave one of them out"
+            )
         self._exclusive("recommended", "per_class", "synthetic_only", "cap", "strategy")
         if self.keep is not None and self.select is None:
             raise SynthaugError(f"--keep {self.keep:g} needs --select", "add --select drs or --select top-k")
@@ -188,6 +195,22 @@ class TraverseRequest(Request):
             raise SynthaugError(
                 f"--to {self.to!r} needs a walk along classes, not along {self.along}", "add --along classes"
             )
+
+
+class UpscaleRequest(Request):
+    """Enlarge the images of a folder."""
+
+    run: Annotated[Reference, Flag("RUN", argument=True)] = Field(
+        description="The path, name or number of a run of an upscaler (`fit --family srgan`)."
+    )
+    folder: Annotated[Path, Flag("FOLDER", argument=True)] = Field(
+        description="Folder of images, also in folders below it."
+    )
+    out: Annotated[Path, Flag("DIR")] = Field(description="The folder of the enlarged images.")
+    overwrite: Overwrite = False
+    checkpoint: Checkpoint = "best"
+    runs: Runs = None
+    device: Device = "auto"
 
 
 class RegenerateRequest(Request):

@@ -55,6 +55,9 @@ class FitRequest(Request):
         description="Families that start from images: classes to translate. [default: the nearest ones]",
     )
     resolution: Resolution = Field(None, description="Side of the generated images, in pixels.")
+    scale: Annotated[int | None, Flag("2|4")] = Field(
+        None, description="With an upscaler, such as --family srgan: how many times it enlarges --resolution."
+    )
     fit: Annotated[str | None, Flag("pad|crop|stretch")] = Field(
         None, description="How images that are not square are made square."
     )
@@ -82,7 +85,7 @@ class FitRequest(Request):
             "training.budget": self.budget, "model.family": self.family, "training.objective": self.objective,
             "data.resolution": self.resolution, "data.fit": self.fit, "data.group_by": self.group_by, "seed": self.seed,
             "model.source_classes": None if self.source_classes is None else list(self.source_classes),
-            "training.precision": self.precision,
+            "training.precision": self.precision, "model.scale": self.scale,
         }  # fmt: skip
         given = self.set if isinstance(self.set, dict) else {}
         return {**given, **{key: value for key, value in keys.items() if value is not None}}
@@ -106,6 +109,7 @@ class FitRequest(Request):
             "objective",
             "config",
             "resolution",
+            "scale",
             "fit",
             "group_by",
             "seed",

@@ -90,4 +90,11 @@ Mode = Annotated[
     ),
     Flag("translate|vary|both"),
 ]
+Upscaler = Annotated[
+    Reference,
+    Field(
+        description="A run of an upscaler (`fit --family srgan`), which enlarges synthetic images before resampling."
+    ),
+    Flag("RUN"),
+]
 Overwrite = Annotated[bool, Field(description="Replace the output of an earlier call.")]

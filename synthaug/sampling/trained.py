@@ -21,6 +21,7 @@ from synthaug.runs import Run
 from synthaug.sampling.sources import RunSources
 from synthaug.training.checkpoint import find_checkpoint, load_tensors, load_weights, read_state
 from synthaug.translators.options import Mode, SourceOptions
+from synthaug.upscalers.options import UpscalerOptions
 
 N = TypeVar("N", bound=nn.Module)
 
@@ -66,14 +67,15 @@ def load_generator(
         SynthaugError: there is no such checkpoint, it is damaged, or it does not fit the run's architecture; an image
             to start from is missing or changed.
     """
-    folder = find_checkpoint(run, which)
     config, facts = run.config(), run.facts()
-    network = _family_of(run, folder).generator
+    check_generates(run)
+    folder = find_checkpoint(run, which)
+    network = family_of(run, folder).generator
     load_weights(network, load_tensors(folder / "generator.safetensors"), folder)
     target = resolve_device(device)
     return TrainedGenerator(
         run=run,
-        network=_for_use(network, target),
+        network=for_use(network, target),
         classes=facts.classes,
         targets=facts.targets,
         channels=facts.channels,
@@ -87,6 +89,19 @@ def load_generator(
         codes=codes_of(config.model),
         sources=_sources(run, network, config.model, mode),
     )
+
+
+def check_generates(run: Run) -> None:
+    """Check that a run makes new images.
+
+    Raises:
+        SynthaugError: it is an upscaler.
+    """
+    if isinstance(run.config().model, UpscalerOptions):
+        raise SynthaugError(
+            f"the run {run.name!r} is an upscaler, which only enlarges images",
+            f"name the run of a generator; enlarge a folder with `synthaug upscale {run.name} FOLDER --out DIR`",
+        )
 
 
 def _sources(run: Run, network: Generator, model: ModelConfig, mode: Mode | None) -> RunSources | None:
@@ -108,17 +123,17 @@ def load_discriminator(run: Run, which: str | Path = "best", device: str = "auto
         SynthaugError: as `load_generator`.
     """
     folder = find_checkpoint(run, which)
-    network = _family_of(run, folder).discriminator
+    network = family_of(run, folder).discriminator
     if network.judges_pairs:
         raise SynthaugError(
             f"the discriminator of {run.config().model.family} judges an image beside its source, not alone",
             "leave --select out",
         )
     load_weights(network, load_tensors(folder / "training.safetensors", "discriminator."), folder)
-    return _for_use(network, resolve_device(device))
+    return for_use(network, resolve_device(device))
 
 
-def _family_of(run: Run, folder: Path) -> Family:
+def family_of(run: Run, folder: Path) -> Family:
     """The untrained networks of a run, for one of its checkpoints."""
     architecture = read_state(folder)["architecture"]
     config, facts = run.config(), run.facts()
@@ -132,6 +147,6 @@ def _family_of(run: Run, folder: Path) -> Family:
     return build_family(config.model.family, shape, config.model)
 
 
-def _for_use(network: N, device: torch.device) -> N:
+def for_use(network: N, device: torch.device) -> N:
     ready: N = network.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload]
     return ready
