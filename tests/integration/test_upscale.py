@@ -260,3 +260,23 @@ def test_an_upscaler_of_grey_images(generator: Run, tmp_path: Path) -> None:
     with pytest.raises(SynthaugError, match="is for images of 1 channel, but the generator makes 3"):
         export(generator, out=tmp_path / "out", upscaler=made.run, device="cpu")
     assert not (tmp_path / "out").exists()
+
+
+def test_evaluate_judges_enlarged_images_and_says_so(
+    generator: Run, better: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, used = AsExported.read_back, []
+
+    def read_back(self: AsExported, *arguments: Any, **named: Any) -> Any:
+        used.append(self.upscaler)
+        return original(self, *arguments, **named)
+
+    monkeypatch.setattr(AsExported, "read_back", read_back)
+    document = evaluate(
+        generator, size=40, upscaler=better, classifier="logistic", seeds=2, steps=5, gate=False, jobs=1,
+        arms=("oversample", "synthetic"), out=tmp_path / "report", device="cpu",
+    )  # fmt: skip
+    wanted = load_upscaler(better, device="cpu")
+    assert [upscaler and upscaler.sha256 for upscaler in used] == [wanted.sha256] * 2  # synthetic ones, and down-up
+    assert document.size.upscaler == wanted.reference()
+    assert f"with the upscaler {better.name}" in document.verdict.sentence
