@@ -88,7 +88,7 @@ class DataConfig(_Section):
 class ModelConfig(_Section):
     """The networks: the options that every family has. `FAMILY_OPTIONS` names the families with more."""
 
-    family: str = Field(_DEFAULT_FAMILY, description="`synthaug list families`")
+    family: str = Field(_DEFAULT_FAMILY, description="`synthaug list families`, or `list upscalers`")
     z_dim: int = Field(64, ge=2, le=1024, description="entries of the noise vector z")
     width: int = Field(
         48, ge=4, le=512, description="generator: channels at the finest inner resolution; coarser ones have more"
@@ -183,7 +183,15 @@ class GateConfig(_Section):
 
 FAMILY_OPTIONS: Registry[type[ModelConfig]] = Registry(
     "family options",
-    {"biggan": "synthaug.models.options:BigGANOptions", "dcgan": "synthaug.models.options:CodeOptions"},
+    {
+        "biggan": "synthaug.models.options:BigGANOptions",
+        "dcgan": "synthaug.models.options:CodeOptions",
+        "translator": "synthaug.translators.options:TranslatorOptions",
+        "cyclegan": "synthaug.translators.options:CycleGANOptions",
+        "cut": "synthaug.translators.options:CUTOptions",
+        "dagan": "synthaug.translators.options:DAGANOptions",
+        "srgan": "synthaug.upscalers.options:SRGANOptions",
+    },
 )
 """Family → the class of its `model` section. Families that are not named here have the options of `ModelConfig`."""
 

@@ -57,6 +57,7 @@ class RunFacts(BaseModel):
     channels: int
     precision: str = "32-true"
     started_from: StartedFrom | None = None
+    sources: dict[str, list[str]] = {}  # class → the classes translated into it, in families that start from images
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,17 @@ from pathlib import Path
 import torch
 
 from synthaug.config import ModelConfig, family_options
-from synthaug.models import build_family
+from synthaug.models import MODELS, build_family
 from synthaug.models.codes import codes_of
-from synthaug.models.family import ImageShape
+from synthaug.models.family import Generator, ImageShape
 from synthaug.models.inputs import Inputs, noise
 from synthaug.runs import Run
 from synthaug.sampling.trained import TrainedGenerator
+from synthaug.translators.options import ResnetOptions, SourceOptions
 
 CLASSES = ["a", "b", "c"]
+FROM_NOISE = [name for name in MODELS.names() if not issubclass(family_options(name), SourceOptions)]
+WITH_NOISE = [name for name in MODELS.names() if not issubclass(family_options(name), ResnetOptions)]
 
 
 def small_options(family: str, **settings: object) -> ModelConfig:
@@ -49,4 +52,15 @@ def trained(family: str, **settings: object) -> TrainedGenerator:
 
 
 def inputs(generator: TrainedGenerator, label: int = 1, count: int = 64) -> Inputs:
-    return Inputs(torch.full((count,), label), noise(0, label, range(count), generator.z_dim))
+    """Inputs of one class; in a family that starts from images, all have the same source."""
+    found = Inputs(torch.full((count,), label), noise(0, label, range(count), generator.z_dim))
+    return with_source(found, generator.network, generator.channels, generator.resolution)
+
+
+def with_source(found: Inputs, network: Generator, channels: int, resolution: int) -> Inputs:
+    """`found` with an image to start from, the same for all rows, if the network needs one."""
+    if not network.starts_from_images:
+        return found
+    coarse = torch.rand(1, channels, 4, 4, generator=torch.Generator().manual_seed(7)) * 2 - 1
+    source = torch.nn.functional.interpolate(coarse, size=resolution, mode="bilinear")
+    return found._replace(sources=source.expand(len(found.labels), -1, -1, -1))

@@ -10,7 +10,12 @@ from synthaug.config import Config, resolve
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted([*(DOCS / "families").glob("*.md"), *(DOCS / "parts").glob("*.md")])
-FLAGS = {"--family": "model.family", "--objective": "training.objective", "--resolution": "data.resolution"}
+FLAGS = {
+    "--family": "model.family",
+    "--objective": "training.objective",
+    "--resolution": "data.resolution",
+    "--scale": "model.scale",
+}
 
 
 def trainings(page: Path) -> list[tuple[str, Config]]:
@@ -23,6 +28,6 @@ def trainings(page: Path) -> list[tuple[str, Config]]:
                 given = [(a, b) for a, b in zip(words, [*words[1:], ""], strict=True) if a.startswith("--")]
                 recipe = dict(given).get("--recipe")
                 sets = [value for option, value in given if option == "--set"]
-                flags = {FLAGS[option]: value for option, value in given if option in FLAGS}
+                flags = {FLAGS[o]: int(v) if v.isdecimal() else v for o, v in given if o in FLAGS}
                 found.append((" ".join(words), resolve(recipe, sets=sets, flags=flags).config))
     return found

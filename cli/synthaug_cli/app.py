@@ -29,6 +29,7 @@ from synthaug_cli import (
     runs,
     samples,
     traverse,
+    upscale,
 )
 from synthaug_cli.console import FLAGS, fail
 from synthaug_cli.options import everywhere, takes_request
@@ -37,7 +38,7 @@ from synthaug_cli.usage import as_error
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 UNUSABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP}
 
-REQUESTS = (inspect, fit, export, evaluate, check, samples, traverse, regenerate)
+REQUESTS = (inspect, fit, export, evaluate, check, samples, traverse, upscale, regenerate)
 
 
 def application(arguments: Container[str] | None = None) -> typer.Typer:

@@ -47,6 +47,8 @@ def render(made: FitDocument) -> None:
         pooled = made.monitor["pooled"]
         both = f"KID {console.cell(pooled.kid)}, coverage {console.cell(pooled.coverage)}"
         console.line(f"all classes  {both} (against {pooled.reference})")
+    if made.upscaling is not None:
+        console.line(f"upscaling    {made.upscaling.text()}")
     speed = f"{made.images_per_second:.0f} images/s"
     console.line(f"trained      {made.kimg:.1f} kimg in {console.duration(made.seconds)}, {speed}")
     if made.diverged:
@@ -54,6 +56,10 @@ def render(made: FitDocument) -> None:
     console.line(f"best         {made.best_checkpoint}")
     console.line(f"run          {made.run}")
     run = shlex.quote(Path(made.run).name)
+    if made.upscaling is not None:
+        console.line(f"\nnext: synthaug export GENERATOR --per-class N --out DIR --upscaler {run}")
+        console.line(f"      synthaug upscale {run} FOLDER --out DIR")
+        return
     console.line(f"\nnext: synthaug samples {run}{f' --class {shlex.quote(made.targets[0])}' if made.targets else ''}")
     console.line(f"      synthaug evaluate {run}")
     console.line(f"      synthaug export {run} --per-class N --out DIR")

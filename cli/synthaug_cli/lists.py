@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 TABLES = {
     "families": "synthaug.models:MODELS",
+    "upscalers": "synthaug.models:UPSCALERS",
     "discriminators": "synthaug.models:DISCRIMINATORS",
     "objectives": "synthaug.losses:OBJECTIVES",
     "regularizers": "synthaug.losses:REGULARIZERS",

@@ -90,6 +90,8 @@ def _of_fields(request: type[Request]) -> Iterator[inspect.Parameter]:
             meaning, opening, rest = words.partition(" [default")
             words = f"{meaning} Repeatable.{opening}{rest}"
             kind, default, option = list[str] | None, None, typer.Option(written, metavar=shown.metavar, help=words)
+        elif field.is_required():
+            kind, default = str, inspect.Parameter.empty
         yield _keyword(name, Annotated[kind, option], default)
 
 

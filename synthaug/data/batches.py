@@ -75,9 +75,14 @@ class BalancedBatches:
         y = torch.searchsorted(self._cumulative, which, right=True)
         y = y.clamp_(max=self._last).repeat_interleave(group)  # rounding may leave the sum below 1
         within = torch.rand(self._batch_size, generator=rng, dtype=torch.float64) * self.counts[y]
-        index = self._by_class[self._first[y] + within.long()].to(self._pixels.device)
+        images, labels = self.take(self._by_class[self._first[y] + within.long()])
         mirrored = torch.rand(self._batch_size, generator=rng) < 0.5
-        images = self._pixels[index].float().div_(127.5).sub_(1)
         if self._flip:
             images = torch.where(mirrored.to(images.device)[:, None, None, None], images.flip(3), images)
-        return images.contiguous(memory_format=torch.channels_last), self._labels[index]
+        return images.contiguous(memory_format=torch.channels_last), labels
+
+    def take(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Given images as they are, float[B, C, H, W] in [−1, 1], and their labels int64[B]."""
+        rows = rows.to(self._pixels.device)
+        images = self._pixels[rows].float().div_(127.5).sub_(1)
+        return images.contiguous(memory_format=torch.channels_last), self._labels[rows]

@@ -71,6 +71,31 @@ class MonitorScores(Document):
     reference: Literal["val", "train", "pooled val"] = "val"
 
 
+class UpscalingScores(Document):
+    """Held-out images that were reduced and enlarged again, compared with the real ones: means over the images."""
+
+    psnr: float = Field(description="dB")
+    ssim: float
+    distance: float = Field(description="between the features of `monitor.features`")
+    bicubic_psnr: float = Field(description="the same for bicubic interpolation")
+    bicubic_ssim: float
+    bicubic_distance: float
+    images: int
+
+    @property
+    def better(self) -> bool:
+        """Whether the upscaler beats bicubic interpolation: in pixels and in features."""
+        return self.psnr > self.bicubic_psnr and self.distance < self.bicubic_distance
+
+    def text(self) -> str:
+        """The scores in a sentence."""
+        return (
+            f"PSNR {self.psnr:.2f} dB (bicubic {self.bicubic_psnr:.2f}), SSIM {self.ssim:.3f} "
+            f"({self.bicubic_ssim:.3f}), feature distance {self.distance:.3f} ({self.bicubic_distance:.3f}) on "
+            f"{self.images} held-out images"
+        )
+
+
 class FitDocument(Document):
     """What `synthaug fit` made."""
 
@@ -83,6 +108,7 @@ class FitDocument(Document):
     targets: list[str]
     split: dict[str, dict[str, int]] = Field(description="train, val, test → class → images")
     monitor: dict[str, MonitorScores] = Field(description="class or `pooled` → scores of the best checkpoint")
+    upscaling: UpscalingScores | None = Field(None, description="scores of the best checkpoint of an upscaler")
 
 
 class ExportedClass(Document):
@@ -94,6 +120,7 @@ class ExportedClass(Document):
     enlarged: float | None = Field(
         None, description="how many times synthetic images are enlarged (median); null for a class without them"
     )
+    sources: int | None = Field(None, description="different real images that synthetic ones were made from, if any")
 
 
 class ExportDocument(Document):
@@ -114,6 +141,34 @@ class SamplesDocument(Document):
     checkpoint: str
     seed: int
     truncation: float = Field(1.0, description="ψ: factor on the distance of each latent from the centre of its class")
+
+
+class UpscalerReference(Document):
+    """The upscaler of an export."""
+
+    name: str
+    path: str
+    checkpoint: str
+    checkpoint_sha256: str
+    scale: int
+    used: bool = Field(description="false: it does not beat bicubic interpolation, which was used instead")
+    scores: UpscalingScores
+
+    def text(self) -> str:
+        """What it did, and why."""
+        did = "is used" if self.used else "does not beat bicubic interpolation, which is used instead"
+        return f"the upscaler {self.name!r} {did}: {self.scores.text()}"
+
+
+class UpscaleDocument(Document):
+    """What `synthaug upscale` wrote."""
+
+    out: str
+    images: int
+    scale: int
+    checkpoint: str
+    scores: UpscalingScores | None = Field(description="on held-out images of the run; null: the checkpoint has none")
+    unreadable: list[Unreadable] = Field(default_factory=list)
 
 
 class TraverseDocument(Document):

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from synthaug.documents.base import Document
+from synthaug.documents.commands import UpscalerReference
 from synthaug.documents.quality import CheckDocument, Range
 
 Verdict = Literal["helps", "no measurable effect", "hurts"]
@@ -181,6 +182,7 @@ class EvaluatedSize(Document):
     generator: int = Field(description="side of the images that the generator makes")
     real: int = Field(description="typical (median) shorter side of the real training images")
     enlarged: float = Field(description="how many times `export --size native` enlarges an image (median)")
+    upscaler: UpscalerReference | None = Field(None, description="the upscaler that was asked for")
 
 
 class Sharpness(Document):

@@ -32,7 +32,8 @@ class ArmKind:
 
     `draws`: "natural" draws every image equally often, "balanced" every class. `about` is a sentence for the report.
     `class_weights`: images per class [K] → factors of the loss [K]. `down_up`: in the place of synthetic images, it has
-    real ones at the generator's size, enlarged as an export would. `times`: above 1, the best control is trained again
+    real ones at the generator's size, enlarged as an export would. `targets_only`: only target classes
+    get synthetic images, whatever the mix is. `times`: above 1, the best control is trained again
     for so many times the steps. An arm that is not `default` is trained if it is named, or with `--arms all`.
     """
 
@@ -46,6 +47,7 @@ class ArmKind:
     smote: bool = False
     synthetic: bool = False
     down_up: bool = False
+    targets_only: bool = False
     times: int = 1
     default: bool = True
 
@@ -76,6 +78,7 @@ class PlannedContrast:
 
 
 LONGER = "longer"
+TARGETS_ONLY = "synthetic-targets+classical"
 _OVERSAMPLE = ArmKind("oversample", "real images of small classes repeated to the same counts", "balanced")
 _CLASSICAL = ArmKind(
     "classical",
@@ -157,6 +160,10 @@ ARMS: dict[str, ArmKind] = {
         ArmKind(LONGER, "the best arm without synthetic images, trained twice as long", "balanced", times=2),
         _SYNTHETIC,
         _SYNTHETIC_CLASSICAL,
+        ArmKind(
+            TARGETS_ONLY, "as “synthetic+classical”, but generated images of the target classes alone", "balanced",
+            augment="classical", synthetic=True, targets_only=True, default=False,
+        ),
     )
 }  # fmt: skip
 """The arms by name, in the order of tables and reports: controls first."""
@@ -214,13 +221,16 @@ class TrainingSet:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-def choose_arms(asked: Sequence[str] | None, classifier: str, *, resized: bool = False) -> tuple[list[str], list[str]]:
+def choose_arms(
+    asked: Sequence[str] | None, classifier: str, *, resized: bool = False, mix: str = "targets"
+) -> tuple[list[str], list[str]]:
     """The arms to train, in the order of the table, and a note on those that were left out.
 
     Args:
         asked: names of arms, "default" or "all"; None: the default.
         classifier: from `check_classifier`. Arms that it cannot train are left out, unless they are named.
         resized: whether classifiers see images of another size than the generator's.
+        mix: which classes get synthetic images, a key of `MIXES`.
 
     Raises:
         SynthaugError: an arm does not exist or does not work with this classifier, or there is nothing to compare.
@@ -235,6 +245,11 @@ def choose_arms(asked: Sequence[str] | None, classifier: str, *, resized: bool =
                 "--size model classifiers see the generator's size",
                 "add --size native, or leave the arm out",
             )
+        if name in ARMS and ARMS[name].targets_only and mix == "targets":
+            raise SynthaugError(
+                f"the arm {name!r} would be synthetic+classical: only target classes get synthetic images",
+                "add --mix all, or leave the arm out",
+            )
         if name in ARMS and not can_train(classifier, ARMS[name]):
             able = [other for other in CLASSIFIERS.names() if can_train(other, ARMS[name])]
             raise SynthaugError(
@@ -245,6 +260,7 @@ def choose_arms(asked: Sequence[str] | None, classifier: str, *, resized: bool =
         name for name, kind in ARMS.items()
         if (name in asked or "all" in asked or ("default" in asked and kind.default))
         and (resized or not kind.down_up)
+        and (mix == "all" or not kind.targets_only)
     }  # fmt: skip
     names = [name for name, kind in ARMS.items() if name in wanted and can_train(classifier, kind)]
     notes = []

@@ -65,6 +65,8 @@ class Grid:
         if ARMS[trial.arm].down_up:
             assert self.down_up is not None  # `choose_arms` sees to it
             pool = self.down_up
+        if ARMS[trial.arm].targets_only:
+            pool = pool.subset(np.flatnonzero(np.isin(pool.labels, self.targets)))
         if trial.real < 1:
             left = fewer_real(train.labels, self.targets, trial.real, trial.seed)
             train, groups = train.subset(left), groups[left]

@@ -15,6 +15,8 @@ def with_size(verdict: VerdictDocument, size: EvaluatedSize) -> VerdictDocument:
             f"classifiers saw images of {size.pixels} px, the generator's size; the real images have about {size.real} "
             f"px, and `export` enlarges synthetic ones {size.enlarged:.1f} times: --size native judges them so"
         )
+    if size.upscaler is not None and not size.upscaler.used:
+        caveats.append(size.upscaler.text())
     sentence = f"{said[0].upper()}{said[1:]}, {sentence[:1].lower()}{sentence[1:]}"
     return verdict.model_copy(update={"sentence": sentence, "caveats": caveats})
 
@@ -33,4 +35,8 @@ def in_words(size: EvaluatedSize) -> str:
 
 
 def times(size: EvaluatedSize) -> str:
-    return f"enlarged {size.enlarged:.1f} times" if size.enlarged >= 1 else f"reduced {1 / size.enlarged:.1f} times"
+    """How much images are enlarged or reduced, and by what upscaler."""
+    by = f" with the upscaler {size.upscaler.name}" if size.upscaler is not None and size.upscaler.used else ""
+    if size.enlarged >= 1:
+        return f"enlarged {size.enlarged:.1f} times{by}"
+    return f"reduced {1 / size.enlarged:.1f} times"

@@ -16,6 +16,7 @@ from synthaug.exporters.folder import as_read
 from synthaug.exporters.looks import LookCount, Looks, Tables, counted, plain_look
 from synthaug.exporters.real import read
 from synthaug.progress import Progress
+from synthaug.sampling.upscaling import TrainedUpscaler
 from synthaug.seeds import look_draw
 
 _THREADS = 4
@@ -29,9 +30,12 @@ class AsExported:
     tables: Tables
     fit: Fit
     resolution: int
+    upscaler: TrainedUpscaler | None = None
 
     @classmethod
-    def of(cls, data: RunData, labels: Sequence[str], progress: Progress) -> AsExported:
+    def of(
+        cls, data: RunData, labels: Sequence[str], progress: Progress, upscaler: TrainedUpscaler | None = None
+    ) -> AsExported:
         """Read the looks of the training images of some classes.
 
         Raises:
@@ -47,7 +51,7 @@ class AsExported:
                 images = read(data.folder.resolve(), own, tables, task, _THREADS)
                 looks = [image.look for image in images] or [plain_look(resolution, data.channels)]
                 found[label] = counted(looks)
-        return cls(found, tables, data.config.data.fit, resolution)
+        return cls(found, tables, data.config.data.fit, resolution, upscaler)
 
     def read_back(
         self, images: LabelledImages, numbers: NDArray[np.int64], side: int, *, seed: int, progress: Progress
@@ -67,7 +71,10 @@ class AsExported:
             for row, (image, index) in enumerate(zip(images.pixels, images.labels.tolist(), strict=True)):
                 looks = available[images.classes[index]]
                 look = looks.looks[looks.choose(image, look_draw(seed, index, int(numbers[row])))]
-                seen = as_read(image, look, self.fit, self.tables, name=images.paths[row], at_least=OVERSAMPLE * side)
+                seen = as_read(
+                    image, look, self.fit, self.tables, name=images.paths[row], at_least=OVERSAMPLE * side,
+                    upscaler=self.upscaler,
+                )  # fmt: skip
                 pixels[row] = resize(seen, side, channels, self.fit)
                 task.advance()
         return LabelledImages(pixels, images.labels, images.classes, images.paths)

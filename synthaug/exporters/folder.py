@@ -13,6 +13,7 @@ from synthaug.config import Fit
 from synthaug.data.decode import decode, decode_bytes, pixel_sha256
 from synthaug.exporters.looks import Look, Sides, Tables, apply_look, encode
 from synthaug.files import digest
+from synthaug.sampling.upscaling import TrainedUpscaler
 
 _EXACT = ("PNG", "BMP")
 """Lossless formats, whose files need not be decoded to know their pixels."""
@@ -33,10 +34,11 @@ class Written:
 
 
 def write_synthetic(
-    path: Path, pixels: NDArray[np.uint8], look: Look, fit: Fit, tables: Tables, sides: Sides = "cut"
-) -> Written:
+    path: Path, pixels: NDArray[np.uint8], look: Look, fit: Fit, tables: Tables, sides: Sides = "cut",
+    upscaler: TrainedUpscaler | None = None,
+) -> Written:  # fmt: skip
     """Give a generator's image [C, H, W] a look and write it; equal arguments give equal bytes."""
-    image = apply_look(pixels, look, fit, sides)
+    image = apply_look(pixels, look, fit, sides, upscaler)
     data = encode(image, look, tables)
     path.write_bytes(data)
     upright = image if _is_exact(image, look) else decode(path)[0]
@@ -44,10 +46,11 @@ def write_synthetic(
 
 
 def as_read(
-    pixels: NDArray[np.uint8], look: Look, fit: Fit, tables: Tables, *, name: str, at_least: int
-) -> Image.Image:
+    pixels: NDArray[np.uint8], look: Look, fit: Fit, tables: Tables, *, name: str, at_least: int,
+    upscaler: TrainedUpscaler | None = None,
+) -> Image.Image:  # fmt: skip
     """The image that a reader of the file sees that `write_synthetic` writes; `at_least`: see `decode.open_image`."""
-    image = apply_look(pixels, look, fit)
+    image = apply_look(pixels, look, fit, upscaler=upscaler)
     if _is_exact(image, look):
         return image
     return decode_bytes(encode(image, look, tables), Path(name), at_least=at_least)[0]

@@ -24,6 +24,7 @@ from synthaug.data.decode import MAX_PIXELS
 from synthaug.data.enlargement import NOTICED, enlargement
 from synthaug.exporters.provenance import save_marked
 from synthaug.files import digest
+from synthaug.sampling.upscaling import TrainedUpscaler
 
 Tables = dict[str, list[list[int]]]  # key → JPEG quantisation tables
 Sides = Literal["cut", "mirrored"]
@@ -172,29 +173,41 @@ def _find_bars(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.int64], bool]:
     return np.asarray(found), certain
 
 
-def apply_look(pixels: NDArray[np.uint8], look: Look, fit: Fit, sides: Sides = "cut") -> Image.Image:
+def apply_look(
+    pixels: NDArray[np.uint8], look: Look, fit: Fit, sides: Sides = "cut", upscaler: TrainedUpscaler | None = None
+) -> Image.Image:
     """Turn a generator's image [C, H, W] into an image of a look's size and mode, undoing the fit.
 
-    This is the only place where images are enlarged. No pixel is made up beside what the generator drew:
+    This is the only place where images are enlarged: by the upscaler, if there is one, up to the power of two next to
+    the look's size, and the rest of the way by resampling. No pixel is made up beside what the generator drew:
 
     - `pad`: the bars, which the generator drew in the place of missing sides, are cut off.
     - `stretch`: the image is stretched back.
     - `crop`: the generator saw the middle square of real images, so the image is a square of the look's shorter side.
       With `sides` "mirrored", as in old exports, its sides are filled by reflection to the look's size.
     """
-    image = Image.fromarray(pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0)))
+    side = pixels.shape[2]
+    if upscaler is not None:
+        pixels = upscaler.towards(pixels, enlargement(look.width, look.height, fit, side))
+    grown = pixels.shape[2] // side
+    image = as_image(pixels)
     size = (look.width, look.height)
     if fit == "crop":
         image = _sample(image, (min(size), min(size)), (0, 0, *image.size))
         if sides == "mirrored" and look.width != look.height:
             image = _reflect(image, size)
     elif fit == "pad":
-        width, height = _inner(look, image.width)
-        left, top = (image.width - width) // 2, (image.height - height) // 2
-        image = _sample(image, size, (left, top, left + width, top + height))
+        width, height = _inner(look, side)
+        left, top = (side - width) // 2, (side - height) // 2
+        image = _sample(image, size, (grown * left, grown * top, grown * (left + width), grown * (top + height)))
     else:
         image = _sample(image, size, (0, 0, *image.size))
-    return _to_mode(image, look)
+    return to_mode(image, look)
+
+
+def as_image(pixels: NDArray[np.uint8]) -> Image.Image:
+    """An image uint8 [C, H, W], C 1 or 3, as Pillow has it."""
+    return Image.fromarray(pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0)))
 
 
 def typical_enlargement(looks: Sequence[LookCount], fit: Fit, resolution: int) -> float:
@@ -233,7 +246,8 @@ def _reflect(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     return Image.fromarray(np.pad(array, pads, mode="symmetric"))
 
 
-def _to_mode(image: Image.Image, look: Look) -> Image.Image:
+def to_mode(image: Image.Image, look: Look) -> Image.Image:
+    """The image in a look's colour mode."""
     mode = look.mode
     if mode == image.mode:
         return image

@@ -13,13 +13,15 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from synthaug.documents import Document, ExportDocument
+from synthaug.documents import Document, ExportDocument, UpscalerReference
 from synthaug.errors import SynthaugError
 from synthaug.exporters import FORMATS
 from synthaug.exporters.looks import LookCount, Sides, Tables
+from synthaug.translators.options import Mode
 from synthaug.version import __version__
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Version 2 added `mode` and the columns of sources."""
 MANIFEST = "manifest.json"
 METADATA = "metadata.jsonl"
 _ROWS = json.JSONEncoder(ensure_ascii=False, allow_nan=False)  # made once; `json.dumps` would make one for each row
@@ -70,7 +72,7 @@ class SelectionReport(Document):
 class Manifest(Document):
     """`manifest.json` at the root of an export."""
 
-    format_version: Literal[1] = 1
+    format_version: Literal[1, 2] = 2
     tool: Literal["synthaug"] = "synthaug"
     tool_version: str = __version__
     export: ExportDocument
@@ -84,8 +86,10 @@ class Manifest(Document):
     targets: list[str]
     heldout: dict[str, dict[str, int]] = Field(description="val and test → class → real images")
     gates: GateReport | None
+    mode: Mode | None = Field(None, description="what the run does with real images, if it starts from them")
     truncation: float = Field(1.0, description="ψ: the share of each image's distance from its class's centre")
     selection: SelectionReport | None = None
+    upscaler: UpscalerReference | None = Field(None, description="the upscaler that was asked for")
     device: str
     config: dict[str, Any] = Field(description="the run's resolved configuration")
     looks: dict[str, list[LookCount]] = Field(description="class → sizes and formats of its real files")
@@ -116,9 +120,9 @@ def read_manifest(path: Path) -> Manifest:
         raise SynthaugError(f"cannot read the manifest {str(path)!r}: {_reason(error)}", hint) from error
     if not isinstance(document, dict) or document.get("tool") != "synthaug":
         raise SynthaugError(f"{str(path)!r} is not a manifest of a synthaug export", hint)
-    if document.get("format_version") != FORMAT_VERSION:
+    if document.get("format_version") not in range(1, FORMAT_VERSION + 1):
         raise SynthaugError(
-            f"{str(path)!r} has format version {document.get('format_version')!r}, not {FORMAT_VERSION}",
+            f"{str(path)!r} has format version {document.get('format_version')!r}, not 1 to {FORMAT_VERSION}",
             f"use synthaug {document.get('tool_version', 'of its time')}",
         )
     try:
@@ -162,6 +166,7 @@ class MetadataRow:
     """A row of `metadata.jsonl`; the defaults stand for "does not apply".
 
     `file_name` is relative to the metadata file, `pixel_sha256` is of the file's decoded pixels, `gate` see `gate_row`.
+    `mode` is "translate" or "vary" where an image was made from a real one, the source.
     """
 
     file_name: str
@@ -177,6 +182,11 @@ class MetadataRow:
     checkpoint_sha256: str = NO_TEXT
     look: int = NO_NUMBER
     origin_path: str = NO_TEXT
+    mode: str = NO_TEXT
+    source_path: str = NO_TEXT
+    source_pixel_sha256: str = NO_TEXT
+    source_label: str = NO_TEXT
+    source_group: str = NO_TEXT
     gate: Mapping[str, Any]
 
 
@@ -228,6 +238,12 @@ def card(manifest: Manifest) -> str:
         gates = (
             f"Images are truncated: the distance of each from the centre of its class was multiplied by "
             f"{manifest.truncation:g}.\nThis makes them more typical and less varied.\n\n{gates}"
+        )
+    if manifest.upscaler is not None and manifest.upscaler.used:
+        gates = (
+            f"Images were enlarged up to {manifest.upscaler.scale} times by the upscaler `{manifest.upscaler.name}`, "
+            f"checkpoint `{manifest.upscaler.checkpoint}`,\nSHA-256 `{manifest.upscaler.checkpoint_sha256}`: "
+            f"{manifest.upscaler.scores.text()}.\n\n{gates}"
         )
     notes = [*manifest.warnings, *([SQUARES] if _cuts_sides(manifest) else [])]
     warnings = "".join(f"\n> **Note** {note}\n" for note in notes)

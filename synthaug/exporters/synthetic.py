@@ -43,6 +43,7 @@ from synthaug.sampling.gated_samples import (
 )
 from synthaug.sampling.generate import Sampler
 from synthaug.sampling.judgement import Judgement
+from synthaug.sampling.upscaling import TrainedUpscaler
 from synthaug.seeds import look_draw
 
 _SLICE = 16  # images that a worker encodes at once
@@ -56,6 +57,7 @@ class Output:
     written: int = 0
     remembered: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
+    sources: set[str] = field(default_factory=set)
 
     def count(self, entry: Mapping[str, Any]) -> None:
         """Add a finished chunk from its journal entry."""
@@ -63,6 +65,7 @@ class Output:
         self.written += len(entry["rows"])
         self.remembered += entry["remembered"]
         self.rejected.update(entry["rejected"])
+        self.sources.update(row["source_path"] for row in entry["rows"] if row.get("source_path"))
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,7 @@ class SyntheticWriter:
     train_paths: Sequence[str]
     looks: Mapping[str, Sequence[LookCount]]
     total: int
+    upscaler: TrainedUpscaler | None = None
 
     def __post_init__(self) -> None:
         self._share = 1.0 if self.gate is None or self.gate.selector is None else self.gate.selector.keep
@@ -140,7 +144,7 @@ class SyntheticWriter:
             return make_candidates(self.sampler, self.gate, label, job)
         looks = self.looks[label]
         return [
-            write_synthetic(job.folder / name, pixels, looks[look], self.fit, self.tables)
+            write_synthetic(job.folder / name, pixels, looks[look], self.fit, self.tables, upscaler=self.upscaler)
             for name, pixels, look in zip(job.names, job.pixels, job.looks, strict=True)
         ]
 
@@ -194,6 +198,7 @@ class SyntheticWriter:
         """Wait for the files of a chunk and record it."""
         written = [file for future in pending.files for file in future.result()]
         judgement, first = pending.batch.judgement, pending.batch.chunk * CHUNK
+        sources = self._sources(label, pending.batch.chunk)
         rows = [
             MetadataRow(
                 file_name=f"{label}/{name}",
@@ -205,6 +210,7 @@ class SyntheticWriter:
                 class_index=index,
                 checkpoint_sha256=self.sampler.trained.sha256,
                 look=look,
+                **sources[int(row)],
                 gate=self._measured(judgement, int(row)),
             )
             for row, name, look, file in zip(pending.rows, pending.names, pending.looks, written, strict=True)
@@ -226,6 +232,23 @@ class SyntheticWriter:
         task.advance(len(rows))
         if output.rejected:
             task.note(f"{label}: rejected " + ", ".join(f"{r} {n}" for r, n in output.rejected.most_common()))
+
+    def _sources(self, label: str, chunk: int) -> list[dict[str, Any]]:
+        """The columns of a chunk's rows that say which real image each was made from, if from any."""
+        origins, sources = self.sampler.origins(label, chunk), self.sampler.trained.sources
+        if origins is None or sources is None:
+            return [{}] * CHUNK
+        rows = [sources.rows[origin] for origin in origins]
+        return [
+            {
+                "mode": "vary" if row.label == label else "translate",
+                "source_path": row.path,
+                "source_pixel_sha256": row.pixel_sha256,
+                "source_label": row.label,
+                "source_group": row.group,
+            }
+            for row in rows
+        ]
 
     def _measured(self, judgement: Judgement, row: int) -> dict[str, Any]:
         if self.gate is None:

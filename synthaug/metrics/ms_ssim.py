@@ -52,13 +52,31 @@ def ms_ssim(first: Pixels, second: Pixels) -> Floats:
     Raises:
         SynthaugError: shapes differ, or images are smaller than 11 pixels.
     """
-    if first.shape != second.shape or first.ndim != 4 or not scales(min(first.shape[-2:])):
-        raise SynthaugError(
-            f"MS-SSIM was asked for images {list(first.shape)} and {list(second.shape)}",
-            f"give two arrays [n, C, H, W] of one shape, {WINDOW} pixels or more a side",
-        )
+    _check_pairs(first, second)
     rows = np.arange(len(first))
     return _compare(_pyramid(first), _pyramid(second), rows, rows)
+
+
+def ssim(first: Pixels, second: Pixels) -> Floats:
+    """SSIM of pairs of images (Wang et al. 2004, eq. 13), the mean over channels; float64 [n], at least zero.
+
+    Window and borders as in torchmetrics. Both arguments are uint8 [n, C, H, W].
+
+    Raises:
+        SynthaugError: shapes differ, or images are smaller than 11 pixels.
+    """
+    _check_pairs(first, second)
+    one = np.arange(1)
+    pairs = [(_pyramid(a[None], 1), _pyramid(b[None], 1)) for a, b in zip(first, second, strict=True)]
+    return np.concatenate([_similarity(a[0], b[0], one, one)[0] for a, b in pairs])
+
+
+def _check_pairs(first: Pixels, second: Pixels) -> None:
+    if first.shape != second.shape or first.ndim != 4 or not scales(min(first.shape[-2:])):
+        raise SynthaugError(
+            f"SSIM was asked for images {list(first.shape)} and {list(second.shape)}",
+            f"give two arrays [n, C, H, W] of one shape, {WINDOW} pixels or more a side",
+        )
 
 
 def ms_ssim_ratio(real: Pixels, fake: Pixels, *, rng: np.random.Generator) -> tuple[Range, Range] | None:
@@ -118,11 +136,11 @@ class _Scale:
     variance: Images
 
 
-def _pyramid(pixels: Pixels) -> list[_Scale]:
+def _pyramid(pixels: Pixels, most: int = len(WEIGHTS)) -> list[_Scale]:
     images: Images = pixels.astype(np.float32)
     images /= 255
     out = []
-    for _ in range(scales(min(pixels.shape[-2:]))):
+    for _ in range(min(most, scales(min(pixels.shape[-2:])))):
         mean = _blurred(images)
         out.append(_Scale(images, mean, np.maximum(_blurred(images * images) - mean * mean, 0)))
         images = _halved(images)

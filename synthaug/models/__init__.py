@@ -1,10 +1,13 @@
-"""Families of generators and discriminators, one file each."""
+"""Families of generators and discriminators, one file each; those that start from images are in `translators`.
+
+Families of upscalers, in `upscalers`, are trained by the same command, but enlarge images instead of making new ones.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from synthaug.errors import SynthaugError
+from synthaug.errors import SynthaugError, suggest
 from synthaug.registry import Registry
 
 if TYPE_CHECKING:
@@ -22,8 +25,13 @@ MODELS: Registry[Builder] = Registry(
         "r3gan": "synthaug.models.r3gan:build",
         "progressive": "synthaug.models.progressive:build",
         "lapgan": "synthaug.models.lapgan:build",
+        "translator": "synthaug.translators.translator:build",
+        "cyclegan": "synthaug.translators.cyclegan:build",
+        "cut": "synthaug.translators.cut:build",
+        "dagan": "synthaug.translators.dagan:build",
     },
 )
+UPSCALERS: Registry[Builder] = Registry("upscalers", {"srgan": "synthaug.upscalers.srgan:build"})
 DISCRIMINATORS: Registry[DiscriminatorBuilder] = Registry(
     "discriminators",
     {
@@ -32,6 +40,16 @@ DISCRIMINATORS: Registry[DiscriminatorBuilder] = Registry(
         "unconditional": "synthaug.models.unconditional:blind",
     },
 )
+
+
+def check_family(name: str) -> None:
+    """Check that there is a family of this name.
+
+    Raises:
+        SynthaugError: there is none; the hint lists the names.
+    """
+    if name not in MODELS and name not in UPSCALERS:
+        raise SynthaugError(f"there is no family {name!r}", suggest(name, [*MODELS.names(), *UPSCALERS.names()]))
 
 
 def build_family(name: str, shape: ImageShape, config: ModelConfig) -> Family:
@@ -44,7 +62,8 @@ def build_family(name: str, shape: ImageShape, config: ModelConfig) -> Family:
     from synthaug.models.codes import codes_of
 
     replace = DISCRIMINATORS.get(config.discriminator)
-    family = replace(MODELS.get(name)(shape, config), shape, config)
+    build = (UPSCALERS if name in UPSCALERS else MODELS).get(name)
+    family = replace(build(shape, config), shape, config)
     codes_of(config).attach(family.generator)
     if not config.spectral_norm and not without_spectral_norm(family.discriminator):
         raise SynthaugError(

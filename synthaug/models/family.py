@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import ClassVar, Protocol, cast
 
 import numpy as np
 import torch
@@ -39,9 +39,14 @@ class _Conditional(nn.Module):
 
 
 class Generator(_Conditional):
-    """G(inputs) -> float[B, C, H, W] in [-1, 1]."""
+    """G(inputs) -> float[B, C, H, W] in [-1, 1].
+
+    `starts_from_images`: whether `Inputs.sources` are needed. `uses_noise`: whether z has an effect.
+    """
 
     z_dim: int
+    starts_from_images: ClassVar[bool] = False
+    uses_noise: ClassVar[bool] = True
 
     def forward(self, inputs: Inputs) -> Tensor:
         raise NotImplementedError
@@ -67,7 +72,12 @@ class Generator(_Conditional):
 
 
 class Discriminator(_Conditional):
-    """D(x: float[B, C, H, W], y: int64[B]) -> list of logits float[B, k], one entry a head."""
+    """D(x: float[B, C, H, W], y: int64[B]) -> list of logits float[B, k], one entry a head.
+
+    `judges_pairs`: whether it learned pairs of a source and an image, so that a single image means nothing to it.
+    """
+
+    judges_pairs: ClassVar[bool] = False
 
     def forward(self, x: Tensor, y: Tensor) -> list[Tensor]:
         raise NotImplementedError

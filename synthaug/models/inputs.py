@@ -3,18 +3,23 @@
 The noise of image i of class c comes from a random generator of its own, seeded by (seed, c, i), and inputs come in
 chunks of 64 images. Kernels round differently at other batch sizes, so image 70 of a class is always row 6 of chunk 1,
 whether 71 images are asked for or 5000, in one process or in many.
+
+A family that starts from images also gets a real training image for each image, its source. Which one depends on
+(seed, c, i) as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from synthaug.seeds import image_seed
+from synthaug.seeds import SOURCES, image_seed, stream
 
 CHUNK = 64
 
@@ -28,6 +33,7 @@ class Inputs(NamedTuple):
     labels: Tensor  # int64[B]
     z: Tensor | None  # float[B, z_dim]
     sources: Tensor | None = None  # float[B, C', H', W'] in [-1, 1]: images that a generator starts from
+    origins: Tensor | None = None  # int64[B]: the sources' rows among the training images
 
     @property
     def noise(self) -> Tensor:
@@ -35,12 +41,18 @@ class Inputs(NamedTuple):
         assert self.z is not None, "this generator needs noise"
         return self.z
 
+    @property
+    def images(self) -> Tensor:
+        """`sources`, for a generator that cannot do without them."""
+        assert self.sources is not None, "this generator starts from images"
+        return self.sources
+
+    def row(self, k: int) -> Inputs:
+        """The inputs of one image, a batch of 1."""
+        return Inputs(*(None if part is None else part[k : k + 1] for part in self))  # type: ignore[arg-type]
+
     def to(self, device: torch.device) -> Inputs:
-        return Inputs(
-            self.labels.to(device),
-            None if self.z is None else self.z.to(device),
-            None if self.sources is None else self.sources.to(device),
-        )
+        return Inputs(*(None if part is None else part.to(device) for part in self))  # type: ignore[arg-type]
 
 
 class InputSource(Protocol):
@@ -52,15 +64,68 @@ class InputSource(Protocol):
 
 
 @dataclass(frozen=True)
+class Sources:
+    """The training images that a generator may start from.
+
+    Args:
+        pixels: of all training images, uint8[N, C, H, W].
+        rows: class → one or two lists of rows. Images take turns between the lists (of images to translate, and to
+            vary). Each list is used up in random order before any of its images is used again.
+    """
+
+    pixels: NDArray[np.uint8]
+    rows: Mapping[int, Sequence[NDArray[np.int64]]]
+    _orders: dict[tuple[int, ...], NDArray[np.int64]] = field(default_factory=dict, repr=False)
+
+    def origins(self, seed: int, class_index: int, indices: Sequence[int]) -> Tensor:
+        """The rows, int64[len(indices)], that some images of a class start from."""
+        lists = self.rows[class_index]
+        found = []
+        for index in indices:
+            turn, which = index // len(lists), index % len(lists)
+            cycle, place = divmod(turn, len(lists[which]))
+            key = (seed, class_index, which, cycle)
+            if key not in self._orders:
+                self._orders[key] = stream(seed, SOURCES, class_index, which, cycle).permutation(lists[which])
+            found.append(int(self._orders[key][place]))
+        return torch.tensor(found)
+
+    def draw(self, labels: Tensor, rng: torch.Generator) -> Tensor:
+        """A random row to start from for each image of a training batch, int64[B]."""
+        found = []
+        for label, (which, place) in zip(
+            labels.tolist(), torch.rand(len(labels), 2, generator=rng, dtype=torch.float64).tolist(), strict=True
+        ):
+            lists = self.rows[label]
+            rows = lists[int(which * len(lists))]
+            found.append(int(rows[int(place * len(rows))]))
+        return torch.tensor(found)
+
+    def add_to(self, inputs: Inputs, origins: Tensor) -> Inputs:
+        """`inputs` with the images of these rows."""
+        images = torch.from_numpy(self.pixels[origins.numpy()]).float().div_(127.5).sub_(1)
+        return inputs._replace(sources=images, origins=origins)
+
+    def most(self, class_index: int, draws: int) -> int:
+        """How many images of a class may be made if each source is used at most `draws` times."""
+        lists = self.rows[class_index]
+        return min(len(rows) for rows in lists) * draws * len(lists)
+
+
+@dataclass(frozen=True)
 class NoiseInputs:
-    """Standard normal noise for each image of a class."""
+    """Standard normal noise for each image of a class, and the image that it starts from, if any."""
 
     seed: int
     z_dim: int
+    sources: Sources | None = None
 
     def chunk(self, class_index: int, index: int) -> Inputs:
         images = range(index * CHUNK, (index + 1) * CHUNK)
-        return Inputs(torch.full((CHUNK,), class_index), noise(self.seed, class_index, images, self.z_dim))
+        inputs = Inputs(torch.full((CHUNK,), class_index), noise(self.seed, class_index, images, self.z_dim))
+        if self.sources is None:
+            return inputs
+        return self.sources.add_to(inputs, self.sources.origins(self.seed, class_index, images))
 
 
 def noise(seed: int, class_index: int, indices: Sequence[int], z_dim: int) -> Tensor:

@@ -107,18 +107,19 @@ def _check_run(run: Run, request: CheckRequest, progress: Progress) -> CheckDocu
 
 
 def _generate(sampler: Sampler, count: int, progress: Progress) -> LabelledImages:
-    """`count` ungated images of every class, named by class and index."""
+    """`count` ungated images of every class, named by class and index; fewer where an export could have no more."""
     classes = sampler.classes
+    counts = [int(min(count, sampler.most(name))) for name in classes]
     pixels = []
-    with progress.task("generate", count * len(classes), "image") as task:
-        for name in classes:
-            pixels.append(sampler.sample(name, count))
-            task.advance(count)
+    with progress.task("generate", sum(counts), "image") as task:
+        for name, number in zip(classes, counts, strict=True):
+            pixels.append(sampler.sample(name, number))
+            task.advance(number)
     return LabelledImages(
         np.concatenate(pixels),
-        np.repeat(np.arange(len(classes), dtype=np.int64), count),
+        np.repeat(np.arange(len(classes), dtype=np.int64), counts),
         classes,
-        [f"{name}/{i:06d}" for name in classes for i in range(count)],
+        [f"{name}/{i:06d}" for name, number in zip(classes, counts, strict=True) for i in range(number)],
     )
 
 

@@ -10,8 +10,10 @@ from synthaug.config import Config
 from synthaug.errors import SynthaugError
 from synthaug.features import check_features
 from synthaug.losses import AUXILIARIES, OBJECTIVES, REGULARIZERS
-from synthaug.models import DISCRIMINATORS, MODELS
+from synthaug.models import DISCRIMINATORS, check_family
 from synthaug.models.options import CodeOptions
+from synthaug.translators.options import SourceOptions
+from synthaug.upscalers.options import UpscalerOptions
 
 
 def check_names(config: Config) -> None:
@@ -72,7 +74,7 @@ def _fault(check: Callable[..., object], *arguments: object) -> Iterator[Synthau
 
 
 def _unknown_names(config: Config) -> Iterator[SynthaugError]:
-    yield from _fault(MODELS.check, config.model.family)
+    yield from _fault(check_family, config.model.family)
     yield from _fault(DISCRIMINATORS.check, config.model.discriminator)
     yield from _fault(OBJECTIVES.check, config.training.objective)
     for name in config.training.regularizers:
@@ -97,6 +99,7 @@ def _incompatible(config: Config) -> Iterator[SynthaugError]:
             f"training.batch_size = {training.batch_size} cannot be divided into groups of {GROUP} images of one class",
             f"use {lower} or {lower + GROUP}" if lower else f"use {GROUP}",
         )
+    from_images = isinstance(model, SourceOptions)
     codes = isinstance(model, CodeOptions) and bool(model.categorical_codes or model.continuous_codes)
     if codes and not training.auxiliary.get("infogan"):
         yield SynthaugError(
@@ -107,10 +110,16 @@ def _incompatible(config: Config) -> Iterator[SynthaugError]:
             "training.auxiliary has the infogan loss, but the model has no InfoGAN codes",
             "add --set model.continuous_codes=2, or use --recipe infogan",
         )
-    if model.discriminator == "unconditional" and not training.auxiliary.get("acgan"):
+    if model.discriminator == "unconditional" and not training.auxiliary.get("acgan") and not from_images:
         yield SynthaugError(
             "model.discriminator = 'unconditional' ignores labels, and no auxiliary classifier is set",
             "add --set 'training.auxiliary={acgan: 1.0}', or use --recipe acgan",
+        )
+    if from_images:
+        yield from _without_meaning_for_images(config)
+    if isinstance(model, UpscalerOptions) and model.discriminator != "own":
+        yield SynthaugError(
+            f"model.discriminator = {model.discriminator!r} cannot judge what {model.family} makes", "leave it out"
         )
     if training.ada and not training.augment:
         yield SynthaugError(
@@ -120,4 +129,41 @@ def _incompatible(config: Config) -> Iterator[SynthaugError]:
     if training.tensorboard and importlib.util.find_spec("tensorboard") is None:
         yield SynthaugError(
             "training.tensorboard = true needs the package tensorboard", "pip install 'synthaug[tensorboard]'"
+        )
+
+
+def _without_meaning_for_images(config: Config) -> Iterator[SynthaugError]:
+    """Settings that families that start from images cannot follow: their game has losses of its own."""
+    from synthaug.losses.regularizers import GeneratorRegularizer
+
+    model, training = config.model, config.training
+    assert isinstance(model, SourceOptions)
+    if model.discriminator != "own":
+        yield SynthaugError(
+            f"model.discriminator = {model.discriminator!r} is for families that start from noise, "
+            f"and {model.family} starts from images",
+            "leave model.discriminator out",
+        )
+    if model.source_classes and "translate" not in model.modes():
+        yield SynthaugError(
+            f"model.source_classes names classes to translate, and {model.family} translates none",
+            "leave --source-classes out",
+        )
+    if auxiliary := [name for name, weight in training.auxiliary.items() if weight > 0]:
+        yield SynthaugError(
+            f"training.auxiliary has {', '.join(auxiliary)}, which {model.family} cannot be trained with",
+            "leave training.auxiliary out",
+        )
+    named = [name for name, weight in training.regularizers.items() if weight > 0 and name in REGULARIZERS]
+    if named := [name for name in named if issubclass(REGULARIZERS.get(name), GeneratorRegularizer)]:
+        yield SynthaugError(
+            f"training.regularizers has {', '.join(named)}, which act on generators that start from noise, "
+            f"and {model.family} starts from images",
+            "leave them out",
+        )
+    if training.discriminator_steps > 1 and not model.many_discriminator_steps:
+        yield SynthaugError(
+            f"training.discriminator_steps = {training.discriminator_steps}, but {model.family} updates each of its "
+            "networks once a step",
+            "leave it at 1",
         )

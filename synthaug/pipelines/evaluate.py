@@ -56,7 +56,7 @@ from synthaug.evaluation.trial_cache import TrialCache
 from synthaug.evaluation.verdict import judge
 from synthaug.metrics.sharpness_auc import compare_sharpness
 from synthaug.pipelines.auto import with_mirroring
-from synthaug.pipelines.evaluated_folds import generators_of, make_folds, together
+from synthaug.pipelines.evaluated_folds import asked_arms, generators_of, make_folds, mix_of, together
 from synthaug.pipelines.folds import FOLDER as FOLDS
 from synthaug.pipelines.folds import fold_data
 from synthaug.pipelines.judged_quality import qualities
@@ -64,6 +64,7 @@ from synthaug.pipelines.judged_size import evaluated_size
 from synthaug.progress import Progress, Silent
 from synthaug.requests import EvaluateRequest, documented
 from synthaug.runs import Run, find
+from synthaug.sampling.trained import check_generates
 from synthaug.seeds import named_stream
 
 ENOUGH_SEEDS = 5
@@ -77,8 +78,9 @@ def evaluate(
     data: Path | None = None, target_class: str | Sequence[str] = "auto", resolution: int | None = None,
     group_by: str | None = None, folds: int | None = None, generators: int | None = None,
     replicates: Sequence[str] | None = None, classifier: str = "cnn", weights: Path | None = None,
-    size: str | int = "model", seeds: int = 5, steps: int = 600, shares: Sequence[float] | None = None,
-    arms: Sequence[str] | None = None, mix: str = "targets", learning_curve: bool = False, out: Path | None = None,
+    size: str | int = "model", upscaler: str | Path | Run | None = None, seeds: int = 5, steps: int = 600,
+    shares: Sequence[float] | None = None, arms: Sequence[str] | None = None, mix: str | None = None,
+    mode: str | None = None, learning_curve: bool = False, out: Path | None = None,
     fail_under: float | None = None, gate: bool = True, checkpoint: str | Path = "best", runs: Path | None = None,
     device: str = "auto", cache: Path | None = None, jobs: int | None = None, progress: Progress = Silent(),
 ) -> EvaluateDocument:  # fmt: skip
@@ -175,8 +177,9 @@ def _prepare(request: EvaluateRequest, progress: Progress) -> _Evaluation:
     """Read the data, train generators for folds, and load or generate all images."""
     classifier = check_classifier(request.classifier, request.weights)
     resolve_device(request.device)
-    arms, warnings = choose_arms(request.arms, classifier, resized=request.size != "model")
     whole = _whole(request, progress)
+    mix = mix_of(request, whole)
+    arms, warnings = choose_arms(asked_arms(request, whole), classifier, resized=request.size != "model", mix=mix)
     default = Path(FOLDER) if whole.run is None else whole.run.path / FOLDER
     out = _out(default if request.out is None else request.out)
     _check_outside(out, [whole.folder, request.test, request.synthetic])
@@ -187,7 +190,7 @@ def _prepare(request: EvaluateRequest, progress: Progress) -> _Evaluation:
         real_images(data, request.test, every_target=request.folds is None, cache=request.cache, progress=progress)
         for data in each
     ]
-    tried = candidates(request.shares, reals, request.mix)
+    tried = candidates(request.shares, reals, mix)
     held_out = HeldOut.of(reals)
     warnings += small_test_warnings(held_out, whole.targets, sum(real.alike for real in reals))
     warnings += [line for real in reals for line in real.warnings]
@@ -195,7 +198,7 @@ def _prepare(request: EvaluateRequest, progress: Progress) -> _Evaluation:
         warnings.append(f"only {plural(request.seeds, 'seed')}: the intervals are wide, and may be wrong")
     if tried.note:
         warnings.append(tried.note)
-    mixed = whole.targets if request.mix == "targets" else whole.classes
+    mixed = whole.targets if mix == "targets" else whole.classes
     size = evaluated_size(request, whole, classifier, mixed)
     runs = generators_of(request, reals, progress)
     folds, notes = make_folds(request, reals, runs, mixed, size, progress)
@@ -230,7 +233,9 @@ def _prepare(request: EvaluateRequest, progress: Progress) -> _Evaluation:
 
 def _whole(request: EvaluateRequest, progress: Progress) -> RunData:
     if request.data is None:
-        return RunData.open(find(request.run, request.runs))
+        run = find(request.run, request.runs)
+        check_generates(run)
+        return RunData.open(run)
     config = with_mirroring(resolve(flags=request.flags()).config, request.data, request.cache, progress)
     target_class = request.target_class if isinstance(request.target_class, str) else list(request.target_class)
     return RunData.of_folder(request.data, target_class, config, cache=request.cache, progress=progress)
@@ -341,7 +346,8 @@ def _document(evaluation: _Evaluation, best: BestControl, started: float) -> Eva
         generators=[str(run.path) for run in made_by] if evaluation.replicates else [],
         classifier=evaluation.classifier, seeds=request.seeds, classes=held_out.classes, targets=whole.targets,
         split={"train": first.real.train.counts(), "val": first.real.val.counts(), "test": held_out.counts()},
-        size=evaluation.size, sharpness=_sharpness(evaluation), mix=request.mix, share_chosen_on=tried.chosen_on,
+        size=evaluation.size, sharpness=_sharpness(evaluation), mix=mix_of(request, whole),
+        share_chosen_on=tried.chosen_on,
         arms=_arms(evaluation, predicted, tables), verdict=verdict,
         leaks=leaks(evaluation.suspects, held_out, predicted, whole.targets, judged),
         recommended=recommended, learning_curve=curve, quality=gated_quality, generator_quality=generator_quality,

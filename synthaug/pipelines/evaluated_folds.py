@@ -6,12 +6,15 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from synthaug.data.cache import LabelledImages
+from synthaug.data.run_data import RunData
 from synthaug.documents import EvaluatedSize
 from synthaug.errors import SynthaugError
+from synthaug.evaluation.arms import TARGETS_ONLY
 from synthaug.evaluation.fold import Fold
 from synthaug.evaluation.images import RealImages, fresh_samples, synthetic_folder
 from synthaug.exporters.as_exported import AsExported
@@ -23,6 +26,7 @@ from synthaug.runs import Run
 from synthaug.sampling.generate import load
 from synthaug.seeds import evaluation_seed
 from synthaug.training.checkpoint import find_checkpoint
+from synthaug.translators.options import SourceOptions
 
 
 def generators_of(request: EvaluateRequest, reals: Sequence[RealImages], progress: Progress) -> list[Run]:
@@ -38,6 +42,21 @@ def generators_of(request: EvaluateRequest, reals: Sequence[RealImages], progres
             own[0], request.generators, device=request.device, cache=request.cache, progress=progress
         )
     return given_replicates(own[0], request.replicates, request.runs) if request.replicates else own
+
+
+def mix_of(request: EvaluateRequest, data: RunData) -> Literal["targets", "all"]:
+    """Which classes get synthetic images: as asked, or all where the run makes them from images.
+
+    If only rare images had passed through a network, its traces would say "rare" (the fingerprint control).
+    """
+    from_images = request.synthetic is None and isinstance(data.config.model, SourceOptions)
+    return request.mix or ("all" if from_images else "targets")
+
+
+def asked_arms(request: EvaluateRequest, data: RunData) -> tuple[str, ...] | None:
+    """The arms that are asked for. By default, images from images also have an arm that shows what the mix changes."""
+    default = request.mix is None and mix_of(request, data) == "all"
+    return ("default", TARGETS_ONLY) if default and request.arms is None else request.arms
 
 
 def make_folds(
@@ -72,7 +91,7 @@ def make_folds(
     def read(_: AsExported, side: int) -> LabelledImages:
         return real.data.load(root, rows, request.cache, progress, resolution=side)
 
-    judged = judged_images(real, pool, read, size, cache=request.cache, progress=progress)
+    judged = judged_images(real, pool, read, size, cache=request.cache, device=request.device, progress=progress)
     run = real.data.run
     if run is None or not _exported_from(request.synthetic, run):
         warnings.append("it is unknown whether the generator of these images has seen the test images")
@@ -80,8 +99,8 @@ def make_folds(
 
 
 def _fresh(
-    request: EvaluateRequest, real: RealImages, run: Run, mixed: list[str], size: EvaluatedSize, progress: Progress
-) -> tuple[Fold, list[str]]:
+    request: EvaluateRequest, real: RealImages, run: Run, mixed: list[str], size: EvaluatedSize, progress: Progress,
+) -> tuple[Fold, list[str]]:  # fmt: skip
     """A fold with fresh images of a run's generator, and warnings."""
     checkpoint = request.checkpoint
     is_path = isinstance(checkpoint, Path) or os.sep in checkpoint
@@ -91,7 +110,9 @@ def _fresh(
             "known",
             "give a checkpoint of the run, or evaluate the run of the checkpoint",
         )
-    sampler = load(run, checkpoint=checkpoint, seed=evaluation_seed(run.config().seed), device=request.device)
+    sampler = load(
+        run, checkpoint=checkpoint, seed=evaluation_seed(run.config().seed), mode=request.mode, device=request.device
+    )
     made = fresh_samples(
         sampler, real, mixed, seeds=request.seeds, gate=request.gate, device=request.device, progress=progress
     )
@@ -99,7 +120,7 @@ def _fresh(
     def read(exported: AsExported, side: int) -> LabelledImages:
         return exported.read_back(made.gated, made.numbers, side, seed=sampler.seed, progress=progress)
 
-    judged = judged_images(real, made.gated, read, size, cache=request.cache, progress=progress)
+    judged = judged_images(real, made.gated, read, size, cache=request.cache, device=request.device, progress=progress)
     return Fold(real, made.gated, judged, made.ungated, run, sampler.trained.checkpoint), made.warnings
 
 

@@ -44,6 +44,7 @@ from synthaug.exporters.names import file_names, synthetic_prefix
 from synthaug.exporters.synthetic import Output, SyntheticWriter
 from synthaug.exporters.workspace import Workspace
 from synthaug.files import replacing, sha256, write_json, write_text
+from synthaug.pipelines.chosen_upscaler import choose_upscaler
 from synthaug.pipelines.recommended import recommended_totals
 from synthaug.progress import Progress, Silent
 from synthaug.requests import ExportRequest, documented
@@ -54,6 +55,7 @@ from synthaug.sampling.gate import Gate, build_gate
 from synthaug.sampling.generate import Sampler, load
 from synthaug.sampling.selection import Rejection, Selector, build_selector
 from synthaug.sampling.trained import load_discriminator
+from synthaug.sampling.upscaling import TrainedUpscaler
 from synthaug.version import __version__
 
 _NOT_LINKED = "some real images could not be linked, and were copied"
@@ -71,6 +73,7 @@ class _Job:
     out: Path
     progress: Progress
     critic: Critic | None = None
+    upscaler: TrainedUpscaler | None = None
     tables: Tables = field(default_factory=dict)
     looks: dict[str, list[LookCount]] = field(default_factory=dict)
     prefixes: dict[str, str] = field(default_factory=dict)
@@ -138,6 +141,7 @@ class _Job:
             "truncation": self.sampler.psi,
             "selection": self.critic and [self.request.select, self.request.share_kept(), self.critic.sha256],
             "size": self.request.size,
+            "upscaler": self.upscaler and self.upscaler.reference().model_dump(),
             "link": self.request.link,
             "heldout": list(self.heldout),
         }
@@ -148,9 +152,10 @@ def export(
     run: str | Path | Run | None = None, *, per_class: int | Mapping[str, int] | None = None, recommended: bool = False,
     out: Path | None = None, synthetic_only: bool = False, cap: bool = False, strategy: str = "all",
     format: str = "folder", gate: bool = True, truncation: float = 1.0, select: str | None = None,
-    keep: float | None = None, allow_short: bool = False, size: str = "native", link: bool = False,
-    with_heldout: bool = False, overwrite: bool = False, seed: int | None = None, checkpoint: str | Path = "best",
-    runs: Path | None = None, device: str = "auto", cache: Path | None = None, progress: Progress = Silent(),
+    keep: float | None = None, mode: str | None = None, allow_short: bool = False, size: str = "native",
+    upscaler: str | Path | Run | None = None, link: bool = False, with_heldout: bool = False, overwrite: bool = False,
+    seed: int | None = None, checkpoint: str | Path = "best", runs: Path | None = None, device: str = "auto",
+    cache: Path | None = None, progress: Progress = Silent(),
 ) -> ExportDocument:  # fmt: skip
     """Write a dataset in which every class has as many images as asked, real ones first.
 
@@ -168,8 +173,9 @@ def run_export(request: ExportRequest, progress: Progress) -> ExportDocument:
     FORMATS.get(request.format)  # fails before the work if a package is missing
     found = find(request.run, request.runs)
     sampler = load(
-        found, checkpoint=request.checkpoint, seed=request.seed, truncation=request.truncation, device=request.device
-    )
+        found, checkpoint=request.checkpoint, seed=request.seed, truncation=request.truncation, mode=request.mode,
+        device=request.device,
+    )  # fmt: skip
     selects = request.select is not None
     critic = Critic(load_discriminator(found, request.checkpoint, request.device)) if selects else None
     data = RunData.open(found)
@@ -180,8 +186,12 @@ def run_export(request: ExportRequest, progress: Progress) -> ExportDocument:
         counts, per_class=recommended_totals(found, counts, progress) if request.recommended else request.per_class,
         strategy=request.strategy, cap=request.cap, synthetic_only=request.synthetic_only,
     )  # fmt: skip
+    upscaler = None
+    if request.upscaler is not None:
+        filled = [label for label, wanted in plans.items() if wanted.generate]
+        upscaler = choose_upscaler(request.upscaler, request.runs, data, filled, request.device)
     out = (Path("exports") / found.name if request.out is None else request.out).absolute()
-    job = _Job(request, sampler, data, plans, out, progress, critic)
+    job = _Job(request, sampler, data, plans, out, progress, critic, upscaler)
     check_out(job.out, data=job.root, run=found.path, overwrite=request.overwrite)
     check_space(job.out, _space(job))
     with working(job.out, job.settings(), progress) as workspace:
@@ -201,7 +211,13 @@ def _fill(job: _Job, workspace: Workspace) -> ExportDocument:
         else:
             outputs[entry["label"]].count(entry)
     _place_real_images(job, workspace, placed)
-    if warning := enlargement_warning(job.enlarged, job.sampler.trained.resolution):
+    upscaler = job.upscaler
+    if upscaler is not None and not upscaler.reference().used:
+        job.warn(upscaler.reference().text())
+        upscaler = None
+    scale = 1 if upscaler is None else upscaler.scale
+    resampled = {label: factor / scale for label, factor in job.enlarged.items()}
+    if warning := enlargement_warning(resampled, scale * job.sampler.trained.resolution):
         job.warn(warning)
     done = sum(output.written for output in outputs.values())
     gate = None
@@ -212,7 +228,7 @@ def _fill(job: _Job, workspace: Workspace) -> ExportDocument:
         task.advance(done)
         with SyntheticWriter(
             workspace, job.sampler, gate, job.data.config.data.fit, job.tables,
-            [row.path for row in job.data.split.of("train")], job.looks, sum(wanted.values()) - done,
+            [row.path for row in job.data.split.of("train")], job.looks, sum(wanted.values()) - done, upscaler,
         ) as writer:  # fmt: skip
             started = time.monotonic()
             for label, count in wanted.items():
@@ -324,6 +340,7 @@ def _per_class(job: _Job, outputs: Mapping[str, Output]) -> dict[str, ExportedCl
         per_class[label] = ExportedClass(
             asked=wanted.want, real=wanted.keep, synthetic=output.written,
             rejected=dict(sorted(output.rejected.items())), short=short, enlarged=enlarged.get(label),
+            sources=len(output.sources) if output.sources else None,
         )  # fmt: skip
         if short:
             reasons = ", ".join(f"{reason} {n}" for reason, n in output.rejected.most_common())
@@ -352,7 +369,9 @@ def _manifest(job: _Job, per_class: dict[str, ExportedClass], gate: Gate | None)
         data=SourceData(name=job.root.name, fingerprint=job.data.fingerprint), classes=list(trained.classes),
         targets=list(trained.targets),
         heldout={side: {label: n for label, n in counts[side].items() if n} for side in job.heldout}, gates=gates,
-        truncation=job.sampler.psi, selection=selection, device=str(trained.device),
+        mode=None if trained.sources is None else trained.sources.mode,
+        truncation=job.sampler.psi, selection=selection,
+        upscaler=job.upscaler and job.upscaler.reference(), device=str(trained.device),
         config=job.data.config.model_dump(mode="json"), looks={label: job.looks[label] for label in filled},
         quantisation=dict(sorted(job.tables.items())), sides="cut", warnings=list(job.warnings),
     )  # fmt: skip

@@ -14,20 +14,27 @@ import torch
 
 from synthaug import runs as run_directories
 from synthaug.config import Config
+from synthaug.data.cache import LabelledImages
 from synthaug.documents import FitDocument, MonitorScores
 from synthaug.errors import Interrupted, SynthaugError, plural
-from synthaug.features import features_for
+from synthaug.features import FeatureNet, features_for
 from synthaug.files import write_json
+from synthaug.models.inputs import Sources
 from synthaug.pipelines.prepare import Prepared, fabric_for, game_for, prepare
+from synthaug.pipelines.upscaler_images import upscaler_images
 from synthaug.progress import Progress, Silent
 from synthaug.requests import FitRequest, documented
 from synthaug.runs import Run, RunFacts
+from synthaug.sampling.sources import source_classes, sources_of
 from synthaug.training import checkpoint
 from synthaug.training.game import Game
 from synthaug.training.loop import train
 from synthaug.training.monitor import Monitor
 from synthaug.training.state import Counters
 from synthaug.training.transfer import noted_starting_point, transfer
+from synthaug.training.upscaling_monitor import UpscalingMonitor
+from synthaug.translators.options import SourceOptions
+from synthaug.upscalers.options import UpscalerOptions
 from synthaug.version import __version__
 
 
@@ -35,7 +42,8 @@ from synthaug.version import __version__
 def fit(
     data: str | Path, *, target_class: str | Sequence[str] = "auto", budget: str | None = None,
     recipe: str | None = None, family: str | None = None, objective: str | None = None, config: Path | None = None,
-    set: Sequence[str] | Mapping[str, Any] = (), resolution: int | None = None, fit: str | None = None,
+    set: Sequence[str] | Mapping[str, Any] = (), source_classes: Sequence[str] | None = None,
+    resolution: int | None = None, scale: int | None = None, fit: str | None = None,
     group_by: str | None = None, seed: int | None = None, device: str = "auto", precision: str | None = None,
     name: str | None = None, runs: Path | None = None, resume: str | Path | None = None,
     from_: str | Path | None = None, strict: bool = False, cache: Path | None = None, progress: Progress = Silent(),
@@ -53,8 +61,11 @@ def fit(
 def run_fit(request: FitRequest, progress: Progress) -> FitDocument:
     prepared = prepare(request, progress)
     continued = _run_to_continue(request, prepared, progress)
-    train_images = prepared.data.images("train", request.cache, progress)
-    val_images = prepared.data.images("val", request.cache, progress)
+    if isinstance(prepared.config.model, UpscalerOptions):
+        train_images, val_images = upscaler_images(prepared, request.cache, progress)
+    else:
+        train_images = prepared.data.images("train", request.cache, progress)
+        val_images = prepared.data.images("val", request.cache, progress)
     game = game_for(prepared, train_images, fabric_for(prepared))  # fails before a run is created
     _load_starting_point(prepared, game, continued)
     # The self-trained net is stored in the run. Other nets are loaded first: if that fails, no run is created.
@@ -66,10 +77,16 @@ def run_fit(request: FitRequest, progress: Progress) -> FitDocument:
         folder=run.path if run is not None else None, seed=prepared.config.seed, device=request.device,
         progress=progress,
     )  # fmt: skip
-    monitor = Monitor(
-        train_images, val_images, prepared.data.targets, prepared.config.monitor, judge, game.family.generator.z_dim,
-        prepared.config.seed, game.fabric.device,
-    )  # fmt: skip
+    monitor: Monitor | UpscalingMonitor
+    if isinstance(prepared.config.model, UpscalerOptions):
+        scale, config = prepared.config.model.scale, prepared.config.monitor
+        monitor = UpscalingMonitor(val_images, scale, config, judge, game.fabric.device)
+    else:
+        sources = _choose_sources(prepared, game, continued, train_images, judge, progress)
+        monitor = Monitor(
+            train_images, val_images, prepared.data.targets, prepared.config.monitor, judge,
+            game.family.generator.z_dim, prepared.config.seed, game.fabric.device, sources,
+        )  # fmt: skip
     run = run if run is not None else _create(request, prepared)
     if continued is not None:
         _restore(run, game)
@@ -129,6 +146,52 @@ def _load_starting_point(prepared: Prepared, game: Game, continued: Run | None) 
         transfer(prepared.start, game.family.networks, game.state.average.network, prepared.data.classes)
 
 
+def _choose_sources(
+    prepared: Prepared, game: Game, continued: Run | None, train: LabelledImages, judge: FeatureNet, progress: Progress
+) -> Sources | None:
+    """The images to start from, in a family that needs them; which classes they are of is noted in the run."""
+    model = prepared.config.model
+    if not game.family.generator.starts_from_images:
+        return None
+    assert isinstance(model, SourceOptions)
+    if len(train.classes) < model.least_classes:
+        progress.warn(
+            f"{model.family} learns from many classes how images of one class differ. There is no evidence that it is "
+            f"of use below about {model.least_classes} classes, and here are {len(train.classes)}: "
+            "use --recipe translator, or compare both with evaluate"
+        )
+    if "translate" in model.modes():
+        chosen = continued.facts().sources if continued is not None else {}
+        prepared.sources = chosen or source_classes(train, judge, model.source_classes)
+        for label in prepared.data.targets:
+            _say_sources(label, prepared.sources[label], model, progress)
+    game.sources = sources_of(train, prepared.sources, model.mode)
+    return game.sources
+
+
+def _say_sources(label: str, names: Sequence[str], model: SourceOptions, progress: Progress) -> None:
+    """Name the classes that are translated into a target class.
+
+    Raises:
+        SynthaugError: it has no other class to be made from, and the family cannot do without, or the user named none.
+    """
+    if model.source_classes == [label]:
+        raise SynthaugError(
+            f"the only source class, {label!r}, is the target class itself",
+            "name other classes, or leave --source-classes out"
+            + ("; to vary its own images: --set model.mode=vary" if "vary" in model.modes() else ""),
+        )
+    if names:
+        progress.say(f"images of {', '.join(map(repr, names))} are translated to {label!r}")
+    elif "vary" in model.modes():
+        progress.say(f"no class resembles {label!r} enough to translate its images: those of {label!r} are varied")
+    else:
+        raise SynthaugError(
+            f"{model.family} translates images of other classes, but no class resembles {label!r} enough",
+            "name classes with --source-classes, or use --recipe translator, which varies images too",
+        )
+
+
 def _create(request: FitRequest, prepared: Prepared) -> Run:
     config = prepared.config
     targets = "-".join(prepared.data.targets[:3]) or "all"
@@ -138,6 +201,7 @@ def _create(request: FitRequest, prepared: Prepared) -> Run:
         tool_version=__version__, data=prepared.data.folder, fingerprint=prepared.data.fingerprint,
         classes=prepared.data.classes, targets=prepared.data.targets, channels=prepared.data.channels,
         precision=prepared.precision, started_from=prepared.start.note() if prepared.start is not None else None,
+        sources=prepared.sources,
     )  # fmt: skip
     prepared.data.split.write(run.split_file)
     write_json(run.path / "environment.json", _environment(prepared))
@@ -176,7 +240,7 @@ def _restore(run: Run, game: Game) -> None:
     run.replace_metrics([row for row in run.metrics() if existing and row.get("kimg", 0.0) <= reached])
 
 
-def _train(run: Run, prepared: Prepared, game: Game, monitor: Monitor, progress: Progress) -> None:
+def _train(run: Run, prepared: Prepared, game: Game, monitor: Monitor | UpscalingMonitor, progress: Progress) -> None:
     """Train, and write the outcome into the run's status and log."""
     counters = game.state.counters
     run_directories.point_latest(run)
@@ -185,7 +249,8 @@ def _train(run: Run, prepared: Prepared, game: Game, monitor: Monitor, progress:
         run.log(f"weights of {prepared.start.run.name}, {prepared.start.checkpoint}")
     run.log(f"training from {counters.images / 1000:.1f} kimg on {game.fabric.device} in {prepared.precision}")
     progress.say(f"run {run.path}: {_described(prepared)}")
-    _say_targets_without_val(prepared, progress)
+    if isinstance(monitor, Monitor):
+        _say_targets_without_val(prepared, progress)
     try:
         with _tensorboard(run, prepared.config) as on_row:
             train(run, game, monitor, progress, on_row)
@@ -235,10 +300,7 @@ def _tensorboard(run: Run, config: Config) -> AbstractContextManager[Any]:
 
 
 def _document(run: Run, prepared: Prepared, counters: Counters) -> FitDocument:
-    best: dict[str, Any] = {}
-    for row in run.metrics():
-        if row["kind"] == "monitor" and checkpoint.name_for(round(row["kimg"] * 1000)) == counters.best_checkpoint:
-            best = row
+    best = checkpoint.scores_of(run, counters.best_checkpoint)
     scores = {**best.get("per_class", {}), "pooled": best.get("pooled", {})}
     known = set(MonitorScores.model_fields)
     return FitDocument(
@@ -247,4 +309,5 @@ def _document(run: Run, prepared: Prepared, counters: Counters) -> FitDocument:
         best_checkpoint=counters.best_checkpoint or "", diverged=counters.diverged, targets=prepared.data.targets,
         split=prepared.data.split.counts(),
         monitor={name: MonitorScores(**{k: v for k, v in s.items() if k in known}) for name, s in scores.items()},
+        upscaling=best.get("upscaling"),
     )  # fmt: skip

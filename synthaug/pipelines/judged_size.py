@@ -16,8 +16,11 @@ from synthaug.documents import EvaluatedSize
 from synthaug.evaluation.fold import JudgedImages
 from synthaug.evaluation.images import RealImages
 from synthaug.exporters.as_exported import AsExported
+from synthaug.pipelines.chosen_upscaler import choose_upscaler
 from synthaug.progress import Progress
 from synthaug.requests import EvaluateRequest
+from synthaug.runs import Run
+from synthaug.sampling.upscaling import load_upscaler
 from synthaug.seeds import evaluation_seed
 
 ReadSynthetic = Callable[[AsExported, int], LabelledImages]
@@ -31,7 +34,7 @@ def evaluated_size(request: EvaluateRequest, data: RunData, classifier: str, lab
     at least the generator's size.
 
     Raises:
-        SynthaugError: a training image cannot be read.
+        SynthaugError: a training image cannot be read, or the upscaler does not fit the generator.
     """
     config = data.config.data
     with quiet_decoding():
@@ -44,12 +47,17 @@ def evaluated_size(request: EvaluateRequest, data: RunData, classifier: str, lab
     if request.size == "native":
         pixels = max(config.resolution, min(native_side(classifier), real))
     enlarged = float(np.median(factors)) if factors else 1.0
-    return EvaluatedSize(asked=request.size, pixels=pixels, generator=config.resolution, real=real, enlarged=enlarged)
+    upscaler = None
+    if request.upscaler is not None:
+        upscaler = choose_upscaler(request.upscaler, request.runs, data, labels, request.device).reference()
+    return EvaluatedSize(
+        asked=request.size, pixels=pixels, generator=config.resolution, real=real, enlarged=enlarged, upscaler=upscaler
+    )
 
 
 def judged_images(
     real: RealImages, pool: LabelledImages, read_synthetic: ReadSynthetic, size: EvaluatedSize, *, cache: Path | None,
-    progress: Progress,
+    device: str, progress: Progress,
 ) -> JudgedImages:  # fmt: skip
     """What the classifiers of a fold see.
 
@@ -59,6 +67,7 @@ def judged_images(
         read_synthetic: gives the same at another size.
         size: of the evaluation.
         cache: the folder of decoded images.
+        device: where an upscaler computes.
         progress: shows the progress bars.
 
     Raises:
@@ -66,8 +75,10 @@ def judged_images(
     """
     if size.asked == "model":
         return JudgedImages(real.train, real.val, real.test, pool)
-    data, side = real.data, size.pixels
-    exported = AsExported.of(data, [real.classes[k] for k in np.unique(pool.labels)], progress)
+    data, side, upscaler = real.data, size.pixels, None
+    if size.upscaler is not None and size.upscaler.used:
+        upscaler = load_upscaler(Run(Path(size.upscaler.path)), size.upscaler.checkpoint, device)
+    exported = AsExported.of(data, [real.classes[k] for k in np.unique(pool.labels)], progress, upscaler)
     # As many images as in the pool: the real ones of the class again and again, each time with another look.
     taken, numbers = [], []
     for label in np.unique(pool.labels):

@@ -32,7 +32,7 @@ def plan_fit(request: FitRequest, progress: Progress) -> FitPlan:
     parameters = {name: sum(p.numel() for p in network.parameters()) for name, network in game.family.networks.items()}
     # A checkpoint holds the networks, two moments of each parameter, and the averaged network.
     per_checkpoint = 4 * (3 * sum(parameters.values()) + parameters[game.family.exported])
-    pixels = len(data.split.rows) * data.channels * config.data.resolution**2
+    pixels = len(data.split.rows) * data.channels * prepared.training_side**2
     shares = class_shares(prepared, placeholders).tolist()
     return FitPlan(
         data=str(data.folder), images=len(data.split.rows), split=data.split.counts(),
@@ -49,9 +49,9 @@ def plan_fit(request: FitRequest, progress: Progress) -> FitPlan:
 
 def _placeholders(prepared: Prepared) -> LabelledImages:
     """Noise in place of the training images, so that none has to be decoded."""
-    rows, shape = prepared.data.split.of("train"), prepared.shape
+    rows, side = prepared.data.split.of("train"), prepared.training_side
     rng = torch.Generator().manual_seed(0)
-    noise = torch.randint(256, (len(rows), shape.channels, shape.resolution, shape.resolution), generator=rng)
+    noise = torch.randint(256, (len(rows), prepared.data.channels, side, side), generator=rng)
     labels = torch.tensor([prepared.data.classes.index(row.label) for row in rows])
     paths = [row.path for row in rows]
     return LabelledImages(noise.to(torch.uint8).numpy(), labels.numpy(), prepared.data.classes, paths)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,6 +29,7 @@ from synthaug.requests import FitRequest
 from synthaug.runs import Run
 from synthaug.training.game import Game, build_game
 from synthaug.training.transfer import StartingPoint, open_starting_point
+from synthaug.upscalers.options import UpscalerOptions
 
 
 @dataclass
@@ -42,6 +43,7 @@ class Prepared:
     precision: str
     named: Run | None = None
     start: StartingPoint | None = None
+    sources: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def config(self) -> Config:
@@ -50,6 +52,12 @@ class Prepared:
     @property
     def shape(self) -> ImageShape:
         return ImageShape(self.config.data.resolution, self.data.channels, len(self.data.classes))
+
+    @property
+    def training_side(self) -> int:
+        """Side of the images to train on, in pixels: those that the network makes."""
+        model = self.config.model
+        return self.config.data.resolution * (model.scale if isinstance(model, UpscalerOptions) else 1)
 
     @property
     def architecture(self) -> dict[str, Any]:

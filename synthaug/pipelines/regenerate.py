@@ -11,17 +11,20 @@ from pydantic import BaseModel, Field, ValidationError
 
 from synthaug.data.class_names import check_class_names
 from synthaug.data.decode import UnreadableImage, open_image, quiet_decoding
-from synthaug.documents import Mismatch, RegenerateDocument
+from synthaug.data.split import SplitRow
+from synthaug.documents import Mismatch, RegenerateDocument, UpscalerReference
 from synthaug.errors import RunFailed, SynthaugError
 from synthaug.exporters.folder import write_synthetic
 from synthaug.exporters.looks import Look
-from synthaug.exporters.manifest import MANIFEST, METADATA, Manifest, read_manifest, read_rows
+from synthaug.exporters.manifest import MANIFEST, METADATA, Manifest, RunReference, read_manifest, read_rows
+from synthaug.exporters.real import read
 from synthaug.files import new_folder
 from synthaug.models.inputs import CHUNK
 from synthaug.progress import Progress, Silent
 from synthaug.requests import RegenerateRequest, documented
 from synthaug.runs import Run, find
 from synthaug.sampling.generate import Sampler, load
+from synthaug.sampling.upscaling import TrainedUpscaler, load_upscaler
 
 _SHOWN = 3
 
@@ -37,6 +40,8 @@ class _Row(BaseModel):
     checkpoint_sha256: str
     look: int = Field(ge=0)
     seed: int = Field(ge=0)
+    source_path: str = ""
+    source_pixel_sha256: str = ""
 
 
 @documented(RegenerateRequest)
@@ -58,8 +63,10 @@ def run_regenerate(request: RegenerateRequest, progress: Progress) -> Regenerate
     document = read_manifest(root / MANIFEST)
     wanted = _wanted(root / "train" / METADATA, request.row)
     sampler = _sampler(document, request.runs, request.device)
+    upscaler = _upscaler(document, request.runs, request.device)
     for number, row in wanted.items():
         _check(number, row, sampler, document)
+    _check_sources(wanted, sampler, progress)
     if out is not None and (out.exists() or out.is_symlink()):
         raise SynthaugError(f"{str(out)!r} exists already", "give another folder with --out")
     result = RegenerateDocument(
@@ -67,7 +74,10 @@ def run_regenerate(request: RegenerateRequest, progress: Progress) -> Regenerate
         device=str(sampler.trained.device),
     )  # fmt: skip
     with TemporaryDirectory() if out is None else new_folder(out) as folder:
-        _remake(root, document, wanted, sampler, Path(folder), keep=out is not None, result=result, progress=progress)
+        _remake(
+            root, document, wanted, sampler, upscaler, Path(folder), keep=out is not None, result=result,
+            progress=progress,
+        )  # fmt: skip
         if (request.verify or out is None) and result.different:
             first = "; ".join(f"row {m.row} ({m.file_name}): {m.reason}" for m in result.different[:_SHOWN])
             raise RunFailed(
@@ -121,17 +131,40 @@ def _sampler(manifest: Manifest, runs: Path | None, device: str) -> Sampler:
     Raises:
         SynthaugError: the run is gone, or its checkpoint is not the one of the export.
     """
-    path = Path(manifest.run.path)
-    run = Run(path) if runs is None and (path / "config.yaml").is_file() else find(manifest.run.name, runs)
+    run = _run(manifest.run, runs)
     sampler = load(
-        run, checkpoint=manifest.run.checkpoint, seed=manifest.seed, truncation=manifest.truncation, device=device
-    )
-    if sampler.trained.sha256 != manifest.run.checkpoint_sha256:
+        run, checkpoint=manifest.run.checkpoint, seed=manifest.seed, truncation=manifest.truncation,
+        mode=manifest.mode, device=device,
+    )  # fmt: skip
+    _check_hash(manifest.run, run, sampler.trained.sha256)
+    return sampler
+
+
+def _upscaler(manifest: Manifest, runs: Path | None, device: str) -> TrainedUpscaler | None:
+    """The export's upscaler, if one was used.
+
+    Raises:
+        SynthaugError: as `_sampler`.
+    """
+    if manifest.upscaler is None or not manifest.upscaler.used:
+        return None
+    run = _run(manifest.upscaler, runs)
+    upscaler = load_upscaler(run, manifest.upscaler.checkpoint, device)
+    _check_hash(manifest.upscaler, run, upscaler.sha256)
+    return upscaler
+
+
+def _run(reference: RunReference | UpscalerReference, runs: Path | None) -> Run:
+    path = Path(reference.path)
+    return Run(path) if runs is None and (path / "config.yaml").is_file() else find(reference.name, runs)
+
+
+def _check_hash(reference: RunReference | UpscalerReference, run: Run, found: str) -> None:
+    if found != reference.checkpoint_sha256:
         raise SynthaugError(
-            f"checkpoint {manifest.run.checkpoint!r} of {str(run.path)!r} is not the exported one: its hash differs",
+            f"checkpoint {reference.checkpoint!r} of {str(run.path)!r} is not the exported one: its hash differs",
             "give the folder with the run of the export: --runs DIR",
         )
-    return sampler
 
 
 def _check(number: int, row: _Row, sampler: Sampler, manifest: Manifest) -> None:
@@ -143,9 +176,34 @@ def _check(number: int, row: _Row, sampler: Sampler, manifest: Manifest) -> None
         raise SynthaugError(f"row {number} ({row.file_name!r}) does not fit the manifest", "export again")
 
 
+def _check_sources(wanted: dict[int, _Row], sampler: Sampler, progress: Progress) -> None:
+    """Compare the real images that rows were made from with the hashes in the rows.
+
+    Raises:
+        SynthaugError: one is missing or has changed, or the row names another image than the run would take.
+    """
+    sources = sampler.trained.sources
+    if sources is None:
+        return
+    needed: dict[str, SplitRow] = {}
+    for number, row in wanted.items():
+        origins = sampler.origins(row.label, row.sample_index // CHUNK)
+        assert origins is not None
+        source = sources.rows[origins[row.sample_index % CHUNK]]
+        if (row.source_path, row.source_pixel_sha256) != (source.path, source.pixel_sha256):
+            raise SynthaugError(
+                f"row {number} ({row.file_name!r}) was not made from {source.path!r}, which the run takes for it",
+                "give the folder with the run of the export: --runs DIR",
+            )
+        needed[source.path] = source
+    with progress.task("sources", len(needed), "images") as task:
+        for _ in read(sampler.trained.run.facts().data, list(needed.values()), {}, task, threads=4):
+            pass
+
+
 def _remake(
-    root: Path, manifest: Manifest, wanted: dict[int, _Row], sampler: Sampler, folder: Path, *, keep: bool,
-    result: RegenerateDocument, progress: Progress,
+    root: Path, manifest: Manifest, wanted: dict[int, _Row], sampler: Sampler, upscaler: TrainedUpscaler | None,
+    folder: Path, *, keep: bool, result: RegenerateDocument, progress: Progress,
 ) -> None:  # fmt: skip
     fit = sampler.trained.run.config().data.fit
     chunks: dict[tuple[str, int], list[int]] = {}
@@ -160,7 +218,7 @@ def _remake(
                 look = manifest.looks[label][row.look]
                 path = folder / label / PurePosixPath(row.file_name).name
                 written = write_synthetic(
-                    path, pixels[row.sample_index % CHUNK], look, fit, manifest.quantisation, manifest.sides
+                    path, pixels[row.sample_index % CHUNK], look, fit, manifest.quantisation, manifest.sides, upscaler
                 )
                 if written.pixel_sha256 == row.pixel_sha256:
                     result.equal += 1

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from synthaug.data.class_names import check_class_names
 from synthaug.data.decode import quiet_decoding
 from synthaug.documents import SamplesDocument
@@ -25,7 +28,8 @@ _COLUMNS = 16
 @documented(SamplesRequest)
 def samples(
     run: str | Path | Run | None = None, *, class_: str | None = None, count: int = 16, out: Path | None = None,
-    truncation: float = 1.0, overwrite: bool = False, seed: int | None = None, checkpoint: str | Path = "best",
+    truncation: float = 1.0, mode: str | None = None, overwrite: bool = False,
+    seed: int | None = None, checkpoint: str | Path = "best",
     runs: Path | None = None, device: str = "auto", progress: Progress = Silent(),
 ) -> SamplesDocument:  # fmt: skip
     """Write PNG images of a class, ungated and at the generator's resolution, and one picture of all.
@@ -39,8 +43,9 @@ def samples(
 def run_samples(request: SamplesRequest, progress: Progress) -> SamplesDocument:
     found = find(request.run, request.runs)
     sampler = load(
-        found, checkpoint=request.checkpoint, seed=request.seed, truncation=request.truncation, device=request.device
-    )
+        found, checkpoint=request.checkpoint, seed=request.seed, truncation=request.truncation, mode=request.mode,
+        device=request.device,
+    )  # fmt: skip
     labels = [request.class_] if request.class_ is not None else sampler.trained.targets or sampler.classes
     for name in labels:
         sampler.class_index(name)
@@ -63,10 +68,20 @@ def _check_out(out: Path, overwrite: bool) -> None:
         )
 
 
+def _shown(sampler: Sampler, label: str, pixels: NDArray[np.uint8], columns: int) -> list[NDArray[np.uint8]]:
+    """What the picture shows of a class: its images, each row below the real images that they were made from."""
+    if sampler.trained.sources is None:
+        return [pixels]
+    sources = sampler.sources(label, len(pixels))
+    rows = [slice(start, start + columns) for start in range(0, len(pixels), columns)]
+    return [part for row in rows for part in (sources[row], pixels[row])]
+
+
 def _write(sampler: Sampler, labels: list[str], count: int, folder: Path, progress: Progress) -> SamplesDocument:
     look = plain_look(sampler.trained.resolution, sampler.trained.channels)
     files: dict[str, list[str]] = {}
-    shown = []
+    shown: list[NDArray[np.uint8]] = []
+    columns = _COLUMNS if len(labels) > 1 or count > 2 * _COLUMNS else max(1, round(count**0.5))
     with progress.task("samples", len(labels) * count, "images") as task, quiet_decoding():
         for label in labels:
             (folder / label).mkdir()
@@ -79,8 +94,7 @@ def _write(sampler: Sampler, labels: list[str], count: int, folder: Path, progre
                     files[label].append(name)
                 task.advance(len(pixels))
                 if start == 0:
-                    shown.append(pixels[: 8 * _COLUMNS])
-    columns = _COLUMNS if len(labels) > 1 or count > 2 * _COLUMNS else max(1, round(count**0.5))
+                    shown += _shown(sampler, label, pixels[: 8 * _COLUMNS], columns)
     (folder / "grid.png").write_bytes(save_marked(grid(shown, columns), "PNG"))
     document = SamplesDocument(
         out=".", per_class=files, grid="grid.png", checkpoint=sampler.trained.checkpoint, seed=sampler.seed,

@@ -24,7 +24,7 @@ from synthaug.requests import TraverseRequest, documented
 from synthaug.runs import Run, find
 from synthaug.sampling.generate import Sampler, load
 from synthaug.sampling.grid import grid
-from synthaug.sampling.trained import TrainedGenerator
+from synthaug.sampling.trained import TrainedGenerator, load_generator
 from synthaug.sampling.walk import between, slerp
 
 Line = NDArray[np.uint8]  # [columns, C, H, W]
@@ -58,21 +58,22 @@ def run_traverse(request: TraverseRequest, progress: Progress) -> TraverseDocume
     sampler = load(found, checkpoint=request.checkpoint, seed=request.seed, device=request.device)
     name = request.class_ if request.class_ is not None else (sampler.trained.targets or sampler.classes)[0]
     index = sampler.class_index(name)
-    chunks = [sampler.inputs.chunk(index, chunk) for chunk in range(request.rows // CHUNK + 1)]
-    z = torch.cat([chunk.noise for chunk in chunks])[: request.rows + 1]
+    if along == "classes" and sampler.trained.sources is not None:  # the walk begins with real images of the class
+        sampler = replace(sampler, trained=load_generator(found, request.checkpoint, request.device, "vary"))
+    starts = _starts(sampler, index, request.rows + 1)
     places = [round(place, 6) for place in np.linspace(0, 1, steps).tolist()]
     drawn: dict[str, list[float]] = {}
     end = None
     if along == "codes":
         drawn = {str(number): list(map(float, sampler.trained.codes.values(number, steps))) for number in numbers}
-        lines = _along_codes(sampler.trained, index, z[:-1], drawn)
+        lines = _along_codes(sampler.trained, starts[:-1], drawn)
     elif along == "noise":
-        lines = _along_noise(sampler.trained, index, z, places)
+        lines = _along_noise(sampler.trained, starts, places)
     else:
         end = _other_class(found, sampler, name) if request.to is None else request.to
         if end == name:
             raise SynthaugError(f"the walk would start and end at {name!r}", "give another class with --to")
-        lines = _along_classes(sampler.trained, (index, sampler.class_index(end)), z[:-1], places)
+        lines = _along_classes(sampler.trained, sampler.class_index(end), starts[:-1], places)
     picture = save_marked(grid(lines, max(len(line) for line in lines)), "PNG")
     write_bytes(target, picture)
     return TraverseDocument(
@@ -100,34 +101,51 @@ def _other_class(run: Run, sampler: Sampler, label: str) -> str:
     return max((name for name in sampler.classes if name != label), key=lambda name: counts.get(name, 0))
 
 
-def _along_codes(trained: TrainedGenerator, label: int, z: torch.Tensor, drawn: dict[str, list[float]]) -> list[Line]:
+def _starts(sampler: Sampler, index: int, count: int) -> list[Inputs]:
+    """The inputs of the first images of a class, one by one."""
+    chunks = [sampler.inputs.chunk(index, chunk) for chunk in range((count - 1) // CHUNK + 1)]
+    return [chunk.row(k) for chunk in chunks for k in range(CHUNK)][:count]
+
+
+def _along_codes(trained: TrainedGenerator, starts: Sequence[Inputs], drawn: dict[str, list[float]]) -> list[Line]:
+    z = torch.cat([start.noise for start in starts])
     lines = []
     for number, values in drawn.items():
         columns = torch.stack([trained.codes.put(z, int(number), value) for value in values], dim=1)
-        lines += [_line(trained, row, [label] * len(row)) for row in columns]
+        lines += [_line(trained, start, row) for start, row in zip(starts, columns, strict=True)]
     return lines
 
 
-def _along_noise(trained: TrainedGenerator, label: int, z: torch.Tensor, places: Sequence[float]) -> list[Line]:
+def _along_noise(trained: TrainedGenerator, starts: Sequence[Inputs], places: Sequence[float]) -> list[Line]:
     """From each noise to the next: a row begins where the row above ends. Codes do not change within a row."""
+    if not trained.network.uses_noise:
+        raise SynthaugError("this run's family has no noise to walk through", "walk --along classes")
     lines = []
-    for start, end in pairwise(z):
-        path = slerp(start, end, torch.tensor(places))
-        path[:, : trained.codes.size] = start[: trained.codes.size]
-        lines.append(_line(trained, path, [label] * len(path)))
+    for start, end in pairwise(starts):
+        path = slerp(start.noise[0], end.noise[0], torch.tensor(places))
+        path[:, : trained.codes.size] = start.noise[:, : trained.codes.size]
+        lines.append(_line(trained, start, path))
     return lines
 
 
 def _along_classes(
-    trained: TrainedGenerator, labels: tuple[int, int], z: torch.Tensor, places: Sequence[float]
+    trained: TrainedGenerator, end: int, starts: Sequence[Inputs], places: Sequence[float]
 ) -> list[Line]:
-    mixed = replace(trained, network=between(trained.network, *labels, places))
-    return [_line(mixed, row.expand(len(places), -1), range(len(places))) for row in z]
+    """From the class of each start to another. A walk that starts from a real image shows it in its first column."""
+    label = int(starts[0].labels)
+    mixed = replace(trained, network=between(trained.network, label, end, places))
+    lines = []
+    for start in starts:
+        line = _line(mixed, start, start.noise.expand(len(places), -1), range(len(places)))
+        lines.append(line if start.sources is None else np.concatenate([to_uint8(start.sources), line]))
+    return lines
 
 
-def _line(trained: TrainedGenerator, z: torch.Tensor, labels: Sequence[int]) -> Line:
-    """One line of images, uint8 [columns, C, H, W]; z: float[columns, z_dim]."""
-    return to_uint8(trained.generate(Inputs(torch.tensor(labels), z)))
+def _line(trained: TrainedGenerator, start: Inputs, z: torch.Tensor, labels: Sequence[int] | None = None) -> Line:
+    """One line of images, uint8 [columns, C, H, W]: those of `start`, with other noise float[columns, z_dim]."""
+    classes = start.labels.expand(len(z)) if labels is None else torch.tensor(labels)
+    sources = None if start.sources is None else start.sources.expand(len(z), -1, -1, -1)
+    return to_uint8(trained.generate(Inputs(classes, z, sources)))
 
 
 def _check_picture(out: Path, overwrite: bool) -> None:

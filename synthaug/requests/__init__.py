@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from synthaug.requests.base import Flag, Request, documented, flag
 from synthaug.requests.evaluate import CheckRequest, EvaluateRequest
-from synthaug.requests.export import ExportRequest, RegenerateRequest, SamplesRequest, TraverseRequest
+from synthaug.requests.export import ExportRequest, RegenerateRequest, SamplesRequest, TraverseRequest, UpscaleRequest
 from synthaug.requests.fit import FitRequest, InspectRequest
 
 __all__ = [
     "CheckRequest", "EvaluateRequest", "ExportRequest", "FitRequest", "Flag", "InspectRequest", "RegenerateRequest",
-    "Request", "SamplesRequest", "TraverseRequest", "documented", "flag",
+    "Request", "SamplesRequest", "TraverseRequest", "UpscaleRequest", "documented", "flag",
 ]  # fmt: skip

@@ -16,17 +16,15 @@ from synthaug.requests.options import (
     Checkpoint,
     Device,
     GroupBy,
+    Mode,
     Reference,
     Resolution,
     RunName,
     Runs,
     TargetClass,
+    Upscaler,
+    parts,
 )
-
-
-def _parts(value: Any) -> Any:
-    """The items of a list that is written with commas."""
-    return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
 
 
 def _shares(value: Any) -> Any:
@@ -34,7 +32,7 @@ def _shares(value: Any) -> Any:
     if value is None:
         return None
     try:
-        shares = [float(item) for item in _parts(value)]
+        shares = [float(item) for item in parts(value)]
     except (TypeError, ValueError):
         raise SynthaugError(f"--shares {value!r} is not a list of numbers", hint) from None
     for share in shares:
@@ -102,7 +100,7 @@ class EvaluateRequest(Request):
         le=MOST_FOLDS,
         description="Judge N generators: train further ones with other seeds. The intervals contain what differs.",
     )
-    replicates: Annotated[tuple[str, ...] | None, BeforeValidator(_parts), Flag("RUN,RUN,…")] = Field(
+    replicates: Annotated[tuple[str, ...] | None, BeforeValidator(parts), Flag("RUN,RUN,…")] = Field(
         None, description="The same with runs that you have trained: same images, split and settings, other seeds."
     )
     classifier: Annotated[str, AfterValidator(_classifier), Flag("NAME[:NET]|FILE.py")] = Field(
@@ -118,6 +116,7 @@ class EvaluateRequest(Request):
         description="Size at which the classifier sees all images: the generator's; that of the real images, with "
         "synthetic ones as export writes them; or N pixels.",
     )
+    upscaler: Upscaler = None
     seeds: Annotated[int, Flag("N")] = Field(
         5, ge=2, description="Classifiers per arm; a reliable verdict needs at least 5."
     )
@@ -127,12 +126,15 @@ class EvaluateRequest(Request):
     shares: Annotated[tuple[float, ...] | None, BeforeValidator(_shares), Flag("S,S,…")] = Field(
         None, description="Shares of synthetic images in a class's batches; the best one on val is used."
     )
-    arms: Annotated[tuple[str, ...] | None, BeforeValidator(_parts), Flag("A,A,…")] = Field(
+    arms: Annotated[tuple[str, ...] | None, BeforeValidator(parts), Flag("A,A,…")] = Field(
         None, description="Arms to train: names, `default`, or `all`; see docs/concepts.md. [default: default]"
     )
-    mix: Annotated[Literal["targets", "all"], Flag("targets|all")] = Field(
-        "targets", description="Which classes get synthetic images in the synthetic arms."
+    mix: Annotated[Literal["targets", "all"] | None, Flag("targets|all")] = Field(
+        None,
+        description="Which classes get synthetic images in the synthetic arms. [default: targets; all if they are made "
+        "from images]",
     )
+    mode: Mode = None
     learning_curve: bool = Field(
         False, description="Also train with fewer real images, to express the gain as a number of real images."
     )
@@ -165,6 +167,8 @@ class EvaluateRequest(Request):
         if self.synthetic is not None:
             beside = f"--synthetic {str(self.synthetic)!r}, whose images are judged as they are"
             self._refuse({"checkpoint": "--checkpoint", "gate": "--gate or --no-gate"}, beside)
+        if self.upscaler is not None:
+            self._check_upscaler()
         self._exclusive("folds", "generators", "replicates")
         self._exclusive("generators", "replicates")
         if self.folds is not None:
@@ -176,6 +180,23 @@ class EvaluateRequest(Request):
         elif self.replicates is not None:
             does = f"--replicates {','.join(self.replicates)} judges the generators of runs"
             self._check_several(does, ("data", "synthetic"))
+
+    def _check_upscaler(self) -> None:
+        given = f"--upscaler {self.upscaler}"
+        if self.size == "model":
+            raise SynthaugError(
+                f"{given} has no effect at the generator's size", "add --size native, or leave --upscaler out"
+            )
+        if self.folds is not None:
+            raise SynthaugError(
+                f"{given} has seen test images of --folds {self.folds}: it was trained on one split",
+                "evaluate one split, or leave --upscaler out",
+            )
+        if self.synthetic is not None:
+            raise SynthaugError(
+                f"{given} was given with --synthetic {str(self.synthetic)!r}, whose images are judged as they are",
+                "leave it out",
+            )
 
     def _check_several(self, does: str, without: Sequence[str]) -> None:
         """With several generators, some options make no sense. `does` says what they are for."""

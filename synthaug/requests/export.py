@@ -1,4 +1,4 @@
-"""Requests of the commands that make images: export, samples, traverse, regenerate."""
+"""Requests of the commands that make images: export, samples, traverse, upscale, regenerate."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ from synthaug.requests.options import (
     Checkpoint,
     Device,
     Many,
+    Mode,
     NoiseSeed,
     Overwrite,
+    Reference,
     RunName,
     Runs,
     Truncation,
+    Upscaler,
 )
 from synthaug.sampling.options import KEEP, LEAST
 
@@ -99,10 +102,12 @@ class ExportRequest(Request):
     keep: Annotated[float | None, Flag("SHARE")] = Field(
         None, ge=LEAST, le=1, description=f"Share of the images that --select keeps. [default: {KEEP}]"
     )
+    mode: Mode = None
     allow_short: bool = Field(False, description="Continue if a class cannot be filled; the manifest records it.")
     size: Annotated[Literal["native", "model"], Flag("native|model")] = Field(
         "native", description="Size of the synthetic images: like the real ones, or as generated."
     )
+    upscaler: Upscaler = None
     link: bool = Field(False, description="Hard-link real images instead of copying them.")
     with_heldout: bool = Field(False, description="Add val/ and test/, each with its own metadata.jsonl.")
     overwrite: Overwrite = False
@@ -120,6 +125,10 @@ class ExportRequest(Request):
 
     def _check(self) -> None:
         self._exclusive("synthetic_only", "cap", "link")
+        if self.upscaler is not None and self.size != "native":
+            raise SynthaugError(
+                f"--upscaler {self.upscaler} needs --size native, not {self.size}", "leave one of them out"
+            )
         self._exclusive("recommended", "per_class", "synthetic_only", "cap", "strategy")
         if self.keep is not None and self.select is None:
             raise SynthaugError(f"--keep {self.keep:g} needs --select", "add --select drs or --select top-k")
@@ -140,6 +149,7 @@ class SamplesRequest(Request):
     count: Annotated[int, Flag("N")] = Field(16, ge=1, le=100_000, description="Images per class.")
     out: Annotated[Path | None, Flag("DIR")] = Field(None, description="The folder. [default: ./samples/RUN]")
     truncation: Truncation = 1.0
+    mode: Mode = None
     overwrite: Overwrite = False
     seed: NoiseSeed = None
     checkpoint: Checkpoint = "best"
@@ -185,6 +195,22 @@ class TraverseRequest(Request):
             raise SynthaugError(
                 f"--to {self.to!r} needs a walk along classes, not along {self.along}", "add --along classes"
             )
+
+
+class UpscaleRequest(Request):
+    """Enlarge the images of a folder."""
+
+    run: Annotated[Reference, Flag("RUN", argument=True)] = Field(
+        description="The path, name or number of a run of an upscaler (`fit --family srgan`)."
+    )
+    folder: Annotated[Path, Flag("FOLDER", argument=True)] = Field(
+        description="Folder of images, also in folders below it."
+    )
+    out: Annotated[Path, Flag("DIR")] = Field(description="The folder of the enlarged images.")
+    overwrite: Overwrite = False
+    checkpoint: Checkpoint = "best"
+    runs: Runs = None
+    device: Device = "auto"
 
 
 class RegenerateRequest(Request):

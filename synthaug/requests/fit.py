@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from synthaug.errors import SynthaugError
 from synthaug.requests.base import Flag, Request
@@ -20,6 +20,7 @@ from synthaug.requests.options import (
     Runs,
     Strict,
     TargetClass,
+    parts,
 )
 
 
@@ -49,7 +50,14 @@ class FitRequest(Request):
     set: Annotated[tuple[str, ...] | dict[str, Any], Many, Flag("KEY=VALUE", many=True)] = Field(
         (), description="Any key of a recipe, such as training.batch_size=32."
     )
+    source_classes: Annotated[tuple[str, ...] | None, BeforeValidator(parts), Flag("NAME,NAME,…")] = Field(
+        None,
+        description="Families that start from images: classes to translate. [default: the nearest ones]",
+    )
     resolution: Resolution = Field(None, description="Side of the generated images, in pixels.")
+    scale: Annotated[int | None, Flag("2|4")] = Field(
+        None, description="With an upscaler, such as --family srgan: how many times it enlarges --resolution."
+    )
     fit: Annotated[str | None, Flag("pad|crop|stretch")] = Field(
         None, description="How images that are not square are made square."
     )
@@ -76,7 +84,8 @@ class FitRequest(Request):
         keys = {
             "training.budget": self.budget, "model.family": self.family, "training.objective": self.objective,
             "data.resolution": self.resolution, "data.fit": self.fit, "data.group_by": self.group_by, "seed": self.seed,
-            "training.precision": self.precision,
+            "model.source_classes": None if self.source_classes is None else list(self.source_classes),
+            "training.precision": self.precision, "model.scale": self.scale,
         }  # fmt: skip
         given = self.set if isinstance(self.set, dict) else {}
         return {**given, **{key: value for key, value in keys.items() if value is not None}}
@@ -93,7 +102,19 @@ class FitRequest(Request):
         if not self.continues():
             return
         self._exclusive("resume", "name", "from_")
-        fields = ("budget", "recipe", "family", "objective", "config", "resolution", "fit", "group_by", "seed")
+        fields = (
+            "budget",
+            "recipe",
+            "family",
+            "objective",
+            "config",
+            "resolution",
+            "scale",
+            "fit",
+            "group_by",
+            "seed",
+            "source_classes",
+        )
         given = [self.option(name) for name in (*fields, "precision") if self._given(name)]
         given += [f"--set {key}" for key in self.set]
         if given:

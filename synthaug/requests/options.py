@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from synthaug.errors import SynthaugError, suggest
 from synthaug.requests.base import Flag
 from synthaug.sampling.options import check_truncation
+from synthaug.translators import options as translators
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -35,6 +36,11 @@ def _reference(value: Any) -> Any:
 
 def _listed(value: Any) -> Any:
     return [value] if isinstance(value, (str, int)) else value
+
+
+def parts(value: Any) -> Any:
+    """The items of a list that is written with commas."""
+    return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
 
 
 Many = BeforeValidator(_listed)
@@ -76,5 +82,19 @@ Truncation = Annotated[
     AfterValidator(check_truncation),
     Field(description="Below 1, images are more typical of their class and less varied."),
     Flag("PSI"),
+]
+Mode = Annotated[
+    translators.Mode | None,
+    Field(
+        description="Families that start from images: translate those of other classes, vary the class's own, or both."
+    ),
+    Flag("translate|vary|both"),
+]
+Upscaler = Annotated[
+    Reference,
+    Field(
+        description="A run of an upscaler (`fit --family srgan`), which enlarges synthetic images before resampling."
+    ),
+    Flag("RUN"),
 ]
 Overwrite = Annotated[bool, Field(description="Replace the output of an earlier call.")]

@@ -82,14 +82,23 @@ class Agreement:
 
     members: Members
     thresholds: NDArray[np.float64]
+    folds: NDArray[np.int64]  # [N], the classifier that has not seen each training image; -1: all have
 
-    def probability(self, features: Features, class_index: int) -> NDArray[np.float64]:
+    def probability(
+        self, features: Features, class_index: int, origins: NDArray[np.int64] | None = None
+    ) -> NDArray[np.float64]:
         """Mean probability [n] of one class, for features [n, dim] of `members`.
 
         A mean varies less than one classifier does, so it rejects fewer real images than the threshold's quantile
-        allows.
+        allows. An image that was made from a training image is judged by the classifier that has not seen that one, if
+        there is one: `origins` [n] are their rows.
         """
-        mean: NDArray[np.float64] = self.members.probabilities(features)[:, :, class_index].mean(0, dtype=np.float64)
+        votes = self.members.probabilities(features)[:, :, class_index]
+        mean: NDArray[np.float64] = votes.mean(0, dtype=np.float64)
+        if origins is not None:
+            unseen = self.folds[origins]
+            rows = np.flatnonzero(unseen >= 0)
+            mean[rows] = votes[unseen[rows], rows]
         return mean
 
 
@@ -138,7 +147,7 @@ def fit_agreement(
         of_class = probability[train.labels == index]
         quantile = TARGET_QUANTILE if label in targets else QUANTILE
         thresholds[index] = threshold(of_class[np.isfinite(of_class)], quantile)
-    return Agreement(members, thresholds)
+    return Agreement(members, thresholds, folds)
 
 
 def _fit_member(train: LabelledImages, seen: NDArray[np.intp], steps: int, seed: int, device: str) -> dict[str, Tensor]:

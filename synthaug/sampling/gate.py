@@ -21,7 +21,16 @@ from synthaug.metrics.distances import squared_distances
 from synthaug.progress import Progress
 from synthaug.sampling.agreement_gate import Agreement, Members, fit_agreement
 from synthaug.sampling.copies import Accepted, Neighbourhood, low_pass, nearest_real
-from synthaug.sampling.judgement import AGREEMENT, COPY, DISCRIMINATOR, DUPLICATE, NOT_NEEDED, Judgement, Measured
+from synthaug.sampling.judgement import (
+    AGREEMENT,
+    COPY,
+    DISCRIMINATOR,
+    DUPLICATE,
+    NOT_NEEDED,
+    UNCHANGED,
+    Judgement,
+    Measured,
+)
 from synthaug.sampling.selection import Selector
 
 
@@ -46,15 +55,20 @@ class Gate:
         """A gate that accepts everything, unless it is given a selector."""
         return cls(list(classes), None, None, None, copies=False, duplicates=False)
 
-    def judge(self, pixels: NDArray[np.uint8], class_index: int, needed: int | None = None) -> Judgement:
+    def judge(
+        self, pixels: NDArray[np.uint8], class_index: int, needed: int | None = None,
+        origins: NDArray[np.int64] | None = None,
+    ) -> Judgement:  # fmt: skip
         """Judge candidates of one class in order, and store the accepted ones.
 
         Args:
             pixels: uint8 [n, C, H, W] at the resolution of the training images.
             class_index: the class that they were generated for.
             needed: accept no more than this many.
+            origins: [n] rows of the training images that the candidates were made from.
         """
-        return self.accept(self.measure(pixels, class_index), class_index, len(pixels) if needed is None else needed)
+        measured = self.measure(pixels, class_index, origins)
+        return self.accept(measured, class_index, len(pixels) if needed is None else needed)
 
     def prepare(self, class_indices: Iterable[int]) -> None:
         """Measure the real images of these classes now, so that forked processes inherit the result."""
@@ -65,8 +79,13 @@ class Gate:
         if self.selector is not None:
             self.selector.prepare([self.classes[class_index] for class_index in indices])
 
-    def measure(self, pixels: NDArray[np.uint8], class_index: int) -> Measured:
-        """Measure candidates [n, C, H, W] one by one: score, agreement, distance to the training images."""
+    def measure(
+        self, pixels: NDArray[np.uint8], class_index: int, origins: NDArray[np.int64] | None = None
+    ) -> Measured:
+        """Measure candidates [n, C, H, W] one by one: score, agreement, distance to the training images.
+
+        `origins` [n] are the rows of the training images that they were made from, which may be of other classes.
+        """
         n = len(pixels)
         result = Judgement.blank([None] * n)
         if self.selector is not None:
@@ -75,13 +94,15 @@ class Gate:
                 result.reasons[row] = DISCRIMINATOR
         features = self.net(pixels) if self.net is not None else np.empty((n, 0), np.float32)
         if self.agreement is not None:
-            result.agreement[:] = self.agreement.probability(features, class_index)
+            result.agreement[:] = self.agreement.probability(features, class_index, origins)
             for row in np.flatnonzero(result.accepted & (result.agreement < self.agreement.thresholds[class_index])):
                 result.reasons[row] = AGREEMENT
         rows = np.flatnonzero(result.accepted)
         projected: Accepted | None = None
         if self.neighbourhood is not None and len(rows):
             projected = self._judge_copies(pixels[rows], features[rows], rows, class_index, result)
+            if self.copies and origins is not None:
+                self._judge_unchanged(pixels, features, origins, class_index, result)
         return Measured(result, projected, rows)
 
     def _judge_copies(
@@ -98,6 +119,21 @@ class Gate:
             for row in rows[near | self.neighbourhood.exact(pixels)]:
                 result.reasons[row] = COPY
         return Accepted(*self.neighbourhood.project(features, low_pass(pixels)))
+
+    def _judge_unchanged(
+        self, pixels: NDArray[np.uint8], features: Features, origins: NDArray[np.int64], class_index: int,
+        result: Judgement,
+    ) -> None:  # fmt: skip
+        """Reject what is still a copy of an image of the class that it was made from."""
+        assert self.neighbourhood is not None
+        classes = self.neighbourhood.train.labels[origins]
+        for other in np.unique(classes[classes != class_index]):
+            rows = np.flatnonzero(result.accepted & (classes == other))
+            if len(rows):
+                reference = self.neighbourhood.reference(int(other))
+                near = nearest_real(reference, features[rows])[0] < reference.limits.copy_features
+                for row in rows[near | (reference.copies.copied(pixels[rows]) >= 0)]:
+                    result.reasons[row] = UNCHANGED
 
     def accept(self, measured: Measured, class_index: int, needed: int) -> Judgement:
         """Compare each measured candidate, in order, with all images that were accepted before it.

@@ -16,7 +16,7 @@ from synthaug.models.inputs import CHUNK
 from synthaug.progress import Progress, Silent
 from synthaug.sampling.gate import Gate
 from synthaug.sampling.generate import Sampler
-from synthaug.sampling.judgement import AGREEMENT, COPY, DISCRIMINATOR, DUPLICATE, Judgement, Measured
+from synthaug.sampling.judgement import AGREEMENT, COPY, DISCRIMINATOR, DUPLICATE, UNCHANGED, Judgement, Measured
 
 
 class Batch(NamedTuple):
@@ -44,7 +44,9 @@ def max_candidates(count: int, keep: float = 1.0) -> int:
 def make_candidates(sampler: Sampler, gate: Gate | None, label: str, chunk: int) -> Candidates:
     """Generate a chunk and measure it. This does not depend on other chunks."""
     pixels = sampler.chunk(label, chunk)
-    return pixels, gate.measure(pixels, sampler.class_index(label)) if gate is not None else None
+    if gate is None:
+        return pixels, None
+    return pixels, gate.measure(pixels, sampler.class_index(label), sampler.origins(label, chunk))
 
 
 def judge_chunks(
@@ -66,9 +68,10 @@ def judge_chunks(
         submit: calls `make_candidates` in another process for a class and a chunk. The result does not depend on it.
     """
     class_index = sampler.class_index(label)
+    most = min(limit, sampler.most(label))
     pending: deque[Future[Candidates]] = deque()
     tried = accepted = 0
-    while have < count and chunk * CHUNK < limit:
+    while have < count and chunk * CHUNK < most:
         if submit is None:
             pixels, measured = make_candidates(sampler, gate, label, chunk)
         else:
@@ -98,6 +101,7 @@ def shortfall(label: str, have: int, count: int, rejected: Counter[str]) -> RunF
     hints = {
         AGREEMENT: "the classifiers do not recognise the class in most of its images: train longer",
         COPY: "most of its images copy training images: use an earlier checkpoint",
+        UNCHANGED: "most of its images still look like those that they were made from: train longer",
         DUPLICATE: "its images repeat each other: ask for fewer, or train longer",
         DISCRIMINATOR: "the discriminator rejects most of its images: keep a larger share with --keep",
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from synthaug.runs import Run, find
 from synthaug.sampling.options import check_truncation
 from synthaug.sampling.trained import TrainedGenerator, load_generator
 from synthaug.sampling.truncation import Truncation
+from synthaug.translators.options import Mode, SourceOptions
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,28 @@ class Sampler:
         if label not in self.trained.classes:
             raise SynthaugError(f"the run has no class {label!r}", suggest(label, self.trained.classes))
         return self.trained.classes.index(label)
+
+    def origins(self, label: str, index: int) -> NDArray[np.int64] | None:
+        """The rows [64] of the training images that a chunk starts from; None for a family that starts from noise."""
+        sources = self.trained.sources
+        if sources is None:
+            return None
+        images = range(index * CHUNK, (index + 1) * CHUNK)
+        rows: NDArray[np.int64] = sources.images.origins(self.seed, self.class_index(label), images).numpy()
+        return rows
+
+    def sources(self, label: str, count: int) -> NDArray[np.uint8]:
+        """The real images, uint8 [count, C, H, W], that the first `count` images of a class start from."""
+        assert self.trained.sources is not None, "this run starts from noise"
+        images = self.trained.sources.images
+        origins = images.origins(self.seed, self.class_index(label), range(count))
+        pixels: NDArray[np.uint8] = images.pixels[origins.numpy()]
+        return pixels
+
+    def most(self, label: str) -> float:
+        """How many images of a class may be made: each source is used a limited number of times."""
+        sources = self.trained.sources
+        return math.inf if sources is None else sources.images.most(self.class_index(label), sources.draws)
 
     def chunk(self, label: str, index: int) -> NDArray[np.uint8]:
         """Images `64 * index` to `64 * index + 63` of a class, uint8 [64, C, H, W].
@@ -100,13 +124,15 @@ def load(
     checkpoint: str | Path = "best",
     seed: int | None = None,
     truncation: float = 1.0,
+    mode: Mode | None = None,
     device: str = "auto",
     runs: Path | None = None,
 ) -> Sampler:
     """Open a run's generator; `synthaug.load(run).sample("rare", 16)` gives 16 images.
 
     `run` is a path, a name, a number or what `synthaug.fit` returned; None is the latest run. `seed` is the run's own
-    unless given. A `truncation` below 1 gives less varied, more typical images (see `sampling.truncation`).
+    unless given. A `truncation` below 1 gives less varied, more typical images (see `sampling.truncation`). `mode` is
+    for families that start from images: `translate`, `vary` or `both`.
 
     Raises:
         SynthaugError: there is no such run or checkpoint, or `seed` or `truncation` is out of range.
@@ -117,6 +143,11 @@ def load(
     found = run if isinstance(run, Run) else find(run, runs)
     if seed is not None and not 0 <= seed < 2**31:
         raise SynthaugError(f"seed {seed} is out of range", "give a number from 0 to 2147483647")
-    trained = load_generator(found, checkpoint, device)
+    model = found.config().model
+    if mode is not None and isinstance(model, SourceOptions) and mode not in model.modes():
+        raise SynthaugError(
+            f"--mode {mode} is not for {model.family}, which can only {' or '.join(model.modes())}", "leave --mode out"
+        )
+    trained = load_generator(found, checkpoint, device, mode)
     truncated = Truncation(trained, truncation) if truncation < 1 else None
     return Sampler(trained, trained.seed if seed is None else seed, truncated)

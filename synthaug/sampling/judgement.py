@@ -15,6 +15,7 @@ from synthaug.sampling.copies import Accepted
 DISCRIMINATOR = "discriminator"
 AGREEMENT = "agreement"
 COPY = "copy"
+UNCHANGED = "unchanged"
 DUPLICATE = "duplicate"
 NOT_NEEDED = "not needed"
 """Reasons to reject a candidate. `NOT_NEEDED` (enough were accepted before it) is not counted as a rejection."""

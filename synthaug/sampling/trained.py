@@ -9,6 +9,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from synthaug.config import ModelConfig
 from synthaug.device import resolve_device
 from synthaug.errors import SynthaugError
 from synthaug.files import sha256
@@ -17,7 +18,10 @@ from synthaug.models.codes import Codes, codes_of
 from synthaug.models.family import Discriminator, Family, Generator, ImageShape
 from synthaug.models.inputs import Inputs, InputSource, NoiseInputs
 from synthaug.runs import Run
+from synthaug.sampling.sources import RunSources
 from synthaug.training.checkpoint import find_checkpoint, load_tensors, load_weights, read_state
+from synthaug.translators.options import Mode, SourceOptions
+from synthaug.upscalers.options import UpscalerOptions
 
 N = TypeVar("N", bound=nn.Module)
 
@@ -39,10 +43,11 @@ class TrainedGenerator:
     checkpoint: str
     device: torch.device
     codes: Codes
+    sources: RunSources | None = None
 
     def inputs(self, seed: int) -> InputSource:
         """The inputs of the images of a seed."""
-        return NoiseInputs(seed, self.z_dim)
+        return NoiseInputs(seed, self.z_dim, None if self.sources is None else self.sources.images)
 
     @torch.inference_mode()
     def generate(self, inputs: Inputs) -> Tensor:
@@ -51,20 +56,26 @@ class TrainedGenerator:
         return images
 
 
-def load_generator(run: Run, which: str | Path = "best", device: str = "auto") -> TrainedGenerator:
+def load_generator(
+    run: Run, which: str | Path = "best", device: str = "auto", mode: Mode | None = None
+) -> TrainedGenerator:
     """Load the averaged generator of a checkpoint: `best`, `last`, a name such as `kimg000100`, or a folder.
 
+    `mode` says what a family that starts from images does with them; None: what its run was configured for.
+
     Raises:
-        SynthaugError: there is no such checkpoint, it is damaged, or it does not fit the run's architecture.
+        SynthaugError: there is no such checkpoint, it is damaged, or it does not fit the run's architecture; an image
+            to start from is missing or changed.
     """
-    folder = find_checkpoint(run, which)
     config, facts = run.config(), run.facts()
-    network = _family_of(run, folder).generator
+    check_generates(run)
+    folder = find_checkpoint(run, which)
+    network = family_of(run, folder).generator
     load_weights(network, load_tensors(folder / "generator.safetensors"), folder)
     target = resolve_device(device)
     return TrainedGenerator(
         run=run,
-        network=_for_use(network, target),
+        network=for_use(network, target),
         classes=facts.classes,
         targets=facts.targets,
         channels=facts.channels,
@@ -76,7 +87,33 @@ def load_generator(run: Run, which: str | Path = "best", device: str = "auto") -
         checkpoint=folder.name,
         device=target,
         codes=codes_of(config.model),
+        sources=_sources(run, network, config.model, mode),
     )
+
+
+def check_generates(run: Run) -> None:
+    """Check that a run makes new images.
+
+    Raises:
+        SynthaugError: it is an upscaler.
+    """
+    if isinstance(run.config().model, UpscalerOptions):
+        raise SynthaugError(
+            f"the run {run.name!r} is an upscaler, which only enlarges images",
+            f"name the run of a generator; enlarge a folder with `synthaug upscale {run.name} FOLDER --out DIR`",
+        )
+
+
+def _sources(run: Run, network: Generator, model: ModelConfig, mode: Mode | None) -> RunSources | None:
+    if network.starts_from_images:
+        assert isinstance(model, SourceOptions)
+        return RunSources.open(run, mode or model.mode, model.draws_per_source)
+    if mode is not None:
+        raise SynthaugError(
+            f"--mode {mode} is for families that start from images; the run {run.name!r} starts from noise",
+            "leave it out",
+        )
+    return None
 
 
 def load_discriminator(run: Run, which: str | Path = "best", device: str = "auto") -> Discriminator:
@@ -86,12 +123,17 @@ def load_discriminator(run: Run, which: str | Path = "best", device: str = "auto
         SynthaugError: as `load_generator`.
     """
     folder = find_checkpoint(run, which)
-    network = _family_of(run, folder).discriminator
+    network = family_of(run, folder).discriminator
+    if network.judges_pairs:
+        raise SynthaugError(
+            f"the discriminator of {run.config().model.family} judges an image beside its source, not alone",
+            "leave --select out",
+        )
     load_weights(network, load_tensors(folder / "training.safetensors", "discriminator."), folder)
-    return _for_use(network, resolve_device(device))
+    return for_use(network, resolve_device(device))
 
 
-def _family_of(run: Run, folder: Path) -> Family:
+def family_of(run: Run, folder: Path) -> Family:
     """The untrained networks of a run, for one of its checkpoints."""
     architecture = read_state(folder)["architecture"]
     config, facts = run.config(), run.facts()
@@ -105,6 +147,6 @@ def _family_of(run: Run, folder: Path) -> Family:
     return build_family(config.model.family, shape, config.model)
 
 
-def _for_use(network: N, device: torch.device) -> N:
+def for_use(network: N, device: torch.device) -> N:
     ready: N = network.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload]
     return ready

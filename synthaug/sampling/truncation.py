@@ -29,7 +29,8 @@ class Truncation:
     """A trained generator whose latents are at `psi` times their distance from their class's centre.
 
     Raises:
-        SynthaugError: the network maps z and its codes together, so the codes cannot be left alone.
+        SynthaugError: there is no noise, or the network maps z and its codes together, so that the codes cannot be
+            left alone.
     """
 
     trained: TrainedGenerator
@@ -37,6 +38,8 @@ class Truncation:
     _centres: dict[int, Tensor] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
+        if not self.trained.network.uses_noise:
+            raise SynthaugError("truncation moves noise, and this run's family has none", "leave --truncation out")
         if self.trained.codes and type(self.trained.network).latents is not Generator.latents:
             raise SynthaugError(
                 "truncation would move the codes of this run, whose family mixes them with the noise",

@@ -100,6 +100,12 @@ def images_at(run: Run, name: str) -> int:
     return int(read_state(run.checkpoints / name)["counters"]["images"])
 
 
+def scores_of(run: Run, name: str | None) -> dict[str, Any]:
+    """The monitor's row of a checkpoint; empty if it has none."""
+    rows = [row for row in run.metrics() if row["kind"] == "monitor" and name_for(round(row["kimg"] * 1000)) == name]
+    return rows[-1] if rows else {}
+
+
 def discard(run: Run, after: str | None) -> None:
     """Delete the checkpoints that are newer than `after`; None: all."""
     for name in names(run):

@@ -21,7 +21,7 @@ from synthaug.losses.objective import Objective, smoothed
 from synthaug.losses.regularizers import DiscriminatorBatch, GeneratorRegularizer, Regularizer
 from synthaug.models.embedding_noise import EmbeddingNoise
 from synthaug.models.family import Family
-from synthaug.models.inputs import Inputs
+from synthaug.models.inputs import Inputs, Sources
 from synthaug.seeds import step_generator
 from synthaug.training.ema import Average
 from synthaug.training.schedule import condition_strength, penalty_decay
@@ -42,7 +42,8 @@ class Penalty:
 
 @dataclass
 class Game:
-    """What a step sees. `progress` is the share of the training that is done, 0 to 1."""
+    """What a step sees. `progress` is the share of the training that is done, 0 to 1; `sources` the images that a
+    generator may start from."""
 
     config: Config
     family: Family
@@ -54,6 +55,7 @@ class Game:
     fabric: Fabric
     heads: Heads | None = None
     embedding_noise: EmbeddingNoise | None = None
+    sources: Sources | None = None
     progress: float = 0.0
 
     def set_progress(self, progress: float, known: bool = True) -> None:
@@ -83,10 +85,16 @@ class Game:
         z = torch.randn(len(labels), self.family.generator.z_dim, generator=rng)
         return Inputs(labels, z.to(self.fabric.device))
 
+    def origins(self, labels: Tensor, rng: torch.Generator) -> Tensor:
+        """The rows of training images that images of these labels may start from, one for each, int64[B]."""
+        assert self.sources is not None, "this game starts from images"
+        return self.sources.draw(labels, rng)
+
     def generate(self, inputs: Inputs) -> Tensor:
         """G(inputs), float32[B, C, H, W]."""
         with self.fabric.autocast():
-            images: Tensor = self.family.generator(inputs._replace(z=_cast(inputs.noise)))
+            sources = None if inputs.sources is None else _cast(inputs.sources)
+            images: Tensor = self.family.generator(inputs._replace(z=_cast(inputs.noise), sources=sources))
         return images.float()
 
     def examine(self, x: Tensor, labels: Tensor) -> tuple[list[Tensor], Tensor | None]:

@@ -23,11 +23,14 @@ from synthaug.training.monitor import Monitor
 from synthaug.training.stability import Diverged, Recovery, Watch
 from synthaug.training.state import Counters
 from synthaug.training.steps import STEPS
+from synthaug.training.upscaling_monitor import UpscalingMonitor
 
 OnRow = Callable[[dict[str, Any]], None]
 
 
-def train(run: Run, game: Game, monitor: Monitor, progress: Progress, on_row: OnRow = lambda row: None) -> Counters:
+def train(
+    run: Run, game: Game, monitor: Monitor | UpscalingMonitor, progress: Progress, on_row: OnRow = lambda row: None
+) -> Counters:
     """Train until the budget is spent. Checkpoints are written, scored and pruned on the way.
 
     After a divergence the training goes back to the last good checkpoint (`synthaug.training.stability`). When no
@@ -78,7 +81,7 @@ class _Loop:
         self,
         run: Run,
         game: Game,
-        monitor: Monitor,
+        monitor: Monitor | UpscalingMonitor,
         progress: Progress,
         on_row: OnRow,
         stop: StopRequest,
@@ -160,7 +163,8 @@ class _Loop:
         row = {"kind": "step", "kimg": self._kimg, **losses, "images_per_second": round(rate, 1)}
         self._report(row)
         self._watch.discriminator(row, self._counters.interval)
-        task.note(f"D {losses['loss_d']:.2f} G {losses['loss_g']:.2f} {self._monitor.latest}")
+        d = f"D {losses['loss_d']:.2f} " if "loss_d" in losses else ""
+        task.note(f"{d}G {losses['loss_g']:.2f} {self._monitor.latest}")
 
     def _score(self) -> None:
         """Score the averaged network, note whether it is the best so far, and draw the sample grid."""

@@ -20,23 +20,32 @@ from synthaug.files import replacing
 from synthaug.metrics.distances import nearest
 from synthaug.metrics.fidelity import kid_unbiased, prdc
 from synthaug.models.family import Generator, to_uint8
-from synthaug.models.inputs import Inputs
+from synthaug.models.inputs import Inputs, Sources
 
 MIN_IMAGES = 8  # held-out images of a class below which val is not used for it
 MAX_GRID_ROWS = 40
 _BATCH = 100
+MONITOR = 2**31
+"""In the place of the seed of the sources: no export has it."""
 
 
 class FixedNoise:
-    """An `InputSource` with `count` fixed noises of each class, in chunks of 100, the last one shorter."""
+    """An `InputSource` with `count` fixed noises (and sources) of each class, in chunks of 100 or fewer."""
 
-    def __init__(self, classes: int, count: int, z_dim: int, rng: torch.Generator) -> None:
+    def __init__(
+        self, classes: int, count: int, z_dim: int, rng: torch.Generator, sources: Sources | None = None
+    ) -> None:
         self._z = torch.randn(classes, count, z_dim, generator=rng)
+        self._sources = sources
         self.chunks = math.ceil(count / _BATCH)
 
     def chunk(self, class_index: int, index: int) -> Inputs:
         z = self._z[class_index, index * _BATCH : (index + 1) * _BATCH]
-        return Inputs(torch.full((len(z),), class_index), z)
+        inputs = Inputs(torch.full((len(z),), class_index), z)
+        if self._sources is None:
+            return inputs
+        indices = range(index * _BATCH, index * _BATCH + len(z))
+        return self._sources.add_to(inputs, self._sources.origins(MONITOR, class_index, indices))
 
 
 @dataclass
@@ -64,6 +73,7 @@ class Monitor:
         features: the judge.
         z_dim: size of the noise vector.
         seed: of the fixed noise.
+        sources: the images to start from, for a family that needs them.
     """
 
     def __init__(
@@ -76,12 +86,13 @@ class Monitor:
         z_dim: int,
         seed: int,
         device: torch.device,
+        sources: Sources | None = None,
     ) -> None:
         self._config, self._features, self._device = config, features, device
         self._classes, self._targets = list(train.classes), list(targets)
         rng = torch.Generator().manual_seed(seed)
-        self._sample_inputs = FixedNoise(len(self._classes), config.samples_per_class, z_dim, rng)
-        self._grid_inputs = FixedNoise(len(self._classes), config.grid_columns, z_dim, rng)
+        self._sample_inputs = FixedNoise(len(self._classes), config.samples_per_class, z_dim, rng, sources)
+        self._grid_inputs = FixedNoise(len(self._classes), config.grid_columns, z_dim, rng, sources)
         self.latest = ""
 
         self._train = {c: self._limited(train.of_class(c)) for c in targets}

@@ -105,6 +105,8 @@ class Watch:
             )
 
     def _wins(self, row: Mapping[str, Any]) -> None:
+        if "loss_d" not in row:  # a game in which the discriminator does not play yet
+            return
         lost = self._floor is None or row["loss_d"] >= self._floor + WON
         if not lost and row["kimg"] * 1000 >= SETTLED:
             self._won.append(row["kimg"])

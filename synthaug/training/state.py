@@ -51,15 +51,21 @@ class Player:
         self.optimizer = optimizer
         self._fabric = fabric
 
-    def update(self, loss: Tensor) -> None:
-        """Take one step down the gradient of `loss`, averaged over the processes."""
+    def update(self, loss: Tensor, rate: float = 1.0) -> None:
+        """Take one step down the gradient of `loss`, averaged over the processes, at `rate` times the learning rate."""
         self.optimizer.zero_grad()
         self._fabric.backward(loss)
         if self._fabric.world_size > 1:
             for parameter in self.parameters:
                 if parameter.grad is not None:
                     parameter.grad = self._fabric.all_reduce(parameter.grad, reduce_op="mean")  # type: ignore[assignment]
+        groups = self.optimizer.param_groups
+        rates = [group["lr"] for group in groups]
+        for group in groups:
+            group["lr"] *= rate
         self.optimizer.step()
+        for group, full in zip(groups, rates, strict=True):
+            group["lr"] = full
 
     @contextmanager
     def held(self) -> Iterator[None]:

@@ -16,7 +16,7 @@ from page_commands import PAGES as PARTS
 from synthaug.augment.diffaugment import POLICIES
 from synthaug.config import Config
 from synthaug.losses import AUXILIARIES, OBJECTIVES, REGULARIZERS
-from synthaug.models import DISCRIMINATORS, MODELS
+from synthaug.models import DISCRIMINATORS, MODELS, UPSCALERS
 from synthaug_cli.app import application
 from synthaug_cli.options import EVERYWHERE
 
@@ -78,6 +78,8 @@ def entries() -> Iterator[tuple[str, str, Callable[[Config], bool]]]:
     """Every name that a training can be made of, and whether a configuration has it."""
     for name in MODELS.names():
         yield "family", name, lambda c, name=name: c.model.family == name
+    for name in UPSCALERS.names():
+        yield "upscaler", name, lambda c, name=name: c.model.family == name
     for name in DISCRIMINATORS.names():
         yield "discriminator", name, lambda c, name=name: c.model.discriminator == name
     for name in OBJECTIVES.names():

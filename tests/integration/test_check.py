@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,17 @@ def images(label: int, first: int, last: int) -> NDArray[np.uint8]:
     return np.kron(DIGITS.images[rows] * 15, np.ones((2, 2))).astype(np.uint8)
 
 
-class RealImages:
-    """A perfect generator: unseen real images, in order."""
+class Endless:
+    """Starts from noise, so that there is no end to its images."""
 
     classes = CLASSES
+
+    def most(self, label: str) -> float:
+        return math.inf
+
+
+class RealImages(Endless):
+    """A perfect generator: unseen real images, in order."""
 
     def __init__(self, first: int) -> None:
         self.first = first
@@ -45,10 +53,8 @@ class RealImages:
         return found[np.arange(start, start + count) % len(found)][:, None]
 
 
-class Copier:
+class Copier(Endless):
     """Gives the training images, mirrored."""
-
-    classes = CLASSES
 
     def sample(self, label: str, count: int, start: int = 0) -> NDArray[np.uint8]:
         found = images(CLASSES.index(label), 0, 30)[:, None, :, ::-1]

@@ -18,6 +18,7 @@ from synthaug.evaluation.arms import (
     CONTROLS,
     DOWN_UP,
     LONGER,
+    TARGETS_ONLY,
     TrainingSet,
     can_train,
     choose_arms,
@@ -137,9 +138,18 @@ def test_arms_are_those_of_the_classifier() -> None:
     assert names == [name for name in default if name != "smote"]
     assert notes == []
     assert choose_arms(None, "cnn")[0] == [name for name in names if name not in DOWN_UP]
-    assert choose_arms(["all"], "cnn", resized=True)[0] == [name for name in ARMS if name != "smote"]
+    every = [name for name in ARMS if name != "smote"]
+    assert choose_arms(["all"], "cnn", resized=True)[0] == [name for name in every if name != TARGETS_ONLY]
+    assert choose_arms(["all"], "cnn", resized=True, mix="all")[0] == every
     assert choose_arms(["default", "focal"], "cnn", resized=True)[0] == [n for n in ARMS if n in names or n == "focal"]
     assert choose_arms(["synthetic", "oversample"], "cnn")[0] == ["oversample", "synthetic"]
+
+
+def test_the_arm_of_target_classes_alone_needs_a_mix_of_all() -> None:
+    with pytest.raises(SynthaugError, match="would be synthetic") as caught:
+        choose_arms([TARGETS_ONLY, "classical", "synthetic+classical"], "cnn")
+    assert "--mix all" in caught.value.hint
+    assert TARGETS_ONLY in choose_arms(["default", TARGETS_ONLY], "cnn", mix="all")[0]
 
 
 def test_arms_that_a_classifier_cannot_train_are_left_out_with_a_note() -> None:

@@ -6,7 +6,7 @@ import copy
 
 import pytest
 import torch
-from generator_material import small_options
+from generator_material import small_options, with_source
 from torch import nn
 
 from synthaug.models import MODELS, build_family
@@ -48,6 +48,7 @@ def test_the_generator_hears_it_and_its_copy_does_not(name: str) -> None:
     noise = EmbeddingNoise(generator, COUNTS, 1.0)
     rng = torch.Generator().manual_seed(5)
     inputs = Inputs(torch.tensor([0, 0, 1, 2]), torch.randn(4, generator.z_dim, generator=rng))
+    inputs = with_source(inputs, generator, 1, 16)
     clean = copied(inputs)
     assert torch.equal(generator(inputs), clean)  # nothing to draw from yet
     noise.rng = torch.Generator().manual_seed(1)

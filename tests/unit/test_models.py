@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from generator_material import small_options
+from generator_material import FROM_NOISE, small_options
 from lightning_fabric import Fabric
 from torch.nn import functional as F
 
@@ -456,7 +456,7 @@ def test_its_maps_are_those_of_the_feature_net() -> None:
     torch.testing.assert_close(net.bn2(net.conv_head(maps[-1])), net.forward_features(x), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", MODELS.names())
+@pytest.mark.parametrize("name", FROM_NOISE)
 def test_it_goes_with_every_generator(name: str) -> None:
     family = make(name, ImageShape(16, 3, 3), discriminator="projected")
     assert isinstance(family.discriminator, projected.ProjectedDiscriminator)
@@ -497,7 +497,7 @@ def test_what_sampling_saves_changes_no_pixel(channels: int) -> None:
 # unconditional; without spectral norm
 
 
-@pytest.mark.parametrize("name", MODELS.names())
+@pytest.mark.parametrize("name", FROM_NOISE)
 def test_a_blind_discriminator_never_hears_of_the_class(name: str) -> None:
     family = make(name, discriminator="unconditional")
     family.set_condition_strength(1.0)

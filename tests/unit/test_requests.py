@@ -19,6 +19,7 @@ from synthaug.requests import (
     Request,
     SamplesRequest,
     TraverseRequest,
+    UpscaleRequest,
     documented,
 )
 from synthaug.runs import Run
@@ -40,6 +41,12 @@ FAULTS: list[tuple[type[Request], dict[str, Any], str, str]] = [
     (ExportRequest, {"per_class": {"cat": 3}, "strategy": "minority"}, "--strategy 'minority'", "one number"),
     (ExportRequest, {"strategy": "fair"}, "--strategy 'fair' is not known", "not majority"),
     (ExportRequest, {"format": "foldr"}, "no format 'foldr'", 'did you mean "folder"'),
+    (ExportRequest, {"size": "model", "upscaler": "3"}, "--upscaler 3 needs --size native", "leave one"),
+    (UpscaleRequest, {"run": "3", "folder": "x"}, "--out is missing", "synthaug upscale --help"),
+    (UpscaleRequest, {"folder": "x", "out": "y"}, "RUN is missing", "synthaug upscale --help"),
+    (EvaluateRequest, {"upscaler": "3"}, "--upscaler 3 has no effect at the generator's size", "--size native"),
+    (EvaluateRequest, {"upscaler": "3", "size": 64, "folds": 2}, "has seen test images of --folds 2", "one split"),
+    (EvaluateRequest, {"upscaler": "3", "size": 64, "synthetic": "made"}, "--synthetic 'made'", "leave it out"),
     (ExportRequest, {"size": "huge"}, "--size 'huge' is not known", "native, model"),
     (ExportRequest, {"cap": True, "synthetic_only": True}, "--synthetic-only and --cap contradict", "leave one"),
     (ExportRequest, {"link": True, "synthetic_only": True}, "--synthetic-only and --link contradict", "leave one"),

@@ -51,9 +51,10 @@ def test_a_walk_between_classes_begins_and_ends_at_them(family: str) -> None:
     generator = trained(family)
     shares = [0.0, 0.01, 0.5, 1.0]
     mixed = between(generator.network, 2, 0, shares)
-    z = inputs(generator, count=1).noise
-    path = mixed(Inputs(torch.arange(4), z.expand(4, -1)))
-    ends = generator.network(Inputs(torch.tensor([2, 0]), z.expand(2, -1)))
+    start = inputs(generator, count=4)
+    start = start._replace(z=start.noise[:1].expand(4, -1))
+    path = mixed(start._replace(labels=torch.arange(4)))
+    ends = generator.network(inputs(generator, count=2)._replace(labels=torch.tensor([2, 0]), z=start.noise[:2]))
     torch.testing.assert_close(path[[0, -1]], ends, atol=1e-5, rtol=1e-4)
     way = (ends[0] - ends[1]).norm()
     assert 0 < (path[1] - path[0]).norm() < 0.2 * way  # no jump

@@ -13,6 +13,11 @@ STEPS: Registry[Callable[[Any, int, int], dict[str, Tensor]]] = Registry(
     "steps",
     {
         "adversarial": "synthaug.training.steps.adversarial:adversarial_step",
+        "translation": "synthaug.training.steps.translation:translation_step",
+        "cyclegan": "synthaug.training.steps.cyclegan:cyclegan_step",
+        "cut": "synthaug.training.steps.cut:cut_step",
+        "dagan": "synthaug.training.steps.dagan:dagan_step",
+        "super-resolution": "synthaug.training.steps.super_resolution:super_resolution_step",
         "pyramid": "synthaug.training.steps.pyramid:pyramid_step",
     },
 )

@@ -1,0 +1,64 @@
+"""`--upscaler RUN` of `export` and `evaluate`: does that run fit the generator, and is it better than bicubic?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from synthaug.data.decode import header_size, quiet_decoding
+from synthaug.data.enlargement import enlargement
+from synthaug.data.run_data import RunData
+from synthaug.errors import SynthaugError, plural
+from synthaug.runs import find
+from synthaug.sampling.upscaling import TrainedUpscaler, load_upscaler
+
+
+def choose_upscaler(name: str, runs: Path | None, data: RunData, labels: Sequence[str], device: str) -> TrainedUpscaler:
+    """Open the upscaler `name` for images of the classes `labels` that a generator of `data` makes.
+
+    Its `reference().used` says whether it beats bicubic interpolation.
+
+    Raises:
+        SynthaugError: the run is no upscaler, or not scored; it enlarges other images than the generator makes, or has
+            learnt from held-out images; no real image is larger than the generator's.
+    """
+    found = load_upscaler(find(name, runs), device=device)
+    side, fit = data.config.data.resolution, data.config.data.fit
+    if found.resolution != side:
+        raise SynthaugError(
+            f"the upscaler {found.run.name!r} enlarges {found.resolution} px to {found.resolution * found.scale} px, "
+            f"but the generator makes {side} px",
+            f"train one with synthaug fit DATA --family srgan --resolution {side} --scale {found.scale}",
+        )
+    if found.channels != data.channels:
+        raise SynthaugError(
+            f"the upscaler {found.run.name!r} is for images of {plural(found.channels, 'channel')}, but the generator "
+            f"makes {data.channels}",
+            f"train one on the generator's data, or with --set data.channels={data.channels}",
+        )
+    with quiet_decoding():
+        rows = [row for row in data.split.of("train") if row.label in labels]
+        largest = max((enlargement(*header_size(data.folder / row.path), fit, side) for row in rows), default=0.0)
+    if labels and largest <= 1:
+        raise SynthaugError(
+            f"--upscaler {name}: no real image is larger than the {side} px of the generator", "leave --upscaler out"
+        )
+    _check_unseen(found, data)
+    if found.scores is None:
+        raise SynthaugError(
+            f"the upscaler {found.run.name!r} has not been scored against bicubic interpolation",
+            f"finish it with `synthaug fit DATA --resume {found.run.path}`",
+        )
+    return found
+
+
+def _check_unseen(upscaler: TrainedUpscaler, data: RunData) -> None:
+    """Raise if the upscaler has learnt from images that are held out from the generator."""
+    learnt = {row.pixel_sha256 for row in RunData.open(upscaler.run).split.of("train")}
+    seen = [row for side in ("val", "test") for row in data.split.of(side) if row.pixel_sha256 in learnt]
+    if seen:
+        raise SynthaugError(
+            f"the upscaler {upscaler.run.name!r} has learnt from {len(seen)} images that are held out from the "
+            f"generator, such as {seen[0].path!r}",
+            "train both on the same data with the same --seed",
+        )

@@ -1,0 +1,127 @@
+"""Layers that several translators share. None of them mixes the images of a batch, so that an image depends on its own
+input alone."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from synthaug.models.blocks import MinibatchStd, ProjectionHead, spectral_norm
+from synthaug.models.family import Discriminator, ImageShape
+
+LEAK = 0.2
+
+
+def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
+    """A convolution that keeps the side or halves it. Zero padding: reflected borders leave marks on small images."""
+    return nn.Conv2d(inputs, outputs, kernel, stride, (kernel - 1) // 2)
+
+
+def _normalised(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Instance norm (1607.08022), times `scale` plus `shift`, float[B or 1, 1, C] each.
+
+    Means are matrix products, so that channels_last stays and bfloat16 is summed in float32: on a CPU,
+    faster with its gradient than torch's own, which copies the maps around it to another layout.
+    """
+    b, c, h, w = x.shape
+    places = x.permute(0, 2, 3, 1).reshape(b, h * w, c)
+    mean_of = places.new_full((1, h * w), 1 / (h * w))
+    centred = places - mean_of @ places
+    factor = ((mean_of @ centred.square()).float() + 1e-5).rsqrt() * scale
+    out = torch.addcmul(shift.to(x.dtype), centred, factor.to(x.dtype))
+    return out.reshape(b, h, w, c).permute(0, 3, 1, 2)
+
+
+class InstanceNorm(nn.Module):
+    """Instance norm with a learnt scale and shift of each channel."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.scale, self.shift = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return _normalised(x, self.scale[None, None], self.shift[None, None])
+
+
+class AdaIN(nn.Module):
+    """Instance norm whose scale and shift are read from a code (1703.06868): (1 + γ) · norm(x) + β."""
+
+    def __init__(self, channels: int, code_dim: int) -> None:
+        super().__init__()
+        self.affine = nn.Linear(code_dim, 2 * channels)
+        nn.init.zeros_(self.affine.bias)
+
+    def forward(self, x: Tensor, code: Tensor) -> Tensor:
+        scale, shift = self.affine(code)[:, None, :].chunk(2, dim=2)
+        return _normalised(x, 1 + scale.float(), shift)
+
+
+class ResidualBlock(nn.Module):
+    """(x + two convolutions with instance norm) / √2."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            conv(channels, channels), InstanceNorm(channels), nn.ReLU(),
+            conv(channels, channels), InstanceNorm(channels),
+        )  # fmt: skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = (x + self.body(x)) / math.sqrt(2)
+        return out
+
+
+class AdaINBlock(nn.Module):
+    """As `ResidualBlock`, with the code in both normalisations."""
+
+    def __init__(self, channels: int, code_dim: int) -> None:
+        super().__init__()
+        self.conv1, self.norm1 = conv(channels, channels), AdaIN(channels, code_dim)
+        self.conv2, self.norm2 = conv(channels, channels), AdaIN(channels, code_dim)
+
+    def forward(self, x: Tensor, code: Tensor) -> Tensor:
+        h = F.relu(self.norm1(self.conv1(x), code))
+        out: Tensor = (x + self.norm2(self.conv2(h), code)) / math.sqrt(2)
+        return out
+
+
+class PatchDiscriminator(Discriminator):
+    """Judges patches and the whole image, each for its class: spectral norm, projection (1802.05637) at every place.
+
+    The patches are those of pix2pix (1611.07004 §3.2): 1, 2 or 3 strided layers at 32, 64 and 128 px. They go on to a
+    second head for the whole, because a class is more than its texture.
+    """
+
+    def __init__(self, shape: ImageShape, width: int) -> None:
+        super().__init__()
+        layers = max(1, round(math.log2(shape.resolution / 16)))
+        widths = [width * min(2**k, 4) for k in range(layers + 1)]
+        body: list[nn.Module] = []
+        for inputs, outputs in zip([shape.channels, *widths], widths, strict=False):
+            body += [spectral_norm(nn.Conv2d(inputs, outputs, 4, 2, 1)), nn.LeakyReLU(LEAK)]
+        self.patches = nn.Sequential(*body)
+        self.patch_head = ProjectionHead(widths[-1], shape.classes)
+        rest: list[nn.Module] = []
+        side, inputs = shape.resolution // 2 ** (layers + 1), widths[-1]
+        while side > 4:
+            outputs = min(2 * inputs, 4 * width)
+            rest += [spectral_norm(nn.Conv2d(inputs, outputs, 4, 2, 1)), nn.LeakyReLU(LEAK)]
+            side, inputs = side // 2, outputs
+        rest += [MinibatchStd(), spectral_norm(conv(inputs + 1, inputs)), nn.LeakyReLU(LEAK)]
+        self.rest = nn.Sequential(*rest)
+        self.whole_head = ProjectionHead(inputs, shape.classes)
+        for head in (self.patch_head, self.whole_head):
+            spectral_norm(head.linear)
+            spectral_norm(head.embed)
+
+    def forward(self, x: Tensor, y: Tensor) -> list[Tensor]:
+        patches = self.patches(x)
+        whole = self.rest(patches).float().sum(dim=(2, 3))
+        places = patches.flatten(2).transpose(1, 2)
+        return [
+            self.patch_head(places, y, self.condition_strength),
+            self.whole_head(whole, y, self.condition_strength)[:, None],
+        ]

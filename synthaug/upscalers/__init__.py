@@ -1,0 +1,1 @@
+"""Families that enlarge images, one file each. `synthaug.models.UPSCALERS` names them."""

@@ -1,0 +1,89 @@
+"""Which real images a family starts from: which classes resemble each other, and which rows stand behind an image."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+
+from synthaug.data.cache import LabelledImages
+from synthaug.errors import SynthaugError
+from synthaug.models.inputs import CHUNK, NoiseInputs, Sources
+from synthaug.sampling.sources import source_classes, sources_of
+
+CLASSES = ["boot", "coat", "shirt", "sneaker"]
+
+
+class Position:
+    """Stands in for a feature net: an image's features are two of its pixels."""
+
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        return pixels[:, 0, 0, :2].astype(np.float32)
+
+
+def images(centres: dict[str, tuple[int, int]], count: int = 24) -> LabelledImages:
+    """Images of each class around a place in feature space."""
+    rng = np.random.default_rng(0)
+    pixels = np.zeros((count * len(centres), 1, 4, 4), np.uint8)
+    pixels[:, 0, 0, :2] = np.repeat(np.array(list(centres.values())), count, 0) + rng.integers(-6, 7, (len(pixels), 2))
+    labels = np.repeat(np.arange(len(centres)), count)
+    return LabelledImages(pixels, labels, list(centres), [f"{k}.png" for k in range(len(labels))])
+
+
+TRAIN = images({"boot": (200, 200), "coat": (50, 50), "shirt": (51, 50), "sneaker": (201, 200)})
+
+
+def test_a_class_is_made_from_those_that_resemble_it() -> None:
+    assert source_classes(TRAIN, Position()) == {
+        "boot": ["sneaker"], "coat": ["shirt"], "shirt": ["coat"], "sneaker": ["boot"],
+    }  # fmt: skip
+
+
+def test_a_class_that_nothing_resembles_is_made_from_itself_alone() -> None:
+    train = images({"boot": (200, 200), "coat": (50, 50), "shirt": (51, 50)})
+    found = source_classes(train, Position())
+    assert found["boot"] == []
+    rows = sources_of(train, found, "both").rows
+    assert [part.tolist() for part in rows[0]] == [list(range(24))]
+    assert [part.tolist() for part in rows[1]] == [list(range(48, 72)), list(range(24, 48))]
+
+
+def test_the_users_choice_counts_but_a_class_is_never_its_own_source() -> None:
+    found = source_classes(TRAIN, Position(), ["boot", "coat"])
+    assert found == {
+        "boot": ["coat"], "coat": ["boot"], "shirt": ["boot", "coat"], "sneaker": ["boot", "coat"],
+    }  # fmt: skip
+    with pytest.raises(SynthaugError, match="no source class 'cota'") as caught:
+        source_classes(TRAIN, Position(), ["cota"])
+    assert "coat" in caught.value.hint
+
+
+@pytest.mark.parametrize(("mode", "of"), [("translate", {2}), ("vary", {1}), ("both", {1, 2})])
+def test_modes_take_images_of_other_classes_of_the_class_or_both_by_turns(mode: str, of: set[int]) -> None:
+    sources = sources_of(TRAIN, source_classes(TRAIN, Position()), mode)  # type: ignore[arg-type]
+    inputs = NoiseInputs(3, 5, sources).chunk(1, 0)
+    assert inputs.origins is not None
+    labels = TRAIN.labels[inputs.origins.numpy()]
+    assert set(labels) == of
+    if mode == "both":
+        assert Counter(labels.tolist()) == {1: CHUNK // 2, 2: CHUNK // 2}
+    assert torch.equal(inputs.images, torch.from_numpy(TRAIN.pixels[inputs.origins.numpy()]).float() / 127.5 - 1)
+
+
+def test_each_source_is_used_once_before_any_is_used_again() -> None:
+    sources = Sources(TRAIN.pixels, {0: [np.arange(12)]})
+    origins = sources.origins(0, 0, range(36))
+    for cycle in origins.split(12):
+        assert sorted(cycle.tolist()) == list(range(12))
+    assert not torch.equal(origins[:12], origins[12:24])
+    assert not torch.equal(origins, sources.origins(1, 0, range(36)))
+    assert torch.equal(origins[20:30], Sources(TRAIN.pixels, {0: [np.arange(12)]}).origins(0, 0, range(20, 30)))
+
+
+def test_no_source_is_used_more_often_than_allowed() -> None:
+    sources = Sources(TRAIN.pixels, {0: [np.arange(5), np.arange(5, 12)]})
+    most = sources.most(0, draws=3)
+    assert most == 30
+    assert max(Counter(sources.origins(0, 0, range(most)).tolist()).values()) == 3
