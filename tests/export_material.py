@@ -159,7 +159,10 @@ class Painters:
 
     mode: str = "good"
 
-    def __call__(self, run: Run, which: str | Path = "best", device: str = "auto") -> TrainedGenerator:
+    def __call__(
+        self, run: Run, which: str | Path = "best", device: str = "auto", sources: str | None = None
+    ) -> TrainedGenerator:
+        assert sources is None, "painters start from noise"
         facts, config = run.facts(), run.config()
         mode = self.mode
         return TrainedGenerator(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import forked_command
 import pytest
 
 SYNTHAUG = Path(sys.executable).with_name("synthaug")
@@ -32,7 +33,10 @@ Listing = Callable[[Path], dict[str, tuple[int, int]]]
 
 @pytest.fixture(scope="session")
 def synthaug() -> Synthaug:
-    """Run the installed command in a folder, `under` another command if given: synthaug("fit", "data", cwd=…)."""
+    """Run the installed command in a folder, `under` another command if given: synthaug("fit", "data", cwd=…).
+
+    With `forked`, the command line runs in a fork of a process that has imported it: see `forked_command`.
+    """
 
     def run(
         *arguments: str | Path,
@@ -40,9 +44,12 @@ def synthaug() -> Synthaug:
         env: Mapping[str, str] | None = None,
         under: Sequence[str] = (),
         timeout: float = 400,
+        forked: bool = False,
     ) -> Finished:
         environment = {k: v for k, v in os.environ.items() if k != "SYNTHAUG_RUNS"}
         environment |= {"OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(cwd.parent / f"{cwd.name}-cache"), **(env or {})}
+        if forked and not under:
+            return Finished(*forked_command.run([str(a) for a in arguments], cwd, environment, timeout))
         done = subprocess.run(
             [*under, SYNTHAUG, *map(str, arguments)],
             cwd=cwd,

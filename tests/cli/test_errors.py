@@ -1,4 +1,4 @@
-"""Bad input, run through the installed command: two lines, the right status, and nothing left behind.
+"""Bad input on the command line: two lines, the right status, and nothing left behind.
 
 Each case runs in a copy of one workplace, made once: good and bad data, a small trained run, an export of it. What a
 request refuses, whatever the command, stands in `tests/unit/test_requests.py`; here is one such fault a command.
@@ -313,7 +313,7 @@ def break_runs(place: Path) -> None:
 def outcomes(
     request: pytest.FixtureRequest, workplace: Path, synthaug: Synthaug, listing: Listing
 ) -> Iterator[dict[str, Future[Outcome]]]:
-    """All the cases that this session asks for, two at a time: most of what they cost is importing torch."""
+    """All the cases that this session asks for, two at a time."""
     asked = {item.name for item in request.session.items if item.path == request.path}
     wanted = [case for case in CASES if f"test_bad_input[{case}]" in asked]
 
@@ -323,7 +323,11 @@ def outcomes(
         before = listing(place)
         cache = workplace.parent / f"{workplace.name}-cache"
         finished = synthaug(
-            *case.arguments.split(), cwd=place, under=case.under, env={"XDG_CACHE_HOME": str(cache), **case.env}
+            *case.arguments.split(),
+            cwd=place,
+            under=case.under,
+            env={"XDG_CACHE_HOME": str(cache), **case.env},
+            forked=True,
         )
         after = listing(place)
         shutil.rmtree(place)

@@ -19,6 +19,7 @@ from synthaug.losses.regularizers import LeCam
 from synthaug.models import build_family
 from synthaug.models.codes import codes_of
 from synthaug.models.family import ImageShape
+from synthaug.models.inputs import Sources
 from synthaug.training.game import build_game
 from synthaug.training.schedule import condition_strength
 from synthaug.training.steps import STEPS
@@ -43,17 +44,21 @@ def trace(config: Config, strength: float | None = None) -> list[dict[str, float
         for p in family.generator.parameters():
             p.add_(0.05 * torch.randn(p.shape, generator=torch.Generator().manual_seed(2)))
     rng = torch.Generator().manual_seed(3)
-    pixels = torch.randint(256, (sum(COUNTS), channels, 16, 16), generator=rng).to(torch.uint8)
+    scale = getattr(config.model, "scale", 1)  # upscalers learn from larger images
+    pixels = torch.randint(256, (sum(COUNTS), channels, 16 * scale, 16 * scale), generator=rng).to(torch.uint8)
     labels = torch.repeat_interleave(torch.arange(len(COUNTS)), torch.tensor(COUNTS))
     probabilities = class_probabilities(COUNTS, config.training.balance, [2], config.training.target_boost)
     batches = BalancedBatches(pixels, labels, probabilities, config.training.batch_size, config.training.flip)
     game = build_game(config, family, batches, Fabric(accelerator="cpu", devices=1, precision="32-true"), heads)
+    if family.generator.starts_from_images:
+        rows_of = [torch.nonzero(labels == k).flatten().numpy() for k in range(len(COUNTS))]
+        game.sources = Sources(pixels.numpy(), {k: [rows_of[(k + 1) % len(COUNTS)]] for k in range(len(COUNTS))})
     for _, regularizer in game.regularizers.values():
         if isinstance(regularizer, LeCam):
             regularizer.steps.fill_(LeCam.start)
     if isinstance(game.augment, AdaptiveAugment) and strength is not None:
         game.augment.p.fill_(strength)
-    game.progress = 0.25
+    game.progress = 0.25 if scale == 1 else 0.9  # their discriminator counts at the end
     family.set_condition_strength(condition_strength(config, game.progress))
     rows = []
     for step in range(3):

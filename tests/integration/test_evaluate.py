@@ -213,6 +213,7 @@ class FakeTrained:
     kimg: float = 1.0
     sha256: str = "0" * 64
     checkpoint: str = "kimg000001"
+    sources: None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def inputs(self, seed: int) -> InputSource:
