@@ -87,8 +87,9 @@ def test_weights_and_loss_weights_act(name: str) -> None:
     pixels, labels = blobs(60)
     weights = np.where(labels == 2, 0.0, 1.0)
     ignorant = CLASSIFIERS.get(name)(device="cpu").fit(pixels, labels, weights, num_classes=3, steps=40)
-    assert (ignorant.predict_proba(pixels[labels == 2]).argmax(axis=1) != 2).all()
     plain = fitted(name).predict_proba(pixels)
+    known, unknown = ((p[labels == 2].argmax(axis=1) == 2).mean() for p in (plain, ignorant.predict_proba(pixels)))
+    assert unknown <= 0.1 < 0.9 <= known  # a class that is never drawn: an unseen image may still fall to its side
     weighed = fitted(name, loss_weights=np.array([1.0, 1.0, 20.0])).predict_proba(pixels)
     assert weighed[:, 2].mean() > plain[:, 2].mean()
 

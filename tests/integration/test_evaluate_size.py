@@ -181,6 +181,7 @@ def test_the_size_stands_everywhere(scarce: Grainy) -> None:
     assert found.size is not None
     assert found.size.model_dump() == {
         "asked": "native", "pixels": SIDE, "generator": GENERATOR, "real": SIDE, "enlarged": 2.0,
+        "upscaler": None,
     }  # fmt: skip
     said = "At native size (synthetic images of 16 px enlarged 2.0 times, all read at 32 px), the synthetic images help"
     assert found.verdict.sentence.startswith(said)

@@ -37,7 +37,8 @@ DISC, RING, STRIPES = CLASSES
 COUNTS = {DISC: 40, RING: 12, STRIPES: 40}
 KEYS = {
     "file_name", "label", "synthetic", "width", "height", "sha256", "pixel_sha256", "seed", "sample_index",
-    "class_index", "checkpoint_sha256", "look", "origin_path", "gate",
+    "class_index", "checkpoint_sha256", "look", "origin_path", "gate", "mode", "source_path",
+    "source_pixel_sha256", "source_label", "source_group",
 }  # fmt: skip
 GATE_KEYS = {"discriminator_score", "agreement", "nearest_real_distance", "nearest_real_path"}
 
@@ -329,11 +330,11 @@ def test_a_killed_export_goes_on_to_the_same_folder(run: Run, gated: Path, tmp_p
 def _interrupt_after(monkeypatch: pytest.MonkeyPatch, images: int, error: BaseException) -> None:
     original, left = synthetic.write_synthetic, [images]
 
-    def write(*arguments: Any) -> Any:
+    def write(*arguments: Any, **more: Any) -> Any:
         left[0] -= 1
         if left[0] < 0:
             raise error
-        return original(*arguments)
+        return original(*arguments, **more)
 
     monkeypatch.setattr(synthetic, "write_synthetic", write)
 
@@ -371,10 +372,10 @@ def test_a_killed_worker_is_an_error_and_the_next_call_goes_on(
 ) -> None:
     original = synthetic.write_synthetic
 
-    def write(path: Path, *arguments: Any) -> Any:
+    def write(path: Path, *arguments: Any, **more: Any) -> Any:
         if path.parent.name == STRIPES:
             os.kill(os.getpid(), signal.SIGKILL)
-        return original(path, *arguments)
+        return original(path, *arguments, **more)
 
     arguments: dict[str, Any] = {"per_class": 70, "with_heldout": True, "device": "cpu", "cache": cache}
     with monkeypatch.context() as patched:

@@ -145,11 +145,11 @@ def test_the_same_images_however_many_and_however_made(
 
     original, left = synthetic.write_synthetic, [130]
 
-    def write(*given: Any) -> Any:
+    def write(*given: Any, **more: Any) -> Any:
         left[0] -= 1
         if left[0] < 0:
             raise KeyboardInterrupt
-        return original(*given)
+        return original(*given, **more)
 
     with monkeypatch.context() as patched:
         patched.setattr(synthetic, "write_synthetic", write)
