@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from synthaug.errors import SynthaugError
+
 _BLOCK = 1 << 20
 _ROWS = 512
 
@@ -52,6 +54,20 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
         remove_empty(made)
         raise
+
+
+def check_replaceable(out: Path, *, marker: str, what: str, overwrite: bool) -> None:
+    """Check that a folder can be written at `out`: nothing is there, or an earlier output, which holds `marker`.
+
+    Raises:
+        SynthaugError: something else is there, or `overwrite` is not set.
+    """
+    if not (out.exists() or out.is_symlink()):
+        return
+    if not overwrite:
+        raise SynthaugError(f"{str(out)!r} exists already", "give another folder with --out, or --overwrite")
+    if out.is_symlink() or not (out / marker).is_file():
+        raise SynthaugError(f"{str(out)!r} is not {what} and is not overwritten", "give another folder with --out")
 
 
 def make_folders(path: Path) -> list[Path]:

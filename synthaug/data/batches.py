@@ -24,6 +24,11 @@ def class_probabilities(
     return weights / weights.sum()
 
 
+def as_float(pixels: Tensor) -> Tensor:
+    """Levels 0 to 255, uint8, as float32 in [−1, 1]."""
+    return pixels.float().div_(127.5).sub_(1)
+
+
 GROUP = 4
 """How many neighbours in a batch share their class and their augmentation. So a statistic over a group, like the
 minibatch standard deviation, measures the variety within one class. Differences between classes or augmentations would
@@ -84,5 +89,5 @@ class BalancedBatches:
     def take(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Given images as they are, float[B, C, H, W] in [−1, 1], and their labels int64[B]."""
         rows = rows.to(self._pixels.device)
-        images = self._pixels[rows].float().div_(127.5).sub_(1)
+        images = as_float(self._pixels[rows])
         return images.contiguous(memory_format=torch.channels_last), self._labels[rows]

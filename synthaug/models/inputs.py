@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from synthaug.data.batches import as_float
 from synthaug.seeds import SOURCES, image_seed, stream
 
 CHUNK = 64
@@ -103,7 +104,7 @@ class Sources:
 
     def add_to(self, inputs: Inputs, origins: Tensor) -> Inputs:
         """`inputs` with the images of these rows."""
-        images = torch.from_numpy(self.pixels[origins.numpy()]).float().div_(127.5).sub_(1)
+        images = as_float(torch.from_numpy(self.pixels[origins.numpy()]))
         return inputs._replace(sources=images, origins=origins)
 
     def most(self, class_index: int, draws: int) -> int:

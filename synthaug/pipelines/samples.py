@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from synthaug.data.class_names import check_class_names
 from synthaug.data.decode import quiet_decoding
 from synthaug.documents import SamplesDocument
-from synthaug.errors import SynthaugError
 from synthaug.exporters.folder import write_synthetic
 from synthaug.exporters.looks import plain_look
 from synthaug.exporters.provenance import save_marked
-from synthaug.files import new_folder, write_json
+from synthaug.files import check_replaceable, new_folder, write_json
 from synthaug.progress import Progress, Silent
 from synthaug.requests import SamplesRequest, documented
 from synthaug.runs import Run, find
@@ -51,21 +50,10 @@ def run_samples(request: SamplesRequest, progress: Progress) -> SamplesDocument:
         sampler.class_index(name)
     check_class_names(labels)
     target = (Path("samples") / found.name if request.out is None else request.out).absolute()
-    _check_out(target, request.overwrite)
+    check_replaceable(target, marker=DOCUMENT, what="an earlier folder of samples", overwrite=request.overwrite)
     with new_folder(target, replace=request.overwrite) as folder:
         document = _write(sampler, labels, request.count, folder, progress)
     return document.model_copy(update={"out": str(target)})
-
-
-def _check_out(out: Path, overwrite: bool) -> None:
-    if not (out.exists() or out.is_symlink()):
-        return
-    if not overwrite:
-        raise SynthaugError(f"{str(out)!r} exists already", "give another folder with --out, or --overwrite")
-    if out.is_symlink() or not (out / DOCUMENT).is_file():
-        raise SynthaugError(
-            f"{str(out)!r} is not an earlier folder of samples and is not overwritten", "give another folder with --out"
-        )
 
 
 def _shown(sampler: Sampler, label: str, pixels: NDArray[np.uint8], columns: int) -> list[NDArray[np.uint8]]:

@@ -24,7 +24,7 @@ from synthaug.requests import TraverseRequest, documented
 from synthaug.runs import Run, find
 from synthaug.sampling.generate import Sampler, load
 from synthaug.sampling.grid import grid
-from synthaug.sampling.trained import TrainedGenerator, load_generator
+from synthaug.sampling.trained import TrainedGenerator
 from synthaug.sampling.walk import between, slerp
 
 Line = NDArray[np.uint8]  # [columns, C, H, W]
@@ -58,8 +58,9 @@ def run_traverse(request: TraverseRequest, progress: Progress) -> TraverseDocume
     sampler = load(found, checkpoint=request.checkpoint, seed=request.seed, device=request.device)
     name = request.class_ if request.class_ is not None else (sampler.trained.targets or sampler.classes)[0]
     index = sampler.class_index(name)
-    if along == "classes" and sampler.trained.sources is not None:  # the walk begins with real images of the class
-        sampler = replace(sampler, trained=load_generator(found, request.checkpoint, request.device, "vary"))
+    if along == "classes" and (sources := sampler.trained.sources) is not None:
+        # the walk begins with real images of the class
+        sampler = replace(sampler, trained=replace(sampler.trained, sources=sources.of_class(name, index)))
     starts = _starts(sampler, index, request.rows + 1)
     places = [round(place, 6) for place in np.linspace(0, 1, steps).tolist()]
     drawn: dict[str, list[float]] = {}

@@ -11,7 +11,7 @@ from synthaug.data.decode import MAX_PIXELS, SUFFIXES, UnreadableImage, decode_b
 from synthaug.documents import Unreadable, UpscaleDocument
 from synthaug.errors import SynthaugError
 from synthaug.exporters.looks import Tables, as_image, encode, read_look, to_mode
-from synthaug.files import new_folder, write_json
+from synthaug.files import check_replaceable, new_folder, write_json
 from synthaug.progress import Progress, Silent
 from synthaug.requests import UpscaleRequest, documented
 from synthaug.runs import Run, find
@@ -40,7 +40,9 @@ def run_upscale(request: UpscaleRequest, progress: Progress) -> UpscaleDocument:
     if not paths:
         raise SynthaugError(f"{str(request.folder)!r} holds no image", "give a folder of images")
     out = request.out.absolute()
-    _check_out(out, request)
+    if out.resolve().is_relative_to(request.folder.resolve()):
+        raise SynthaugError(f"--out {str(out)!r} lies inside the folder of the images", "give a folder outside")
+    check_replaceable(out, marker=DOCUMENT, what="an earlier output of `upscale`", overwrite=request.overwrite)
     if upscaler.scores is not None and not upscaler.scores.better:
         progress.warn(
             f"the upscaler {upscaler.run.name!r} does not beat bicubic interpolation: {upscaler.scores.text()}"
@@ -71,20 +73,6 @@ def run_upscale(request: UpscaleRequest, progress: Progress) -> UpscaleDocument:
         )  # fmt: skip
         write_json(made / DOCUMENT, document.model_dump(mode="json"))
     return document
-
-
-def _check_out(out: Path, request: UpscaleRequest) -> None:
-    if out.resolve().is_relative_to(request.folder.resolve()):
-        raise SynthaugError(f"--out {str(out)!r} lies inside the folder of the images", "give a folder outside")
-    if not (out.exists() or out.is_symlink()):
-        return
-    if not request.overwrite:
-        raise SynthaugError(f"{str(out)!r} exists already", "give another folder with --out, or --overwrite")
-    if out.is_symlink() or not (out / DOCUMENT).is_file():
-        raise SynthaugError(
-            f"{str(out)!r} is not an earlier output of `upscale` and is not overwritten",
-            "give another folder with --out",
-        )
 
 
 def _enlarged(path: Path, upscaler: TrainedUpscaler) -> bytes:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 
+from synthaug.data.batches import as_float
 from synthaug.features.base import hash_weights
 from synthaug.models.family import Discriminator
 from synthaug.models.inputs import CHUNK
@@ -42,7 +43,7 @@ class Critic:
         scores = np.empty(n)
         for start in range(0, n, CHUNK):
             rows = np.arange(start, start + CHUNK) % n
-            x = torch.from_numpy(pixels[rows]).to(device).float().div_(127.5).sub_(1)
+            x = as_float(torch.from_numpy(pixels[rows]).to(device))
             y = torch.full((CHUNK,), class_index, device=device)
             heads = self.network(x.contiguous(memory_format=torch.channels_last), y)
             mean = torch.stack([head.float().mean(dim=1) for head in heads]).mean(dim=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -35,7 +35,7 @@ def source_classes(train: LabelledImages, features: FeatureNet, given: Sequence[
         given: the user's choice, instead of the nearest; a class is never its own source.
 
     Raises:
-        SynthaugError: there is no such class, or a class would have itself as its only source.
+        SynthaugError: there is no such class.
     """
     for name in given:
         if name not in train.classes:
@@ -82,6 +82,11 @@ class RunSources:
         data = RunData.open(run)
         train = data.images("train", None, Silent())
         return cls(sources_of(train, run.facts().sources, mode), data.split.of("train"), draws, mode)
+
+    def of_class(self, label: str, index: int) -> RunSources:
+        """For the class with this index: its own images alone."""
+        own = np.array([row for row, file in enumerate(self.rows) if file.label == label])
+        return replace(self, images=Sources(self.images.pixels, {index: [own]}), mode="vary")
 
 
 def sources_of(train: LabelledImages, classes: Mapping[str, Sequence[str]], mode: Mode) -> Sources:

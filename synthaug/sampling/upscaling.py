@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from synthaug.data.batches import as_float
 from synthaug.device import resolve_device
 from synthaug.documents import UpscalerReference, UpscalingScores
 from synthaug.errors import SynthaugError
@@ -46,7 +47,7 @@ class TrainedUpscaler:
 
         Images are enlarged one by one: kernels round differently at other batch sizes.
         """
-        low = torch.from_numpy(pixels)[None].to(self.device).float().div_(127.5).sub_(1)
+        low = as_float(torch.from_numpy(pixels)[None].to(self.device))
         image: NDArray[np.uint8] = to_uint8(self.network.enlarge(low, times)[-1])[0]
         return image
 

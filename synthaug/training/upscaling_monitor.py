@@ -12,6 +12,7 @@ from torch import Tensor
 from torchvision.utils import make_grid
 
 from synthaug.config import MonitorConfig
+from synthaug.data.batches import as_float
 from synthaug.data.cache import LabelledImages
 from synthaug.documents import UpscalingScores
 from synthaug.features import FeatureNet
@@ -49,10 +50,10 @@ class UpscalingMonitor:
         step = max(1, len(held_out) // MOST)
         self._real = np.ascontiguousarray(held_out.pixels[::step][:MOST])
         self._real_features = features(self._real)
-        low = as_float(self._real)
+        low = as_float(torch.from_numpy(self._real))
         for _ in range(scale.bit_length() - 1):
             low = halved(low)
-        self._low = as_float(to_uint8(low))
+        self._low = as_float(torch.from_numpy(to_uint8(low)))
         bicubic = self._low
         for _ in range(scale.bit_length() - 1):
             bicubic = doubled(bicubic)
@@ -94,8 +95,3 @@ class UpscalingMonitor:
         images = torch.from_numpy(np.concatenate([row[: self._columns] for row in rows]))
         columns = min(len(reduced), self._columns)
         save_png(make_grid(images, nrow=columns, padding=2, pad_value=128), file)
-
-
-def as_float(pixels: Pixels) -> Tensor:
-    """uint8 [N, C, H, W] as float in [-1, 1]."""
-    return torch.from_numpy(pixels).float().div_(127.5).sub_(1)

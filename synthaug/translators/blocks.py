@@ -4,6 +4,8 @@ input alone."""
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -86,6 +88,52 @@ class AdaINBlock(nn.Module):
         h = F.relu(self.norm1(self.conv1(x), code))
         out: Tensor = (x + self.norm2(self.conv2(h), code)) / math.sqrt(2)
         return out
+
+
+class Decoder(nn.Module):
+    """(content, code) → image: residual blocks, then twice the side with each further width of `widths`.
+
+    Enlarges by nearest neighbours and a convolution: transposed convolutions leave a lattice.
+    """
+
+    def __init__(self, widths: Sequence[int], channels: int, code_dim: int, blocks: int, last_kernel: int = 3) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(AdaINBlock(widths[0], code_dim) for _ in range(blocks))
+        self.ups = nn.ModuleList(conv(a, b) for a, b in pairwise(widths))
+        self.norms = nn.ModuleList(AdaIN(b, code_dim) for b in widths[1:])
+        self.to_image = conv(widths[-1], channels, last_kernel)
+
+    def forward(self, content: Tensor, code: Tensor) -> Tensor:
+        x = content
+        for block in self.blocks:
+            x = block(x, code)
+        for up, norm in zip(self.ups, self.norms, strict=True):
+            x = F.relu(norm(up(F.interpolate(x, scale_factor=2)), code))
+        return torch.tanh(self.to_image(x).float())
+
+
+class StyleCode(nn.Module):
+    """[z, class embedding] → the code that adaptive instance norms read, float[B, 64]."""
+
+    DIM = 64
+
+    def __init__(self, z_dim: int, classes: int, embed_dim: int) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(classes, embed_dim)
+        self.layers = nn.Sequential(
+            nn.Linear(z_dim + embed_dim, self.DIM), nn.ReLU(), nn.Linear(self.DIM, self.DIM), nn.ReLU()
+        )
+
+    def forward(self, z: Tensor, labels: Tensor, strength: Tensor) -> Tensor:
+        embedded = self.embed(labels) * strength
+        code: Tensor = self.layers(torch.cat([z.to(embedded.dtype), embedded], dim=1))
+        return code
+
+    def of_classes(self) -> Tensor:
+        """What each class's embedding gives to the first layer, float[K, 64]."""
+        first = self.layers[0]
+        assert isinstance(first, nn.Linear)
+        return self.embed.weight @ first.weight[:, -self.embed.embedding_dim :].T
 
 
 class PatchDiscriminator(Discriminator):

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from synthaug.models.family import Generator, ImageShape
 from synthaug.models.inputs import Inputs
-from synthaug.translators.blocks import AdaIN, AdaINBlock, InstanceNorm, ResidualBlock, conv
+from synthaug.translators.blocks import AdaIN, Decoder, InstanceNorm, ResidualBlock, conv
 from synthaug.translators.options import ResnetOptions
 
 DOWN = 2
@@ -38,10 +36,7 @@ class ResnetGenerator(Generator):
         common = nn.Sequential(*(ResidualBlock(widths[-1]) for _ in range(blocks // 2)))
         self.encoder = nn.ModuleList([stem, *downs, common])
         self.widths = [*widths, widths[-1]]  # channels of the maps that `maps` gives
-        self.blocks = nn.ModuleList(AdaINBlock(widths[-1], options.embed_dim) for _ in range(blocks - blocks // 2))
-        self.ups = nn.ModuleList(conv(b, a) for a, b in reversed(list(pairwise(widths))))
-        self.norms = nn.ModuleList(AdaIN(a, options.embed_dim) for a in reversed(widths[:-1]))
-        self.to_image = conv(widths[0], shape.channels, 7)
+        self.decoder = Decoder(widths[::-1], shape.channels, options.embed_dim, blocks - blocks // 2, last_kernel=7)
 
     def forward(self, inputs: Inputs) -> Tensor:
         return self.paint(self.maps(inputs.images)[-1], inputs.labels)
@@ -55,13 +50,8 @@ class ResnetGenerator(Generator):
 
     def paint(self, content: Tensor, labels: Tensor) -> Tensor:
         """The images of these classes with a given content, float32[B, C, H, W]."""
-        code = self.embed(labels) * self.condition_strength
-        x = content
-        for block in self.blocks:
-            x = block(x, code)
-        for up, norm in zip(self.ups, self.norms, strict=True):
-            x = F.relu(norm(up(F.interpolate(x, scale_factor=2)), code))
-        return torch.tanh(self.to_image(x).float())
+        image: Tensor = self.decoder(content, self.embed(labels) * self.condition_strength)
+        return image
 
     def conditional_parameters(self) -> list[Tensor]:
         """Scale and shift of each class in each adaptive instance norm."""

@@ -11,18 +11,15 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from synthaug.models.blocks import channels_at, sides
 from synthaug.models.family import Family, Generator, ImageShape
 from synthaug.models.inputs import Inputs
-from synthaug.translators.blocks import LEAK, AdaIN, AdaINBlock, InstanceNorm, PatchDiscriminator, ResidualBlock, conv
+from synthaug.translators.blocks import LEAK, Decoder, InstanceNorm, PatchDiscriminator, ResidualBlock, StyleCode, conv
 from synthaug.translators.options import TranslatorOptions
 
 BLOCKS = 2
-CODE = 64
 
 
 class ContentEncoder(nn.Module):
@@ -60,26 +57,6 @@ class StyleEncoder(nn.Module):
         return z
 
 
-class Decoder(nn.Module):
-    """(content, code) → image. Nearest enlargement, then convolutions: transposed ones leave a lattice."""
-
-    def __init__(self, shape: ImageShape, width: int) -> None:
-        super().__init__()
-        widths = [channels_at(side, shape.resolution, width) for side in sides(shape.resolution)[1:]]
-        self.blocks = nn.ModuleList(AdaINBlock(widths[0], CODE) for _ in range(BLOCKS))
-        self.ups = nn.ModuleList(conv(a, b) for a, b in pairwise(widths))
-        self.norms = nn.ModuleList(AdaIN(b, CODE) for b in widths[1:])
-        self.to_image = conv(widths[-1], shape.channels)
-
-    def forward(self, content: Tensor, code: Tensor) -> Tensor:
-        x = content
-        for block in self.blocks:
-            x = block(x, code)
-        for up, norm in zip(self.ups, self.norms, strict=True):
-            x = F.relu(norm(up(F.interpolate(x, scale_factor=2)), code))
-        return torch.tanh(self.to_image(x).float())
-
-
 class Translator(Generator):
     """decode(content of the source, [z, class])."""
 
@@ -90,24 +67,20 @@ class Translator(Generator):
         self.z_dim = z_dim
         self.content = ContentEncoder(shape, width)
         self.style = StyleEncoder(shape, width, z_dim)
-        self.embed = nn.Embedding(shape.classes, embed_dim)
-        self.to_code = nn.Sequential(nn.Linear(z_dim + embed_dim, CODE), nn.ReLU(), nn.Linear(CODE, CODE), nn.ReLU())
-        self.decoder = Decoder(shape, width)
+        self.code = StyleCode(z_dim, shape.classes, embed_dim)
+        widths = [channels_at(side, shape.resolution, width) for side in sides(shape.resolution)[1:]]
+        self.decoder = Decoder(widths, shape.channels, StyleCode.DIM, BLOCKS)
 
     def forward(self, inputs: Inputs) -> Tensor:
         return self.paint(self.content(inputs.images), inputs.labels, inputs.noise)
 
     def paint(self, content: Tensor, labels: Tensor, z: Tensor) -> Tensor:
         """The images of these classes and styles with a given content, float32[B, C, H, W]."""
-        embedded = self.embed(labels) * self.condition_strength
-        image: Tensor = self.decoder(content, self.to_code(torch.cat([z.to(embedded.dtype), embedded], dim=1)))
+        image: Tensor = self.decoder(content, self.code(z, labels, self.condition_strength))
         return image
 
     def conditional_parameters(self) -> list[Tensor]:
-        """What each class's embedding gives to the first layer of the code."""
-        first = self.to_code[0]
-        assert isinstance(first, nn.Linear)
-        return [self.embed.weight @ first.weight[:, self.z_dim :].T]
+        return [self.code.of_classes()]
 
 
 def build(shape: ImageShape, config: TranslatorOptions) -> Family:

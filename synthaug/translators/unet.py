@@ -15,9 +15,7 @@ from torch.nn import functional as F
 from synthaug.models.blocks import channels_at, sides
 from synthaug.models.family import Generator, ImageShape
 from synthaug.models.inputs import Inputs
-from synthaug.translators.blocks import LEAK, AdaIN, AdaINBlock, InstanceNorm, PatchDiscriminator, conv
-
-CODE = 64
+from synthaug.translators.blocks import LEAK, AdaIN, AdaINBlock, InstanceNorm, PatchDiscriminator, StyleCode, conv
 
 
 class UNetGenerator(Generator):
@@ -29,21 +27,19 @@ class UNetGenerator(Generator):
         super().__init__()
         self.z_dim = z_dim
         widths = [channels_at(side, shape.resolution, width) for side in sides(shape.resolution)[::-1]]
-        self.embed = nn.Embedding(shape.classes, embed_dim)
-        self.to_code = nn.Sequential(nn.Linear(z_dim + embed_dim, CODE), nn.ReLU(), nn.Linear(CODE, CODE), nn.ReLU())
+        self.code = StyleCode(z_dim, shape.classes, embed_dim)
         self.first = nn.Sequential(conv(shape.channels, widths[0]), nn.LeakyReLU(LEAK))
         self.downs = nn.ModuleList(
             nn.Sequential(nn.Conv2d(a, b, 4, 2, 1), InstanceNorm(b), nn.LeakyReLU(LEAK)) for a, b in pairwise(widths)
         )
-        self.middle = AdaINBlock(widths[-1], CODE)
+        self.middle = AdaINBlock(widths[-1], StyleCode.DIM)
         upwards = list(pairwise(widths))[::-1]
         self.ups = nn.ModuleList(conv(b + a, a) for a, b in upwards)
-        self.norms = nn.ModuleList(AdaIN(a, CODE) for a, _ in upwards)
+        self.norms = nn.ModuleList(AdaIN(a, StyleCode.DIM) for a, _ in upwards)
         self.to_image = conv(widths[0], shape.channels)
 
     def forward(self, inputs: Inputs) -> Tensor:
-        embedded = self.embed(inputs.labels) * self.condition_strength
-        code = self.to_code(torch.cat([inputs.noise.to(embedded.dtype), embedded], dim=1))
+        code = self.code(inputs.noise, inputs.labels, self.condition_strength)
         maps = [self.first(inputs.images)]
         for down in self.downs:
             maps.append(down(maps[-1]))
@@ -53,10 +49,7 @@ class UNetGenerator(Generator):
         return torch.tanh(self.to_image(x).float())
 
     def conditional_parameters(self) -> list[Tensor]:
-        """What each class's embedding gives to the first layer of the code."""
-        first = self.to_code[0]
-        assert isinstance(first, nn.Linear)
-        return [self.embed.weight @ first.weight[:, self.z_dim :].T]
+        return [self.code.of_classes()]
 
 
 class PairDiscriminator(PatchDiscriminator):
