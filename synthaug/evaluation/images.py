@@ -265,8 +265,9 @@ class FreshSamples:
 
 
 def fresh_samples(
-    sampler: Sampler, real: RealImages, names: Sequence[str], *, seeds: int, gate: bool, device: str, progress: Progress
-) -> FreshSamples:
+    sampler: Sampler, real: RealImages, names: Sequence[str], *, seeds: int, gate: bool, device: str,
+    cache: Path | None, progress: Progress,
+) -> FreshSamples:  # fmt: skip
     """Generate gated images to train classifiers on, and ungated images of the target classes.
 
     Of each class `seeds` times `per_seed` gated images, or fewer (`MOST_FRESH`).
@@ -278,6 +279,7 @@ def fresh_samples(
         seeds: classifiers, each to be trained on images of its own.
         gate: reject the images that an export would reject.
         device: where the gates run.
+        cache: where the classifiers of the gates are stored.
         progress: shows the progress bars.
 
     Raises:
@@ -292,7 +294,7 @@ def fresh_samples(
         config = real.config.gate
         with_gate = build_gate(
             real.train, real.targets, config,
-            seed=real.config.seed, groups=real.train_group_names, device=device, progress=progress,
+            seed=real.config.seed, groups=real.train_group_names, device=device, cache=cache, progress=progress,
         )  # fmt: skip
     for name in names:
         samples = gated_samples(sampler, with_gate, name, count, allow_short=True, progress=progress)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from synthaug.config import ModelConfig
+from synthaug.data.batches import as_float
 from synthaug.models.blocks import convolutions
 from synthaug.models.inputs import Inputs
 
@@ -154,8 +155,22 @@ class DiscriminatorBuilder(Protocol):
     def __call__(self, family: Family, shape: ImageShape, config: ModelConfig) -> Family: ...
 
 
+def to_levels(images: Tensor) -> Tensor:
+    """Round float [B, C, H, W] in [-1, 1] to the nearest of 256 grey levels, uint8."""
+    return images.float().add(1).mul(127.5).round_().clamp_(0, 255).to(torch.uint8)
+
+
 def to_uint8(images: Tensor) -> NDArray[np.uint8]:
-    """Round float [B, C, H, W] in [-1, 1] to the nearest of 256 grey levels, as for every generated image."""
-    levels = images.float().add(1).mul(127.5).round_().clamp_(0, 255)
-    array: NDArray[np.uint8] = levels.to(torch.uint8).cpu().numpy()
+    """`to_levels` as an array, as for every generated image."""
+    array: NDArray[np.uint8] = to_levels(images).cpu().numpy()
     return array
+
+
+def noised(images: Tensor, deviation: float, rng: torch.Generator) -> Tensor:
+    """Images float32 [B, C, H, W] with normal noise, and with 256 levels as if they had been written.
+
+    The gradient passes through the rounding, but not where noise leaves [-1, 1].
+    """
+    noisy = (images + deviation * torch.randn(images.shape, generator=rng).to(images.device)).clamp(-1, 1)
+    levels: Tensor = noisy + (as_float(to_levels(noisy)) - noisy).detach()
+    return levels

@@ -75,7 +75,7 @@ def _is_folder_of_images(target: Path) -> bool:
 def _check_run(run: Run, request: CheckRequest, progress: Progress) -> CheckDocument:
     data, cache = RunData.open(run), request.cache
     config = data.config
-    sampler = load(run, checkpoint=request.checkpoint, seed=check_seed(config.seed), device=request.device)
+    sampler = load(run, checkpoint=request.checkpoint, seed=check_seed(config.seed), device=request.device, cache=cache)
     train = data.images("train", cache, progress)
     kind: Reference
     if request.reference is not None:

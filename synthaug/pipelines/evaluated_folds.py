@@ -111,11 +111,13 @@ def _fresh(
             "give a checkpoint of the run, or evaluate the run of the checkpoint",
         )
     sampler = load(
-        run, checkpoint=checkpoint, seed=evaluation_seed(run.config().seed), mode=request.mode, device=request.device
-    )
+        run, checkpoint=checkpoint, seed=evaluation_seed(run.config().seed), mode=request.mode, device=request.device,
+        cache=request.cache,
+    )  # fmt: skip
     made = fresh_samples(
-        sampler, real, mixed, seeds=request.seeds, gate=request.gate, device=request.device, progress=progress
-    )
+        sampler, real, mixed, seeds=request.seeds, gate=request.gate, device=request.device, cache=request.cache,
+        progress=progress,
+    )  # fmt: skip
 
     def read(exported: AsExported, side: int) -> LabelledImages:
         return exported.read_back(made.gated, made.numbers, side, seed=sampler.seed, progress=progress)

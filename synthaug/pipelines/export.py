@@ -174,7 +174,7 @@ def run_export(request: ExportRequest, progress: Progress) -> ExportDocument:
     found = find(request.run, request.runs)
     sampler = load(
         found, checkpoint=request.checkpoint, seed=request.seed, truncation=request.truncation, mode=request.mode,
-        device=request.device,
+        device=request.device, cache=request.cache,
     )  # fmt: skip
     selects = request.select is not None
     critic = Critic(load_discriminator(found, request.checkpoint, request.device)) if selects else None

@@ -47,7 +47,7 @@ class _Row(BaseModel):
 @documented(RegenerateRequest)
 def regenerate(
     manifest: str | Path, *, row: Sequence[int] = (), verify: bool = False, out: Path | None = None,
-    runs: Path | None = None, device: str = "auto", progress: Progress = Silent(),
+    runs: Path | None = None, device: str = "auto", cache: Path | None = None, progress: Progress = Silent(),
 ) -> RegenerateDocument:  # fmt: skip
     """Make synthetic images again: each is generated with its chunk, then sized and encoded as the export did it.
 
@@ -62,7 +62,7 @@ def run_regenerate(request: RegenerateRequest, progress: Progress) -> Regenerate
     out, root = request.out, _root(request.manifest)
     document = read_manifest(root / MANIFEST)
     wanted = _wanted(root / "train" / METADATA, request.row)
-    sampler = _sampler(document, request.runs, request.device)
+    sampler = _sampler(document, request)
     upscaler = _upscaler(document, request.runs, request.device)
     for number, row in wanted.items():
         _check(number, row, sampler, document)
@@ -125,16 +125,16 @@ def _wanted(metadata: Path, rows: Sequence[int]) -> dict[int, _Row]:
     return found
 
 
-def _sampler(manifest: Manifest, runs: Path | None, device: str) -> Sampler:
+def _sampler(manifest: Manifest, request: RegenerateRequest) -> Sampler:
     """The export's generator.
 
     Raises:
         SynthaugError: the run is gone, or its checkpoint is not the one of the export.
     """
-    run = _run(manifest.run, runs)
+    run = _run(manifest.run, request.runs)
     sampler = load(
         run, checkpoint=manifest.run.checkpoint, seed=manifest.seed, truncation=manifest.truncation,
-        mode=manifest.mode, device=device,
+        mode=manifest.mode, device=request.device, cache=request.cache,
     )  # fmt: skip
     _check_hash(manifest.run, run, sampler.trained.sha256)
     return sampler

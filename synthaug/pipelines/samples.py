@@ -29,7 +29,7 @@ def samples(
     run: str | Path | Run | None = None, *, class_: str | None = None, count: int = 16, out: Path | None = None,
     truncation: float = 1.0, mode: str | None = None, overwrite: bool = False,
     seed: int | None = None, checkpoint: str | Path = "best",
-    runs: Path | None = None, device: str = "auto", progress: Progress = Silent(),
+    runs: Path | None = None, device: str = "auto", cache: Path | None = None, progress: Progress = Silent(),
 ) -> SamplesDocument:  # fmt: skip
     """Write PNG images of a class, ungated and at the generator's resolution, and one picture of all.
 
@@ -43,7 +43,7 @@ def run_samples(request: SamplesRequest, progress: Progress) -> SamplesDocument:
     found = find(request.run, request.runs)
     sampler = load(
         found, checkpoint=request.checkpoint, seed=request.seed, truncation=request.truncation, mode=request.mode,
-        device=request.device,
+        device=request.device, cache=request.cache,
     )  # fmt: skip
     labels = [request.class_] if request.class_ is not None else sampler.trained.targets or sampler.classes
     for name in labels:

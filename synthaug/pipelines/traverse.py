@@ -35,7 +35,7 @@ def traverse(
     run: str | Path | Run | None = None, *, along: str = "codes", code: int | None = None, class_: str | None = None,
     to: str | None = None, rows: int = 6, steps: int = 9, out: Path | None = None, overwrite: bool = False,
     seed: int | None = None, checkpoint: str | Path = "best", runs: Path | None = None, device: str = "auto",
-    progress: Progress = Silent(),
+    cache: Path | None = None, progress: Progress = Silent(),
 ) -> TraverseDocument:  # fmt: skip
     """Draw a walk through the generator's inputs. Along a row, one input changes.
 
@@ -55,7 +55,7 @@ def run_traverse(request: TraverseRequest, progress: Progress) -> TraverseDocume
     numbers = _codes(found, request.code) if along == "codes" else []
     target = (Path(f"traverse-{found.name}.png") if request.out is None else request.out).absolute()
     _check_picture(target, request.overwrite)
-    sampler = load(found, checkpoint=request.checkpoint, seed=request.seed, device=request.device)
+    sampler = load(found, checkpoint=request.checkpoint, seed=request.seed, device=request.device, cache=request.cache)
     name = request.class_ if request.class_ is not None else (sampler.trained.targets or sampler.classes)[0]
     index = sampler.class_index(name)
     if along == "classes" and (sources := sampler.trained.sources) is not None:

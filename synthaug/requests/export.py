@@ -155,6 +155,7 @@ class SamplesRequest(Request):
     checkpoint: Checkpoint = "best"
     runs: Runs = None
     device: Device = "auto"
+    cache: Cache = None
 
 
 class TraverseRequest(Request):
@@ -185,6 +186,7 @@ class TraverseRequest(Request):
     checkpoint: Checkpoint = "best"
     runs: Runs = None
     device: Device = "auto"
+    cache: Cache = None
 
     def _check(self) -> None:
         if self.code is not None and self.along != "codes":
@@ -226,3 +228,4 @@ class RegenerateRequest(Request):
     out: Annotated[Path | None, Flag("DIR")] = Field(None, description="The folder of the images.")
     runs: Runs = None
     device: Device = "auto"
+    cache: Cache = None

@@ -110,7 +110,7 @@ def fit_agreement(
     seed: int,
     groups: Sequence[str | None] | None = None,
     device: str = "auto",
-    cache: Path | None = None,
+    cache: Path | None,
     progress: Progress | None = None,
 ) -> Agreement:
     """Train the classifiers, or take them from the cache, and set the thresholds.

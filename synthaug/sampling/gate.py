@@ -224,7 +224,7 @@ def build_gate(
     seed: int,
     groups: Sequence[str | None] | None = None,
     device: str = "auto",
-    cache: Path | None = None,
+    cache: Path | None,
     progress: Progress | None = None,
 ) -> Gate:
     """Train and calibrate the gates on real training images.

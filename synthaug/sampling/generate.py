@@ -19,7 +19,7 @@ from synthaug.runs import Run, find
 from synthaug.sampling.options import check_truncation
 from synthaug.sampling.trained import TrainedGenerator, load_generator
 from synthaug.sampling.truncation import Truncation
-from synthaug.translators.options import Mode, SourceOptions
+from synthaug.translators.options import Mode
 
 
 @dataclass(frozen=True)
@@ -127,12 +127,13 @@ def load(
     mode: Mode | None = None,
     device: str = "auto",
     runs: Path | None = None,
+    cache: Path | None = None,
 ) -> Sampler:
     """Open a run's generator; `synthaug.load(run).sample("rare", 16)` gives 16 images.
 
     `run` is a path, a name, a number or what `synthaug.fit` returned; None is the latest run. `seed` is the run's own
     unless given. A `truncation` below 1 gives less varied, more typical images (see `sampling.truncation`). `mode` is
-    for families that start from images: `translate`, `vary` or `both`.
+    for families that start from images: `translate`, `vary` or `both`; `cache` is the folder of decoded images.
 
     Raises:
         SynthaugError: there is no such run or checkpoint, or `seed` or `truncation` is out of range.
@@ -143,11 +144,6 @@ def load(
     found = run if isinstance(run, Run) else find(run, runs)
     if seed is not None and not 0 <= seed < 2**31:
         raise SynthaugError(f"seed {seed} is out of range", "give a number from 0 to 2147483647")
-    model = found.config().model
-    if mode is not None and isinstance(model, SourceOptions) and mode not in model.modes():
-        raise SynthaugError(
-            f"--mode {mode} is not for {model.family}, which can only {' or '.join(model.modes())}", "leave --mode out"
-        )
-    trained = load_generator(found, checkpoint, device, mode)
+    trained = load_generator(found, checkpoint, device, mode, cache=cache)
     truncated = Truncation(trained, truncation) if truncation < 1 else None
     return Sampler(trained, trained.seed if seed is None else seed, truncated)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from synthaug.data.cache import LabelledImages
 from synthaug.data.run_data import RunData
@@ -19,17 +22,14 @@ from synthaug.runs import Run
 from synthaug.translators.options import Mode
 
 MOST_CLASSES = 3
-NEAR = 1.5
-"""A class is near enough if it is at most so many times as far away as the other images of the class itself."""
+NEAR = 1.25
+"""A class is near enough if its `remoteness` is at most this."""
 COMPARED = 200
 """Images of a class that are compared."""
 
 
 def source_classes(train: LabelledImages, features: FeatureNet, given: Sequence[str] = ()) -> dict[str, list[str]]:
     """Class → the classes whose images are translated into it, the nearest first; empty if none is near enough.
-
-    The distance of class b from class a is the median distance of a's images to the nearest image of b, at equal
-    numbers of images; that of a from itself leaves the image out.
 
     Args:
         given: the user's choice, instead of the nearest; a class is never its own source.
@@ -42,22 +42,62 @@ def source_classes(train: LabelledImages, features: FeatureNet, given: Sequence[
             raise SynthaugError(f"there is no source class {name!r}", suggest(name, train.classes))
     if given:
         return {label: [name for name in dict.fromkeys(given) if name != label] for label in train.classes}
-    known = {name: features(np.ascontiguousarray(train.of_class(name)[:COMPARED])) for name in train.classes}
-    found = {}
-    for label, own in known.items():
-        limit = NEAR * _distance(own, own, itself=True) if len(own) > 1 else np.inf
-        others = {name: _distance(own, rows) for name, rows in known.items() if name != label and len(rows)}
-        near = sorted((d, name) for name, d in others.items() if d <= limit)
-        found[label] = [name for _, name in near[:MOST_CLASSES]]
+    far = remoteness_of_classes(train, features)
+    near = {
+        label: sorted((d, name) for name, d in others.items() if d <= NEAR)[:MOST_CLASSES]
+        for label, others in far.items()
+    }
+    return {label: [name for _, name in names] for label, names in near.items()}
+
+
+def remoteness_of_classes(train: LabelledImages, features: FeatureNet) -> dict[str, dict[str, float]]:
+    """Class → other class → `remoteness`; classes without images are left out."""
+    counts = train.counts()
+    known = {name: features(_spread(train.of_class(name), COMPARED)) for name in train.classes if counts[name]}
+    pairs = {frozenset((a, b)): remoteness(known[a], known[b]) for a, b in combinations(known, 2)}
+    return {
+        label: {name: pairs[frozenset((label, name))] for name in known if name != label and label in known}
+        for label in train.classes
+    }
+
+
+def remoteness(one: Features, other: Features) -> float:
+    """How many times as far an image's nearest neighbour is in the other class as in its own; 1: no farther.
+
+    Both ways: (d(a, b) + d(b, a)) / (d(a, a) + d(b, b)), d being the median distance to the nearest neighbour, which
+    is never the image itself. It depends on the number of images, so the larger class is compared in parts of the size
+    of the smaller one.
+    """
+    n = min(len(one), len(other))
+    ones, others = _parts(one, n), _parts(other, n)
+    squared = [squared_distances(a, b) for a in ones for b in others]
+    across = sum(np.mean([_nearest(pair, axis) for pair in squared]) for axis in (0, 1))
+    own = sum(np.mean([_nearest(_without_itself(part), 0) for part in parts]) for parts in (ones, others))
+    return float(across / own) if own else np.inf
+
+
+def _nearest(squared: NDArray[np.float64], axis: int) -> float:
+    """Median distance to the nearest neighbour along an axis of squared distances."""
+    return float(np.sqrt(np.median(squared.min(axis))))
+
+
+def _without_itself(part: Features) -> NDArray[np.float64]:
+    """Squared distances of images to each other; infinite to themselves."""
+    found = squared_distances(part, part)
+    np.fill_diagonal(found, np.inf)
     return found
 
 
-def _distance(one: Features, other: Features, itself: bool = False) -> float:
-    n = min(len(one), len(other))
-    distances = squared_distances(one[:n], other[:n])
-    if itself:
-        np.fill_diagonal(distances, np.inf)
-    return float(np.sqrt(np.median(distances.min(axis=1))))
+def _parts(rows: Features, n: int) -> list[Features]:
+    """Rows in parts of n; neighbouring files, which may be a series, go to different parts."""
+    count = len(rows) // n
+    return [rows[k::count][:n] for k in range(count)]
+
+
+def _spread(images: NDArray[np.uint8], most: int) -> NDArray[np.uint8]:
+    """At most so many images, at even steps."""
+    places = np.linspace(0, len(images) - 1, min(most, len(images))).round().astype(int)
+    return np.ascontiguousarray(images[places])
 
 
 @dataclass(frozen=True)
@@ -73,14 +113,14 @@ class RunSources:
     mode: Mode
 
     @classmethod
-    def open(cls, run: Run, mode: Mode, draws: int) -> RunSources:
-        """Load a run's training images.
+    def open(cls, run: Run, mode: Mode, draws: int, cache: Path | None) -> RunSources:
+        """Load a run's training images. `cache` is the folder of decoded images.
 
         Raises:
             SynthaugError: the data folder or an image is gone, or has changed.
         """
         data = RunData.open(run)
-        train = data.images("train", None, Silent())
+        train = data.images("train", cache, Silent())
         return cls(sources_of(train, run.facts().sources, mode), data.split.of("train"), draws, mode)
 
     def of_class(self, label: str, index: int) -> RunSources:

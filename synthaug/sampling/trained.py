@@ -57,18 +57,20 @@ class TrainedGenerator:
 
 
 def load_generator(
-    run: Run, which: str | Path = "best", device: str = "auto", mode: Mode | None = None
+    run: Run, which: str | Path = "best", device: str = "auto", mode: Mode | None = None, *, cache: Path | None
 ) -> TrainedGenerator:
     """Load the averaged generator of a checkpoint: `best`, `last`, a name such as `kimg000100`, or a folder.
 
-    `mode` says what a family that starts from images does with them; None: what its run was configured for.
+    `mode` says what a family that starts from images does with them; None: what its run was configured for. `cache` is
+    the folder of decoded images.
 
     Raises:
         SynthaugError: there is no such checkpoint, it is damaged, or it does not fit the run's architecture; an image
-            to start from is missing or changed.
+            to start from is missing or changed; the family has no such mode.
     """
     config, facts = run.config(), run.facts()
     check_generates(run)
+    _check_mode(run, config.model, mode)
     folder = find_checkpoint(run, which)
     network = family_of(run, folder).generator
     load_weights(network, load_tensors(folder / "generator.safetensors"), folder)
@@ -87,7 +89,7 @@ def load_generator(
         checkpoint=folder.name,
         device=target,
         codes=codes_of(config.model),
-        sources=_sources(run, network, config.model, mode),
+        sources=_sources(run, config.model, mode, cache),
     )
 
 
@@ -104,16 +106,24 @@ def check_generates(run: Run) -> None:
         )
 
 
-def _sources(run: Run, network: Generator, model: ModelConfig, mode: Mode | None) -> RunSources | None:
-    if network.starts_from_images:
-        assert isinstance(model, SourceOptions)
-        return RunSources.open(run, mode or model.mode, model.draws_per_source)
-    if mode is not None:
+def _check_mode(run: Run, model: ModelConfig, mode: Mode | None) -> None:
+    if mode is None:
+        return
+    if not isinstance(model, SourceOptions):
         raise SynthaugError(
             f"--mode {mode} is for families that start from images; the run {run.name!r} starts from noise",
-            "leave it out",
+            "leave --mode out",
         )
-    return None
+    if mode not in model.modes():
+        raise SynthaugError(
+            f"--mode {mode} is not for {model.family}, which can only {' or '.join(model.modes())}", "leave --mode out"
+        )
+
+
+def _sources(run: Run, model: ModelConfig, mode: Mode | None, cache: Path | None) -> RunSources | None:
+    if not isinstance(model, SourceOptions):
+        return None
+    return RunSources.open(run, mode or model.mode, model.draws_per_source, cache)
 
 
 def load_discriminator(run: Run, which: str | Path = "best", device: str = "auto") -> Discriminator:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from synthaug.models.family import ImageShape
+from synthaug.data.batches import as_float
+from synthaug.models.family import ImageShape, to_levels
 
 
 class FakePool(nn.Module):
@@ -34,7 +35,7 @@ class FakePool(nn.Module):
         if size == 0:
             return fakes
         shown = fakes.clone()
-        levels = ((fakes + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).flatten(1)
+        levels = to_levels(fakes).flatten(1)
         draws = torch.rand(len(fakes), 2, generator=rng).tolist()
         for row, (label, (coin, place)) in enumerate(zip(labels.tolist(), draws, strict=True)):
             filled = int(self.filled[label])
@@ -43,6 +44,6 @@ class FakePool(nn.Module):
                 self.filled[label] += 1
             elif coin < 0.5:
                 slot = self.images[label, int(place * size)]
-                shown[row] = (slot.float() / 127.5 - 1).view_as(shown[row])
+                shown[row] = as_float(slot).view_as(shown[row])
                 slot.copy_(levels[row])
         return shown

@@ -117,13 +117,13 @@ def test_no_pickle_and_no_temporary_file_is_left(finished: Run) -> None:
 
 
 def test_the_generator_can_be_loaded_and_conditions_on_the_class(finished: Run) -> None:
-    trained = load_generator(finished, "last", "cpu")
+    trained = load_generator(finished, "last", "cpu", cache=None)
     z = torch.randn(8, trained.z_dim, generator=torch.Generator().manual_seed(0))
     images = trained.generate(Inputs(torch.zeros(8, dtype=torch.int64), z))
     assert images.shape == (8, 1, 16, 16)
     assert not torch.equal(images, trained.generate(Inputs(torch.ones(8, dtype=torch.int64), z)))
     with pytest.raises(SynthaugError, match="kimg999999"):
-        load_generator(finished, "kimg999999")
+        load_generator(finished, "kimg999999", cache=None)
 
 
 def test_what_fit_returns_can_be_loaded(document: FitDocument) -> None:
@@ -228,11 +228,11 @@ def test_a_damaged_or_foreign_checkpoint_is_refused(digits: Path, finished: Run,
     config = copy.config_file.read_text()
     copy.config_file.write_text(config.replace("  width: 8", "  width: 12"))
     with pytest.raises(SynthaugError, match="another architecture"):
-        load_generator(copy, name)
+        load_generator(copy, name, cache=None)
     copy.config_file.write_text(config)
     (copy.checkpoints / name / "generator.safetensors").write_bytes(b"nonsense")
     with pytest.raises(SynthaugError, match="damaged"):
-        load_generator(copy, name)
+        load_generator(copy, name, cache=None)
 
 
 def test_nothing_is_written_into_the_data_folder(digits: Path, finished: Run) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from synthaug.evaluation.arms import TARGETS_ONLY
 from synthaug.evaluation.grid import Grid, Trial
 from synthaug.exporters.manifest import read_manifest
 from synthaug.models.inputs import Inputs
+from synthaug.pipelines.check import check
 from synthaug.pipelines.evaluated_folds import asked_arms, mix_of
 from synthaug.pipelines.export import export
 from synthaug.pipelines.fit import fit
@@ -284,3 +286,23 @@ def test_a_walk_between_classes_begins_with_a_real_image_of_the_first(run: Run, 
     second = picture[2:66, 68:132][::4, ::4].transpose(2, 0, 1)
     assert np.abs(second.astype(int) - varied).max() <= 1
     assert traverse(run, along="noise", rows=2, steps=3, out=tmp_path / "n.png", device="cpu").label == RARE
+
+
+def test_every_command_opens_the_sources_through_the_cache_that_is_given(
+    run: Run, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNTHAUG_CACHE", str(tmp_path / "default"))
+    row = next(number for number, row in enumerate(metadata(exported)) if row["synthetic"])
+    commands: dict[str, Callable[[Path], object]] = {
+        "samples": lambda cache: samples(run, class_=RARE, count=1, out=tmp_path / "s", device="cpu", cache=cache),
+        "traverse": lambda cache: traverse(
+            run, along="classes", rows=1, steps=2, out=tmp_path / "w.png", device="cpu", cache=cache
+        ),
+        "export": lambda cache: export(run, out=tmp_path / "e", per_class=40, gate=False, device="cpu", cache=cache),
+        "regenerate": lambda cache: regenerate(exported, row=[row], device="cpu", cache=cache),
+        "check": lambda cache: check(run, count=8, device="cpu", cache=cache),
+    }
+    for name, command in commands.items():
+        command(tmp_path / name)
+        assert list((tmp_path / name).rglob("*.npy")), name
+        assert not (tmp_path / "default").exists(), name

@@ -56,12 +56,12 @@ def scores(run: Run, folders: dict[SplitName, Path | None]) -> dict[str, dict[st
     out: dict[str, dict[str, list[float]]] = {}
     for judge, (net, side) in JUDGES.items():
         features = features_for(net, images["train"], folder=run.path, seed=data.config.seed, device="cpu")
-        first = load_generator(run, names(run)[0], "cpu")
+        first = load_generator(run, names(run)[0], "cpu", cache=None)
         monitor = Monitor(
             images["train"], images[side], data.targets, data.config.monitor, features, first.z_dim, data.config.seed,
             device,
         )  # fmt: skip
-        rows = [monitor.score(load_generator(run, name, "cpu").network) for name in names(run)]
+        rows = [monitor.score(load_generator(run, name, "cpu", cache=None).network) for name in names(run)]
         out[judge] = {
             "kid": [float(row["pooled"]["kid"]) for row in rows],
             "score": [float(row["score"]) for row in rows],

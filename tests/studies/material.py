@@ -44,7 +44,9 @@ class Trained:
     @cached_property
     def gate(self) -> Gate:
         groups = [row.group for row in self.rows]
-        return build_gate(self.real, self.facts.targets, self.gate_config, seed=self.config.seed, groups=groups)
+        return build_gate(
+            self.real, self.facts.targets, self.gate_config, seed=self.config.seed, groups=groups, cache=None
+        )
 
     def pool(
         self, checkpoint: str = "best", names: Sequence[str] | None = None, run: Run | None = None, gated: bool = True

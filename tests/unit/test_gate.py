@@ -208,7 +208,7 @@ def test_limits_are_reported(gate: Gate) -> None:
 
 def test_one_class_cannot_be_gated(train: LabelledImages) -> None:
     with pytest.raises(SynthaugError, match="two classes"):
-        build_gate(train.subset(train.labels == 0), [], GateConfig(), seed=0, device="cpu")
+        build_gate(train.subset(train.labels == 0), [], GateConfig(), seed=0, device="cpu", cache=None)
 
 
 @given(

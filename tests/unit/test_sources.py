@@ -11,7 +11,7 @@ import torch
 from synthaug.data.cache import LabelledImages
 from synthaug.errors import SynthaugError
 from synthaug.models.inputs import CHUNK, NoiseInputs, Sources
-from synthaug.sampling.sources import source_classes, sources_of
+from synthaug.sampling.sources import remoteness, source_classes, sources_of
 
 CLASSES = ["boot", "coat", "shirt", "sneaker"]
 
@@ -27,7 +27,9 @@ def images(centres: dict[str, tuple[int, int]], count: int = 24) -> LabelledImag
     """Images of each class around a place in feature space."""
     rng = np.random.default_rng(0)
     pixels = np.zeros((count * len(centres), 1, 4, 4), np.uint8)
-    pixels[:, 0, 0, :2] = np.repeat(np.array(list(centres.values())), count, 0) + rng.integers(-6, 7, (len(pixels), 2))
+    pixels[:, 0, 0, :2] = np.repeat(np.array(list(centres.values())), count, 0) + rng.integers(
+        -30, 31, (len(pixels), 2)
+    )
     labels = np.repeat(np.arange(len(centres)), count)
     return LabelledImages(pixels, labels, list(centres), [f"{k}.png" for k in range(len(labels))])
 
@@ -87,3 +89,17 @@ def test_no_source_is_used_more_often_than_allowed() -> None:
     most = sources.most(0, draws=3)
     assert most == 30
     assert max(Counter(sources.origins(0, 0, range(most)).tolist()).values()) == 3
+
+
+def test_remoteness_is_that_of_one_class_from_itself_at_any_numbers_of_images() -> None:
+    def some(count: int, at: float = 0.0) -> np.ndarray:
+        return (rng.normal(size=(count, 4)) + at).astype(np.float32)
+
+    rng = np.random.default_rng(0)
+    for own, other in ((100, 100), (40, 200), (200, 40)):
+        assert remoteness(some(own), some(other)) == pytest.approx(1, abs=0.1)
+        assert remoteness(some(own), some(other, at=4)) > 2
+    one, other = some(16), some(50)
+    assert remoteness(one, other) == pytest.approx(remoteness(other, one))
+    assert remoteness(np.zeros((4, 2), np.float32), some(4)[:, :2]) < np.inf
+    assert remoteness(np.zeros((4, 2), np.float32), np.ones((4, 2), np.float32)) == np.inf

@@ -18,6 +18,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from synthaug.models.family import noised
 from synthaug.models.inputs import Inputs
 from synthaug.models.projected import feature_maps
 from synthaug.training.game import Game, Scalars
@@ -38,7 +39,7 @@ def super_resolution_step(game: Game, step: int, seed: int) -> Scalars:
     wanted = [patches(real, upscaler.patch * upscaler.scale, rng)]
     while wanted[0].shape[2] > upscaler.patch:
         wanted.insert(0, halved(wanted[0]))
-    low = degraded(wanted.pop(0), weights.noise, rng).contiguous(memory_format=torch.channels_last)
+    low = noised(wanted.pop(0), weights.noise, rng).contiguous(memory_format=torch.channels_last)
     with game.fabric.autocast():
         made = upscaler.enlarge(low)
     fake, high = made[-1], wanted[-1]
@@ -68,12 +69,6 @@ def patches(images: Tensor, side: int, rng: torch.Generator) -> Tensor:
     mirrored = (torch.rand(len(images), generator=rng) < 0.5).to(images.device)[:, None, None, None]
     cut = torch.stack([x[:, v : v + side, u : u + side] for x, (v, u) in zip(images, places, strict=True)])
     return torch.where(mirrored, cut.flip(3), cut)
-
-
-def degraded(low: Tensor, noise: float, rng: torch.Generator) -> Tensor:
-    """Reduced images with noise, clipped and rounded to 256 levels."""
-    noisy = low + noise * torch.randn(low.shape, generator=rng).to(low.device)
-    return noisy.add(1).mul(127.5).round().clamp(0, 255).div(127.5).sub(1)
 
 
 def content_distance(fake: Tensor, real: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from synthaug.data.batches import group_of
+from synthaug.models.family import noised
 from synthaug.training.game import Game, Scalars
 from synthaug.training.steps.adversarial import adversarial_loss, discriminator_turn
 from synthaug.translators.options import TranslatorOptions
@@ -83,10 +84,8 @@ def parts(count: int, step: int) -> tuple[Tensor, Tensor]:
 
 
 def hidden_nothing(images: Tensor, rng: torch.Generator) -> Tensor:
-    """Images with noise and rounded to 256 levels; the gradient passes through the rounding."""
-    noisy = images + HIDING * torch.randn(images.shape, generator=rng).to(images.device)
-    levels = ((noisy + 1) * 127.5).round() / 127.5 - 1
-    return images + (levels - images).detach()
+    """Fakes as they go back: nothing can be hidden in them below the noise and the 256 levels."""
+    return noised(images, HIDING, rng)
 
 
 def distance(one: Tensor, other: Tensor) -> Tensor:
