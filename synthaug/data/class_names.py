@@ -8,24 +8,15 @@ from collections.abc import Iterable
 
 from synthaug.errors import SynthaugError
 
-_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)  # Windows opens a device instead
+# Windows opens a device instead, also with a suffix
+_DEVICES = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\..*)?", re.IGNORECASE)
 _METADATA = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
 _MOST_BYTES = 200
-
-
-def is_reserved(label: str) -> bool:
-    """Whether Windows has no folders of this name, or it is the name of a metadata table.
-
-    >>> is_reserved("aux"), is_reserved("auxiliary")
-    (True, False)
-    """
-    return _DEVICES.fullmatch(label) is not None or label.lower() in _METADATA
+_HINT = "rename the class: it becomes a folder, also on Windows and macOS"
 
 
 def normalise_label(label: str, where: str) -> str:
     """Return a label in Unicode's composed form (NFC), without surrounding spaces.
-
-    Reserved names pass: a folder with such a class can be inspected, but not used for training.
 
     Raises:
         SynthaugError: the label cannot be a folder name; the message contains `where`, the place of the label.
@@ -33,22 +24,28 @@ def normalise_label(label: str, where: str) -> str:
     label = unicodedata.normalize("NFC", label.strip())
     if fault := _fault(label):
         shown = repr(label) if len(label) <= _MOST_BYTES else f"{label[:40]!r}…"
-        raise SynthaugError(f"the class name {shown} in {where} {fault}", "rename the class; it becomes a folder name")
+        raise SynthaugError(f"the class name {shown} in {where} {fault}", _HINT)
     return label
 
 
 def check_class_names(labels: Iterable[str]) -> None:
-    """Refuse names that cannot become folders; Unicode and spaces are fine.
+    """Refuse names that cannot become folders beside each other; Unicode and spaces are fine.
 
     Raises:
-        SynthaugError: a name is empty, begins with a dot, has slashes or control characters, is too long or reserved.
+        SynthaugError: a name is empty, begins with a dot, has slashes or control characters, is too long or reserved,
+            or two names differ only in case or in dots at the end.
 
     >>> check_class_names(["Grüner Käfer"])
     """
+    folders: dict[str, str] = {}
     for label in labels:
-        if fault := "is a reserved file name" if is_reserved(label) else _fault(label):
+        if fault := _fault(label):
+            raise SynthaugError(f"the class name {label!r} {fault}", _HINT)
+        other = folders.setdefault(label.lower().rstrip("."), label)
+        if other != label:
             raise SynthaugError(
-                f"the class name {label!r} {fault} and cannot become a folder", "rename the class and train again"
+                f"the class names {other!r} and {label!r} are one folder on Windows and macOS",
+                "rename one of the two classes, or merge them",
             )
 
 
@@ -63,4 +60,6 @@ def _fault(label: str) -> str | None:
         return "has a control character"
     if len(label.encode()) > _MOST_BYTES:
         return f"is longer than {_MOST_BYTES} bytes"
+    if _DEVICES.fullmatch(label) or label.lower() in _METADATA:
+        return "is a reserved file name"
     return None

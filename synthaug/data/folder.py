@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthaug.data import store
+from synthaug.data.class_names import check_class_names
 from synthaug.data.duplicates import LOOK, as_rows
 from synthaug.data.layout import EXAMPLE, Found, Layout, SplitName, by_folders, tables, walk
 from synthaug.data.metadata import COLUMN_HINT, by_tables
@@ -145,6 +146,7 @@ def scan(
             ) from error
         ignored_tables = {f"{path} (no columns file_name and label)" for path in table_paths}
         found.ignored = sorted({*found.ignored, *ignored_tables} - {*table_paths})
+    check_class_names(dict.fromkeys([*(entry.label for entry in found.entries), *found.empty]))
     read, failures = read_all(tree.root, found.entries, place, progress)
     result = _assemble(tree.root, found, read, failures, find_group)
     if group_by is not None and result.images and all(image.group is None for image in result.images):

@@ -17,7 +17,6 @@ import numpy as np
 
 from synthaug.config import DataConfig
 from synthaug.data.alike import members, together
-from synthaug.data.class_names import check_class_names
 from synthaug.data.folder import Scan
 from synthaug.data.folds import fold_of
 from synthaug.data.layout import SplitName
@@ -245,8 +244,8 @@ def check_trainable(scan: Scan, split: Split) -> None:
     """Check that a class-conditional generator can be trained on a folder.
 
     Raises:
-        SynthaugError: fewer than two classes, classes without a readable image or with fewer than two training images
-            (all are named at once), or a class name that cannot be a folder of an export.
+        SynthaugError: fewer than two classes, or classes without a readable image or with fewer than two training
+            images (all are named at once).
     """
     if scan.empty:
         listed = "; ".join(f"{label!r}: {reason}" for label, reason in list(scan.empty.items())[:8])
@@ -254,7 +253,6 @@ def check_trainable(scan: Scan, split: Split) -> None:
             f"{len(scan.empty)} of {len(scan.empty) + len(scan.classes)} classes have no readable image: {listed}",
             "add images to the class, or remove its folder",
         )
-    check_class_names(scan.classes)
     if len(scan.classes) < 2:
         held = f"one class only: {scan.classes[0]!r}" if scan.classes else "no class"
         raise SynthaugError(

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from synthaug.config import resolve
 from synthaug.data.alike import near_duplicate_groups
-from synthaug.data.class_names import is_reserved
 from synthaug.data.folder import ImageRecord, Scan, scan
 from synthaug.data.plan import rare_classes
 from synthaug.data.series import Series
@@ -136,8 +135,6 @@ def _warnings(found: Scan, training: dict[str, int]) -> list[str]:
     few = [label for label, count in training.items() if count < 2]
     if few:
         lines.append(f"too few images to train on: {', '.join(map(repr, few))}")
-    if reserved := [label for label in found.counts if is_reserved(label)]:
-        lines.append(f"`fit` refuses class names that cannot become folders: {', '.join(map(repr, reserved))}")
     only_held_out = sorted(set(found.counts) - set(training))
     if only_held_out:
         lines.append(f"classes without a training image: {', '.join(map(repr, only_held_out))}")

@@ -147,9 +147,6 @@ def test_what_fit_would_refuse_is_said(tmp_path: Path, look: Look) -> None:
     fill(tmp_path / "few" / "a", 20, seed=1)
     fill(tmp_path / "few" / "b", 1, seed=2)
     assert any("too few images to train on: 'b'" in line for line in look(tmp_path / "few").warnings)
-    fill(tmp_path / "reserved" / "a", 20, seed=1)
-    fill(tmp_path / "reserved" / "aux", 9, seed=2)
-    assert any("cannot become folders" in line and "'aux'" in line for line in look(tmp_path / "reserved").warnings)
 
 
 def test_our_own_export_is_read_with_its_table(tmp_path: Path, look: Look) -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from synthaug.data.class_names import check_class_names, normalise_label
+from synthaug.data.folder import scan
 from synthaug.errors import SynthaugError
 
 
@@ -34,8 +36,10 @@ def test_ordinary_class_names_pass_unchanged(label: str) -> None:
         "a\nb",
         "x" * 201,
         "CON",
+        "nul.txt",
         "aux.png",
-        "metadata.jsonl",
+        "lpt¹",
+        "Metadata.jsonl",
     ],
 )
 def test_names_that_could_escape_are_refused(label: str) -> None:
@@ -54,8 +58,26 @@ def test_a_name_that_passes_stays_in_its_folder(label: str) -> None:
     assert Path(root / label).name == label
 
 
-def test_labels_are_composed_and_may_be_reserved() -> None:
+@pytest.mark.parametrize("names", [("cat", "Cat"), ("Käfer", "KÄFER"), ("a.", "a")])
+def test_two_names_that_are_one_folder_elsewhere_are_refused_at_the_scan(
+    names: tuple[str, str], tmp_path: Path
+) -> None:
+    for name in names:
+        (tmp_path / name).mkdir()
+        Image.new("L", (8, 8)).save(tmp_path / name / "0.png")
+    with pytest.raises(SynthaugError, match="one folder on Windows and macOS"):
+        scan(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["CON", "nul.txt", "metadata.jsonl", "aux"])
+def test_reserved_names_are_refused_at_the_scan(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(SynthaugError, match=f"{name}.* is a reserved file name") as caught:
+        scan(tmp_path)
+    assert caught.value.hint.startswith("rename the class")
+
+
+def test_labels_are_composed() -> None:
     assert normalise_label(" Ka\u0308fer ", "a table") == "K\u00e4fer"
-    assert normalise_label("aux", "a table") == "aux"
     with pytest.raises(SynthaugError, match="the class name 'a/b' in a table has a slash"):
         normalise_label("a/b", "a table")

@@ -265,8 +265,6 @@ def test_what_cannot_be_trained_on() -> None:
         check(plain(a=20))
     with pytest.raises(SynthaugError, match="too few training images: 'b' has 1"):
         check(plain(a=20, b=1))
-    with pytest.raises(SynthaugError, match="class name 'aux' is a reserved file name"):
-        check(plain(a=20, aux=20))
     hollow = plain(a=20, b=20)
     hollow.empty = {"c": "its folder is empty", "d": "none of its 3 image files can be read"}
     with pytest.raises(SynthaugError, match="2 of 4 classes have no readable image: 'c': its folder is empty; 'd'"):
