@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -18,44 +16,40 @@ from pydantic import (
     Field,
     SerializeAsAny,
     ValidationError,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )  # fmt: skip
 
+from synthaug import parsing
+from synthaug.budget import MOST_KIMG, check_budget
 from synthaug.errors import SynthaugError, suggest
+from synthaug.parsing import ParseError
 from synthaug.registry import Registry
 
 Fit = Literal["pad", "crop", "stretch"]
 Resolution = Literal[16, 32, 64, 96, 128]
 RESOLUTIONS: tuple[int, ...] = get_args(Resolution)
 MOST_FOLDS = 20
-_BUDGET = re.compile(r"(?P<amount>\d+(?:\.\d+)?)\s*(?P<unit>s|min|h|kimg)")
 _MAPPING_VALUES = ("training.regularizers", "training.auxiliary")  # merged as one value, not key by key
-_SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 _DEFAULT_FAMILY = "dcgan"
+_MOST_DOTS = 8  # in a key; a longer one would be nested deeper than Python's stack
+
+
+Weight = Annotated[float, Field(ge=0, le=1e6)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
-
-def _is_budget(text: str) -> str:
-    parse_budget(text)
-    return text
-
-
-def parse_budget(text: str) -> tuple[float | None, float | None]:
-    """Read `10min`, `90s`, `1h` or `200kimg` as (seconds, kimg), one of which is None.
-
-    >>> parse_budget("10min")
-    (600.0, None)
-    >>> parse_budget("0.5kimg")
-    (None, 0.5)
-    """
-    match = _BUDGET.fullmatch(text.strip())
-    if match is None or float(match["amount"]) <= 0:
-        raise ValueError(f"{text!r} is not a budget: write it like 10min, 90s, 1h or 200kimg")
-    amount = float(match["amount"])
-    return (None, amount) if match["unit"] == "kimg" else (amount * _SECONDS[match["unit"]], None)
+    @field_validator("*", mode="before")
+    @classmethod
+    def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        kind = str(cls.model_fields[info.field_name or ""].annotation)
+        of_numbers = isinstance(value, Mapping) and kind.startswith("dict")
+        if "bool" not in kind and any(isinstance(one, bool) for one in (value.values() if of_numbers else [value])):
+            raise ValueError("true and false are not values of this key")
+        return value
 
 
 class DataConfig(_Section):
@@ -69,12 +63,14 @@ class DataConfig(_Section):
     )
     val_fraction: float = Field(0.15, ge=0, lt=0.5)
     test_fraction: float = Field(0.2, ge=0, lt=0.6)
-    min_images_for_val: int = Field(50, ge=2, description="classes with fewer training images have no val images")
+    min_images_for_val: int = Field(
+        50, ge=2, le=10**9, description="classes with fewer training images have no val images"
+    )
     split_seed: int | None = Field(
         None, ge=0, lt=2**31, description="seed of the split; null: the run's. So runs of other seeds can share a split"
     )
     folds: int = Field(0, ge=0, le=MOST_FOLDS, description="number of folds, as set by `evaluate --folds`; 0: no folds")
-    fold: int = Field(0, ge=0, description="the fold that is the test set, counted from 0")
+    fold: int = Field(0, ge=0, lt=MOST_FOLDS, description="the fold that is the test set, counted from 0")
 
     @model_validator(mode="after")
     def _fold_exists(self) -> DataConfig:
@@ -107,10 +103,10 @@ class ModelConfig(_Section):
 class TrainingConfig(_Section):
     """The training. Schedules count images, not seconds."""
 
-    budget: Annotated[str, AfterValidator(_is_budget)] = "200kimg"
+    budget: Annotated[str, AfterValidator(check_budget)] = "200kimg"
     batch_size: int = Field(32, ge=2, le=4096)
     objective: str = Field("hinge", description="`synthaug list objectives`")
-    regularizers: dict[str, float] = Field(
+    regularizers: dict[str, Weight] = Field(
         default_factory=dict, description="name → weight, in addition to those of the objective; weight 0 removes one"
     )
     regularizer_interval: int | None = Field(
@@ -120,7 +116,7 @@ class TrainingConfig(_Section):
         None, gt=0, le=1, description="share of the weights at the end of a cosine decay; null: the objective's default"
     )
     label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="0.1: the target of real images is 0.9 instead of 1")
-    auxiliary: dict[str, float] = Field(
+    auxiliary: dict[str, Weight] = Field(
         default_factory=dict, description="auxiliary losses of the discriminator: acgan, infogan → weight"
     )
     discriminator_steps: int = Field(1, ge=1, le=10)
@@ -128,7 +124,9 @@ class TrainingConfig(_Section):
     discriminator_lr: float = Field(1e-3, gt=0, lt=1)
     beta1: float = Field(0.0, ge=0, lt=1)
     beta2: float = Field(0.99, ge=0, lt=1)
-    ema_kimg: float = Field(5.0, ge=0, description="half-life of the averaged weights, in thousands of images")
+    ema_kimg: float = Field(
+        5.0, ge=0, le=MOST_KIMG, description="half-life of the averaged weights, in thousands of images"
+    )
     balance: float = Field(1.0, ge=0, le=1, description="0: classes are drawn as often as they occur; 1: equally often")
     target_boost: float = Field(1.0, ge=1, le=100, description="factor by which target classes are drawn more often")
     fade_start: float = Field(
@@ -145,7 +143,7 @@ class TrainingConfig(_Section):
     ada: bool = Field(False, description="adapt the probability of augmentations to how much D overfits")
     ada_target: float = Field(0.6, gt=-1, lt=1, description="ADA: target of the mean sign of the real logits")
     ada_interval: int = Field(4, ge=1, le=1000, description="ADA: batches between two changes")
-    ada_kimg: float = Field(500.0, gt=0, description="ADA: thousands of images to go from 0 to 1")
+    ada_kimg: float = Field(500.0, gt=0, le=MOST_KIMG, description="ADA: thousands of images to go from 0 to 1")
     freeze_discriminator: int = Field(
         0, ge=0, le=100, description="number of lowest discriminator layers that keep the weights of `fit --from RUN`"
     )
@@ -153,7 +151,9 @@ class TrainingConfig(_Section):
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
     compile: Literal["auto"] | bool = Field("auto", description="`auto`: where it saves more time than it takes")
     rollbacks: int = Field(2, ge=0, le=20, description="how often a diverged training may return to a good checkpoint")
-    keep_checkpoints: int = Field(3, ge=0, description="checkpoints kept besides the first, the last and the best")
+    keep_checkpoints: int = Field(
+        3, ge=0, le=10**6, description="checkpoints kept besides the first, the last and the best"
+    )
     tensorboard: bool = Field(False, description="write metrics for TensorBoard: pip install 'synthaug[tensorboard]'")
 
     @model_validator(mode="after")
@@ -166,7 +166,9 @@ class TrainingConfig(_Section):
 class MonitorConfig(_Section):
     """The monitor scores samples during the training and chooses the best checkpoint."""
 
-    every_kimg: float = Field(20.0, gt=0, description="thousands of images between two scores, each with a checkpoint")
+    every_kimg: float = Field(
+        20.0, gt=0, le=MOST_KIMG, description="thousands of images between two scores, each with a checkpoint"
+    )
     samples_per_class: int = Field(100, ge=8, le=5000)
     features: str = Field("efficientnet_lite0", description="`synthaug list features`")
     grid_columns: int = Field(10, ge=1, le=64)
@@ -178,7 +180,7 @@ class GateConfig(_Section):
     agreement: bool = Field(True, description="classifiers must find the image typical of its class")
     copies: bool = Field(True, description="refuse copies of real images")
     duplicates: bool = Field(True, description="refuse near duplicates of accepted images")
-    steps: int = Field(600, ge=1, description="training steps of each classifier of the agreement test")
+    steps: int = Field(600, ge=1, le=10**6, description="training steps of each classifier of the agreement test")
 
 
 FAMILY_OPTIONS: Registry[type[ModelConfig]] = Registry(
@@ -278,11 +280,9 @@ def recipe_text(name: str) -> str:
 def parse_yaml(text: str, where: str) -> dict[str, Any]:
     """Read a YAML mapping; `where` names its source in errors."""
     try:
-        tree = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" at line {mark.line + 1}" if mark else ""
-        raise SynthaugError(f"{where} is not valid YAML{line}", "check its indentation and colons") from error
+        tree = parsing.parse_yaml(text) or {}
+    except ParseError as error:
+        raise SynthaugError(f"{where} {error}", "write it like a recipe: `synthaug recipes show`") from error
     if not isinstance(tree, dict):
         hint = "write it like a recipe: `synthaug recipes show`"
         raise SynthaugError(f"{where} holds a {type(tree).__name__}, not a mapping", hint)
@@ -305,6 +305,8 @@ def _layers(tree: Mapping[str, Any], origin: str) -> list[tuple[str, dict[str, A
 
 def _nest(flat: Mapping[str, Any], into: dict[str, Any]) -> None:
     for dotted, value in flat.items():
+        if dotted.count(".") > _MOST_DOTS:
+            raise SynthaugError(f"unknown key {dotted!r}", "`synthaug recipes show` prints every key and its default")
         *parents, last = dotted.split(".")
         node = into
         for parent in parents:
@@ -337,9 +339,9 @@ def resolve(
         layers += _recipe_layers(recipe)
     if file is not None:
         try:
-            text = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = (getattr(error, "strerror", None) or "not UTF-8 text").lower()
+            text = parsing.read_text(file, parsing.YAML_BYTES)
+        except (OSError, ParseError) as error:
+            reason = error.strerror.lower() if isinstance(error, OSError) and error.strerror else f"it {error}"
             raise SynthaugError(
                 f"cannot read the configuration {str(file)!r}: {reason}",
                 "give a YAML file, such as `synthaug recipes cp default` writes",
@@ -350,10 +352,10 @@ def resolve(
         if not equals or not key.strip():
             raise SynthaugError(f"--set {setting!r} has no key and value", "write it like --set training.batch_size=32")
         try:
-            layers.append(("--set", {key.strip(): yaml.safe_load(value)}))
-        except yaml.YAMLError as error:
+            layers.append(("--set", {key.strip(): parsing.parse_yaml(value)}))
+        except ParseError as error:
             hint = "quote it: --set 'key=[a, b]'"
-            raise SynthaugError(f"--set {setting!r}: the value is not valid YAML", hint) from error
+            raise SynthaugError(f"--set {setting!r}: the value {error}", hint) from error
     layers.append(("flag", {k: v for k, v in (flags or {}).items() if v is not None}))
 
     tree: dict[str, Any] = {}

@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+_MOST = 1000
+
 
 class SynthaugError(Exception):
     """Bad usage, configuration or input. The command line prints `error:` and `hint:` and exits with 2."""
@@ -14,12 +16,17 @@ class SynthaugError(Exception):
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
-        self.message = " ".join(message.split())
+        self.message = _shortened(" ".join(message.split()))
         self.hint = " ".join(hint.split())
 
     def __reduce__(self) -> tuple[Any, ...]:
         # for exceptions from other processes: by default they are unpickled from `args`, which lack the hint
         return _restored, (type(self), self.args, self.__dict__)
+
+
+def _shortened(message: str) -> str:
+    """A value in a message may be of any length; its beginning and its end are enough."""
+    return message if len(message) <= _MOST else f"{message[: _MOST * 3 // 4]} … {message[-_MOST // 4 :]}"
 
 
 def _restored(kind: type[SynthaugError], args: tuple[Any, ...], state: dict[str, Any]) -> SynthaugError:

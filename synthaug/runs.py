@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from synthaug.config import Config, Resolved, parse_yaml, validate_stored
 from synthaug.errors import SynthaugError, suggest
 from synthaug.files import write_json, write_text
+from synthaug.parsing import YAML_BYTES, ParseError, read_text
 
 FORMAT_VERSION = 1
 _NUMBERED = re.compile(r"(\d{5})-.+")
@@ -119,11 +120,11 @@ class Run:
 
     def _config_tree(self) -> dict[str, Any]:
         try:
-            return parse_yaml(self.config_file.read_text(encoding="utf-8"), "config.yaml")
+            return parse_yaml(read_text(self.config_file, YAML_BYTES), "config.yaml")
         except SynthaugError as error:
             raise self._damaged(error.message) from error
-        except UnicodeDecodeError as error:
-            raise self._damaged("config.yaml is not UTF-8 text") from error
+        except ParseError as error:
+            raise self._damaged(f"config.yaml {error}") from error
         except OSError as error:
             raise self._damaged(f"config.yaml cannot be read: {error.strerror}") from error
 
@@ -239,7 +240,7 @@ def find(reference: str | Path | None = None, root: Path | None = None) -> Run:
             return Run(candidate.resolve())
     name = str(reference)
     for run in runs:
-        if name.isdecimal() and int(run.name[:5]) == int(name):
+        if name.isdecimal() and run.name[:5] == name.lstrip("0").zfill(5):
             return run
     if Path(reference).is_dir():
         raise SynthaugError(f"{name!r} is not a run: it has no config.yaml", "give a folder that `synthaug fit` made")

@@ -36,7 +36,6 @@ from synthaug_cli.options import everywhere, takes_request
 from synthaug_cli.usage import as_error
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-UNUSABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP}
 
 REQUESTS = (inspect, fit, export, evaluate, check, samples, traverse, upscale, regenerate)
 
@@ -149,9 +148,13 @@ def as_synthaug(failure: BaseException) -> SynthaugError:
         where = f" while writing {os.fspath(failure.filename)!r}" if failure.filename else ""
         hint = "free some space, then run the same command again"
         return RunFailed(f"the disk is full{where}: {failure.strerror}", hint)
-    if isinstance(failure, OSError) and failure.errno in UNUSABLE and failure.filename:
+    if isinstance(failure, OSError) and isinstance(failure.filename, (str, os.PathLike)):
         hint = "give another path, or change its permissions"
         return SynthaugError(f"cannot use {os.fspath(failure.filename)!r}: {failure.strerror}", hint)
+    if isinstance(failure, RuntimeError) and str(failure).startswith("Symlink loop"):  # Path.resolve, before 3.13
+        return SynthaugError(
+            f"cannot use {str(failure).partition(' from ')[2]}: it links to itself", "give another path"
+        )
     hint = "run it again with --debug for the traceback"
     if FLAGS.debug:
         hint = "this is a bug in synthaug: please report it with the traceback above"

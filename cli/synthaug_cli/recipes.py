@@ -89,13 +89,14 @@ def validate(file: Annotated[Path, typer.Argument(metavar="FILE", help="A recipe
     """Check a recipe, and report all faults at once."""
     from synthaug.config import resolve
     from synthaug.documents import RecipeDocument
+    from synthaug.parsing import read_text
     from synthaug.pipelines.config_checks import check_config, config_warnings
 
     resolved = resolve(file=file)
     check_config(resolved.config)
     for warning in config_warnings(resolved.config):
         console.progress().warn(warning)
-    text = file.read_text(encoding="utf-8")
+    text = read_text(file)
     document = RecipeDocument(name=str(file), **header(text), text=text, config=resolved.config.model_dump(mode="json"))
     console.result(document, lambda _: console.line(f"{file} is a valid recipe"))
 

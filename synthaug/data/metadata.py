@@ -7,8 +7,6 @@ as synthetic keep the mark.
 from __future__ import annotations
 
 import csv
-import io
-import json
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
@@ -17,6 +15,7 @@ from synthaug.data.class_names import normalise_label
 from synthaug.data.layout import SPLIT_FOLDERS, Entry, Found, Tree, is_image_name
 from synthaug.documents import Unreadable
 from synthaug.errors import SynthaugError
+from synthaug.parsing import ParseError, parse_json, read_lines
 
 LABEL_COLUMNS = ("label", "labels", "class", "category", "target", "class_name", "label_name")
 COLUMN_HINT = f"name the label column one of: {', '.join(LABEL_COLUMNS)}"
@@ -96,27 +95,39 @@ def _flag(value: Any) -> bool | None:
 
 
 def _rows(tree: Tree, table: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows of a table with the numbers of their lines.
+
+    Raises:
+        SynthaugError: the table cannot be read, or a line is not a row.
+    """
+    path, csv_file = tree.root / table, table.endswith(".csv")
     try:
-        text = (tree.root / table).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise SynthaugError(f"cannot read {table}: {reason}", "write the table as UTF-8") from error
-    if table.endswith(".csv"):
-        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-        try:
-            yield from ((reader.line_num, dict(row)) for row in reader)
-        except csv.Error as error:
-            message = f"{table} line {reader.line_num} is not valid CSV: {error}"
-            raise SynthaugError(message, "check its quotes") from error
-        return
-    for line, content in enumerate(text.split("\n"), start=1):
+        lines = read_lines(path, newline="" if csv_file else "\n")
+        yield from _csv_rows(table, lines) if csv_file else _json_rows(table, lines)
+    except OSError as error:
+        raise SynthaugError(f"cannot read {table}: {error.strerror}", "check its permissions") from error
+    except ParseError as error:
+        raise SynthaugError(f"{table} {error}", "write a table of UTF-8 text, with one row per image") from error
+
+
+def _csv_rows(table: str, lines: Iterator[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    reader = csv.DictReader(lines, strict=True)
+    try:
+        yield from ((reader.line_num, dict(row)) for row in reader)
+    except csv.Error as error:
+        message = f"{table} line {reader.line_num} is not valid CSV: {error}"
+        raise SynthaugError(message, "check its quotes") from error
+
+
+def _json_rows(table: str, lines: Iterator[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    hint = "write one JSON object per line"
+    for line, content in enumerate(lines, start=1):
         if not content.strip():
             continue
-        hint = "write one JSON object per line"
         try:
-            row = json.loads(content)
-        except ValueError as error:
-            raise SynthaugError(f"{table} line {line} is not valid JSON", hint) from error
+            row = parse_json(content)
+        except ParseError as error:
+            raise SynthaugError(f"{table} line {line} {error}", hint) from error
         if not isinstance(row, dict):
             raise SynthaugError(f"{table} line {line} is not a JSON object", hint)
         yield line, row

@@ -22,6 +22,7 @@ from synthaug.data.folds import fold_of
 from synthaug.data.layout import SplitName
 from synthaug.errors import SynthaugError, plural
 from synthaug.files import write_text
+from synthaug.parsing import ParseError, read_lines
 from synthaug.seeds import SPLIT, stream
 
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
@@ -72,19 +73,19 @@ class Split:
             SynthaugError: the file is missing or damaged.
         """
         hint = "give a run that `synthaug fit` made, unchanged"
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise SynthaugError(f"cannot read {str(path)!r}", hint) from error
         rows = []
-        reader = csv.reader(io.StringIO(text, newline=""))
-        if next(reader, None) != _COLUMNS:
-            raise SynthaugError(f"{str(path)!r} does not start with the columns {', '.join(_COLUMNS)}", hint)
-        for cells in reader:
-            side = next((name for name in SPLITS if cells[-1:] == [name]), None)
-            if len(cells) != len(_COLUMNS) or side is None:
-                raise SynthaugError(f"{str(path)!r} line {reader.line_num} is not a row of a split", hint)
-            rows.append(SplitRow(cells[0], cells[1], cells[2], cells[3], side))
+        reader = csv.reader(read_lines(path, newline=""))
+        try:
+            if next(reader, None) != _COLUMNS:
+                raise SynthaugError(f"{str(path)!r} does not start with the columns {', '.join(_COLUMNS)}", hint)
+            for cells in reader:
+                side = next((name for name in SPLITS if cells[-1:] == [name]), None)
+                if len(cells) != len(_COLUMNS) or side is None:
+                    raise SynthaugError(f"{str(path)!r} line {reader.line_num} is not a row of a split", hint)
+                rows.append(SplitRow(cells[0], cells[1], cells[2], cells[3], side))
+        except (OSError, ParseError, csv.Error) as error:
+            reason = error.strerror if isinstance(error, OSError) else f"it {error}"
+            raise SynthaugError(f"cannot read {str(path)!r}: {reason}", hint) from error
         return cls(rows)
 
 

@@ -17,6 +17,7 @@ from synthaug.documents import Document, ExportDocument, UpscalerReference
 from synthaug.errors import SynthaugError
 from synthaug.exporters import FORMATS
 from synthaug.exporters.looks import LookCount, Sides, Tables
+from synthaug.parsing import ParseError, parse_json, read_json, read_lines
 from synthaug.translators.options import Mode
 from synthaug.version import __version__
 
@@ -115,8 +116,8 @@ def read_manifest(path: Path) -> Manifest:
     """
     hint = "give the manifest.json of an export"
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        document = read_json(path)
+    except (OSError, ParseError) as error:
         raise SynthaugError(f"cannot read the manifest {str(path)!r}: {_reason(error)}", hint) from error
     if not isinstance(document, dict) or document.get("tool") != "synthaug":
         raise SynthaugError(f"{str(path)!r} is not a manifest of a synthaug export", hint)
@@ -133,15 +134,15 @@ def read_manifest(path: Path) -> Manifest:
         raise SynthaugError(f"the manifest {str(path)!r} is damaged: {fault}", "export again") from error
 
 
-def _reason(error: Exception) -> str:
-    return (error.strerror or "cannot be read").lower() if isinstance(error, OSError) else "it is not valid JSON"
+def _reason(error: OSError | ParseError) -> str:
+    return (error.strerror or "cannot be read").lower() if isinstance(error, OSError) else f"it {error}"
 
 
 def is_export(folder: Path) -> bool:
     """Whether a folder is a finished export of this tool, of any version."""
     try:
-        document = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        document = read_json(folder / MANIFEST)
+    except (OSError, ParseError):
         return False
     return isinstance(document, dict) and document.get("tool") == "synthaug"
 
@@ -201,18 +202,17 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         SynthaugError: the file is missing, or a line is not a row.
     """
     try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file):
-                row = json.loads(line)
-                if not isinstance(row, dict):
-                    raise ValueError
-                yield number, row
+        for number, line in enumerate(read_lines(path)):
+            row = parse_json(line)
+            if not isinstance(row, dict):
+                raise ParseError(f"has no JSON object in line {number + 1}")
+            yield number, row
     except OSError as error:
         raise SynthaugError(
             f"cannot read {str(path)!r}: {_reason(error)}", "give the manifest.json of a complete export"
         ) from error
-    except ValueError as error:
-        raise SynthaugError(f"{str(path)!r} is damaged", "export again") from error
+    except ParseError as error:
+        raise SynthaugError(f"{str(path)!r} is damaged: it {error}", "export again") from error
 
 
 def card(manifest: Manifest) -> str:

@@ -60,7 +60,7 @@ def build_heads(weights: Mapping[str, float], family: Family, shape: ImageShape,
     Raises:
         SynthaugError: a head is unknown, the family's discriminator has no features to show, or codes are missing.
     """
-    wanted = {name: weight for name, weight in weights.items() if weight > 0}
+    wanted = {name: weight for name, weight in weights.items() if weight}
     if not wanted:
         return None
     if type(family.discriminator).examine is Discriminator.examine:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -55,6 +54,7 @@ from synthaug.evaluation.trial import run_trials, shared_features
 from synthaug.evaluation.trial_cache import TrialCache
 from synthaug.evaluation.verdict import judge
 from synthaug.metrics.sharpness_auc import compare_sharpness
+from synthaug.parsing import read_json
 from synthaug.pipelines.auto import with_mirroring
 from synthaug.pipelines.evaluated_folds import asked_arms, generators_of, make_folds, mix_of, together
 from synthaug.pipelines.folds import FOLDER as FOLDS
@@ -437,7 +437,7 @@ def _material(document: EvaluateDocument, evaluation: _Evaluation) -> ReportMate
     environment = {}
     if run is not None:
         with suppress(OSError, ValueError):
-            environment = json.loads((run.path / "environment.json").read_text(encoding="utf-8"))
+            environment = read_json(run.path / "environment.json")
     return ReportMaterial(
         real=real.train, synthetic=pool, generator=fold.generator, pairs=pairs, suspects=suspects,
         training=run.metrics() if run is not None else [], settings=leaves(real.config.model_dump(mode="json")),

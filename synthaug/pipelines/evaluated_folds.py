@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from synthaug.evaluation.arms import TARGETS_ONLY
 from synthaug.evaluation.fold import Fold
 from synthaug.evaluation.images import RealImages, fresh_samples, synthetic_folder
 from synthaug.exporters.as_exported import AsExported
+from synthaug.parsing import read_json
 from synthaug.pipelines.judged_size import judged_images
 from synthaug.pipelines.replicates import given_replicates, trained_replicates
 from synthaug.progress import Progress
@@ -129,7 +129,7 @@ def _fresh(
 def _exported_from(folder: Path, run: Run) -> bool:
     """Whether the manifest of a folder names this run."""
     try:
-        path = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["run"]["path"]
+        path = read_json(folder / "manifest.json")["run"]["path"]
         return Path(path).resolve() == run.path.resolve()
     except (OSError, ValueError, KeyError, TypeError):
         return False

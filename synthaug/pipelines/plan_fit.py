@@ -6,7 +6,8 @@ import time
 
 import torch
 
-from synthaug.config import leaves, parse_budget
+from synthaug.budget import parse_budget
+from synthaug.config import leaves
 from synthaug.data.cache import LabelledImages
 from synthaug.documents import FitPlan
 from synthaug.pipelines.prepare import Prepared, class_shares, fabric_for, game_for, prepare

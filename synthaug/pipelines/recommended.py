@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from synthaug.documents import EvaluateDocument
 from synthaug.errors import SynthaugError
 from synthaug.evaluation.size_in_words import in_words
+from synthaug.parsing import ParseError, read_json
 from synthaug.pipelines.evaluate import FOLDER
 from synthaug.progress import Progress
 from synthaug.runs import Run
@@ -30,8 +31,8 @@ def recommended_totals(run: Run, counts: Mapping[str, int], progress: Progress) 
     if not file.is_file():
         raise SynthaugError(f"the run {run.name!r} has no evaluation in {str(file)!r}", again)
     try:
-        document = EvaluateDocument.model_validate_json(file.read_text(encoding="utf-8"))
-    except (OSError, ValidationError, UnicodeDecodeError) as error:
+        document = EvaluateDocument.model_validate(read_json(file))
+    except (OSError, ValidationError, ParseError) as error:
         raise SynthaugError(f"the evaluation {str(file)!r} cannot be read", again) from error
     if not document.recommended:
         raise SynthaugError(f"the evaluation {str(file)!r} holds no recommendation", again)

@@ -12,9 +12,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
 from synthaug.errors import SynthaugError, suggest
+from synthaug.parsing import is_text
 
 F = TypeVar("F", bound=Callable[..., Any])
 R = TypeVar("R", bound="Request")
+_LONGEST = 4096  # characters; Linux has no longer paths
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class Request(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     def __init__(self, **options: Any) -> None:
+        for name, value in options.items():
+            _check_text(type(self), name, value)
         try:
             super().__init__(**options)
         except ValidationError as error:
@@ -74,6 +78,28 @@ class Request(BaseModel):
                 raise SynthaugError(
                     f"{self.option(name)} and {self.option(other)} contradict each other", "leave one of them out"
                 )
+
+
+def _check_text(request: type[Request], name: str, value: Any) -> None:
+    """Refuse what cannot be written to a file or be part of a path, and texts longer than any path.
+
+    Raises:
+        SynthaugError: there is such a text in `value`.
+    """
+    if name not in request.model_fields:
+        return
+    if isinstance(value, (list, tuple, Mapping)):
+        for part in [*value, *value.values()] if isinstance(value, Mapping) else value:
+            _check_text(request, name, part)
+    elif isinstance(value, (str, Path)):
+        text = str(value)
+        if not is_text(text):
+            raise SynthaugError(
+                f"{request.option(name)} {text!r} is not valid UTF-8 text", "rename it, or leave it out"
+            )
+        if len(text) > _LONGEST:
+            shown = f"{text[:40]!r}… has {len(text):,} characters"
+            raise SynthaugError(f"{request.option(name)} {shown}", f"give at most {_LONGEST:,}")
 
 
 def _differs(value: Any, default: Any) -> bool:

@@ -118,10 +118,10 @@ class EvaluateRequest(Request):
     )
     upscaler: Upscaler = None
     seeds: Annotated[int, Flag("N")] = Field(
-        5, ge=2, description="Classifiers per arm; a reliable verdict needs at least 5."
+        5, ge=2, le=10_000, description="Classifiers per arm; a reliable verdict needs at least 5."
     )
     steps: Annotated[int, Flag("N")] = Field(
-        600, ge=1, description="Optimiser steps of every classifier, the same in all arms but `longer`."
+        600, ge=1, le=10**6, description="Optimiser steps of every classifier, the same in all arms but `longer`."
     )
     shares: Annotated[tuple[float, ...] | None, BeforeValidator(_shares), Flag("S,S,…")] = Field(
         None, description="Shares of synthetic images in a class's batches; the best one on val is used."
@@ -142,7 +142,10 @@ class EvaluateRequest(Request):
         None, description="The folder of the report. [default: inside the run]"
     )
     fail_under: Annotated[float | None, Flag("X")] = Field(
-        None, description="Exit with 1 if the better comparison gains less than X in mean F1 of the target classes."
+        None,
+        ge=-1,
+        le=1,
+        description="Exit with 1 if the better comparison gains less than X in mean F1 of the target classes.",
     )
     gate: bool = Field(True, description="Judge images that pass the gate, as export writes them.")
     checkpoint: Checkpoint = "best"
@@ -150,7 +153,7 @@ class EvaluateRequest(Request):
     device: Device = "auto"
     cache: Cache = None
     jobs: Annotated[int | None, Flag("N")] = Field(
-        None, ge=1, description="Processes that train classifiers. [default: one per core]"
+        None, ge=1, le=4096, description="Processes that train classifiers. [default: one per core]"
     )
 
     def flags(self) -> dict[str, Any]:

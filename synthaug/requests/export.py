@@ -27,6 +27,9 @@ from synthaug.requests.options import (
 )
 from synthaug.sampling.options import KEEP, LEAST
 
+MOST_IMAGES = 10**9
+"""The largest total of a class, and the largest number of a row."""
+
 
 def _totals(value: Any) -> Any:
     """Read `5000` as a total for all classes, and a list such as `rare=5000`, `other=100` as class → total."""
@@ -60,6 +63,8 @@ def _total(number: Any, text: str) -> int:
             f"--per-class {text!r}: a class needs at least one image",
             "give the total that each class should have, such as 5000",
         )
+    if int(number) > MOST_IMAGES:
+        raise SynthaugError(f"--per-class {text!r} is too many", f"give at most {MOST_IMAGES}")
     return int(number)
 
 
@@ -166,7 +171,7 @@ class TraverseRequest(Request):
         "codes", description="What changes along a row."
     )
     code: Annotated[int | None, Flag("K")] = Field(
-        None, description="The number of a code, counted from 0, categorical codes first. [default: all]"
+        None, ge=0, le=1000, description="The number of a code, counted from 0, categorical codes first. [default: all]"
     )
     class_: Annotated[str | None, Flag("NAME")] = Field(
         None, description="The class to draw, or to start at. [default: the first target class]"
@@ -221,7 +226,7 @@ class RegenerateRequest(Request):
     manifest: Annotated[Path, Flag("MANIFEST", argument=True)] = Field(
         description="An export's folder, its manifest.json, or its train/metadata.jsonl."
     )
-    row: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Many, Flag("N", many=True)] = Field(
+    row: Annotated[tuple[Annotated[int, Field(ge=0, le=MOST_IMAGES)], ...], Many, Flag("N", many=True)] = Field(
         (), description="Only this row of train/metadata.jsonl, counted from 0. [default: all]"
     )
     verify: bool = Field(False, description="Fail if an image differs. Without --out, this is always on.")

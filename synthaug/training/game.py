@@ -181,7 +181,7 @@ def build_game(
     average = Average(family.exported_network, training.ema_kimg)  # a copy, which embedding noise does not reach
     sigma = training.embedding_noise
     noise = EmbeddingNoise(family.generator, batches.counts, sigma) if sigma else None
-    regularizers = {name: (w, REGULARIZERS.get(name)().to(device)) for name, w in weights.items() if w > 0}
+    regularizers = {name: (w, REGULARIZERS.get(name)().to(device)) for name, w in weights.items() if w}
     augment = _augmentation(config).to(device) if training.ada else DiffAugment(training.augment)
     networks: dict[str, nn.Module] = {
         **family.networks,

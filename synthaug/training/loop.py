@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from synthaug.config import parse_budget
+from synthaug.budget import parse_budget
 from synthaug.errors import Interrupted
 from synthaug.progress import Progress, Task
 from synthaug.runs import Run

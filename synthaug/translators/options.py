@@ -6,7 +6,7 @@ from typing import ClassVar, Literal, get_args
 
 from pydantic import Field
 
-from synthaug.config import ModelConfig
+from synthaug.config import ModelConfig, Weight
 
 Mode = Literal["both", "translate", "vary"]
 
@@ -20,7 +20,9 @@ class SourceOptions(ModelConfig):
     mode: Mode = Field(
         "both", description="translate: images of other classes become the class; vary: its own images; both: by turns"
     )
-    draws_per_source: int = Field(50, ge=1, description="the most images of a class that start from one real image")
+    draws_per_source: int = Field(
+        50, ge=1, le=10**6, description="the most images of a class that start from one real image"
+    )
 
     many_discriminator_steps: ClassVar[bool] = False  # whether its game follows `training.discriminator_steps`
     least_classes: ClassVar[int] = 0  # with fewer, there is no evidence that the family is of use
@@ -36,7 +38,10 @@ class ResnetOptions(SourceOptions):
 
     mode: Literal["translate"] = Field("translate", description="images of other classes become the class")
     draws_per_source: int = Field(
-        1, ge=1, description="the most images of a class that start from one real image; without noise all are alike"
+        1,
+        ge=1,
+        le=10**6,
+        description="the most images of a class that start from one real image; without noise all are alike",
     )
     z_dim: int = Field(2, ge=2, le=1024, description="without effect: an image depends on its source alone")
     width: int = Field(
@@ -49,17 +54,15 @@ class ResnetOptions(SourceOptions):
 class CycleGANOptions(ResnetOptions):
     """The options of `cyclegan`: weights of its losses beside the adversarial one, and its memory."""
 
-    cycle: float = Field(10.0, ge=0, description="L1 distance after the way there and back")
-    identity: float = Field(5.0, ge=0, description="L1 distance of an image that is of the class already to itself")
+    cycle: Weight = Field(10.0, description="L1 distance after the way there and back")
+    identity: Weight = Field(5.0, description="L1 distance of an image that is of the class already to itself")
     pool: int = Field(50, ge=0, le=1000, description="past fakes of each class; half of those that D sees are from it")
 
 
 class CUTOptions(ResnetOptions):
     """The options of `cut`: its contrastive loss."""
 
-    nce: float = Field(
-        1.0, ge=0, description="weight of the contrastive loss of patches; with 10, fakes copy their source"
-    )
+    nce: Weight = Field(1.0, description="weight of the contrastive loss of patches; with 10, fakes copy their source")
     nce_identity: bool = Field(True, description="also for images that are of the class already: keeps colours")
     patches: int = Field(256, ge=2, le=4096, description="patches of an image in each layer; at most as many as it has")
 
@@ -85,7 +88,7 @@ class TranslatorOptions(SourceOptions):
         32, ge=4, le=512, description="channels at full resolution; coarser maps have up to 4 times as many"
     )
     discriminator_width: int = Field(48, ge=4, le=512, description="the same for the discriminator")
-    reconstruction: float = Field(10.0, ge=0, description="L1 distance of an image to itself, made with its own style")
-    cycle: float = Field(5.0, ge=0, description="L1 distance after the way to another class and back")
-    style: float = Field(1.0, ge=0, description="L1 distance of z to the style that is found in the image made with it")
-    diversity: float = Field(1.0, ge=0, description="for differences between two z, fading to 0 over the training")
+    reconstruction: Weight = Field(10.0, description="L1 distance of an image to itself, made with its own style")
+    cycle: Weight = Field(5.0, description="L1 distance after the way to another class and back")
+    style: Weight = Field(1.0, description="L1 distance of z to the style that is found in the image made with it")
+    diversity: Weight = Field(1.0, description="for differences between two z, fading to 0 over the training")

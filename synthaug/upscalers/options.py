@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from synthaug.config import ModelConfig
+from synthaug.config import ModelConfig, Weight
 
 
 class UpscalerOptions(ModelConfig):
@@ -21,9 +21,9 @@ class SRGANOptions(UpscalerOptions):
     width: int = Field(32, ge=4, le=512, description="channels of every layer")
     blocks: int = Field(4, ge=1, le=64, description="residual blocks, of two convolutions each, for each doubling")
     discriminator_width: int = Field(32, ge=4, le=512, description="channels of the discriminator's first layer")
-    pixel: float = Field(1.0, ge=0, description="weight of the L1 distance to the real image")
-    content: float = Field(0.02, ge=0, description="weight of the distance in maps of a net trained on ImageNet")
-    adversarial: float = Field(0.005, ge=0, description="weight of the discriminator's opinion")
+    pixel: Weight = Field(1.0, description="weight of the L1 distance to the real image")
+    content: Weight = Field(0.02, description="weight of the distance in maps of a net trained on ImageNet")
+    adversarial: Weight = Field(0.005, description="weight of the discriminator's opinion")
     perceptual_start: float = Field(
         0.7, ge=0, le=1, description="share of the budget from which on `content` and `adversarial` count"
     )

@@ -64,7 +64,7 @@ USAGE = [
     Case("fit good --fit squeeze", "'squeeze'"),
     Case("fit good --device tpu", "'tpu'", hint="cuda"),
     Case("list familes", "'familes'", hint='did you mean "families"'),
-    Case("evaluate --seeds 1", "--seeds 1", hint="at least 2"),
+    Case("evaluate --seeds 1", "--seeds 1", hint="from 2"),
     Case("check --count 0", "--count 0", hint="from 8"),
     Case("samples --count 0", "--count 0", hint="from 1"),
     Case("samples --class cta", "'cta'", hint='did you mean "cat"'),

@@ -9,7 +9,8 @@ import pytest
 from listener import Listener
 from PIL import Image
 
-from synthaug.config import AUTO, parse_budget, resolve, validate
+from synthaug.budget import parse_budget
+from synthaug.config import AUTO, resolve, validate
 from synthaug.data.folder import scan
 from synthaug.data.orientation import MirrorTest
 from synthaug.errors import SynthaugError

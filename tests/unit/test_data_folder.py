@@ -277,7 +277,7 @@ def test_metadata_rows_without_a_file_a_label_or_a_place(tree: Tree, look: Look)
     [
         ('{"file_name": "1.png", "label": "../x"}', r"class name '../x'.*line 1"),
         ('{"file_name": "1.png", "label": ".hidden"}', "class name '.hidden'"),
-        ('{"file_name": "1.png", "label": "a\\u0000b"}', "class name"),
+        ('{"file_name": "1.png", "label": "a\\u0000b"}', "which is no text"),
         ('{"file_name": "1.png", "label": "' + "x" * 300 + '"}', "longer than 200 bytes"),
         ('{"file_name": "1.png", "label": "a"}\n{oops', "line 2 is not valid JSON"),
         ("[1, 2]", "not a JSON object"),
