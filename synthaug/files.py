@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from synthaug.errors import SynthaugError
 
+if TYPE_CHECKING:  # this module must not import torch
+    from torch import Tensor
+
 _BLOCK = 1 << 20
 _ROWS = 512
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""The `errno` of an OSError if there is no room left."""
 
 
 @contextmanager
@@ -70,6 +76,26 @@ def check_replaceable(out: Path, *, marker: str, what: str, overwrite: bool) -> 
         raise SynthaugError(f"{str(out)!r} is not {what} and is not overwritten", "give another folder with --out")
 
 
+def check_outside(path: Path, folders: Iterable[Path | None], option: str) -> None:
+    """Check that `path` lies in none of the `folders` of images, where an image would be taken for a real one.
+
+    Args:
+        path: what `option` of a command gives; it does not need to exist.
+        folders: None stands for a folder that was not given.
+        option: how the user writes it.
+
+    Raises:
+        SynthaugError: it lies in one of them, by whatever name or link.
+    """
+    places = [place for place in (path.resolve(), *path.resolve().parents) if place.exists()]
+    for folder in folders:
+        if folder is not None and folder.exists() and any(place.samefile(folder) for place in places):
+            raise SynthaugError(
+                f"{option} {str(path)!r} lies inside the data folder {str(folder)!r}, where nothing is ever written",
+                f"give a place outside of it with {option}",
+            )
+
+
 def make_folders(path: Path) -> list[Path]:
     """Make a folder and its parents; return those that were missing, outermost first."""
     made: list[Path] = []
@@ -105,12 +131,31 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    """Write a safetensors file. `safetensors.save_file` hides the system's error, such as that of a full disk."""
+    from safetensors.torch import save
+
+    write_bytes(path, save(dict(tensors), None if metadata is None else dict(metadata)))
+
+
 def write_json(path: Path, document: Any) -> None:
     write_text(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
 
+def regular(path: Path) -> Path:
+    """Return `path`, which must be a regular file: reading a pipe or a device in its place might never end.
+
+    Raises:
+        OSError: it is something else, or missing.
+    """
+    if not path.is_file():
+        missing = not path.exists()
+        raise OSError(*((errno.ENOENT, "missing") if missing else (errno.EINVAL, "not a regular file")), str(path))
+    return path
+
+
 def sha256(path: Path) -> str:
-    with path.open("rb") as file:
+    with regular(path).open("rb") as file:
         if hasattr(hashlib, "file_digest"):  # from Python 3.11 on
             return str(hashlib.file_digest(file, "sha256").hexdigest())
         found = hashlib.sha256()

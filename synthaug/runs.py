@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -14,12 +15,14 @@ from typing import Any
 
 import yaml
 from filelock import FileLock
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from synthaug.config import Config, Resolved, parse_yaml, validate_stored
+from synthaug.documents.base import in_words
 from synthaug.errors import SynthaugError, suggest
 from synthaug.files import write_json, write_text
-from synthaug.parsing import YAML_BYTES, ParseError, read_text
+from synthaug.locks import only_writer
+from synthaug.parsing import YAML_BYTES, ParseError, read_json, read_text
 
 FORMAT_VERSION = 1
 _NUMBERED = re.compile(r"(\d{5})-.+")
@@ -58,7 +61,28 @@ class RunFacts(BaseModel):
     channels: int
     precision: str = "32-true"
     started_from: StartedFrom | None = None
+    features_sha256: str | None = None  # of the monitor's net, if it is a file or a download
     sources: dict[str, list[str]] = {}  # class → the classes translated into it, in families that start from images
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> RunFacts:
+        if self.channels not in (1, 3):
+            raise ValueError(f"channels = {self.channels}: images have 1 or 3")
+        if unknown := sorted({*self.targets, *self.sources} - {*self.classes}):
+            raise ValueError(f"the target {unknown[0]!r} is not among the classes")
+        return self
+
+
+class Status(BaseModel):
+    """`status.json`. `state` is running, finished, interrupted or failed."""
+
+    model_config = ConfigDict(extra="allow")
+
+    state: str = "unknown"
+    kimg: float | None = None
+    updated: str | None = None
+    best_checkpoint: str | None = None
+    last_checkpoint: str | None = None
 
 
 @dataclass(frozen=True)
@@ -111,44 +135,60 @@ class Run:
         try:
             return RunFacts.model_validate(self._config_tree())
         except ValidationError as error:
-            faults = [
-                f"{'.'.join(map(str, fault['loc']))} "
-                + ("is missing" if fault["type"] == "missing" else f"= {fault['input']!r}: {fault['msg'].lower()}")
-                for fault in error.errors()
-            ]
-            raise self._damaged(f"config.yaml: {'; '.join(faults)}") from error
+            raise self._damaged(f"config.yaml: {in_words(error)}") from error
 
     def _config_tree(self) -> dict[str, Any]:
         try:
-            return parse_yaml(read_text(self.config_file, YAML_BYTES), "config.yaml")
+            tree = parse_yaml(read_text(self.config_file, YAML_BYTES), "config.yaml")
         except SynthaugError as error:
             raise self._damaged(error.message) from error
         except ParseError as error:
             raise self._damaged(f"config.yaml {error}") from error
         except OSError as error:
             raise self._damaged(f"config.yaml cannot be read: {error.strerror}") from error
+        version = tree.get("format_version", FORMAT_VERSION)
+        if version not in range(1, FORMAT_VERSION + 1):
+            raise SynthaugError(
+                f"the run {str(self.path)!r} has the format version {version!r}, not {FORMAT_VERSION}",
+                f"use synthaug {tree.get('tool_version', 'of its time')}",
+            )
+        return tree
 
-    def _damaged(self, reason: str) -> SynthaugError:
-        return SynthaugError(
-            f"the run {str(self.path)!r} is damaged: {reason}",
-            "restore the file from a copy, or train again: synthaug fit DATA",
-        )
+    def _damaged(
+        self, reason: str, hint: str = "restore the file from a copy, or train again: synthaug fit DATA"
+    ) -> SynthaugError:
+        return SynthaugError(f"the run {str(self.path)!r} is damaged: {reason}", hint)
+
+    def writing(self) -> AbstractContextManager[None]:
+        """Hold the run's lock, which whoever writes into the run must hold.
+
+        Raises:
+            Held: another process holds it.
+        """
+        return only_writer(self.path, f"the run {str(self.path)!r}")
 
     def status(self) -> dict[str, Any]:
-        """The contents of `status.json` (`state`: running, finished, interrupted, failed; `kimg`, …)."""
+        """The contents of `status.json`: see `Status`.
+
+        Raises:
+            SynthaugError: it is missing or damaged.
+        """
+        file = self.path / "status.json"
+        quoted, name = shlex.quote(str(file)), shlex.quote(str(self.path))
+        hint = f"write it anew: rm -f {quoted}; echo '{{}}' > {quoted}; synthaug fit DATA --resume {name}"
         try:
-            document: dict[str, Any] = json.loads((self.path / "status.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise SynthaugError(
-                f"{str(self.path)!r} is not a complete run: status.json cannot be read",
-                "`synthaug runs ls` lists the runs",
-            ) from error
-        return document
+            return Status.model_validate(read_json(file)).model_dump(exclude_unset=True)
+        except ValidationError as error:
+            raise self._damaged(f"status.json: {in_words(error)}", hint) from error
+        except ParseError as error:
+            raise self._damaged(f"status.json {error}", hint) from error
+        except OSError as error:
+            raise self._damaged("status.json cannot be read", hint) from error
 
     def set_status(self, **values: Any) -> None:
         """Merge `values` into `status.json`."""
         file = self.path / "status.json"
-        current = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        current = self.status() if file.exists() else {}
         write_json(file, {**current, **values, "updated": datetime.now(timezone.utc).isoformat(timespec="seconds")})
 
     def log(self, line: str) -> None:
@@ -165,12 +205,14 @@ class Run:
         write_text(self.metrics_file, "".join(json.dumps(row) + "\n" for row in rows))
 
     def metrics(self) -> list[dict[str, Any]]:
-        """All rows of `metrics.jsonl`, without a line that a crash cut short."""
+        """All rows of `metrics.jsonl`, without lines that are damaged, such as one that a crash cut short."""
         rows = []
-        if self.metrics_file.exists():
-            for line in self.metrics_file.read_text(encoding="utf-8").splitlines():
+        if self.metrics_file.is_file():
+            for line in self.metrics_file.read_text(encoding="utf-8", errors="replace").splitlines():
                 with suppress(ValueError):
-                    rows.append(json.loads(line))
+                    row = json.loads(line)
+                    if isinstance(row, dict) and "kind" in row and isinstance(row.get("kimg"), (int, float)):
+                        rows.append(row)
         return rows
 
 

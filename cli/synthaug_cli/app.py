@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import signal
@@ -16,6 +15,7 @@ from typing import NoReturn
 import typer
 
 from synthaug.errors import Interrupted, RunFailed, SynthaugError
+from synthaug.files import DISK_FULL
 from synthaug_cli import (
     check,
     demo,
@@ -34,8 +34,6 @@ from synthaug_cli import (
 from synthaug_cli.console import FLAGS, fail
 from synthaug_cli.options import everywhere, takes_request
 from synthaug_cli.usage import as_error
-
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 REQUESTS = (inspect, fit, export, evaluate, check, samples, traverse, upscale, regenerate)
 
@@ -144,7 +142,7 @@ def as_synthaug(failure: BaseException) -> SynthaugError:
     if isinstance(failure, MemoryError) or type(failure).__name__ == "OutOfMemoryError":
         hint = "use a smaller --set training.batch_size, or --device cpu"
         return RunFailed(f"out of memory: {_first_line(failure)}", hint)
-    if isinstance(failure, OSError) and failure.errno in FULL:
+    if isinstance(failure, OSError) and failure.errno in DISK_FULL:
         where = f" while writing {os.fspath(failure.filename)!r}" if failure.filename else ""
         hint = "free some space, then run the same command again"
         return RunFailed(f"the disk is full{where}: {failure.strerror}", hint)

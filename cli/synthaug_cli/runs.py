@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -57,16 +58,18 @@ def prune(
 ) -> None:
     """Remove runs without a checkpoint; with --keep, all but the newest."""
     from synthaug.documents import PruneDocument
+    from synthaug.locks import Held, is_held
     from synthaug.runs import all_runs, default_root
 
     root = default_root() if runs is None else runs
     found = all_runs(root)
     older = found[: max(0, len(found) - keep)] if keep is not None else [r for r in found if not _checkpoints(r)]
-    removed = [r for r in older if not _training(r)]
+    removed = [r for r in older if not is_held(r.path)]
     size = sum(f.stat().st_size for r in removed for f in r.path.rglob("*") if f.is_file())
     if yes:
         for run in removed:
-            shutil.rmtree(run.path)
+            with suppress(Held), run.writing():
+                shutil.rmtree(run.path)
         _repair_latest(root)
     console.result(PruneDocument(root=str(root), runs=[r.name for r in removed], bytes=size, removed=yes), render_prune)
 
@@ -89,20 +92,6 @@ def describe(run: Run) -> RunDocument:
 
 def _checkpoints(run: Run) -> list[str]:
     return sorted(p.name for p in run.checkpoints.iterdir() if p.is_dir()) if run.checkpoints.is_dir() else []
-
-
-def _training(run: Run) -> bool:
-    """Whether a process is probably training it: the status is "running" and less than an hour old."""
-    from datetime import datetime, timedelta, timezone
-
-    from synthaug.errors import SynthaugError
-
-    try:
-        status = run.status()
-        updated = datetime.fromisoformat(str(status["updated"]))
-    except (SynthaugError, KeyError, ValueError):
-        return False
-    return status.get("state") == "running" and datetime.now(timezone.utc) - updated < timedelta(hours=1)
 
 
 def _repair_latest(root: Path) -> None:

@@ -104,8 +104,9 @@ def load_images(
 ) -> LabelledImages:
     """Decode and resize the images of `rows`, or map what an earlier call stored.
 
-    The stored array is found by its rows' pixel hashes, in order, the size and the fit. Changing the array in memory
-    does not change the stored file. If it cannot be stored (no room, no permission), it is held in memory.
+    The stored array is found by the pixel hashes, sizes and times of its files, in order, the size and the fit.
+    Changing the array in memory does not change the stored file. If it cannot be stored (no room, no permission), it is
+    held in memory.
 
     Args:
         root: the folder that `row.path` is relative to.
@@ -142,8 +143,18 @@ class _Work:
 
     @property
     def key(self) -> str:
-        hashes = [row.pixel_sha256 for row in self.rows]
-        return digest([DECODE_VERSION, self.resolution, self.channels, self.fit, hashes])
+        """Changes with the files, so that an image that is gone or has changed is noticed although it was stored."""
+        stamps = []
+        for row in self.rows:
+            status = self._file(row).stat()
+            stamps.append([row.pixel_sha256, status.st_size, status.st_mtime_ns])
+        return digest([DECODE_VERSION, self.resolution, self.channels, self.fit, stamps])
+
+    def _file(self, row: LabelledFile) -> Path:
+        path = self.root / row.path
+        if not path.is_file():
+            raise SynthaugError(f"the image {str(path)!r} is gone", _HINT)
+        return path
 
     def into(self, array: NDArray[np.uint8]) -> None:
         """Fill `array` [N, C, H, W]; its memory must be shared with forked processes."""
@@ -157,9 +168,7 @@ class _Work:
                 task.advance(len(chunk))
 
     def _one(self, row: LabelledFile) -> NDArray[np.uint8]:
-        path = self.root / row.path
-        if not path.is_file():
-            raise SynthaugError(f"the image {str(path)!r} is gone", _HINT)
+        path = self._file(row)
         reduced = OVERSAMPLE * self.resolution
         try:
             image, _, kind = decode(path, at_least=reduced)

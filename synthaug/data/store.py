@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from synthaug.errors import SynthaugError
+from synthaug.files import check_outside
 
 DEFAULT_CAP_GIB = 20.0
 ARRAYS = "decoded-images"
@@ -34,10 +35,9 @@ def outside(root: Path, cache: Path) -> Path:
     """Return `cache`.
 
     Raises:
-        SynthaugError: `cache` is inside the data folder `root`, where nothing is ever written.
+        SynthaugError: `cache` is inside the data folder `root`.
     """
-    if cache.resolve().is_relative_to(root.resolve()):
-        raise SynthaugError(f"the cache {str(cache)!r} is inside the data folder", "give another place with --cache")
+    check_outside(cache, [root], "--cache")
     return cache
 
 

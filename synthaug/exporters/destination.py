@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,9 +11,9 @@ from typing import Any
 from synthaug.errors import Interrupted, RunFailed, SynthaugError
 from synthaug.exporters.manifest import is_export
 from synthaug.exporters.workspace import Workspace
+from synthaug.files import DISK_FULL, check_outside
 from synthaug.progress import Progress
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _BLOCK = 4096  # bytes that the smallest file takes on a disk
 _FULL_HINT = "free some space, export to another disk with --out, or ask for fewer images"
 ROW_BYTES = 900
@@ -29,8 +28,7 @@ def check_out(out: Path, *, data: Path, run: Path, overwrite: bool) -> None:
             export may exist.
     """
     resolved, root = out.resolve(), data.resolve()
-    if resolved.is_relative_to(root):
-        raise SynthaugError(f"{str(out)!r} is inside the data folder {str(root)!r}", "export elsewhere with --out")
+    check_outside(out, [root], "--out")
     if root.is_relative_to(resolved) or run.resolve().is_relative_to(resolved):
         raise SynthaugError(f"{str(out)!r} holds the data or the run", "export elsewhere with --out")
     if out.exists() or out.is_symlink():
@@ -88,7 +86,7 @@ def working(out: Path, settings: Mapping[str, Any], progress: Progress) -> Itera
         ) from error
     except OSError as error:
         workspace.discard()
-        if error.errno in _FULL:
+        if error.errno in DISK_FULL:
             raise RunFailed(f"the disk of {str(out)!r} is full: {error.strerror}", _FULL_HINT) from error
         raise SynthaugError(
             f"cannot write the export to {str(out)!r}: {error.strerror or error}",

@@ -2,13 +2,14 @@
 
     .NAME.partial/
         settings.json   options of the export; an export with other options starts again
-        lock            held by the process that writes the export
+        writer.lock     held by the process that writes the export; writer.json says which
         journal.jsonl   for each finished chunk, in order: a line that describes it, then its rows of metadata
         accepted/       features of accepted images, for the gates; one file per class
         tree/           the export itself; becomes NAME
 
 A process can be killed at any moment. The next process reads the journal up to the first entry that is incomplete or
-whose files differ from their hashes, deletes everything after it, and continues from there.
+whose files differ from their hashes, deletes everything after it, and continues from there. It uses and empties only a
+real folder with nothing but these in it: a link, a pipe or a user's file in their place is an error.
 """
 
 from __future__ import annotations
@@ -16,20 +17,25 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, suppress
 from io import FileIO
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from synthaug.errors import SynthaugError
 from synthaug.exporters.manifest import dump_row, is_export
 from synthaug.files import make_folders, remove_empty, sha256, write_json
+from synthaug.locks import LOCK, NOTE, only_writer
+
+SETTINGS, JOURNAL = "settings.json", "journal.jsonl"
+_OURS = re.compile("|".join(map(re.escape, (SETTINGS, JOURNAL, LOCK, NOTE, "accepted", "tree"))) + r"|\..*\.tmp")
 
 
 class Workspace:
@@ -40,47 +46,59 @@ class Workspace:
         self.path = out.parent / f".{out.name}.partial"
         self.tree = self.path / "tree"
         self.replaced = out.parent / f".{out.name}.replaced"
-        self._lock = FileLock(self.path / "lock")
+        self._lock = ExitStack()
         self._journal: FileIO | None = None
         self._index: dict[tuple[str, str, str], list[tuple[int, int]]] | None = None
+        self._locked = False
         self._made: list[Path] = []
 
     def open(self, settings: Mapping[str, Any]) -> Literal["new", "continued", "discarded"]:
         """Lock the folder, and return whether an earlier export is continued; one with other settings is discarded.
 
         Raises:
-            SynthaugError: another process is exporting to the same place.
+            SynthaugError: another process is exporting to the same place, or something else lies in the folder's place.
         """
         self._put_back()
-        try:
-            self._made = make_folders(self.path)
-            self._lock.acquire(timeout=0)
-        except Timeout as error:
-            raise SynthaugError(
-                f"another process is exporting to {str(self.out)!r}", "wait for it, or give another folder with --out"
-            ) from error
+        self._check_ours()
+        self._made = make_folders(self.path)
+        self._lock.enter_context(only_writer(self.path, f"the unfinished export {str(self.path)!r}"))
+        self._locked = True
         wanted = json.loads(json.dumps(settings))
-        file = self.path / "settings.json"
+        file = self.path / SETTINGS
         earlier = file.exists()
         with suppress(OSError, ValueError):
             if json.loads(file.read_text(encoding="utf-8")) == wanted and self.tree.is_dir():
                 return "continued"
         for stale in self.path.iterdir():
-            if stale.name != "lock":
+            if stale.name not in (LOCK, NOTE):
                 shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
         self.tree.mkdir()
         (self.path / "accepted").mkdir()
         write_json(file, wanted)
         return "discarded" if earlier else "new"
 
+    def _check_ours(self) -> None:
+        """Check that the folder is missing, or one that an earlier export left."""
+        if not os.path.lexists(self.path):
+            return
+        strange = [self.path]
+        if _is(self.path, stat.S_ISDIR):
+            strange = [entry for entry in self.path.iterdir() if not _OURS.fullmatch(entry.name)]
+            strange += [p for p in self.path.rglob("*") if not (_is(p, stat.S_ISDIR) or _is(p, stat.S_ISREG))]
+        if strange:
+            raise SynthaugError(
+                f"{str(strange[0])!r} is in the place of an unfinished export, and no export has made it",
+                "move it away, or give another folder with --out",
+            )
+
     def _put_back(self) -> None:
         """Restore the old export if a process died after moving it away and before moving the new one in."""
-        if self.replaced.exists() and not self.out.exists():
+        if _is(self.replaced, stat.S_ISDIR) and not self.out.exists():
             self.replaced.rename(self.out)
 
     def journal(self) -> Iterator[dict[str, Any]]:
         """The entries of an earlier process whose files are complete; everything after them is deleted."""
-        file = self.path / "journal.jsonl"
+        file = self.path / JOURNAL
         file.touch()
         whole, known = 0, set[Path]()
         with file.open("rb") as lines:
@@ -107,16 +125,16 @@ class Workspace:
     def record(self, entry: Mapping[str, Any]) -> None:
         """Append a finished chunk; its files must be written already."""
         if self._journal is None:
-            self._journal = (self.path / "journal.jsonl").open("ab", buffering=0)
+            self._journal = (self.path / JOURNAL).open("ab", buffering=0)
         self._index = None
         lines = [dump_row({**entry, "rows": len(entry["rows"])}), *map(dump_row, entry["rows"]), ""]
         data = "\n".join(lines).encode()
         if self._journal.write(data) != len(data):  # unbuffered: a full disk writes a part and raises nothing
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path / "journal.jsonl"))
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path / JOURNAL))
 
     def rows(self, split: str, label: str, kind: str) -> Iterator[bytes]:
         """The lines of metadata of the finished chunks of one kind, chunk by chunk."""
-        with (self.path / "journal.jsonl").open("rb") as file:
+        with (self.path / JOURNAL).open("rb") as file:
             for start, size in self._places().get((split, label, kind), ()):
                 file.seek(start)
                 yield file.read(size)
@@ -125,7 +143,7 @@ class Workspace:
         """Start and size in bytes of the rows of each journal entry, by split, class and kind."""
         if self._index is None:
             self._index = {}
-            with (self.path / "journal.jsonl").open("rb") as lines:
+            with (self.path / JOURNAL).open("rb") as lines:
                 while line := lines.readline():
                     entry, start = json.loads(line), lines.tell()
                     size = sum(len(lines.readline()) for _ in range(entry["rows"]))
@@ -165,7 +183,7 @@ class Workspace:
 
     def discard(self) -> None:
         """Delete the unfinished export, if this process holds its lock, and the folders made for it."""
-        if self._lock.is_locked:
+        if self._locked:
             self.release()
             shutil.rmtree(self.path, ignore_errors=True)
         remove_empty(self._made)
@@ -178,7 +196,16 @@ class Workspace:
     def release(self) -> None:
         """Unlock the folder and keep its contents."""
         self.close()
-        self._lock.release()
+        self._lock.close()
+        self._locked = False
+
+
+def _is(path: Path, kind: Callable[[int], bool]) -> bool:
+    """Whether something of a kind of `stat` lies there. A link is not what it points to."""
+    try:
+        return kind(path.lstat().st_mode)
+    except OSError:
+        return False
 
 
 def _next_entry(journal: BinaryIO) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from synthaug.features.base import FeatureNet, TorchFeatureNet
 
 __all__ = [
-    "FEATURES", "SELF_TRAINED_FILE", "FeatureNet", "TorchFeatureNet", "check_features", "features_for", "load_features",
+    "FEATURES", "SELF_TRAINED_FILE", "FeatureNet", "TorchFeatureNet", "check_features", "features_for", "is_foreign",
+    "load_features", "permitted",
 ]  # fmt: skip
 
 FEATURES: Registry[Callable[..., FeatureNet]] = Registry(
@@ -39,6 +41,7 @@ WITH_WEIGHTS = ("efficientnet_lite0", "mobilenet_v2")
 SELF_TRAINED_FILE = "own-features.safetensors"
 """Name of the `own` net's file in a run's folder."""
 _OPEN = ("timm", "torchvision")
+_DOWNLOADED = ("inception",)
 
 
 def __getattr__(name: str) -> Any:  # listing the table must not import torch (PEP 562)
@@ -64,6 +67,34 @@ def check_features(name: str) -> str:
         f"there are no features {name!r}",
         f"{suggest(name, FEATURES.names())}, timm:NAME, torchvision:NAME, or a TorchScript file",
     )
+
+
+def is_foreign(name: str) -> bool:
+    """Whether a net comes from outside: from a file, which is run when it is loaded, or from a download."""
+    return name not in FEATURES or name in _DOWNLOADED
+
+
+def permitted(stored: str, named: str | None, owner: str) -> str:
+    """Return the net to load: the one that a flag of this call has `named`, otherwise the `stored` one.
+
+    Runs and recipes may come from other people, so a foreign net is never loaded because one of them names it.
+
+    Args:
+        stored: the net in the configuration of a run or recipe.
+        named: the net that a flag names, if any.
+        owner: who has stored the name, for the error.
+
+    Raises:
+        SynthaugError: the stored net is foreign, and no flag names a net.
+    """
+    if named is not None:
+        return named
+    if is_foreign(stored):
+        raise SynthaugError(
+            f"{owner} names the feature net {stored!r}, a file or a download, which is loaded only if you name it too",
+            f"if you trust it, add --features {shlex.quote(stored)}; if not, --features efficientnet_lite0",
+        )
+    return stored
 
 
 def takes_weights(name: str) -> bool:

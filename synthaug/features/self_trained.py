@@ -15,14 +15,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from synthaug.device import resolve_device
 from synthaug.errors import SynthaugError, plural
 from synthaug.features.base import TorchFeatureNet, hash_weights
-from synthaug.files import replacing
+from synthaug.files import regular, write_tensors
 from synthaug.progress import Progress, Silent
 from synthaug.seeds import SELF_TRAINED_FEATURES, stream
 
@@ -119,8 +118,7 @@ def save(features: TorchFeatureNet, path: Path) -> None:
         )
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in features.module.state_dict().items()}
     metadata = {"synthaug": "own-features-1", "channels": str(features.channels)}
-    with replacing(path) as temporary:
-        save_file(state, temporary, metadata=metadata)
+    write_tensors(path, state, metadata)
 
 
 def load(path: Path | None = None, device: str = "auto") -> TorchFeatureNet:
@@ -134,7 +132,7 @@ def load(path: Path | None = None, device: str = "auto") -> TorchFeatureNet:
             "the feature net 'own' belongs to a run and has not been trained here", "check a run, not a folder"
         )
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(regular(path), framework="pt") as file:
             metadata = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
         if metadata.get("synthaug") != "own-features-1":

@@ -19,9 +19,11 @@ from synthaug.documents import CheckDocument
 from synthaug.errors import SynthaugError, plural, suggest
 from synthaug.features import check_features, features_for
 from synthaug.files import write_json
+from synthaug.locks import Held
 from synthaug.metrics.quality import quality
 from synthaug.metrics.real import Reference
 from synthaug.metrics.second_judge import load_second_net
+from synthaug.pipelines.monitor_net import check_permitted, monitor_net
 from synthaug.progress import Progress, Silent
 from synthaug.requests import CheckRequest, documented
 from synthaug.runs import Run, find
@@ -75,6 +77,7 @@ def _is_folder_of_images(target: Path) -> bool:
 def _check_run(run: Run, request: CheckRequest, progress: Progress) -> CheckDocument:
     data, cache = RunData.open(run), request.cache
     config = data.config
+    check_permitted(data, request.features)
     sampler = load(run, checkpoint=request.checkpoint, seed=check_seed(config.seed), device=request.device, cache=cache)
     train = data.images("train", cache, progress)
     kind: Reference
@@ -88,10 +91,7 @@ def _check_run(run: Run, request: CheckRequest, progress: Progress) -> CheckDocu
             "the run has no test or val images: its images are compared with the training images, so that copies get "
             "too good a score"
         )
-    net = features_for(
-        request.features or config.monitor.features, train,
-        folder=run.path, seed=config.seed, device=request.device, progress=progress,
-    )  # fmt: skip
+    net = monitor_net(run, config, request.features, train, device=request.device, progress=progress)
     second = load_second_net(
         request.second_judge, net.name, train,
         folder=run.path, seed=config.seed, device=request.device, progress=progress,
@@ -101,8 +101,11 @@ def _check_run(run: Run, request: CheckRequest, progress: Progress) -> CheckDocu
         real, train, synthetic, net,
         reference=kind, gated=False, seed=config.seed, progress=progress, keep=store.cache_root(cache), second=second,
     )  # fmt: skip
-    with suppress(OSError):  # the run may not be writable
-        write_json(run.path / DOCUMENT, document.model_dump(mode="json"))
+    try:
+        with suppress(OSError), run.writing():  # the run may not be writable
+            write_json(run.path / DOCUMENT, document.model_dump(mode="json"))
+    except Held as held:
+        progress.warn(f"{DOCUMENT} is not written: {held.message}")
     return document
 
 

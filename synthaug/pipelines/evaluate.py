@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -53,6 +53,7 @@ from synthaug.evaluation.suspects import in_words as suspects_in_words
 from synthaug.evaluation.trial import run_trials, shared_features
 from synthaug.evaluation.trial_cache import TrialCache
 from synthaug.evaluation.verdict import judge
+from synthaug.files import check_outside
 from synthaug.metrics.sharpness_auc import compare_sharpness
 from synthaug.parsing import read_json
 from synthaug.pipelines.auto import with_mirroring
@@ -61,6 +62,7 @@ from synthaug.pipelines.folds import FOLDER as FOLDS
 from synthaug.pipelines.folds import fold_data
 from synthaug.pipelines.judged_quality import qualities
 from synthaug.pipelines.judged_size import evaluated_size
+from synthaug.pipelines.monitor_net import check_permitted
 from synthaug.progress import Progress, Silent
 from synthaug.requests import EvaluateRequest, documented
 from synthaug.runs import Run, find
@@ -82,7 +84,8 @@ def evaluate(
     shares: Sequence[float] | None = None, arms: Sequence[str] | None = None, mix: str | None = None,
     mode: str | None = None, learning_curve: bool = False, out: Path | None = None,
     fail_under: float | None = None, gate: bool = True, checkpoint: str | Path = "best", runs: Path | None = None,
-    device: str = "auto", cache: Path | None = None, jobs: int | None = None, progress: Progress = Silent(),
+    features: str | None = None, device: str = "auto", cache: Path | None = None, jobs: int | None = None,
+    progress: Progress = Silent(),
 ) -> EvaluateDocument:  # fmt: skip
     """Train classifiers with and without synthetic images, and say whether they help.
 
@@ -104,11 +107,17 @@ def run_evaluate(request: EvaluateRequest, progress: Progress = Silent()) -> Eva
     """Evaluate and write the report. `fail_under` is not checked here: see `require_gain`.
 
     Raises:
-        SynthaugError: bad data, or test images that the generator has seen.
+        SynthaugError: bad data, test images that the generator has seen, or another process writes into the run.
         RunFailed: a worker process died, or the report cannot be written.
     """
+    whole = _whole(request, progress)
+    with nullcontext() if whole.run is None else whole.run.writing():
+        return _evaluate(request, whole, progress)
+
+
+def _evaluate(request: EvaluateRequest, whole: RunData, progress: Progress) -> EvaluateDocument:
     started = time.monotonic()
-    evaluation = _prepare(request, progress)
+    evaluation = _prepare(request, whole, progress)
     for line in evaluation.warnings:
         progress.warn(line)
     best = _train(evaluation)
@@ -173,16 +182,16 @@ class _Evaluation:
         return probabilities(self.folds, arm, seeds, replicates=self.replicates, side=side, **trial)
 
 
-def _prepare(request: EvaluateRequest, progress: Progress) -> _Evaluation:
+def _prepare(request: EvaluateRequest, whole: RunData, progress: Progress) -> _Evaluation:
     """Read the data, train generators for folds, and load or generate all images."""
     classifier = check_classifier(request.classifier, request.weights)
     resolve_device(request.device)
-    whole = _whole(request, progress)
+    check_permitted(whole, request.features, trains=request.folds is not None or request.generators is not None)
     mix = mix_of(request, whole)
     arms, warnings = choose_arms(asked_arms(request, whole), classifier, resized=request.size != "model", mix=mix)
     default = Path(FOLDER) if whole.run is None else whole.run.path / FOLDER
     out = _out(default if request.out is None else request.out)
-    _check_outside(out, [whole.folder, request.test, request.synthetic])
+    check_outside(out, [whole.folder, request.test, request.synthetic], "--out")
     each = [whole]
     if request.folds is not None and whole.run is not None:
         each = fold_data(whole.run, request.folds, device=request.device, cache=request.cache, progress=progress)
@@ -254,15 +263,6 @@ def _out(target: Path) -> Path:
     return target
 
 
-def _check_outside(target: Path, inputs: Sequence[Path | None]) -> None:
-    for folder in inputs:
-        if folder is not None and target.resolve().is_relative_to(folder.resolve()):
-            raise SynthaugError(
-                f"the report's folder {str(target)!r} lies inside the data folder {str(folder)!r}",
-                "give a folder outside with --out",
-            )
-
-
 def _train(evaluation: _Evaluation) -> BestControl:
     """Train the classifiers of every fold; choose the shares on val, and the best control, which is trained longer."""
     request, progress, tried = evaluation.request, evaluation.progress, evaluation.tried
@@ -331,7 +331,7 @@ def _document(evaluation: _Evaluation, best: BestControl, started: float) -> Eva
         for name, entry in curve.per_target.items():
             verdict.details[name].real_image_equivalents = entry.worth
     gated_quality, generator_quality = qualities(
-        first, gate=request.gate, device=request.device, progress=evaluation.progress
+        first, features=request.features, gate=request.gate, device=request.device, progress=evaluation.progress
     )
     recommended = recommend(
         verdict, whole.target_indices, whole.split.counts()["train"], _validation(evaluation),
@@ -436,8 +436,8 @@ def _material(document: EvaluateDocument, evaluation: _Evaluation) -> ReportMate
         )
     environment = {}
     if run is not None:
-        with suppress(OSError, ValueError):
-            environment = read_json(run.path / "environment.json")
+        with suppress(OSError, ValueError, TypeError):
+            environment = dict(read_json(run.path / "environment.json"))
     return ReportMaterial(
         real=real.train, synthetic=pool, generator=fold.generator, pairs=pairs, suspects=suspects,
         training=run.metrics() if run is not None else [], settings=leaves(real.config.model_dump(mode="json")),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import platform
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ import torch
 from synthaug import runs as run_directories
 from synthaug.config import Config
 from synthaug.data.cache import LabelledImages
+from synthaug.data.split import Split
 from synthaug.documents import FitDocument, MonitorScores
-from synthaug.errors import Interrupted, SynthaugError, plural
-from synthaug.features import FeatureNet, features_for
-from synthaug.files import write_json
+from synthaug.errors import Interrupted, RunFailed, SynthaugError, plural
+from synthaug.features import FeatureNet, is_foreign
+from synthaug.files import DISK_FULL, write_json
 from synthaug.models.inputs import Sources
+from synthaug.pipelines.monitor_net import check_unchanged, monitor_net
 from synthaug.pipelines.prepare import Prepared, fabric_for, game_for, prepare
 from synthaug.pipelines.upscaler_images import upscaler_images
 from synthaug.progress import Progress, Silent
@@ -45,8 +48,9 @@ def fit(
     set: Sequence[str] | Mapping[str, Any] = (), source_classes: Sequence[str] | None = None,
     resolution: int | None = None, scale: int | None = None, fit: str | None = None,
     group_by: str | None = None, seed: int | None = None, device: str = "auto", precision: str | None = None,
-    name: str | None = None, runs: Path | None = None, resume: str | Path | None = None,
-    from_: str | Path | None = None, strict: bool = False, cache: Path | None = None, progress: Progress = Silent(),
+    features: str | None = None, name: str | None = None, runs: Path | None = None, resume: str | Path | None = None,
+    checkpoint: str | Path | None = None, from_: str | Path | None = None, strict: bool = False,
+    cache: Path | None = None, progress: Progress = Silent(),
 ) -> FitDocument:  # fmt: skip
     """Train a class-conditional generator on a folder of images. Nothing is written into the folder.
 
@@ -59,8 +63,14 @@ def fit(
 
 
 def run_fit(request: FitRequest, progress: Progress) -> FitDocument:
+    with ExitStack() as held:
+        return _fit(request, progress, held)
+
+
+def _fit(request: FitRequest, progress: Progress, held: ExitStack) -> FitDocument:
+    """`held` has the lock of the run from its beginning to its end."""
     prepared = prepare(request, progress)
-    continued = _run_to_continue(request, prepared, progress)
+    continued = _run_to_continue(request, prepared, progress, held)
     if isinstance(prepared.config.model, UpscalerOptions):
         train_images, val_images = upscaler_images(prepared, request.cache, progress)
     else:
@@ -71,12 +81,12 @@ def run_fit(request: FitRequest, progress: Progress) -> FitDocument:
     # The self-trained net is stored in the run. Other nets are loaded first: if that fails, no run is created.
     run = continued
     if run is None and prepared.config.monitor.features == "own":
-        run = _create(request, prepared)
-    judge = features_for(
-        prepared.config.monitor.features, train_images,
-        folder=run.path if run is not None else None, seed=prepared.config.seed, device=request.device,
-        progress=progress,
-    )  # fmt: skip
+        run = _create(request, prepared, held)
+    judge = monitor_net(run, prepared.config, prepared.features, train_images, device=request.device, progress=progress)
+    if continued is not None:
+        check_unchanged(continued, judge)
+    elif is_foreign(prepared.features):
+        prepared.features_sha256 = judge.sha256
     monitor: Monitor | UpscalingMonitor
     if isinstance(prepared.config.model, UpscalerOptions):
         scale, config = prepared.config.model.scale, prepared.config.monitor
@@ -87,18 +97,20 @@ def run_fit(request: FitRequest, progress: Progress) -> FitDocument:
             train_images, val_images, prepared.data.targets, prepared.config.monitor, judge,
             game.family.generator.z_dim, prepared.config.seed, game.fabric.device, sources,
         )  # fmt: skip
-    run = run if run is not None else _create(request, prepared)
+    run = run if run is not None else _create(request, prepared, held)
     if continued is not None:
         _restore(run, game)
     _train(run, prepared, game, monitor, progress)
     return _document(run, prepared, game.state.counters)
 
 
-def _run_to_continue(request: FitRequest, prepared: Prepared, progress: Progress) -> Run | None:
-    """The run that `resume` names; None for a new one. Its precision is that of its beginning.
+def _run_to_continue(request: FitRequest, prepared: Prepared, progress: Progress, held: ExitStack) -> Run | None:
+    """The run that `resume` names, locked; None for a new one. Its precision is that of its beginning.
+
+    Checkpoints that the training cannot or shall not continue from are set aside.
 
     Raises:
-        SynthaugError: it is finished, or was trained on other images.
+        SynthaugError: it is finished or in use, was trained on other images, or has no such checkpoint.
     """
     run = prepared.named
     if request.resume == "auto":
@@ -106,19 +118,61 @@ def _run_to_continue(request: FitRequest, prepared: Prepared, progress: Progress
         if run is None:
             progress.say("no unfinished run of equal configuration: a new one starts")
     if run is None:
+        if request.checkpoint is not None and request.from_ is None:
+            raise SynthaugError(
+                f"there is no run to continue from --checkpoint {request.checkpoint}", "name one with --resume RUN"
+            )
         return None
+    held.enter_context(run.writing())
     facts = run.facts()
     if facts.fingerprint != prepared.data.fingerprint:
         raise SynthaugError(
-            f"the images in {str(prepared.data.folder)!r} are not those that {run.name!r} was trained on",
-            f"it was trained on {facts.data}; start a new run without --resume",
+            f"the images in {str(prepared.data.folder)!r} are not those that {run.name!r} was trained on: "
+            f"{_difference(Split.read(run.split_file), prepared.data.split)}",
+            f"it was trained on {facts.data}: put the images back, or start a new run without --resume",
         )
     if run.status().get("state") == "finished":
         raise SynthaugError(
             f"the run {str(run.path)!r} is finished", "start another without --resume, or with a larger --budget"
         )
     prepared.precision = facts.precision
+    _choose_checkpoint(run, None if request.from_ is not None else request.checkpoint, progress)
     return run
+
+
+def _difference(before: Split, now: Split) -> str:
+    """The first image that is not in both splits with the same pixels."""
+    old, new = ({row.path: row.pixel_sha256 for row in side.rows} for side in (before, now))
+    for path in sorted({*old, *new}):
+        if path not in new:
+            return f"{path!r} is gone"
+        if old.get(path) != new[path]:
+            return f"{path!r} {'has changed' if path in old else 'is new'}"
+    return "their classes or splits have changed"
+
+
+def _choose_checkpoint(run: Run, which: str | Path | None, progress: Progress) -> None:
+    """Set aside the checkpoints that are newer than `which`; or else those of the newest that are damaged.
+
+    Raises:
+        SynthaugError: there is no such checkpoint, or it is damaged.
+    """
+    place = run.path / checkpoint.ASIDE
+    if which is not None:
+        chosen = checkpoint.find_own(run, which)
+        checkpoint.check_whole(chosen)
+        newer = [name for name in checkpoint.names(run) if name > chosen.name]
+        for name in newer:
+            checkpoint.set_aside(run, name)
+        notes = [f"going back to {chosen.name}: {', '.join(newer)} are kept in {str(place)!r}"] if newer else []
+    else:
+        notes = [f"{fault.message}; it is kept in {str(place)!r}" for fault in checkpoint.set_damaged_aside(run)]
+        if notes:
+            left = checkpoint.names(run)
+            notes.append(f"continuing from {left[-1] if left else 'the start, for no checkpoint is left'}")
+    for note in notes:
+        run.log(note)
+        progress.warn(note)
 
 
 def _latest_equal(prepared: Prepared) -> Run | None:
@@ -192,7 +246,8 @@ def _say_sources(label: str, names: Sequence[str], model: SourceOptions, progres
         )
 
 
-def _create(request: FitRequest, prepared: Prepared) -> Run:
+def _create(request: FitRequest, prepared: Prepared, held: ExitStack) -> Run:
+    """Make the run's folder, locked, with all that is known before the training."""
     config = prepared.config
     targets = "-".join(prepared.data.targets[:3]) or "all"
     name = request.name or f"{config.model.family}-{targets}-{config.data.resolution}px-seed{config.seed}"
@@ -201,12 +256,17 @@ def _create(request: FitRequest, prepared: Prepared) -> Run:
         tool_version=__version__, data=prepared.data.folder, fingerprint=prepared.data.fingerprint,
         classes=prepared.data.classes, targets=prepared.data.targets, channels=prepared.data.channels,
         precision=prepared.precision, started_from=prepared.start.note() if prepared.start is not None else None,
-        sources=prepared.sources,
+        features_sha256=prepared.features_sha256, sources=prepared.sources,
     )  # fmt: skip
-    prepared.data.split.write(run.split_file)
-    write_json(run.path / "environment.json", _environment(prepared))
-    run.set_status(state="running", kimg=0.0)
-    run_directories.write_config(run, prepared.resolved, facts)
+    try:
+        held.enter_context(run.writing())
+        prepared.data.split.write(run.split_file)
+        write_json(run.path / "environment.json", _environment(prepared))
+        run.set_status(state="running", kimg=0.0)
+        run_directories.write_config(run, prepared.resolved, facts)
+    except BaseException:
+        shutil.rmtree(run.path, ignore_errors=True)
+        raise
     return run
 
 
@@ -236,12 +296,19 @@ def _restore(run: Run, game: Game) -> None:
     existing = checkpoint.names(run)
     if existing:
         checkpoint.restore(run, existing[-1], game.state)
+    last = existing[-1] if existing else None
+    run.set_status(best_checkpoint=game.state.counters.best_checkpoint, last_checkpoint=last)
     reached = game.state.counters.images / 1000
     run.replace_metrics([row for row in run.metrics() if existing and row.get("kimg", 0.0) <= reached])
 
 
 def _train(run: Run, prepared: Prepared, game: Game, monitor: Monitor | UpscalingMonitor, progress: Progress) -> None:
-    """Train, and write the outcome into the run's status and log."""
+    """Train, and write the outcome into the run's status and log.
+
+    Raises:
+        RunFailed: the disk is full, or the training diverged before there was a checkpoint to go back to.
+        Interrupted: SIGINT or SIGTERM; the state was saved.
+    """
     counters = game.state.counters
     run_directories.point_latest(run)
     run.set_status(state="running")
@@ -257,8 +324,14 @@ def _train(run: Run, prepared: Prepared, game: Game, monitor: Monitor | Upscalin
     except Interrupted:
         raise
     except BaseException as error:
-        run.log(f"stopped: {type(error).__name__}: {error}")
-        run.set_status(state="failed")
+        with suppress(OSError):  # the disk may be full
+            run.log(f"stopped: {type(error).__name__}: {error}")
+            run.set_status(state="failed")
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
+            raise RunFailed(
+                f"the disk is full while writing into the run {str(run.path)!r}: {error.strerror}",
+                f"free some space, then: synthaug fit DATA --resume {run.path}",
+            ) from error
         raise
     kimg = counters.images / 1000
     run.set_status(state="finished", kimg=kimg, seconds=counters.seconds, diverged=counters.diverged)

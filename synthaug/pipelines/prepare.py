@@ -18,6 +18,8 @@ from synthaug.data.cache import LabelledImages
 from synthaug.data.run_data import RunData
 from synthaug.device import has_bf16, resolve_device
 from synthaug.errors import SynthaugError
+from synthaug.features import permitted
+from synthaug.files import check_outside
 from synthaug.losses.heads import build_heads
 from synthaug.models import build_family
 from synthaug.models.codes import codes_of
@@ -41,8 +43,10 @@ class Prepared:
     data: RunData
     device: torch.device
     precision: str
+    features: str  # the monitor's net; the run that continues may have it under another name
     named: Run | None = None
     start: StartingPoint | None = None
+    features_sha256: str | None = None
     sources: dict[str, list[str]] = field(default_factory=dict)
 
     @property
@@ -71,10 +75,12 @@ def prepare(request: FitRequest, progress: Progress) -> Prepared:
         SynthaugError: bad images, settings that are unknown or incompatible, no such run, class or device.
     """
     root = run_directories.default_root() if request.runs is None else request.runs
+    check_outside(root, [request.data], "--runs")
     named = run_directories.find(request.resume, root) if request.continues() else None
     resolved, target_class = _settings(named, request, progress)
     config = resolved.config
-    check_config(config)
+    features = _features(resolved, request, named)
+    check_config(config.model_copy(update={"monitor": config.monitor.model_copy(update={"features": features})}))
     device = resolve_device(request.device)
     data = RunData.of_folder(
         Path(request.data), target_class, config, strict=request.strict, cache=request.cache, progress=progress
@@ -82,7 +88,7 @@ def prepare(request: FitRequest, progress: Progress) -> Prepared:
     for warning in config_warnings(config):
         progress.warn(warning)
     precision = _precision(config.training.precision, device)
-    prepared = Prepared(root, resolved, data, device, precision, named)
+    prepared = Prepared(root, resolved, data, device, precision, features, named)
     prepared.start = _starting_point(request, prepared)
     return prepared
 
@@ -96,6 +102,23 @@ def _settings(named: Run | None, request: FitRequest, progress: Progress) -> tup
     if request.recipe == AUTO:
         return resolve_auto(request, progress), request.target_class
     return resolve(request.recipe, request.config, request.settings(), request.flags()), request.target_class
+
+
+def _features(resolved: Resolved, request: FitRequest, run: Run | None) -> str:
+    """The monitor's net. The run that continues may have the same file under another name.
+
+    Raises:
+        SynthaugError: a recipe or the run names a file or a download, and no flag of this call does; or a flag names
+            another net than the run.
+    """
+    stored, origin = resolved.config.monitor.features, resolved.origins["monitor.features"]
+    owner = origin if run is None else f"the run {run.name!r}"
+    name = permitted(stored, stored if origin in ("--set", "flag") else request.features, owner)
+    if run is not None and name != stored and run.facts().features_sha256 is None:
+        raise SynthaugError(
+            f"{owner} was trained with the feature net {stored!r}, not {name!r}", "leave --features out"
+        )
+    return name
 
 
 def _precision(asked: str, device: torch.device) -> str:
@@ -113,7 +136,7 @@ def _starting_point(request: FitRequest, prepared: Prepared) -> StartingPoint | 
     """
     if request.from_ is not None:
         run = run_directories.find(request.from_, prepared.root)
-        return open_starting_point(run, prepared.config, prepared.shape)
+        return open_starting_point(run, prepared.config, prepared.shape, request.checkpoint or "best")
     frozen = prepared.config.training.freeze_discriminator
     if frozen and prepared.named is None:
         raise SynthaugError(

@@ -18,7 +18,7 @@ from synthaug.exporters.folder import write_synthetic
 from synthaug.exporters.looks import Look
 from synthaug.exporters.manifest import MANIFEST, METADATA, Manifest, RunReference, read_manifest, read_rows
 from synthaug.exporters.real import read
-from synthaug.files import new_folder
+from synthaug.files import check_outside, new_folder
 from synthaug.models.inputs import CHUNK
 from synthaug.progress import Progress, Silent
 from synthaug.requests import RegenerateRequest, documented
@@ -42,6 +42,11 @@ class _Row(BaseModel):
     seed: int = Field(ge=0)
     source_path: str = ""
     source_pixel_sha256: str = ""
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Folder and name of the file to write; no row of an export shares it with another."""
+        return self.label, PurePosixPath(self.file_name).name
 
 
 @documented(RegenerateRequest)
@@ -67,8 +72,10 @@ def run_regenerate(request: RegenerateRequest, progress: Progress) -> Regenerate
     for number, row in wanted.items():
         _check(number, row, sampler, document)
     _check_sources(wanted, sampler, progress)
-    if out is not None and (out.exists() or out.is_symlink()):
-        raise SynthaugError(f"{str(out)!r} exists already", "give another folder with --out")
+    if out is not None:
+        check_outside(out, [sampler.trained.run.facts().data, root], "--out")
+        if out.exists() or out.is_symlink():
+            raise SynthaugError(f"{str(out)!r} exists already", "give another folder with --out")
     result = RegenerateDocument(
         manifest=str(root / MANIFEST), rows=len(wanted), equal=0, close=0, different=[],
         device=str(sampler.trained.device),
@@ -102,6 +109,7 @@ def _root(manifest: Path) -> Path:
 def _wanted(metadata: Path, rows: Sequence[int]) -> dict[int, _Row]:
     """Number → row: the rows asked for, or all synthetic ones."""
     asked, found, last = set(rows), {}, -1
+    places: dict[tuple[str, str], int] = {}
     for number, row in read_rows(metadata):
         last = number
         if asked and number not in asked:
@@ -117,6 +125,11 @@ def _wanted(metadata: Path, rows: Sequence[int]) -> dict[int, _Row]:
         except ValidationError as error:
             where = ".".join(str(part) for part in error.errors()[0]["loc"])
             raise SynthaugError(f"row {number} of {str(metadata)!r} is damaged: {where}", "export again") from error
+        if (other := places.setdefault(found[number].place, number)) != number:
+            name = found[number].file_name
+            raise SynthaugError(
+                f"rows {other} and {number} of {str(metadata)!r} are of one file, {name!r}", "export again"
+            )
     missing = sorted(asked - set(found))
     if missing:
         raise SynthaugError(f"there is no row {missing[0]} in {str(metadata)!r}", f"rows go from 0 to {last}")
@@ -216,7 +229,7 @@ def _remake(
             for number in numbers:
                 row = wanted[number]
                 look = manifest.looks[label][row.look]
-                path = folder / label / PurePosixPath(row.file_name).name
+                path = folder.joinpath(*row.place)
                 written = write_synthetic(
                     path, pixels[row.sample_index % CHUNK], look, fit, manifest.quantisation, manifest.sides, upscaler
                 )

@@ -13,7 +13,7 @@ from synthaug.documents import SamplesDocument
 from synthaug.exporters.folder import write_synthetic
 from synthaug.exporters.looks import plain_look
 from synthaug.exporters.provenance import save_marked
-from synthaug.files import check_replaceable, new_folder, write_json
+from synthaug.files import check_outside, check_replaceable, new_folder, write_json
 from synthaug.progress import Progress, Silent
 from synthaug.requests import SamplesRequest, documented
 from synthaug.runs import Run, find
@@ -50,6 +50,7 @@ def run_samples(request: SamplesRequest, progress: Progress) -> SamplesDocument:
         sampler.class_index(name)
     check_class_names(labels)
     target = (Path("samples") / found.name if request.out is None else request.out).absolute()
+    check_outside(target, [found.facts().data], "--out")
     check_replaceable(target, marker=DOCUMENT, what="an earlier folder of samples", overwrite=request.overwrite)
     with new_folder(target, replace=request.overwrite) as folder:
         document = _write(sampler, labels, request.count, folder, progress)

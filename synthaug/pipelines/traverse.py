@@ -15,7 +15,7 @@ from synthaug.data.split import Split
 from synthaug.documents import TraverseDocument
 from synthaug.errors import SynthaugError
 from synthaug.exporters.provenance import save_marked
-from synthaug.files import write_bytes
+from synthaug.files import check_outside, write_bytes
 from synthaug.models.codes import codes_of
 from synthaug.models.family import to_uint8
 from synthaug.models.inputs import CHUNK, Inputs
@@ -54,6 +54,7 @@ def run_traverse(request: TraverseRequest, progress: Progress) -> TraverseDocume
     found = find(request.run, request.runs)
     numbers = _codes(found, request.code) if along == "codes" else []
     target = (Path(f"traverse-{found.name}.png") if request.out is None else request.out).absolute()
+    check_outside(target, [found.facts().data], "--out")
     _check_picture(target, request.overwrite)
     sampler = load(found, checkpoint=request.checkpoint, seed=request.seed, device=request.device, cache=request.cache)
     name = request.class_ if request.class_ is not None else (sampler.trained.targets or sampler.classes)[0]

@@ -11,7 +11,7 @@ from synthaug.data.decode import MAX_PIXELS, SUFFIXES, UnreadableImage, decode_b
 from synthaug.documents import Unreadable, UpscaleDocument
 from synthaug.errors import SynthaugError
 from synthaug.exporters.looks import Tables, as_image, encode, read_look, to_mode
-from synthaug.files import check_replaceable, new_folder, write_json
+from synthaug.files import check_outside, check_replaceable, new_folder, write_json
 from synthaug.progress import Progress, Silent
 from synthaug.requests import UpscaleRequest, documented
 from synthaug.runs import Run, find
@@ -40,8 +40,7 @@ def run_upscale(request: UpscaleRequest, progress: Progress) -> UpscaleDocument:
     if not paths:
         raise SynthaugError(f"{str(request.folder)!r} holds no image", "give a folder of images")
     out = request.out.absolute()
-    if out.resolve().is_relative_to(request.folder.resolve()):
-        raise SynthaugError(f"--out {str(out)!r} lies inside the folder of the images", "give a folder outside")
+    check_outside(out, [request.folder, upscaler.run.facts().data], "--out")
     check_replaceable(out, marker=DOCUMENT, what="an earlier output of `upscale`", overwrite=request.overwrite)
     if upscaler.scores is not None and not upscaler.scores.better:
         progress.warn(

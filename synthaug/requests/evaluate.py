@@ -15,6 +15,7 @@ from synthaug.requests.options import (
     Cache,
     Checkpoint,
     Device,
+    Features,
     GroupBy,
     Mode,
     Reference,
@@ -149,6 +150,9 @@ class EvaluateRequest(Request):
     )
     gate: bool = Field(True, description="Judge images that pass the gate, as export writes them.")
     checkpoint: Checkpoint = "best"
+    features: Features = Field(
+        None, description="The network that compares images. [default: that of the run's monitor]"
+    )
     runs: Runs = None
     device: Device = "auto"
     cache: Cache = None
@@ -248,9 +252,7 @@ class CheckRequest(Request):
     reference: Annotated[Path | None, Flag("DIR")] = Field(
         None, description="Real images to compare with; needed with a folder of synthetic images."
     )
-    features: Annotated[str | None, Flag("NAME|FILE")] = Field(
-        None, description="The network that compares images: `synthaug list features`."
-    )
+    features: Features = Field(None, description="The network that compares images: `synthaug list features`.")
     second_judge: Annotated[str, AfterValidator(_second_judge), Flag("NAME|none")] = Field(
         "auto", description="Another network, which says whether it agrees. [default: one of another origin]"
     )

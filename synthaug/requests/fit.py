@@ -13,6 +13,7 @@ from synthaug.requests.options import (
     Cache,
     Data,
     Device,
+    Features,
     GroupBy,
     Many,
     Reference,
@@ -67,10 +68,19 @@ class FitRequest(Request):
     precision: Annotated[str | None, Flag("auto|32-true|bf16-mixed")] = Field(
         None, description="Number format of the training."
     )
+    features: Features = Field(
+        None, description="The monitor's network: `synthaug list features`. [default: efficientnet_lite0]"
+    )
     name: Annotated[str | None, Flag("NAME")] = Field(None, description="The run's name, after its number.")
     resume: Annotated[Reference, Flag("PATH|auto")] = Field(
         None,
         description="Continue a run. auto: continue the latest unfinished run of equal configuration, or start one.",
+    )
+    checkpoint: Annotated[
+        str | None, BeforeValidator(lambda value: None if value is None else str(value)), Flag("NAME")
+    ] = Field(
+        None,
+        description="The checkpoint to continue from, or to start from with --from. [default: the last; the best]",
     )
     from_: Annotated[Reference, Flag("RUN")] = Field(
         None, description="Start from the weights of an earlier run, which may have other classes."
@@ -85,7 +95,7 @@ class FitRequest(Request):
             "training.budget": self.budget, "model.family": self.family, "training.objective": self.objective,
             "data.resolution": self.resolution, "data.fit": self.fit, "data.group_by": self.group_by, "seed": self.seed,
             "model.source_classes": None if self.source_classes is None else list(self.source_classes),
-            "training.precision": self.precision, "model.scale": self.scale,
+            "training.precision": self.precision, "model.scale": self.scale, "monitor.features": self.features,
         }  # fmt: skip
         given = self.set if isinstance(self.set, dict) else {}
         return {**given, **{key: value for key, value in keys.items() if value is not None}}
@@ -99,6 +109,10 @@ class FitRequest(Request):
         return self.resume not in (None, "auto")
 
     def _check(self) -> None:
+        if self.checkpoint is not None and self.resume is None and self.from_ is None:
+            raise SynthaugError(
+                f"--checkpoint {self.checkpoint} was given without a run", "add --resume RUN or --from RUN"
+            )
         if not self.continues():
             return
         self._exclusive("resume", "name", "from_")

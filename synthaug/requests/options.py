@@ -90,6 +90,7 @@ Mode = Annotated[
     ),
     Flag("translate|vary|both"),
 ]
+Features = Annotated[str | None, Flag("NAME|FILE")]
 Upscaler = Annotated[
     Reference,
     Field(

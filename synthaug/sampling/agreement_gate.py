@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from synthaug.classifiers.cnn import Cnn, SmallCnn
@@ -25,7 +25,7 @@ from synthaug.data.cache import LabelledImages
 from synthaug.data.store import cache_root, keep_latest, touch
 from synthaug.device import resolve_device
 from synthaug.features.base import Features, hash_weights
-from synthaug.files import digest, replacing
+from synthaug.files import digest, write_tensors
 from synthaug.models.inputs import CHUNK
 from synthaug.progress import Progress, Silent
 from synthaug.seeds import AGREEMENT_FOLDS, stream
@@ -195,8 +195,7 @@ def _restored(tensors: Mapping[str, Tensor], train: LabelledImages, device: str)
 
 def _store(file: Path, tensors: dict[str, Tensor]) -> None:
     with suppress(OSError):  # without a cache, the next call trains again
-        with replacing(file) as temporary:
-            save_file(tensors, temporary)
+        write_tensors(file, tensors)
         keep_latest(file.parent, CACHED)
 
 

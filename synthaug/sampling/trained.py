@@ -84,7 +84,7 @@ def load_generator(
         resolution=config.data.resolution,
         z_dim=network.z_dim,
         seed=config.seed,
-        kimg=read_state(folder)["counters"]["images"] / 1000,
+        kimg=read_state(folder).counters.images / 1000,
         sha256=sha256(folder / "generator.safetensors"),
         checkpoint=folder.name,
         device=target,
@@ -145,11 +145,11 @@ def load_discriminator(run: Run, which: str | Path = "best", device: str = "auto
 
 def family_of(run: Run, folder: Path) -> Family:
     """The untrained networks of a run, for one of its checkpoints."""
-    architecture = read_state(folder)["architecture"]
+    family = read_state(folder).architecture.get("family")
     config, facts = run.config(), run.facts()
-    if architecture["family"] != config.model.family:
+    if family != config.model.family:
         raise SynthaugError(
-            f"the checkpoint {str(folder)!r} is of another architecture ({architecture['family']}) "
+            f"the checkpoint {str(folder)!r} is of another architecture ({family}) "
             f"than its run ({config.model.family})",
             "give the checkpoint's own run, whose config.yaml has the right model section",
         )

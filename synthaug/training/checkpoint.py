@@ -3,29 +3,50 @@
 checkpoints/kimg000100/
     generator.safetensors   the averaged generator: all that sampling needs
     training.safetensors    all networks, optimisers and regularisers, to go on exactly
-    state.json              counters, the best score so far, and how the networks were built
+    state.json              counters, the best score so far, how the networks were built, and the hashes of both files
 """
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel, ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from synthaug.documents.base import in_words
 from synthaug.errors import SynthaugError, suggest
-from synthaug.files import new_folder, write_json
+from synthaug.files import new_folder, regular, sha256, write_json, write_tensors
+from synthaug.parsing import ParseError, read_json
 from synthaug.runs import Run
 from synthaug.training.state import Counters, TrainingState
 
+GENERATOR, TRAINING, STATE = "generator.safetensors", "training.safetensors", "state.json"
+ASIDE = "set-aside"
+"""Folder in the run for checkpoints that are damaged, or newer than the one that a training goes back to."""
 _NAME = re.compile(r"kimg\d{6}")
+
+
+class StoredState(BaseModel):
+    """`state.json` of a checkpoint. `sha256` is of its other files; those of old versions have none."""
+
+    counters: Counters
+    architecture: dict[str, Any]
+    sha256: dict[str, str] = {}
+
+
+class DamagedCheckpoint(SynthaugError):
+    """A file of a checkpoint is missing, unreadable, or not as it was written."""
+
+    def __init__(self, folder: Path, fault: str) -> None:
+        super().__init__(f"the checkpoint {str(folder)!r} is damaged: {fault}", "choose another with --checkpoint")
 
 
 def name_for(images: int) -> str:
@@ -36,7 +57,7 @@ def names(run: Run) -> list[str]:
     """Complete checkpoints of a run, oldest first."""
     if not run.checkpoints.is_dir():
         return []
-    return sorted(p.name for p in run.checkpoints.iterdir() if _NAME.fullmatch(p.name) and (p / "state.json").exists())
+    return sorted(p.name for p in run.checkpoints.iterdir() if _NAME.fullmatch(p.name) and (p / STATE).exists())
 
 
 def save(run: Run, state: TrainingState) -> str:
@@ -48,28 +69,68 @@ def save(run: Run, state: TrainingState) -> str:
     for prefix, player in state.players.items():
         entries = player.optimizer.state_dict()["state"].items()
         tensors |= {f"{prefix}_optimizer.{i}.{key}": value for i, entry in entries for key, value in entry.items()}
-    document = {"counters": vars(state.counters), "architecture": dict(state.architecture)}
     with new_folder(run.checkpoints / name, replace=True) as folder:
-        save_file(_contiguous(state.average.network.state_dict()), folder / "generator.safetensors")
-        save_file(_contiguous(tensors), folder / "training.safetensors")
-        write_json(folder / "state.json", document)
+        write_tensors(folder / GENERATOR, _contiguous(state.average.network.state_dict()))
+        write_tensors(folder / TRAINING, _contiguous(tensors))
+        hashes = {file: sha256(folder / file) for file in (GENERATOR, TRAINING)}
+        stored = {"counters": vars(state.counters), "architecture": dict(state.architecture), "sha256": hashes}
+        write_json(folder / STATE, stored)
     return name
 
 
 def restore(run: Run, name: str, state: TrainingState) -> None:
     """Load a checkpoint into the networks, optimisers, average and counters of `state`.
 
+    If the best checkpoint of that time is gone, this one takes its place until the next score.
+
     Raises:
         SynthaugError: it is damaged, or of another architecture.
     """
     folder = run.checkpoints / name
-    tensors = load_tensors(folder / "training.safetensors")
+    counters, tensors = read_state(folder).counters, load_tensors(folder / TRAINING)
     for prefix, module in state.networks.items():
         load_weights(module, with_prefix(tensors, f"{prefix}."), folder)
     for prefix, player in state.players.items():
-        _restore_optimizer(player.optimizer, with_prefix(tensors, f"{prefix}_optimizer."))
-    load_weights(state.average.network, load_tensors(folder / "generator.safetensors"), folder)
-    vars(state.counters).update(vars(Counters(**read_state(folder)["counters"])))
+        try:
+            _restore_optimizer(player.optimizer, with_prefix(tensors, f"{prefix}_optimizer."))
+        except (ValueError, IndexError, RuntimeError) as error:
+            raise _other_architecture(folder) from error
+    load_weights(state.average.network, load_tensors(folder / GENERATOR), folder)
+    if counters.best_checkpoint is not None and counters.best_checkpoint not in names(run):
+        counters = replace(counters, best_checkpoint=name, best_score=None)
+    vars(state.counters).update(vars(counters))
+
+
+def set_aside(run: Run, name: str) -> Path:
+    """Move a checkpoint out of the way without deleting it, and return its new place."""
+    place = run.path / ASIDE
+    place.mkdir(exist_ok=True)
+    target = next(target for k in count(1) if not (target := place / (name if k == 1 else f"{name}-{k}")).exists())
+    return (run.checkpoints / name).rename(target)
+
+
+def set_damaged_aside(run: Run) -> list[DamagedCheckpoint]:
+    """Set the newest checkpoints aside as long as they are damaged, and return what was wrong with them."""
+    faults: list[DamagedCheckpoint] = []
+    existing = run.checkpoints.iterdir() if run.checkpoints.is_dir() else ()
+    for name in sorted((p.name for p in existing if _NAME.fullmatch(p.name)), reverse=True):
+        try:
+            check_whole(run.checkpoints / name)
+            break
+        except DamagedCheckpoint as fault:
+            set_aside(run, name)
+            faults.append(fault)
+    return faults
+
+
+def check_whole(folder: Path) -> None:
+    """Read all files of a checkpoint.
+
+    Raises:
+        DamagedCheckpoint: one is missing, unreadable, or not as it was written.
+    """
+    for file in (GENERATOR, TRAINING):
+        load_tensors(folder / file)
 
 
 def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
@@ -91,13 +152,13 @@ def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def save_counters(run: Run, name: str, counters: Counters) -> None:
     """Put other counters into a checkpoint, so that a rollback is remembered after a kill."""
-    file = run.checkpoints / name / "state.json"
-    write_json(file, {**read_state(file.parent), "counters": vars(counters)})
+    folder = run.checkpoints / name
+    write_json(folder / STATE, {**read_state(folder).model_dump(), "counters": vars(counters)})
 
 
 def images_at(run: Run, name: str) -> int:
     """How many images the discriminator had been shown at a checkpoint."""
-    return int(read_state(run.checkpoints / name)["counters"]["images"])
+    return read_state(run.checkpoints / name).counters.images
 
 
 def scores_of(run: Run, name: str | None) -> dict[str, Any]:
@@ -128,19 +189,20 @@ def _kimg(name: str) -> int:
     return int(name.removeprefix("kimg"))
 
 
-def read_state(folder: Path) -> dict[str, Any]:
-    """The `counters` and the `architecture` of a checkpoint.
+def read_state(folder: Path) -> StoredState:
+    """The counters and the architecture of a checkpoint.
 
     Raises:
-        SynthaugError: it is damaged.
+        DamagedCheckpoint: `state.json` is missing or damaged.
     """
     try:
-        state: dict[str, Any] = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-        return {"counters": state["counters"], "architecture": state["architecture"]}
-    except (OSError, ValueError, KeyError) as error:
-        raise SynthaugError(
-            f"the checkpoint {str(folder)!r} is damaged: state.json cannot be read", "choose another with --checkpoint"
-        ) from error
+        return StoredState.model_validate(read_json(folder / STATE))
+    except ValidationError as error:
+        raise DamagedCheckpoint(folder, f"{STATE}: {in_words(error)}") from error
+    except ParseError as error:
+        raise DamagedCheckpoint(folder, f"{STATE} {error}") from error
+    except OSError as error:
+        raise DamagedCheckpoint(folder, f"{STATE} cannot be read") from error
 
 
 def with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -152,27 +214,46 @@ def load_tensors(file: Path, prefix: str = "") -> dict[str, Tensor]:
     """The tensors of a file in a checkpoint: those whose names begin with `prefix`, under the rest of their names.
 
     Raises:
-        SynthaugError: it is damaged.
+        DamagedCheckpoint: the file is missing, unreadable, or not as it was written.
     """
+    noted = read_state(file.parent).sha256.get(file.name)
     try:
-        with safe_open(file, "pt") as opened:
+        if noted not in (None, sha256(file)):
+            raise DamagedCheckpoint(file.parent, f"{file.name} is not as it was written")
+        with safe_open(regular(file), "pt") as opened:
             wanted = [name for name in list(opened.keys()) if name.startswith(prefix)]
             return {name.removeprefix(prefix): opened.get_tensor(name) for name in wanted}
     except (OSError, SafetensorError) as error:
-        raise SynthaugError(
-            f"the checkpoint {str(file.parent)!r} is damaged: {file.name} cannot be read",
-            "choose another with --checkpoint",
-        ) from error
+        raise DamagedCheckpoint(file.parent, f"{file.name} cannot be read") from error
 
 
 def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], folder: Path) -> None:
     try:
         module.load_state_dict(dict(tensors))
     except RuntimeError as error:
+        raise _other_architecture(folder) from error
+
+
+def _other_architecture(folder: Path) -> SynthaugError:
+    return SynthaugError(
+        f"the checkpoint {str(folder)!r} is of another architecture than its run",
+        "give the checkpoint's own run, whose config.yaml has the right model section",
+    )
+
+
+def find_own(run: Run, which: str | Path) -> Path:
+    """The folder of a checkpoint of the run itself, as `find_checkpoint` finds it.
+
+    Raises:
+        SynthaugError: there is no such checkpoint, or it is not in the run's folder.
+    """
+    found = find_checkpoint(run, which)
+    if found.resolve().parent != run.checkpoints.resolve():
         raise SynthaugError(
-            f"the checkpoint {str(folder)!r} is of another architecture than its run",
-            "give the checkpoint's own run, whose config.yaml has the right model section",
-        ) from error
+            f"the checkpoint {str(which)!r} does not belong to the run {run.name!r}",
+            f"choose one of its own: last, {', '.join(names(run))}",
+        )
+    return found
 
 
 def find_checkpoint(run: Run, which: str | Path) -> Path:
@@ -191,10 +272,15 @@ def find_checkpoint(run: Run, which: str | Path) -> Path:
         return run.checkpoints / available[-1]
     if str(which) == "best":
         best = run.status().get("best_checkpoint")
-        return run.checkpoints / (best if best in available else available[-1])
+        if best not in available:
+            fault = "names no best checkpoint" if best is None else f"names the best checkpoint {best!r}, which is gone"
+            raise SynthaugError(
+                f"the run {str(run.path)!r} {fault}", f"choose one with --checkpoint: last, {', '.join(available)}"
+            )
+        return run.checkpoints / str(best)
     if str(which) in available:
         return run.checkpoints / str(which)
-    if (Path(which) / "state.json").exists():
+    if (Path(which) / STATE).exists():
         return Path(which)
     raise SynthaugError(
         f"there is no checkpoint {str(which)!r} in {str(run.path)!r}", suggest(str(which), ["best", "last", *available])

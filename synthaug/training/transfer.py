@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -34,8 +35,8 @@ class StartingPoint:
         return StartedFrom(run=self.run.path.resolve(), checkpoint=self.checkpoint, sha256=sha256(file))
 
 
-def open_starting_point(run: Run, config: Config, shape: ImageShape) -> StartingPoint:
-    """The best checkpoint of `run`, if its weights fit networks of `config` for images of `shape`.
+def open_starting_point(run: Run, config: Config, shape: ImageShape, which: str | Path = "best") -> StartingPoint:
+    """The checkpoint `which` of `run`, if its weights fit networks of `config` for images of `shape`.
 
     Raises:
         SynthaugError: they do not fit (all differences in one message), or there is no checkpoint.
@@ -55,7 +56,7 @@ def open_starting_point(run: Run, config: Config, shape: ImageShape) -> Starting
             f"cannot start from the run {run.name!r}: {listed}",
             f"train with its settings: {settings}",
         )
-    return StartingPoint(run, checkpoint.find_checkpoint(run, "best").name, facts.classes)
+    return StartingPoint(run, checkpoint.find_own(run, which).name, facts.classes)
 
 
 def noted_starting_point(run: Run) -> StartingPoint | None:

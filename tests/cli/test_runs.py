@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from synthaug.config import resolve
+from synthaug.errors import SynthaugError
 from synthaug.runs import Run, RunFacts, create, point_latest, write_config
+from synthaug_cli.runs import describe
 
 Synthaug = Callable[..., Any]
 Listing = Callable[[Path], dict[str, tuple[int, int]]]
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
+def place(tmp_path: Path) -> Iterator[Path]:
     """Four runs: two finished, one that came to no checkpoint, one that is being trained."""
     facts = RunFacts(data=Path("data"), fingerprint="x", classes=["a", "b"], targets=["a"], channels=1)
     for name, state, checkpoints in (
@@ -32,7 +35,8 @@ def place(tmp_path: Path) -> Path:
         for number in range(checkpoints):
             (run.checkpoints / f"kimg{number:06d}").mkdir(parents=True)
     point_latest(Run(tmp_path / "runs" / "00003-new"))
-    return tmp_path
+    with Run(tmp_path / "runs" / "00002-training").writing():
+        yield tmp_path
 
 
 def left(place: Path) -> list[str]:
@@ -57,6 +61,43 @@ def test_without_keep_only_runs_that_came_to_nothing(place: Path, synthaug: Synt
 def test_keep_the_newest(place: Path, synthaug: Synthaug) -> None:
     assert synthaug("runs", "prune", "--keep", "1", "--yes", cwd=place).status == 0
     assert left(place) == ["00002-training", "00003-new"]
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("config.yaml", b"- a\n- list\n"),
+        ("config.yaml", b"\xff\xfe not text"),
+        ("config.yaml", b"config: [1]\n"),
+        ("config.yaml", None),
+        ("config.yaml", b"format_version: 99\n"),
+        ("status.json", b"[1, 2]"),
+        ("status.json", b'{"state": ["running"], "kimg": "much"}'),
+        ("status.json", b"\xff"),
+        ("status.json", None),
+    ],
+)
+def test_a_damaged_file_of_a_run_is_an_error_and_no_surprise(place: Path, file: str, content: bytes | None) -> None:
+    damaged = place / "runs" / "00000-old" / file
+    damaged.unlink()
+    if content is None:
+        os.mkfifo(damaged)  # to read from it would take for ever
+    else:
+        damaged.write_bytes(content)
+    run = Run(place / "runs" / "00000-old")
+    assert describe(run).state.startswith("broken: ")
+    with pytest.raises(SynthaugError, match=str(run.path)) as caught:
+        run.status() if file == "status.json" else run.facts()
+    assert caught.value.hint
+
+
+def test_one_bad_run_does_not_hide_the_others(place: Path, synthaug: Synthaug) -> None:
+    (place / "runs" / "00000-old" / "status.json").write_text('{"state": ["running"], "kimg": "much"}')
+    done = synthaug("runs", "ls", "--json", cwd=place)
+    assert done.status == 0, done.stderr
+    states = {Path(run["run"]).name: run["state"] for run in json.loads(done.stdout)["runs"]}
+    assert states.pop("00000-old").startswith("broken: ")
+    assert states == {"00001-stillborn": "failed", "00002-training": "running", "00003-new": "finished"}
 
 
 def test_latest_follows(place: Path, synthaug: Synthaug) -> None:

@@ -20,6 +20,7 @@ from synthaug.data.split import Split, SplitRow
 from synthaug.documents import CheckDocument
 from synthaug.errors import SynthaugError
 from synthaug.pipelines import check as pipeline
+from synthaug.pipelines import monitor_net
 from synthaug.runs import Run, RunFacts, create, write_config
 
 DIGITS = load_digits()
@@ -90,7 +91,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     write_config(made, resolve(flags={"data.resolution": 16}), facts)
     Split(rows).write(made.split_file)
     monkeypatch.setattr(pipeline, "load", lambda *_, **__: RealImages(100))
-    monkeypatch.setattr(pipeline, "features_for", lambda *_, **__: GreyLevels())
+    monkeypatch.setattr(monitor_net, "features_for", lambda *_, **__: GreyLevels())
     return made
 
 

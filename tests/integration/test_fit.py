@@ -10,12 +10,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from export_material import contents
+from listener import Listener
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -25,6 +28,7 @@ from synthaug.errors import SynthaugError
 from synthaug.models.inputs import Inputs
 from synthaug.runs import Run, find
 from synthaug.sampling.trained import load_generator
+from synthaug.training import checkpoint
 
 SMALL = (
     "data.resolution=16",
@@ -67,6 +71,11 @@ def weights(run: Run, name: str) -> dict[str, torch.Tensor]:
         **load_file(folder / "generator.safetensors"),
         **{f"t.{k}": v for k, v in load_file(folder / "training.safetensors").items()},
     }
+
+
+def assert_equal(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> None:
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[k], theirs[k]) for k in ours)
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +121,7 @@ def test_the_run_directory_holds_what_the_design_promises(digits: Path, finished
 
 def test_no_pickle_and_no_temporary_file_is_left(finished: Run) -> None:
     files = [p for p in finished.path.rglob("*") if p.is_file()]
-    assert {p.suffix for p in files} <= {".yaml", ".json", ".csv", ".jsonl", ".txt", ".png", ".safetensors"}
+    assert {p.suffix for p in files} <= {".yaml", ".json", ".csv", ".jsonl", ".txt", ".png", ".safetensors", ".lock"}
     assert not [p for p in finished.path.rglob("*") if ".tmp" in p.name]
 
 
@@ -158,6 +167,8 @@ def wait_for_checkpoint(runs: Path, number: int, process: subprocess.Popen[str])
 def test_kill_9_and_resume_is_the_uninterrupted_run_bit_for_bit(digits: Path, finished: Run, tmp_path: Path) -> None:
     process = launch(digits, tmp_path, None)
     wait_for_checkpoint(tmp_path, 2, process)
+    with pytest.raises(SynthaugError, match=rf"is in use by process {process.pid} on .*, since 20"):
+        fit(digits, tmp_path, "training.budget=5kimg", resume="auto")
     process.send_signal(signal.SIGKILL)
     process.wait()
     killed = find(None, tmp_path)
@@ -166,9 +177,7 @@ def test_kill_9_and_resume_is_the_uninterrupted_run_bit_for_bit(digits: Path, fi
     assert resumed.wait(timeout=300) == 0, resumed.stderr.read() if resumed.stderr else ""
     assert [p.name for p in sorted(tmp_path.glob("0*"))] == [killed.name]  # it went on, no new run
     last = sorted(p.name for p in finished.checkpoints.iterdir())[-1]
-    ours, theirs = weights(killed, last), weights(finished, last)
-    assert ours.keys() == theirs.keys()
-    assert all(torch.equal(ours[k], theirs[k]) for k in ours)
+    assert_equal(weights(killed, last), weights(finished, last))
     noisy = {"images_per_second"}
     rows = [
         [{k: v for k, v in row.items() if k not in noisy} for row in run.metrics() if row["kind"] == "monitor"]
@@ -176,6 +185,83 @@ def test_kill_9_and_resume_is_the_uninterrupted_run_bit_for_bit(digits: Path, fi
     ]
     assert rows[0] == rows[1]
     assert killed.status()["best_checkpoint"] == finished.status()["best_checkpoint"]
+
+
+def unfinished_copy(finished: Run, place: Path) -> Run:
+    copied = Run(place / finished.name)
+    shutil.copytree(finished.path, copied.path)
+    copied.set_status(state="interrupted")
+    return copied
+
+
+def cut(folder: Path) -> None:
+    file = folder / "training.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def flip_a_bit(folder: Path) -> None:
+    file = folder / "training.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-100] ^= 1
+    file.write_bytes(content)
+
+
+def lose_the_state(folder: Path) -> None:
+    (folder / "state.json").unlink()
+
+
+def list_as_state(folder: Path) -> None:
+    (folder / "state.json").write_text('{"counters": [1], "architecture": {}}')
+
+
+@pytest.mark.parametrize("damage", [cut, flip_a_bit, lose_the_state, list_as_state])
+def test_damage_is_noticed_and_nothing_is_lost(finished: Run, tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    run = unfinished_copy(finished, tmp_path)
+    whole = checkpoint.names(run)
+    for name in whole[-2:]:
+        damage(run.checkpoints / name)
+    left = {name: contents(run.checkpoints / name) for name in whole[-2:]}
+    assert len(checkpoint.set_damaged_aside(run)) == 2
+    assert checkpoint.names(run) == whole[:-2]
+    assert {p.name: contents(p) for p in (run.path / "set-aside").iterdir()} == left
+    assert checkpoint.set_damaged_aside(run) == []
+
+
+def test_a_damaged_newest_checkpoint_is_kept_and_the_one_before_is_continued(
+    digits: Path, finished: Run, tmp_path: Path
+) -> None:
+    run, said = unfinished_copy(finished, tmp_path), Listener()
+    *_, before, last = checkpoint.names(run)
+    flip_a_bit(run.checkpoints / last)
+    left = contents(run.checkpoints / last)
+    fit(digits, tmp_path, "training.budget=5kimg", resume="auto", progress=said)
+    assert contents(run.path / "set-aside" / last) == left
+    assert any("damaged" in line and last in line and "set-aside" in line for line in said.warnings)
+    assert f"continuing from {before}" in said.warnings
+    assert_equal(weights(run, last), weights(finished, last))
+
+
+def test_a_training_goes_back_to_a_checkpoint_and_keeps_the_newer_ones(
+    digits: Path, finished: Run, tmp_path: Path
+) -> None:
+    run = unfinished_copy(finished, tmp_path)
+    *_, before, last = checkpoint.names(run)
+    with pytest.raises(SynthaugError, match="no checkpoint 'kimg999999'"):
+        fit(digits, tmp_path, resume=str(run.path), checkpoint="kimg999999")
+    fit(digits, tmp_path, resume=str(run.path), checkpoint=before)
+    assert [p.name for p in (run.path / "set-aside").iterdir()] == [last]
+    assert run.status()["state"] == "finished"
+    assert_equal(weights(run, last), weights(finished, last))
+    with pytest.raises(SynthaugError, match="was given without a run"):
+        fit(digits, tmp_path, checkpoint=before)
+
+
+def test_a_best_checkpoint_that_is_gone_is_not_replaced_in_silence(finished: Run, tmp_path: Path) -> None:
+    run = unfinished_copy(finished, tmp_path)
+    shutil.rmtree(run.checkpoints / run.status()["best_checkpoint"])
+    with pytest.raises(SynthaugError, match=r"names the best checkpoint .* which is gone") as caught:
+        load_generator(run, "best")
+    assert "--checkpoint: last" in caught.value.hint
 
 
 def test_a_time_budget_becomes_images_once(digits: Path, tmp_path: Path) -> None:
@@ -262,8 +348,8 @@ def test_auto_compiles_where_it_pays_and_a_resumed_run_keeps_to_it(
     fit(digits, tmp_path, "training.budget=2kimg", "training.compile=true")
     assert len(compiled) == 4
     monkeypatch.setattr(compilation, "MEASURED", never)  # a decision that was taken stays
-    for checkpoint in sorted(run.checkpoints.iterdir())[1:]:
-        shutil.rmtree(checkpoint)
+    for folder in sorted(run.checkpoints.iterdir())[1:]:
+        shutil.rmtree(folder)
     run.set_status(state="interrupted")
     fit(digits, tmp_path, resume=str(run.path))
     assert len(compiled) == 6

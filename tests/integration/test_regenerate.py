@@ -189,6 +189,17 @@ def test_a_file_name_cannot_escape(copied: Path, tmp_path: Path) -> None:
     assert [p.name for p in (tmp_path / "again" / DISC).iterdir() if p.name == "escaped.jpg"]
 
 
+def test_rows_of_one_file_are_refused(copied: Path, tmp_path: Path) -> None:
+    first = edit(copied, lambda row: row.update(file_name=f"{DISC}/../{DISC}/same.png"))
+    rows = metadata(copied)
+    rows[first + 1]["file_name"] = f"{DISC}/same.png"
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    (copied / "train" / "metadata.jsonl").write_text(text, encoding="utf-8")
+    with pytest.raises(SynthaugError, match=rf"rows {first} and {first + 1} of .* are of one file"):
+        regenerate(copied / "manifest.json", out=tmp_path / "again", device="cpu")
+    assert not (tmp_path / "again").exists()
+
+
 def test_another_checkpoint_is_refused(copied: Path) -> None:
     document = json.loads((copied / "manifest.json").read_text(encoding="utf-8"))
     document["run"]["checkpoint_sha256"] = "0" * 64
@@ -224,9 +235,13 @@ def test_a_damaged_manifest_names_the_key(copied: Path) -> None:
         regenerate(copied / "manifest.json", device="cpu")
 
 
-def test_an_existing_output_is_not_touched(exported: Path, tmp_path: Path) -> None:
+def test_an_existing_output_is_not_touched(exported: Path, run: Run, tmp_path: Path) -> None:
     with pytest.raises(SynthaugError, match="exists already"):
         regenerate(exported / "manifest.json", out=tmp_path, device="cpu")
+    for inside in (exported / "train" / "new", run.facts().data / "new"):
+        with pytest.raises(SynthaugError, match="lies inside the data folder"):
+            regenerate(exported / "manifest.json", out=inside, device="cpu")
+        assert not inside.exists()
     assert list(tmp_path.iterdir()) == []
 
 

@@ -219,7 +219,7 @@ def test_an_upscaler_that_does_not_fit_is_refused_and_nothing_is_written(
     assert "enlarges 16 px to 32 px, but the generator makes 32 px" in refused(better, run=larger).message
     other = make_run(data, tmp_path / "runs", seed=5, **{"data.min_images_for_val": 50})
     assert "held out from the generator" in refused(better, run=other).message
-    with pytest.raises(SynthaugError, match="lies inside the folder"):
+    with pytest.raises(SynthaugError, match="lies inside the data folder"):
         upscale(trained.run, data, out=data / "x", device="cpu")
     with pytest.raises(SynthaugError, match="is no upscaler"):
         upscale(generator, data, out=tmp_path / "x", device="cpu")

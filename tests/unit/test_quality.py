@@ -21,6 +21,7 @@ from synthaug.metrics.quality import quality
 from synthaug.metrics.real import Reference, describe_real
 from synthaug.metrics.spread import proportion_range
 from synthaug.pipelines import check as pipeline
+from synthaug.pipelines import monitor_net
 
 DIGITS = load_digits()
 ORDER = np.random.default_rng(0).permutation(len(DIGITS.target))  # the digits come sorted by writer
@@ -290,7 +291,8 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def grey_levels(name: str, train: LabelledImages | None, **rest: Any) -> object:
         return real(name, train, **rest) if name == "own" else GreyLevels()
 
-    monkeypatch.setattr(pipeline, "features_for", grey_levels)
+    for module in (pipeline, monitor_net):
+        monkeypatch.setattr(module, "features_for", grey_levels)
     return tmp_path
 
 

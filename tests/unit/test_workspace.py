@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from synthaug.errors import SynthaugError
 from synthaug.exporters.workspace import Workspace
 
 
@@ -57,6 +59,43 @@ def test_a_file_that_is_not_as_the_journal_says_ends_it(tmp_path: Path) -> None:
     workspace.record(second)
     (workspace.tree / "train/ü/b").write_text("half")
     assert list(workspace.journal()) == [first]
+
+
+@pytest.mark.parametrize("kind", ["link to a folder", "pipe", "file", "folder of the user", "pipe in it", "link in it"])
+def test_what_no_export_has_made_is_neither_emptied_nor_followed(tmp_path: Path, kind: str) -> None:
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "precious").write_text("precious")
+    place = Workspace(tmp_path / "out").path
+    if kind == "link to a folder":
+        place.symlink_to(foreign)
+    elif kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "file":
+        place.write_text("precious")
+    elif kind == "folder of the user":
+        foreign.rename(place)
+        foreign = place
+    else:
+        earlier = Workspace(tmp_path / "out")
+        earlier.open({"an": "export"})
+        earlier.release()
+        strange = place / "settings.json" if kind == "pipe in it" else place / "accepted"
+        strange.unlink() if strange.is_file() else strange.rmdir()
+        os.mkfifo(strange) if kind == "pipe in it" else strange.symlink_to(foreign)
+    with pytest.raises(SynthaugError, match=r"\.out\.partial.* no export has made it"):
+        Workspace(tmp_path / "out").open({})
+    assert os.path.lexists(place)
+    assert (foreign / "precious").read_text() == "precious"
+
+
+def test_the_error_says_who_exports_to_the_same_place(tmp_path: Path) -> None:
+    first = Workspace(tmp_path / "out")
+    first.open({})
+    with pytest.raises(SynthaugError, match=rf"in use by process {os.getpid()} on"):
+        Workspace(tmp_path / "out").open({})
+    first.discard()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_rows_come_out_as_they_went_in(tmp_path: Path) -> None:
