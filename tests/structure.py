@@ -32,7 +32,19 @@ LAYERS = (
     ("features", "augment"),
     ("data",),
     ("runs",),
-    ("config", "documents", "device", "files", "seeds", "progress", "version", "synthaug_recipes"),
+    (
+        "config",
+        "locks",
+        "documents",
+        "parsing",
+        "budget",
+        "device",
+        "files",
+        "seeds",
+        "progress",
+        "version",
+        "synthaug_recipes",
+    ),
     ("registry", "errors"),
 )
 LONG_FUNCTION, LONG_FILE = 80, 450

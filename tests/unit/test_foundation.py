@@ -180,7 +180,7 @@ def test_a_crash_in_the_middle_leaves_the_old_file(tmp_path: Path) -> None:
 
 def test_a_metrics_line_that_a_crash_cut_short_is_left_out(tmp_path: Path) -> None:
     run = runs.create(tmp_path, "x")
-    run.append_metrics({"kimg": 1})
+    run.append_metrics({"kind": "step", "kimg": 1})
     with run.metrics_file.open("a") as file:
         file.write('{"kimg": 2, "lo')
-    assert run.metrics() == [{"kimg": 1}]
+    assert run.metrics() == [{"kind": "step", "kimg": 1}]
