@@ -9,6 +9,7 @@ from sklearn.datasets import load_digits
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from synthaug.data.cache import LabelledImages
+from synthaug.data.split import SplitRow
 from synthaug.documents import (
     Arm,
     BiasRow,
@@ -32,7 +33,10 @@ from synthaug.documents import (
     Verdict,
     VerdictDocument,
 )
+from synthaug.evaluation.images import Origins
 from synthaug.evaluation.report.material import ReportMaterial
+from synthaug.models.inputs import Sources
+from synthaug.sampling.sources import RunSources
 
 SKILL = {  # how often an arm gets a rare class right
     "real": 0.35,
@@ -390,3 +394,17 @@ def material(classes: list[str], targets: list[str], *, size: int = 8, channels:
         settings={"data.resolution": size, "training.budget": "200kimg", "training.augment": ["color"], "seed": 0},
         environment={"python": "3.11.2", "torch": "2.14.0", "cpu": "2 cores", "packages": {"numpy": "2.4.6"}},
     )
+
+
+def from_images(document: EvaluateDocument, given: ReportMaterial) -> EvaluateDocument:
+    """The same evaluation of images that were made from others: image i of the pool from training image 7 · i."""
+    assert given.real is not None
+    assert given.synthetic is not None
+    images = given.real
+    rows = [
+        SplitRow(path, "", images.classes[label], path, "train")
+        for path, label in zip(images.paths, images.labels, strict=True)
+    ]
+    sources = RunSources(Sources(images.pixels, {}), rows, draws=50, mode="both")
+    given.origins = Origins(sources, 7 * np.arange(len(given.synthetic)) % len(images))
+    return document.model_copy(update={"made_from": given.origins.counts(given.synthetic)})

@@ -86,7 +86,8 @@ def render(found: EvaluateDocument) -> None:
     for target, judgement in verdict.per_target.items():
         quality = found.quality.per_class.get(target)
         images = f"; images: diversity {quality.collapse}, copies {quality.memorisation}" if quality else ""
-        console.line(f"{target:<34} {judgement}{images}")
+        sources = f"; {found.made_from[target].text()}" if target in found.made_from else ""
+        console.line(f"{target:<34} {judgement}{images}{sources}")
     for text in (*found.warnings, *verdict.caveats):
         console.line(f"note: {text}")
     console.line(f"\nverdict: {verdict.overall}. {verdict.sentence}")

@@ -18,7 +18,7 @@ from synthaug.documents.commands import (
 )
 from synthaug.documents.evaluation import (
     Arm as Arm, ClassScores as ClassScores, Contrast as Contrast, CurvePoint as CurvePoint,
-    EvaluateDocument as EvaluateDocument, EvaluatedSize as EvaluatedSize, Interval as Interval,
+    EvaluateDocument as EvaluateDocument, EvaluatedSize as EvaluatedSize, Interval as Interval, MadeFrom as MadeFrom,
     LearningCurve as LearningCurve, Leaks as Leaks, LongerTraining as LongerTraining,
     Recommendation as Recommendation, Sharpness as Sharpness,
     Suspect as Suspect, TargetCurve as TargetCurve, TargetVerdict as TargetVerdict, Verdict as Verdict,

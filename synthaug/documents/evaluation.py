@@ -9,6 +9,7 @@ from pydantic import Field
 from synthaug.documents.base import Document
 from synthaug.documents.commands import UpscalerReference
 from synthaug.documents.quality import CheckDocument, Range
+from synthaug.errors import plural
 
 Verdict = Literal["helps", "no measurable effect", "hurts"]
 
@@ -193,6 +194,16 @@ class Sharpness(Document):
     told_apart: bool
 
 
+class MadeFrom(Document):
+    """What stands behind the synthetic images of a class: their variety is limited by it."""
+
+    images: int = Field(description="synthetic images")
+    sources: int = Field(description="different real images that these were made from")
+
+    def text(self) -> str:
+        return f"{plural(self.images, 'image')} from {plural(self.sources, 'real image')}"
+
+
 class EvaluateDocument(Document):
     """The result of `synthaug evaluate`; written as `report.json`."""
 
@@ -220,6 +231,11 @@ class EvaluateDocument(Document):
     )
     mix: Literal["targets", "all"] = Field(
         "targets", description="which classes get synthetic images in the synthetic arms"
+    )
+    made_from: dict[str, MadeFrom] = Field(
+        default_factory=dict,
+        description="class of the mix → its synthetic images and their sources, with folds or several generators those "
+        "of the first; empty for images from noise",
     )
     share_chosen_on: Literal["val", "default", "user"]
     arms: dict[str, Arm]

@@ -18,7 +18,7 @@ def before_and_after(document: EvaluateDocument, label: str | None = None) -> tu
     """The best control and a synthetic arm, for one class or for all.
 
     For one class, the synthetic arm is the one that helps; else the best of those whose gain is above zero. Otherwise,
-    and for all classes, it is the last one of the table, so that test images do not choose it.
+    and for all classes, it is the last one that the verdict rests on, so that test images do not choose it.
     """
     arms, verdict = document.arms, document.verdict
     details = verdict.details.get(label) if label is not None else None
@@ -27,7 +27,8 @@ def before_and_after(document: EvaluateDocument, label: str | None = None) -> tu
     if best not in controls:
         best = max(controls, key=lambda name: _f1(arms[name], label), default=None)
     synthetic = [name for name in ARMS if name in arms and is_synthetic(name)]
-    return best, _gaining(arms, details, label) or (synthetic[-1] if synthetic else None)
+    judged = [contrast.arm.name for contrast in planned(arms)] or synthetic
+    return best, _gaining(arms, details, label) or (judged[-1] if judged else None)
 
 
 def contrasts_shown(document: EvaluateDocument) -> list[PlannedContrast]:

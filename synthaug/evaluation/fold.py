@@ -10,9 +10,10 @@ import numpy as np
 
 from synthaug.classifiers.logistic import RememberedFeatures
 from synthaug.data.cache import LabelledImages
+from synthaug.documents import MadeFrom
 from synthaug.evaluation.arms import ARMS, DOWN_UP
 from synthaug.evaluation.grid import Grid, Outcome, Trial
-from synthaug.evaluation.images import RealImages
+from synthaug.evaluation.images import Origins, RealImages
 from synthaug.evaluation.scores import Probabilities
 from synthaug.evaluation.shares import Candidates, choose
 from synthaug.runs import Run
@@ -37,7 +38,8 @@ class Fold:
     """An evaluation has K folds, or one: its only split. With replicates, it has its only split once per generator.
 
     `pool` holds the synthetic images at the generator's size, for quality and pictures; `judged` the images of the
-    classifiers; `generator` ungated images, if there is a run. `run` and `checkpoint` have made the images. `outcomes`
+    classifiers; `generator` ungated images, if there is a run; `made_from` and `origins` what stands behind
+    the pool's images, if they were made from others. `run` and `checkpoint` have made the images. `outcomes`
     is filled by the trials, and so is `features`, which they share; `chosen` (arm → share) by `choose`.
     """
 
@@ -47,6 +49,8 @@ class Fold:
     generator: LabelledImages | None = None
     run: Run | None = None
     checkpoint: str = ""
+    made_from: dict[str, MadeFrom] = field(default_factory=dict)
+    origins: Origins | None = None
     features: RememberedFeatures | None = None
     outcomes: dict[Trial, Outcome] = field(default_factory=dict)
     chosen: dict[str, float] = field(default_factory=dict)

@@ -17,12 +17,14 @@ from synthaug.data.folder import ImageRecord, Scan, scan
 from synthaug.data.roles import real_test_images, scan_readable, scan_synthetic, synthetic_images
 from synthaug.data.run_data import RunData
 from synthaug.data.split import SplitRow
+from synthaug.documents import MadeFrom
 from synthaug.errors import RunFailed, SynthaugError, plural, suggest
 from synthaug.evaluation.lineage import Learnt, ancestors
 from synthaug.progress import Progress
 from synthaug.sampling.gate import build_gate
 from synthaug.sampling.gated_samples import gated_samples
 from synthaug.sampling.generate import Sampler
+from synthaug.sampling.sources import RunSources
 
 PER_SEED = (100, 500)
 """Bounds on the synthetic images of a class for one classifier; between them, as many as the largest class has."""
@@ -252,16 +254,31 @@ def synthetic_folder(
 
 
 @dataclass(frozen=True)
+class Origins:
+    """The images that a generator started from: row `rows[i]` of `sources` for synthetic image i."""
+
+    sources: RunSources
+    rows: npt.NDArray[np.int64]
+
+    def counts(self, pool: LabelledImages) -> dict[str, MadeFrom]:
+        """Class → how many different images stand behind its images in `pool`."""
+        own = {pool.classes[k]: self.rows[pool.labels == k] for k in np.unique(pool.labels)}
+        return {name: MadeFrom(images=len(rows), sources=len(np.unique(rows))) for name, rows in own.items()}
+
+
+@dataclass(frozen=True)
 class FreshSamples:
     """Images from a run's generator: gated ones to train classifiers on, ungated ones to judge the generator.
 
-    `numbers` [len(gated)] are the sample indices of the gated images in their classes.
+    `numbers` [len(gated)] are the sample indices of the gated images in their classes; `origins` what they were made
+    from, None for images from noise.
     """
 
     gated: LabelledImages
     numbers: npt.NDArray[np.int64]
     ungated: LabelledImages
     warnings: list[str]
+    origins: Origins | None = None
 
 
 def fresh_samples(
@@ -311,8 +328,13 @@ def fresh_samples(
         gated[name] = samples.pixels
         numbers.append(samples.indices)
     ungated = {name: sampler.sample(name, real.per_seed) for name in real.targets}
+    origins = None
+    if (sources := sampler.trained.sources) is not None:
+        indices = zip(names, numbers, strict=True)
+        rows = [sources.images.origins(sampler.seed, sampler.class_index(name), n.tolist()) for name, n in indices]
+        origins = Origins(sources, np.concatenate([part.numpy() for part in rows]))
     return FreshSamples(
-        _labelled(gated, real.classes), np.concatenate(numbers), _labelled(ungated, real.classes), warnings
+        _labelled(gated, real.classes), np.concatenate(numbers), _labelled(ungated, real.classes), warnings, origins
     )
 
 

@@ -147,10 +147,11 @@ def _by_val(targets: Mapping[str, int], validation: Validation, to_beat: Collect
     """For each target class, the arm and share with the best F1 on val among those that beat every control.
 
     The rule is that of the verdict: intervals against all controls, with Holm's correction over all classes, arms and
-    shares.
+    shares. Only the arms of the verdict count: an arm with images of the target classes alone may have learnt traces of
+    the network.
     """
-    tables = validation.tables
-    tried = [key for key in tables if ARMS[key[0]].synthetic]
+    tables, decisive = validation.tables, {contrast.arm.name for contrast in CONTRASTS.values()}
+    tried = [key for key in tables if key[0] in decisive]
     controls = [key for key in tables if not ARMS[key[0]].synthetic and (to_beat is None or key[0] in to_beat)]
 
     def gains(label: int, key: tuple[str, float]) -> list[Estimate]:

@@ -221,7 +221,8 @@ def card(manifest: Manifest) -> str:
     bounds = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
     size = next((name for bound, name in bounds if total < bound), "1M<n<10M")
     rows = "\n".join(
-        f"| {_cell(label)} | {c.asked} | {c.real} | {c.synthetic} | {_times(c.enlarged)} | {_reasons(c.rejected)} |"
+        f"| {_cell(label)} | {c.asked} | {c.real} | {c.synthetic} | {'–' if c.sources is None else c.sources} | "
+        f"{_times(c.enlarged)} | {_reasons(c.rejected)} |"
         for label, c in manifest.export.per_class.items()
     )
     gates = "All candidates were accepted: the gates were switched off."
@@ -234,6 +235,12 @@ def card(manifest: Manifest) -> str:
         )
     if manifest.selection is not None:
         gates = f"{_selected(manifest.selection)}\n\n{gates}"
+    if any(c.sources is not None for c in manifest.export.per_class.values()):
+        gates = (
+            "Each synthetic image was made from a real training image, `source_path` in the metadata.\n"
+            "`sources` counts the different ones behind a class. They limit its variety, however many images there are."
+            f"\n\n{gates}"
+        )
     if manifest.truncation < 1:
         gates = (
             f"Images are truncated: the distance of each from the centre of its class was multiplied by "
@@ -274,8 +281,8 @@ The column `synthetic` of `train/metadata.jsonl` tells them apart, and each synt
 `DigitalSourceType` `trainedAlgorithmicMedia` in its XMP metadata. Judge classifiers on real images only.
 Values that do not apply to an image are −1 or empty.
 
-| class | requested | real | synthetic | enlarged | rejected |
-|---|---:|---:|---:|---:|---|
+| class | requested | real | synthetic | sources | enlarged | rejected |
+|---|---:|---:|---:|---:|---:|---|
 {rows}
 {warnings}{heldout}
 ## How it was made

@@ -347,7 +347,7 @@ def _document(evaluation: _Evaluation, best: BestControl, started: float) -> Eva
         classifier=evaluation.classifier, seeds=request.seeds, classes=held_out.classes, targets=whole.targets,
         split={"train": first.real.train.counts(), "val": first.real.val.counts(), "test": held_out.counts()},
         size=evaluation.size, sharpness=_sharpness(evaluation), mix=mix_of(request, whole),
-        share_chosen_on=tried.chosen_on,
+        made_from=first.made_from, share_chosen_on=tried.chosen_on,
         arms=_arms(evaluation, predicted, tables), verdict=verdict,
         leaks=leaks(evaluation.suspects, held_out, predicted, whole.targets, judged),
         recommended=recommended, learning_curve=curve, quality=gated_quality, generator_quality=generator_quality,
@@ -439,7 +439,7 @@ def _material(document: EvaluateDocument, evaluation: _Evaluation) -> ReportMate
         with suppress(OSError, ValueError, TypeError):
             environment = dict(read_json(run.path / "environment.json"))
     return ReportMaterial(
-        real=real.train, synthetic=pool, generator=fold.generator, pairs=pairs, suspects=suspects,
+        real=real.train, synthetic=pool, generator=fold.generator, origins=fold.origins, pairs=pairs, suspects=suspects,
         training=run.metrics() if run is not None else [], settings=leaves(real.config.model_dump(mode="json")),
         environment=environment,
     )  # fmt: skip

@@ -11,13 +11,13 @@ import numpy as np
 
 from synthaug.data.cache import LabelledImages
 from synthaug.data.run_data import RunData
-from synthaug.documents import EvaluatedSize
+from synthaug.documents import EvaluatedSize, MadeFrom
 from synthaug.errors import SynthaugError
 from synthaug.evaluation.arms import TARGETS_ONLY
 from synthaug.evaluation.fold import Fold
 from synthaug.evaluation.images import RealImages, fresh_samples, synthetic_folder
 from synthaug.exporters.as_exported import AsExported
-from synthaug.parsing import read_json
+from synthaug.exporters.manifest import MANIFEST, Manifest, read_manifest
 from synthaug.pipelines.judged_size import judged_images
 from synthaug.pipelines.replicates import given_replicates, trained_replicates
 from synthaug.progress import Progress
@@ -92,10 +92,11 @@ def make_folds(
         return real.data.load(root, rows, request.cache, progress, resolution=side)
 
     judged = judged_images(real, pool, read, size, cache=request.cache, device=request.device, progress=progress)
+    manifest = _manifest(request.synthetic)
     run = real.data.run
-    if run is None or not _exported_from(request.synthetic, run):
+    if run is None or manifest is None or Path(manifest.run.path).resolve() != run.path.resolve():
         warnings.append("it is unknown whether the generator of these images has seen the test images")
-    return [Fold(real, pool, judged)], warnings
+    return [Fold(real, pool, judged, made_from=_made_from(manifest, mixed))], warnings
 
 
 def _fresh(
@@ -123,16 +124,27 @@ def _fresh(
         return exported.read_back(made.gated, made.numbers, side, seed=sampler.seed, progress=progress)
 
     judged = judged_images(real, made.gated, read, size, cache=request.cache, device=request.device, progress=progress)
-    return Fold(real, made.gated, judged, made.ungated, run, sampler.trained.checkpoint), made.warnings
+    made_from = {} if made.origins is None else made.origins.counts(made.gated)
+    fold = Fold(real, made.gated, judged, made.ungated, run, sampler.trained.checkpoint, made_from, made.origins)
+    return fold, made.warnings
 
 
-def _exported_from(folder: Path, run: Run) -> bool:
-    """Whether the manifest of a folder names this run."""
+def _manifest(folder: Path) -> Manifest | None:
+    """The manifest of a folder, if it is an export."""
     try:
-        path = read_json(folder / "manifest.json")["run"]["path"]
-        return Path(path).resolve() == run.path.resolve()
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+        return read_manifest(folder / MANIFEST)
+    except SynthaugError:
+        return None
+
+
+def _made_from(manifest: Manifest | None, mixed: list[str]) -> dict[str, MadeFrom]:
+    """What stands behind the images of an export, for these classes."""
+    classes = {} if manifest is None else manifest.export.per_class
+    return {
+        name: MadeFrom(images=one.synthetic, sources=one.sources)
+        for name, one in classes.items()
+        if one.sources is not None and name in mixed
+    }
 
 
 def together(pools: Sequence[LabelledImages]) -> LabelledImages:

@@ -28,7 +28,7 @@ from synthaug.pipelines.upscaler_images import upscaler_images
 from synthaug.progress import Progress, Silent
 from synthaug.requests import FitRequest, documented
 from synthaug.runs import Run, RunFacts
-from synthaug.sampling.sources import source_classes, sources_of
+from synthaug.sampling.sources import NEAR, nearest, remoteness_of_classes, source_classes, sources_of
 from synthaug.training import checkpoint
 from synthaug.training.game import Game
 from synthaug.training.loop import train
@@ -216,15 +216,18 @@ def _choose_sources(
         )
     if "translate" in model.modes():
         chosen = continued.facts().sources if continued is not None else {}
-        prepared.sources = chosen or source_classes(train, judge, model.source_classes)
-        for label in prepared.data.targets:
-            _say_sources(label, prepared.sources[label], model, progress)
+        far = {} if chosen or model.source_classes else remoteness_of_classes(train, judge)
+        prepared.sources = chosen or source_classes(train.classes, far, model.source_classes)
+        for label in prepared.data.targets if model.mode != "vary" else ():
+            _say_sources(label, prepared.sources[label], far.get(label, {}), model, progress)
     game.sources = sources_of(train, prepared.sources, model.mode)
     return game.sources
 
 
-def _say_sources(label: str, names: Sequence[str], model: SourceOptions, progress: Progress) -> None:
-    """Name the classes that are translated into a target class.
+def _say_sources(
+    label: str, names: Sequence[str], far: Mapping[str, float], model: SourceOptions, progress: Progress
+) -> None:
+    """Name the classes that are translated into a target class, and how far they are from it, if that counted.
 
     Raises:
         SynthaugError: it has no other class to be made from, and the family cannot do without, or the user named none.
@@ -235,14 +238,21 @@ def _say_sources(label: str, names: Sequence[str], model: SourceOptions, progres
             "name other classes, or leave --source-classes out"
             + ("; to vary its own images: --set model.mode=vary" if "vary" in model.modes() else ""),
         )
+    close = nearest(far)
+
+    def told(those: Sequence[str]) -> str:
+        return ", ".join(f"{name!r} (remoteness {far[name]:.2f})" if name in far else repr(name) for name in those)
+
+    limit = f" (up to {NEAR:g}): {told(close[:1])} is the nearest" if close else ""
     if names:
-        progress.say(f"images of {', '.join(map(repr, names))} are translated to {label!r}")
+        progress.say(f"images of {told(names)} are translated to {label!r}")
     elif "vary" in model.modes():
-        progress.say(f"no class resembles {label!r} enough to translate its images: those of {label!r} are varied")
+        progress.say(f"no class resembles {label!r} enough to be translated{limit}; its own images are varied")
     else:
         raise SynthaugError(
-            f"{model.family} translates images of other classes, but no class resembles {label!r} enough",
-            "name classes with --source-classes, or use --recipe translator, which varies images too",
+            f"{model.family} translates images of other classes, but no class resembles {label!r} enough{limit}",
+            f"translate them anyway with --source-classes {','.join(close)}, or use --recipe translator, which varies "
+            "images too",
         )
 
 

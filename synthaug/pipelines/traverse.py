@@ -57,7 +57,7 @@ def run_traverse(request: TraverseRequest, progress: Progress) -> TraverseDocume
     check_outside(target, [found.facts().data], "--out")
     _check_picture(target, request.overwrite)
     sampler = load(found, checkpoint=request.checkpoint, seed=request.seed, device=request.device, cache=request.cache)
-    name = request.class_ if request.class_ is not None else (sampler.trained.targets or sampler.classes)[0]
+    name, end = _ends(found, sampler, request)
     index = sampler.class_index(name)
     if along == "classes" and (sources := sampler.trained.sources) is not None:
         # the walk begins with real images of the class
@@ -65,14 +65,13 @@ def run_traverse(request: TraverseRequest, progress: Progress) -> TraverseDocume
     starts = _starts(sampler, index, request.rows + 1)
     places = [round(place, 6) for place in np.linspace(0, 1, steps).tolist()]
     drawn: dict[str, list[float]] = {}
-    end = None
     if along == "codes":
         drawn = {str(number): list(map(float, sampler.trained.codes.values(number, steps))) for number in numbers}
         lines = _along_codes(sampler.trained, starts[:-1], drawn)
     elif along == "noise":
         lines = _along_noise(sampler.trained, starts, places)
     else:
-        end = _other_class(found, sampler, name) if request.to is None else request.to
+        assert end is not None
         if end == name:
             raise SynthaugError(f"the walk would start and end at {name!r}", "give another class with --to")
         lines = _along_classes(sampler.trained, sampler.class_index(end), starts[:-1], places)
@@ -98,9 +97,26 @@ def _codes(run: Run, code: int | None) -> list[int]:
     return list(range(count)) if code is None else [code]
 
 
-def _other_class(run: Run, sampler: Sampler, label: str) -> str:
+def _ends(run: Run, sampler: Sampler, request: TraverseRequest) -> tuple[str, str | None]:
+    """The class to draw, or the first and the last one of a walk along classes.
+
+    By default such a walk begins at the target class, or, if it starts from images, ends there and begins at the class
+    that is translated.
+    """
+    target = (sampler.trained.targets or sampler.classes)[0]
+    start, end = request.class_, request.to
+    if request.along != "classes":
+        return start or target, None
     counts = Split.read(run.split_file).counts()["train"]
-    return max((name for name in sampler.classes if name != label), key=lambda name: counts.get(name, 0))
+
+    def largest_other(label: str) -> str:
+        return max((name for name in sampler.classes if name != label), key=lambda name: counts.get(name, 0))
+
+    if sampler.trained.sources is not None and start != target:
+        end = end or target
+        start = start or (run.facts().sources.get(end) or [largest_other(end)])[0]
+    start = start or target
+    return start, end or largest_other(start)
 
 
 def _starts(sampler: Sampler, index: int, count: int) -> list[Inputs]:

@@ -174,10 +174,14 @@ class TraverseRequest(Request):
         None, ge=0, le=1000, description="The number of a code, counted from 0, categorical codes first. [default: all]"
     )
     class_: Annotated[str | None, Flag("NAME")] = Field(
-        None, description="The class to draw, or to start at. [default: the first target class]"
+        None,
+        description="The class to draw, or to start at. [default: the first target class; along classes in a run that "
+        "starts from images: its nearest source class]",
     )
     to: Annotated[str | None, Flag("NAME")] = Field(
-        None, description="The class to end at. [default: the largest other class]"
+        None,
+        description="The class to end at. [default: the largest other class; in a run that starts from images: the "
+        "first target class]",
     )
     rows: Annotated[int, Flag("N")] = Field(6, ge=1, le=100, description="Rows, each with its own noise.")
     steps: Annotated[int, Flag("N")] = Field(

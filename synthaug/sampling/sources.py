@@ -28,30 +28,36 @@ COMPARED = 200
 """Images of a class that are compared."""
 
 
-def source_classes(train: LabelledImages, features: FeatureNet, given: Sequence[str] = ()) -> dict[str, list[str]]:
+Remoteness = Mapping[str, Mapping[str, float]]
+"""Class → other class → `remoteness`."""
+
+
+def source_classes(classes: Sequence[str], far: Remoteness, given: Sequence[str] = ()) -> dict[str, list[str]]:
     """Class → the classes whose images are translated into it, the nearest first; empty if none is near enough.
 
     Args:
+        classes: all classes.
+        far: from `remoteness_of_classes`; without effect if classes are given.
         given: the user's choice, instead of the nearest; a class is never its own source.
 
     Raises:
         SynthaugError: there is no such class.
     """
     for name in given:
-        if name not in train.classes:
-            raise SynthaugError(f"there is no source class {name!r}", suggest(name, train.classes))
+        if name not in classes:
+            raise SynthaugError(f"there is no source class {name!r}", suggest(name, classes))
     if given:
-        return {label: [name for name in dict.fromkeys(given) if name != label] for label in train.classes}
-    far = remoteness_of_classes(train, features)
-    near = {
-        label: sorted((d, name) for name, d in others.items() if d <= NEAR)[:MOST_CLASSES]
-        for label, others in far.items()
-    }
-    return {label: [name for _, name in names] for label, names in near.items()}
+        return {label: [name for name in dict.fromkeys(given) if name != label] for label in classes}
+    return {label: [name for name in nearest(far[label]) if far[label][name] <= NEAR] for label in classes}
 
 
-def remoteness_of_classes(train: LabelledImages, features: FeatureNet) -> dict[str, dict[str, float]]:
-    """Class → other class → `remoteness`; classes without images are left out."""
+def nearest(others: Mapping[str, float]) -> list[str]:
+    """The least remote classes, the nearest first."""
+    return sorted(others, key=lambda name: (others[name], name))[:MOST_CLASSES]
+
+
+def remoteness_of_classes(train: LabelledImages, features: FeatureNet) -> Remoteness:
+    """How remote the classes are from each other; those without images are nobody's others."""
     counts = train.counts()
     known = {name: features(_spread(train.of_class(name), COMPARED)) for name in train.classes if counts[name]}
     pairs = {frozenset((a, b)): remoteness(known[a], known[b]) for a, b in combinations(known, 2)}

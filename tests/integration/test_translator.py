@@ -7,6 +7,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from synthaug.data.cache import LabelledImages
 from synthaug.data.run_data import RunData
 from synthaug.data.split import Split
 from synthaug.errors import SynthaugError
+from synthaug.evaluation import images as evaluated
 from synthaug.evaluation.arms import TARGETS_ONLY
 from synthaug.evaluation.grid import Grid, Trial
 from synthaug.exporters.manifest import read_manifest
@@ -286,6 +288,31 @@ def test_a_walk_between_classes_begins_with_a_real_image_of_the_first(run: Run, 
     second = picture[2:66, 68:132][::4, ::4].transpose(2, 0, 1)
     assert np.abs(second.astype(int) - varied).max() <= 1
     assert traverse(run, along="noise", rows=2, steps=3, out=tmp_path / "n.png", device="cpu").label == RARE
+
+
+def test_by_default_a_walk_goes_from_a_source_class_to_the_target(run: Run, tmp_path: Path) -> None:
+    other, walk = CLASSES[2], partial(traverse, run, along="classes", rows=1, steps=2, overwrite=True, device="cpu")
+    for given, ends in (
+        ({}, (CLASSES[0], RARE)), ({"to": CLASSES[0]}, (other, CLASSES[0])), ({"class_": other}, (other, RARE)),
+        ({"class_": RARE, "to": other}, (RARE, other)),
+    ):  # fmt: skip
+        drawn = walk(out=tmp_path / "w.png", **given)
+        assert (drawn.label, drawn.to) == ends
+
+
+def test_an_evaluation_knows_what_its_images_were_made_from(run: Run) -> None:
+    data, sampler = RunData.open(run), load(run, seed=7, device="cpu")
+    real = evaluated.real_images(data, None, cache=None, progress=Silent())
+    made = evaluated.fresh_samples(
+        sampler, real, [CLASSES[2], RARE], seeds=1, gate=False, device="cpu", cache=None, progress=Silent()
+    )
+    assert made.origins is not None
+    sources = data.images("train", None, Silent()).pixels[made.origins.rows]
+    for name, index in ((CLASSES[2], 2), (RARE, 1)):
+        own = made.gated.labels == index
+        assert np.array_equal(sources[own], sampler.sources(name, own.sum()))
+        counted = made.origins.counts(made.gated)[name]
+        assert (counted.images, counted.sources) == (own.sum(), len({image.tobytes() for image in sources[own]}))
 
 
 def test_every_command_opens_the_sources_through_the_cache_that_is_given(

@@ -71,6 +71,15 @@ def advised(
 CONTROL: Right = {("oversample", 0.0): [20, 21, 19]}
 
 
+def test_images_of_the_target_classes_alone_recommend_nothing() -> None:
+    """They may win by the traces of the network that made them."""
+    found = advised(
+        "no measurable effect",
+        CONTROL | {("synthetic-targets+classical", 0.5): [39, 40, 40], ("synthetic", 0.5): [20, 21, 18]},
+    )
+    assert found.synthetic == 0
+
+
 def test_val_chooses_the_best_share() -> None:
     found = advised(
         "no measurable effect", CONTROL | {("synthetic", 0.1): [34, 34, 33], ("synthetic", 0.25): [37, 38, 36]}

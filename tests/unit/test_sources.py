@@ -11,7 +11,7 @@ import torch
 from synthaug.data.cache import LabelledImages
 from synthaug.errors import SynthaugError
 from synthaug.models.inputs import CHUNK, NoiseInputs, Sources
-from synthaug.sampling.sources import remoteness, source_classes, sources_of
+from synthaug.sampling.sources import remoteness, remoteness_of_classes, source_classes, sources_of
 
 CLASSES = ["boot", "coat", "shirt", "sneaker"]
 
@@ -34,18 +34,22 @@ def images(centres: dict[str, tuple[int, int]], count: int = 24) -> LabelledImag
     return LabelledImages(pixels, labels, list(centres), [f"{k}.png" for k in range(len(labels))])
 
 
+def chosen(train: LabelledImages) -> dict[str, list[str]]:
+    return source_classes(train.classes, remoteness_of_classes(train, Position()))
+
+
 TRAIN = images({"boot": (200, 200), "coat": (50, 50), "shirt": (51, 50), "sneaker": (201, 200)})
 
 
 def test_a_class_is_made_from_those_that_resemble_it() -> None:
-    assert source_classes(TRAIN, Position()) == {
+    assert chosen(TRAIN) == {
         "boot": ["sneaker"], "coat": ["shirt"], "shirt": ["coat"], "sneaker": ["boot"],
     }  # fmt: skip
 
 
 def test_a_class_that_nothing_resembles_is_made_from_itself_alone() -> None:
     train = images({"boot": (200, 200), "coat": (50, 50), "shirt": (51, 50)})
-    found = source_classes(train, Position())
+    found = chosen(train)
     assert found["boot"] == []
     rows = sources_of(train, found, "both").rows
     assert [part.tolist() for part in rows[0]] == [list(range(24))]
@@ -53,18 +57,18 @@ def test_a_class_that_nothing_resembles_is_made_from_itself_alone() -> None:
 
 
 def test_the_users_choice_counts_but_a_class_is_never_its_own_source() -> None:
-    found = source_classes(TRAIN, Position(), ["boot", "coat"])
+    found = source_classes(TRAIN.classes, {}, ["boot", "coat"])
     assert found == {
         "boot": ["coat"], "coat": ["boot"], "shirt": ["boot", "coat"], "sneaker": ["boot", "coat"],
     }  # fmt: skip
     with pytest.raises(SynthaugError, match="no source class 'cota'") as caught:
-        source_classes(TRAIN, Position(), ["cota"])
+        source_classes(TRAIN.classes, {}, ["cota"])
     assert "coat" in caught.value.hint
 
 
 @pytest.mark.parametrize(("mode", "of"), [("translate", {2}), ("vary", {1}), ("both", {1, 2})])
 def test_modes_take_images_of_other_classes_of_the_class_or_both_by_turns(mode: str, of: set[int]) -> None:
-    sources = sources_of(TRAIN, source_classes(TRAIN, Position()), mode)  # type: ignore[arg-type]
+    sources = sources_of(TRAIN, chosen(TRAIN), mode)  # type: ignore[arg-type]
     inputs = NoiseInputs(3, 5, sources).chunk(1, 0)
     assert inputs.origins is not None
     labels = TRAIN.labels[inputs.origins.numpy()]

@@ -94,7 +94,12 @@ def _facts(document: EvaluateDocument) -> str:
     smallest = document.verdict.smallest_detectable
     shown = f" A gain of {number(smallest)} over the best control is found in 80% of cases." if smallest else ""
     best = text(protocol.best_control(document))
-    return f"Evaluation of {of}{f'; judged on {judged}' if judged else ''}.{shown} Best control: {best}."
+    made = (
+        f" Different real images behind the synthetic ones: {text(made)}."
+        if (made := protocol.made_from(document))
+        else ""
+    )
+    return f"Evaluation of {of}{f'; judged on {judged}' if judged else ''}.{shown} Best control: {best}.{made}"
 
 
 def _estimate(e: Estimate, best: bool) -> str:

@@ -9,13 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from synthaug.data.cache import LabelledImages
+from synthaug.evaluation.images import Origins
 
 
 @dataclass
 class ReportMaterial:
     """Empty or None parts are left out of the page.
 
-    `real` are training images, `synthetic` gated ones, `generator` ungated ones. `pairs` holds (synthetic pixels
+    `real` are training images, `synthetic` gated ones, `generator` ungated ones. `origins` is what `synthetic` was
+    made from, if it was made from images. `pairs` holds (synthetic pixels
     uint8 [C,H,W], nearest training image's pixels [C,H,W], label, feature distance), `suspects` (test image, the image
     that it looks like, label, nearness). `training` are the rows of `metrics.jsonl`, `settings` the resolved
     configuration under dotted keys.
@@ -24,6 +26,7 @@ class ReportMaterial:
     real: LabelledImages | None = None
     synthetic: LabelledImages | None = None
     generator: LabelledImages | None = None
+    origins: Origins | None = None
     pairs: list[tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], str, float]] = field(default_factory=list)
     suspects: list[tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], str, float]] = field(default_factory=list)
     training: list[dict[str, Any]] = field(default_factory=list)

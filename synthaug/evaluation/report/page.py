@@ -115,7 +115,12 @@ def _images(document: EvaluateDocument, material: ReportMaterial, labels: Sequen
     share = pictures.BUDGET // 6
     side = max((pictures.side(images) for _, _, images in sources), default=0)
     return {
-        "albums": pictures.albums(sources, labels[:_ALBUMS], pictures.BUDGET - 3 * share),
+        "albums": pictures.albums(
+            sources, labels[:_ALBUMS], pictures.BUDGET - (3 if material.origins is None else 4) * share
+        ),
+        "translated": pictures.translated(
+            material.synthetic, material.origins, document.made_from, labels[:_ALBUMS], share
+        ),
         "albums_left_out": list(labels[_ALBUMS:]),
         "pairs": pictures.pairs(material.pairs, share),
         "suspects": pictures.pairs(material.suspects, share),

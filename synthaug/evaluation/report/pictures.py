@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,10 +12,13 @@ import numpy.typing as npt
 from PIL import Image
 
 from synthaug.data.cache import LabelledImages
+from synthaug.documents import MadeFrom
+from synthaug.evaluation.images import Origins
 from synthaug.evaluation.report.charts import Table
 
 BUDGET = 1_700_000  # bytes of image data in a page, before base64 adds a third
 TILES = 24  # per panel; fewer of large images, or of many classes
+SOURCES = 10  # per class
 PIXELATED = 64  # images up to this size are enlarged without smoothing
 
 Pixels = npt.NDArray[np.uint8]
@@ -82,6 +85,39 @@ def albums(
             drawn.append(Panel(title, note, shown, [files[i] for i in chosen], len(pixels)))
         if any(panel.tiles for panel in drawn):
             result.append(Album(label, drawn))
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class Translated:
+    """What a class's synthetic images were made from: tiles (source, result, class of the source)."""
+
+    label: str
+    counts: str
+    tiles: list[tuple[str, str, str]]
+
+
+def translated(
+    synthetic: LabelledImages | None, origins: Origins | None, made_from: Mapping[str, MadeFrom], labels: Sequence[str],
+    budget: int,
+) -> list[Translated]:  # fmt: skip
+    """For each label some synthetic images and the image that each was made from, all within `budget` bytes.
+
+    They are taken at even steps from images of different sources, not selected by quality.
+    """
+    if synthetic is None or origins is None:
+        return []
+    sources, result = origins.sources, []
+    for label in labels:
+        own = np.flatnonzero(synthetic.labels == synthetic.classes.index(label))
+        different = np.sort(np.unique(origins.rows[own], return_index=True)[1])
+        chosen = own[different[_spaced(len(different), SOURCES)]]
+        rows = origins.rows[chosen]
+        tiles = _encode([*sources.images.pixels[rows], *synthetic.pixels[chosen]], budget // max(1, len(labels)))
+        above, below = tiles[: len(rows)], tiles[len(rows) :]
+        of = [sources.rows[row].label for row in rows]
+        if len(tiles) == 2 * len(rows) > 0:
+            result.append(Translated(label, made_from[label].text(), list(zip(above, below, of, strict=True))))
     return result
 
 

@@ -12,6 +12,8 @@ from synthaug.evaluation.best_control import BestControl
 from synthaug.evaluation.report import scores
 from synthaug.evaluation.size_in_words import times
 
+SHOWN = 12  # target classes in a sentence; the table below has all
+
 
 def title(document: EvaluateDocument) -> str:
     """The run's name, or the data's."""
@@ -23,6 +25,7 @@ def compared(document: EvaluateDocument) -> list[tuple[str, str]]:
     rows = [
         ("Real images", document.data),
         ("Synthetic images", document.synthetic),
+        ("Made from real images", made_from(document)),
         ("Classifier", _classifier(document)),
         ("Size of all images", _size(document)),
         ("Judged on", judged_on(document)),
@@ -92,7 +95,19 @@ def _shares(document: EvaluateDocument) -> str:
 
 
 def counts(document: EvaluateDocument) -> tuple[list[str], list[tuple[str, list[str]]]]:
-    """Images per class in each split."""
+    """Images per class in each split; of images from images also the synthetic ones and their different sources."""
     order = ["train", "val", "test"]
     names = sorted(document.split, key=lambda n: order.index(n) if n in order else len(order))
-    return names, [(c, [f"{document.split[n].get(c, 0):,}" for n in names]) for c in document.classes]
+    rows = [(c, [f"{document.split[n].get(c, 0):,}" for n in names]) for c in document.classes]
+    if document.made_from:
+        names = [*names, "synthetic", "sources"]
+        for label, row in rows:
+            made = document.made_from.get(label)
+            row += ["–", "–"] if made is None else [f"{made.images:,}", f"{made.sources:,}"]
+    return names, rows
+
+
+def made_from(document: EvaluateDocument) -> str:
+    """How many different real images stand behind the synthetic images of each target class."""
+    made = {name: document.made_from[name] for name in document.targets if name in document.made_from}
+    return "; ".join(f"{name}: {one.text()}" for name, one in list(made.items())[:SHOWN])
