@@ -160,8 +160,9 @@ class Painters:
     mode: str = "good"
 
     def __call__(
-        self, run: Run, which: str | Path = "best", device: str = "auto", sources: str | None = None
-    ) -> TrainedGenerator:
+        self, run: Run, which: str | Path = "best", device: str = "auto", sources: str | None = None,
+        *, cache: Path | None = None,
+    ) -> TrainedGenerator:  # fmt: skip
         assert sources is None, "painters start from noise"
         facts, config = run.facts(), run.config()
         mode = self.mode

@@ -225,33 +225,6 @@ def card(manifest: Manifest) -> str:
         f"{_times(c.enlarged)} | {_reasons(c.rejected)} |"
         for label, c in manifest.export.per_class.items()
     )
-    gates = "All candidates were accepted: the gates were switched off."
-    if not any(c.synthetic for c in manifest.export.per_class.values()):
-        gates = "No synthetic images were requested."
-    elif manifest.gates is not None:
-        gates = (
-            "Candidates were rejected if classifiers trained on real images do not recognise their class, or if they\n"
-            "copy a training image or another synthetic image. `gate` in the metadata has the measurements."
-        )
-    if manifest.selection is not None:
-        gates = f"{_selected(manifest.selection)}\n\n{gates}"
-    if any(c.sources is not None for c in manifest.export.per_class.values()):
-        gates = (
-            "Each synthetic image was made from a real training image, `source_path` in the metadata.\n"
-            "`sources` counts the different ones behind a class. They limit its variety, however many images there are."
-            f"\n\n{gates}"
-        )
-    if manifest.truncation < 1:
-        gates = (
-            f"Images are truncated: the distance of each from the centre of its class was multiplied by "
-            f"{manifest.truncation:g}.\nThis makes them more typical and less varied.\n\n{gates}"
-        )
-    if manifest.upscaler is not None and manifest.upscaler.used:
-        gates = (
-            f"Images were enlarged up to {manifest.upscaler.scale} times by the upscaler `{manifest.upscaler.name}`, "
-            f"checkpoint `{manifest.upscaler.checkpoint}`,\nSHA-256 `{manifest.upscaler.checkpoint_sha256}`: "
-            f"{manifest.upscaler.scores.text()}.\n\n{gates}"
-        )
     notes = [*manifest.warnings, *([SQUARES] if _cuts_sides(manifest) else [])]
     warnings = "".join(f"\n> **Note** {note}\n" for note in notes)
     heldout = ""
@@ -290,7 +263,7 @@ Values that do not apply to an image are −1 or empty.
 synthaug {manifest.tool_version}, run `{manifest.run.name}`, checkpoint `{manifest.run.checkpoint}`
 ({manifest.run.kimg:g} kimg), generator SHA-256 `{manifest.run.checkpoint_sha256}`, seed {manifest.seed}.
 
-{gates}
+{_how(manifest)}
 
 The generator saw the real training images only, never those held out.
 `synthaug regenerate manifest.json --verify` makes each synthetic image again and compares its pixels.
@@ -301,6 +274,38 @@ The generator saw the real training images only, never those held out.
 
 The real images keep their licence. This card does not name it, because the tool does not know it.
 """
+
+
+def _how(manifest: Manifest) -> str:
+    """What was done to the images, in paragraphs, the last step last."""
+    gates = "All candidates were accepted: the gates were switched off."
+    if not any(c.synthetic for c in manifest.export.per_class.values()):
+        gates = "No synthetic images were requested."
+    elif manifest.gates is not None:
+        gates = (
+            "Candidates were rejected if classifiers trained on real images do not recognise their class, or if they\n"
+            "copy a training image or another synthetic image. `gate` in the metadata has the measurements."
+        )
+    if manifest.selection is not None:
+        gates = f"{_selected(manifest.selection)}\n\n{gates}"
+    if any(c.sources is not None for c in manifest.export.per_class.values()):
+        gates = (
+            "Each synthetic image was made from a real training image, `source_path` in the metadata.\n"
+            "`sources` counts the different ones behind a class. They limit its variety, however many images there are."
+            f"\n\n{gates}"
+        )
+    if manifest.truncation < 1:
+        gates = (
+            f"Images are truncated: the distance of each from the centre of its class was multiplied by "
+            f"{manifest.truncation:g}.\nThis makes them more typical and less varied.\n\n{gates}"
+        )
+    if manifest.upscaler is not None and manifest.upscaler.used:
+        gates = (
+            f"Images were enlarged up to {manifest.upscaler.scale} times by the upscaler `{manifest.upscaler.name}`, "
+            f"checkpoint `{manifest.upscaler.checkpoint}`,\nSHA-256 `{manifest.upscaler.checkpoint_sha256}`: "
+            f"{manifest.upscaler.scores.text()}.\n\n{gates}"
+        )
+    return gates
 
 
 def _cuts_sides(manifest: Manifest) -> bool:

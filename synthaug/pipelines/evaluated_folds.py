@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +18,8 @@ from synthaug.evaluation.arms import TARGETS_ONLY
 from synthaug.evaluation.fold import Fold
 from synthaug.evaluation.images import RealImages, fresh_samples, synthetic_folder
 from synthaug.exporters.as_exported import AsExported
-from synthaug.exporters.manifest import MANIFEST, Manifest, read_manifest
+from synthaug.exporters.manifest import METADATA, read_rows
+from synthaug.parsing import read_json
 from synthaug.pipelines.judged_size import judged_images
 from synthaug.pipelines.replicates import given_replicates, trained_replicates
 from synthaug.progress import Progress
@@ -92,11 +94,10 @@ def make_folds(
         return real.data.load(root, rows, request.cache, progress, resolution=side)
 
     judged = judged_images(real, pool, read, size, cache=request.cache, device=request.device, progress=progress)
-    manifest = _manifest(request.synthetic)
     run = real.data.run
-    if run is None or manifest is None or Path(manifest.run.path).resolve() != run.path.resolve():
+    if run is None or not _exported_from(request.synthetic, run):
         warnings.append("it is unknown whether the generator of these images has seen the test images")
-    return [Fold(real, pool, judged, made_from=_made_from(manifest, mixed))], warnings
+    return [Fold(real, pool, judged, made_from=_made_from(request.synthetic, mixed))], warnings
 
 
 def _fresh(
@@ -129,22 +130,23 @@ def _fresh(
     return fold, made.warnings
 
 
-def _manifest(folder: Path) -> Manifest | None:
-    """The manifest of a folder, if it is an export."""
+def _exported_from(folder: Path, run: Run) -> bool:
+    """Whether the manifest of a folder names this run."""
     try:
-        return read_manifest(folder / MANIFEST)
-    except SynthaugError:
-        return None
+        path = read_json(folder / "manifest.json")["run"]["path"]
+        return Path(path).resolve() == run.path.resolve()
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
-def _made_from(manifest: Manifest | None, mixed: list[str]) -> dict[str, MadeFrom]:
-    """What stands behind the images of an export, for these classes."""
-    classes = {} if manifest is None else manifest.export.per_class
-    return {
-        name: MadeFrom(images=one.synthetic, sources=one.sources)
-        for name, one in classes.items()
-        if one.sources is not None and name in mixed
-    }
+def _made_from(folder: Path, names: Sequence[str]) -> dict[str, MadeFrom]:
+    """What stands behind the synthetic images of a folder of these classes, if it is an export that says so."""
+    sources: dict[str, list[str]] = {name: [] for name in names}
+    with suppress(SynthaugError):
+        for _, row in read_rows(folder / "train" / METADATA):
+            if row.get("source_path") and str(row.get("label")) in sources:
+                sources[str(row["label"])].append(str(row["source_path"]))
+    return {name: MadeFrom(images=len(paths), sources=len(set(paths))) for name, paths in sources.items() if paths}
 
 
 def together(pools: Sequence[LabelledImages]) -> LabelledImages:
