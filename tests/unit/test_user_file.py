@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -182,3 +183,49 @@ def test_no_model_and_no_predict(tmp_path: Path) -> None:
     made = make_classifier(str(written(tmp_path, "def fit(i, l, w, s): ...\n")))()
     with pytest.raises(SynthaugError, match="returned no model"):
         made.fit(train.pixels, train.labels, np.ones(40), num_classes=2)
+
+
+UNSAID = "class Unsaid(BaseException):\n    def __str__(self): raise KeyError\n"
+
+
+@pytest.mark.parametrize(
+    ("does", "said"),
+    [
+        ("raise BaseException('x')", "line 1 raised BaseException: x"),
+        (f"{UNSAID}raise Unsaid", "line 3 raised Unsaid"),
+        ("import os; os._exit(0)", "ended its process with status 0 in check"),
+        ("import os; os.closerange(0, 99)", "ended its process|killed by signal"),
+        ("import os; os.close(2); raise ValueError('x')", "raised ValueError: x"),
+        ("import os; os.kill(os.getpid(), 9)", "killed by signal 9"),
+        ("raise ValueError('\\ud800')", "raised ValueError"),
+    ],
+)
+def test_a_hostile_file_ends_its_own_process_only(tmp_path: Path, does: str, said: str) -> None:
+    with pytest.raises(SynthaugError, match=said) as caught:
+        check_classifier(str(written(tmp_path, does)))
+    assert caught.value.hint
+
+
+def test_an_error_shows_the_file_s_traceback_and_the_next_training_gets_a_new_process(tmp_path: Path) -> None:
+    text = (
+        "import os\ndef fit(i, l, w, seed):\n    print('heard')\n    if seed: os._exit(3)\ndef predict(i):\n    1 / 0\n"
+    )
+    file, train = str(written(tmp_path, text)), images()
+    with pytest.raises(SynthaugError, match="ended its process with status 3 in fit"):
+        make_classifier(file)().fit(train.pixels, train.labels, np.ones(40), num_classes=2, seed=1)
+    first, second = (
+        make_classifier(file)().fit(train.pixels, train.labels, np.ones(40), num_classes=2) for _ in range(2)
+    )
+    for made in (first, second):
+        with pytest.raises(SynthaugError, match="raised ZeroDivisionError") as caught:
+            made.predict_proba(train.pixels)
+        assert "1 / 0" in str(caught.value.__cause__)
+
+
+def test_files_in_the_working_folder_are_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data").mkdir()
+    for name in ("json", "numpy", "synthaug"):
+        (tmp_path / "data" / f"{name}.py").write_text("raise SystemExit('taken over')\n")
+    monkeypatch.chdir(tmp_path / "data")
+    monkeypatch.setattr("sys.path", [entry for entry in sys.path if entry])
+    assert check_classifier(str(written(tmp_path, FUNCTIONS)))
