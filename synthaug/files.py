@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,6 +21,7 @@ if TYPE_CHECKING:  # this module must not import torch
 
 _BLOCK = 1 << 20
 _ROWS = 512
+_UNFINISHED = re.compile(r"\..+\.[a-z0-9_]{8}\.(tmp|partial)")
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """The `errno` of an OSError if there is no room left."""
 
@@ -60,6 +62,13 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
         remove_empty(made)
         raise
+
+
+def remove_unfinished(root: Path) -> None:
+    """Remove what killed calls of `replacing` and `new_folder` left below `root`, where no other process may write."""
+    for path in list(root.rglob(".*")):
+        if _UNFINISHED.fullmatch(path.name):
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def check_replaceable(out: Path, *, marker: str, what: str, overwrite: bool) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from synthaug.errors import SynthaugError
-from synthaug.files import regular, write_json
+from synthaug.files import regular, remove_unfinished, write_json
 from synthaug.parsing import read_json
 
 LOCK, NOTE = "writer.lock", "writer.json"
@@ -30,6 +30,8 @@ class Held(SynthaugError):
 @contextmanager
 def only_writer(folder: Path, what: str) -> Iterator[None]:
     """Hold the lock of a folder. The system frees it when its holder ends, however it ends.
+
+    What a holder that was killed left half-written is removed.
 
     If the folder cannot be written, there is nothing to lock.
 
@@ -59,6 +61,7 @@ def only_writer(folder: Path, what: str) -> Iterator[None]:
         yield
         return
     try:
+        remove_unfinished(folder)
         with suppress(OSError):  # the lock holds without its note; a full disk is found by what is written next
             write_json(note, _me())
         yield

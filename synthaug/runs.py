@@ -6,7 +6,8 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -20,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from synthaug.config import Config, Resolved, parse_yaml, validate_stored
 from synthaug.documents.base import in_words
 from synthaug.errors import SynthaugError, suggest
-from synthaug.files import write_json, write_text
+from synthaug.files import DISK_FULL, write_json, write_text
 from synthaug.locks import only_writer
 from synthaug.parsing import YAML_BYTES, ParseError, read_json, read_text
 
@@ -226,32 +227,46 @@ def write_config(run: Run, resolved: Resolved, facts: RunFacts) -> None:
     write_text(run.config_file, yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
 
 
-def create(root: Path, description: str) -> Run:
+def create(root: Path, description: str, fill: Callable[[Run], None] = lambda run: None) -> Run:
     """Make `root/NNNNN-description` with the next number. Two processes may do this at the same time.
+
+    Args:
+        root: the folder of runs; made if it is missing.
+        description: of the run.
+        fill: writes the first files. The folder appears with them or, after an error or a kill, not at all.
 
     Raises:
         SynthaugError: `root` cannot be written.
+        OSError: the disk is full.
     """
     slug = re.sub(r"[^A-Za-z0-9.=_-]+", "-", description).strip("-.")[:80] or "run"
+    unfinished = root / ".new"
     try:
         root.mkdir(parents=True, exist_ok=True)
         with FileLock(root / ".lock"):
-            taken = [int(m[1]) for m in (_NUMBERED.fullmatch(p.name) for p in root.iterdir()) if m]
-            path = root / f"{max(taken, default=-1) + 1:05d}-{slug}"
-            path.mkdir()
-        return Run(path)
+            shutil.rmtree(unfinished, ignore_errors=True)  # of a process that was killed
+            unfinished.mkdir()
+            try:
+                fill(Run(unfinished))
+                taken = [int(m[1]) for m in (_NUMBERED.fullmatch(p.name) for p in root.iterdir()) if m]
+                return Run(unfinished.rename(root / f"{max(taken, default=-1) + 1:05d}-{slug}"))
+            finally:
+                shutil.rmtree(unfinished, ignore_errors=True)
     except OSError as error:
+        if error.errno in DISK_FULL:
+            raise
         message = f"cannot write runs into {str(root)!r}: {error.strerror}"
         raise SynthaugError(message, "give a writable folder with --runs") from error
 
 
 def point_latest(run: Run) -> None:
     """Make the link `latest` beside the run point to it."""
-    link = run.path.parent / "latest"
-    temporary = run.path.parent / f".latest.{os.getpid()}"
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(run.name)
-    temporary.replace(link)
+    root = run.path.parent
+    with FileLock(root / ".lock"):
+        temporary = root / ".latest"
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(run.name)
+        temporary.replace(root / "latest")
 
 
 def all_runs(root: Path) -> list[Run]:

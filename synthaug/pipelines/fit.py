@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
@@ -261,22 +260,21 @@ def _create(request: FitRequest, prepared: Prepared, held: ExitStack) -> Run:
     config = prepared.config
     targets = "-".join(prepared.data.targets[:3]) or "all"
     name = request.name or f"{config.model.family}-{targets}-{config.data.resolution}px-seed{config.seed}"
-    run = run_directories.create(prepared.root, name)
     facts = RunFacts(
         tool_version=__version__, data=prepared.data.folder, fingerprint=prepared.data.fingerprint,
         classes=prepared.data.classes, targets=prepared.data.targets, channels=prepared.data.channels,
         precision=prepared.precision, started_from=prepared.start.note() if prepared.start is not None else None,
         features_sha256=prepared.features_sha256, sources=prepared.sources,
     )  # fmt: skip
-    try:
-        held.enter_context(run.writing())
+
+    def fill(run: Run) -> None:
         prepared.data.split.write(run.split_file)
         write_json(run.path / "environment.json", _environment(prepared))
         run.set_status(state="running", kimg=0.0)
         run_directories.write_config(run, prepared.resolved, facts)
-    except BaseException:
-        shutil.rmtree(run.path, ignore_errors=True)
-        raise
+
+    run = run_directories.create(prepared.root, name, fill)
+    held.enter_context(run.writing())
     return run
 
 

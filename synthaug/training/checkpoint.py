@@ -63,8 +63,6 @@ def names(run: Run) -> list[str]:
 def save(run: Run, state: TrainingState) -> str:
     """Write one checkpoint and return its name."""
     name = name_for(state.counters.images)
-    for left_over in run.checkpoints.glob(".kimg*"):  # of a process that was killed
-        shutil.rmtree(left_over, ignore_errors=True)
     tensors = {f"{prefix}.{k}": v for prefix, module in state.networks.items() for k, v in module.state_dict().items()}
     for prefix, player in state.players.items():
         entries = player.optimizer.state_dict()["state"].items()

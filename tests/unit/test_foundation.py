@@ -178,6 +178,21 @@ def test_a_crash_in_the_middle_leaves_the_old_file(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["document.json"]
 
 
+def test_a_run_appears_with_its_first_files_or_not_at_all(tmp_path: Path) -> None:
+    def broken(run: runs.Run) -> None:
+        run.log("begun")
+        raise ValueError
+
+    with pytest.raises(ValueError):  # noqa: PT011
+        runs.create(tmp_path, "x", broken)
+    assert [p.name for p in tmp_path.iterdir()] == [".lock"]
+    (tmp_path / ".new" / "half").mkdir(parents=True)  # a process was killed
+    run = runs.create(tmp_path, "y", lambda run: run.log("whole"))
+    assert run.name == "00000-y"
+    assert "whole" in (run.path / "log.txt").read_text()
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".lock", "00000-y"]
+
+
 def test_a_metrics_line_that_a_crash_cut_short_is_left_out(tmp_path: Path) -> None:
     run = runs.create(tmp_path, "x")
     run.append_metrics({"kind": "step", "kimg": 1})

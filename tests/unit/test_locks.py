@@ -52,3 +52,14 @@ def test_what_is_no_lock_is_refused_at_once(tmp_path: Path, kind: str) -> None:
         pass
     assert foreign.read_text() == "foreign"
     assert not is_held(place)
+
+
+def test_what_a_killed_writer_left_half_written_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints" / ".kimg000001.ab_2cd34.partial" / "x").mkdir(parents=True)
+    (tmp_path / ".status.json.ab_2cd34.tmp").touch()
+    others = [tmp_path / ".export.partial", tmp_path / ".hidden", tmp_path / "checkpoints" / "kimg000001"]
+    for other in others:
+        other.mkdir()
+    with only_writer(tmp_path, "the run"):
+        left = {p for p in tmp_path.rglob("*") if p.name not in (LOCK, NOTE)}
+        assert left == {*others, tmp_path / "checkpoints"}
