@@ -11,13 +11,14 @@ DEV_STAMP := $(VENV)/.installed-dev
 WORKERS ?= auto
 ARGS ?=
 
-.PHONY: help install demo test lint structure bench profile study study-verdict study-collapse study-copying study-stacked study-generators study-leaks study-gain clean
+.PHONY: help install demo test faults lint structure bench profile study study-verdict study-collapse study-copying study-stacked study-generators study-leaks study-gain clean
 
 help:
 	@sed -n '2,4s/^#   //p' Makefile
 	@echo "make install  the synthaug command and the development tools, in $(VENV)"
 	@echo "make lint     ruff, mypy, import-linter"
 	@echo "make structure  lines of code, upward imports, import cycles, long functions and files"
+	@echo "make faults   kill commands at random moments, and count how often nothing was lost (ARGS='kills --commands fit --times 20 --write')"
 	@echo "make bench    speed against peers, into docs/performance.md (20 minutes)"
 	@echo "make profile  where a training step's time goes, into build/profile"
 	@echo "make study-verdict  how often the verdict is wrong, into docs/science/verdict.md (an hour on one core)"
@@ -38,6 +39,10 @@ demo: $(USER_STAMP)
 # One thread a worker: the tests share the cores, and torch would take them all in each.
 test: $(DEV_STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses=8 --dist=loadfile $(ARGS)
+
+# docs/reliability.md has the counts.
+faults: $(DEV_STAMP)
+	$(BIN)/python tests/faults/run.py $(ARGS)
 
 lint: $(DEV_STAMP)
 	$(BIN)/ruff check .

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from workplace import COMMANDS, contents, finish, fresh, kill_after, launch, left_over, make
+from faults.workplace import COMMANDS, contents, finish, fresh, launch, left_over, make
+
+
+def killed(start: Path, command: str, seconds: float, *, group: bool) -> Path:
+    """A copy of `start` in which the command was killed after so long, with its children if `group`."""
+    work = fresh(start)
+    process = launch(work, COMMANDS[command])
+    time.sleep(seconds)
+    if process.poll() is None:
+        (os.killpg if group else os.kill)(process.pid, signal.SIGKILL)
+    process.communicate()
+    return work
 
 
 def kill_and_repeat(place: Path, command: str, kills: int, seed: int) -> Iterator[list[str]]:
@@ -27,11 +40,9 @@ def kill_and_repeat(place: Path, command: str, kills: int, seed: int) -> Iterato
     assert done.status == 0, done.stderr
     seconds, wanted = time.monotonic() - begun, contents(work)
     for number in range(kills):
-        work, killed = fresh(start), False
-        while not killed:
-            killed = kill_after(launch(work, COMMANDS[command]), rng.uniform(0, seconds), group=number % 2 == 0)
-            if not killed:
-                work = fresh(start)
+        work = killed(start, command, rng.uniform(0, seconds), group=number % 2 == 0)
+        while contents(work) == wanted:  # it was done before
+            work = killed(start, command, rng.uniform(0, seconds), group=number % 2 == 0)
         done = finish(launch(work, COMMANDS[command]))
         if done.status:
             yield [f"status {done.status}: {done.stderr.strip()[-300:]}"]

@@ -7,30 +7,35 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import shutil
 import sys
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from kills import kill_and_repeat  # noqa: E402
-from workplace import COMMANDS, ROOT  # noqa: E402
+from faults.disk import full_disks, read_only
+from faults.kills import kill_and_repeat
+from faults.workplace import COMMANDS
 
+ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reliability.md"
 
 
 def attacks(options: argparse.Namespace, place: Path) -> Iterator[tuple[str, Iterator[list[str]]]]:
     """What is attacked and how, and the faults that each attempt found."""
     for command in options.commands:
-        yield f"SIGKILL of `{command}`", kill_and_repeat(place / command, command, options.times, options.seed)
+        if options.kind == "kills":
+            yield f"SIGKILL of `{command}`", kill_and_repeat(place / command, command, options.times, options.seed)
+        else:
+            yield f"full disk during `{command}`", full_disks(place / command, command)
+            yield f"read-only folder for `{command}`", read_only(place / f"{command}-ro", command)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kind", choices=["kills"], nargs="?", default="kills")
+    parser.add_argument("kind", choices=["kills", "disk"], nargs="?", default="kills")
     parser.add_argument("--commands", type=lambda text: text.split(","), default=list(COMMANDS))
     parser.add_argument("--times", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
@@ -46,7 +51,8 @@ def main() -> int:
             failed += tried - held
             if options.write:
                 arguments = [a for a in sys.argv[1:] if a != "--write"]
-                write(attack, tried, held, f"make faults ARGS={shlex.quote(' '.join(arguments))}")
+                run = "make faults" if options.kind == "kills" else "unshare -rm make faults"
+                write(attack, tried, held, f"{run} ARGS={shlex.quote(' '.join(arguments))}")
     return failed > 0
 
 

@@ -1,4 +1,4 @@
-"""What the attacks share: a small folder of images, the command line in processes of its own, and what a folder holds."""
+"""What the attacks share: a small folder of images, commands in processes of their own, and what a folder holds."""
 
 from __future__ import annotations
 
@@ -6,19 +6,14 @@ import hashlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tests"))
-
-from export_material import save_images  # noqa: E402
+from export_material import save_images
 
 SMALL = (
     "data.resolution=16", "model.width=4", "model.discriminator_width=4", "training.batch_size=16", "gate.steps=20",
@@ -75,16 +70,6 @@ def launch(folder: Path, arguments: Sequence[str], under: Sequence[str] = (), **
 def finish(process: subprocess.Popen[str], timeout: float = 600) -> Ended:
     _, stderr = process.communicate(timeout=timeout)
     return Ended(process.returncode, stderr)
-
-
-def kill_after(process: subprocess.Popen[str], seconds: float, *, group: bool) -> bool:
-    """SIGKILL the process, or its whole group, after so long; return whether it still ran."""
-    time.sleep(seconds)
-    running = process.poll() is None
-    if running:
-        (os.killpg if group else os.kill)(process.pid, signal.SIGKILL)
-    process.communicate()
-    return running
 
 
 def fresh(start: Path) -> Path:
