@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from faults.disk import full_disks, read_only
+from faults.images import changed_images
 from faults.kills import kill_and_repeat
 from faults.workplace import COMMANDS
 
@@ -28,6 +29,9 @@ def attacks(options: argparse.Namespace, place: Path) -> Iterator[tuple[str, Ite
     for command in options.commands:
         if options.kind == "kills":
             yield f"SIGKILL of `{command}`", kill_and_repeat(place / command, command, options.times, options.seed)
+        elif options.kind == "images":
+            outcomes = changed_images(place / command, command, options.times, options.seed)
+            yield f"image deleted or swapped during `{command}`", outcomes
         else:
             yield f"full disk during `{command}`", full_disks(place / command, command)
             yield f"read-only folder for `{command}`", read_only(place / f"{command}-ro", command)
@@ -35,7 +39,7 @@ def attacks(options: argparse.Namespace, place: Path) -> Iterator[tuple[str, Ite
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kind", choices=["kills", "disk"], nargs="?", default="kills")
+    parser.add_argument("kind", choices=["kills", "disk", "images"], nargs="?", default="kills")
     parser.add_argument("--commands", type=lambda text: text.split(","), default=list(COMMANDS))
     parser.add_argument("--times", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
@@ -51,7 +55,7 @@ def main() -> int:
             failed += tried - held
             if options.write:
                 arguments = [a for a in sys.argv[1:] if a != "--write"]
-                run = "make faults" if options.kind == "kills" else "unshare -rm make faults"
+                run = "unshare -rm make faults" if options.kind == "disk" else "make faults"
                 write(attack, tried, held, f"{run} ARGS={shlex.quote(' '.join(arguments))}")
     return failed > 0
 
