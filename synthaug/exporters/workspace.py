@@ -61,7 +61,7 @@ class Workspace:
         self._put_back()
         self._check_ours()
         self._made = make_folders(self.path)
-        self._lock.enter_context(only_writer(self.path, f"the unfinished export {str(self.path)!r}"))
+        self._lock.enter_context(only_writer(self.path, f"the unfinished export to {str(self.out)!r}"))
         self._locked = True
         wanted = json.loads(json.dumps(settings))
         file = self.path / SETTINGS

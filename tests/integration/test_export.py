@@ -415,7 +415,7 @@ def test_two_exports_to_one_place(run: Run, tmp_path: Path) -> None:
     other = Workspace(tmp_path / "out")
     other.open({})
     before = contents(tmp_path)
-    with pytest.raises(SynthaugError, match="another process"):
+    with pytest.raises(SynthaugError, match="is in use by process"):
         export(run, out=tmp_path / "out", per_class=45, gate=False, device="cpu")
     assert contents(tmp_path) == before
     other.discard()
