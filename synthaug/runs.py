@@ -67,6 +67,8 @@ class RunFacts(BaseModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> RunFacts:
+        if len({*self.classes}) < len(self.classes):
+            raise ValueError("a class stands twice in classes")
         if self.channels not in (1, 3):
             raise ValueError(f"channels = {self.channels}: images have 1 or 3")
         if unknown := sorted({*self.targets, *self.sources} - {*self.classes}):
@@ -125,7 +127,10 @@ class Run:
         tree = self._config_tree().get("config", {})
         if not isinstance(tree, dict):
             raise self._damaged(f"config.yaml: config = {tree!r} is not a mapping")
-        return validate_stored(tree)
+        try:
+            return validate_stored(tree)
+        except SynthaugError as error:
+            raise self._damaged(f"config.yaml: {error.message}") from error
 
     def facts(self) -> RunFacts:
         """The data and the tool that this run was made with.

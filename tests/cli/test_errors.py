@@ -149,6 +149,14 @@ RUNS = [
     Case("upscale 0 missing --out out", "'missing'"),
     Case("fit good --resume nothing", "'nothing'"),
     Case("fit good --resume latest", "finished"),
+    Case("fit good --checkpoint kimg000001", "without a run", hint="--resume RUN"),
+    Case(
+        f"fit good --budget 1kimg {' '.join(SMALL)} --device cpu --runs small-disk/runs",
+        "full",
+        1,
+        hint="--resume",
+        under=("unshare", "-rm", "bash", "-c", 'mount -t tmpfs -o size=100k none small-disk && exec "$@"', "_"),
+    ),
     Case(f"fit good --budget 0.2kimg {' '.join(SMALL)} --runs broken.yaml", "'broken.yaml'"),
     Case(f"fit good --budget 0.2kimg {' '.join(SMALL)} --runs /proc/runs", "'/proc/runs'"),
 ]

@@ -18,6 +18,8 @@ from synthaug_cli.runs import describe
 Synthaug = Callable[..., Any]
 Listing = Callable[[Path], dict[str, tuple[int, int]]]
 
+FACTS = b"data: x\nfingerprint: x\n"
+
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Path]:
@@ -71,6 +73,10 @@ def test_keep_the_newest(place: Path, synthaug: Synthaug) -> None:
         ("config.yaml", b"config: [1]\n"),
         ("config.yaml", None),
         ("config.yaml", b"format_version: 99\n"),
+        ("config.yaml", FACTS + b"classes: [a, a]\ntargets: [a]\nchannels: 1\n"),
+        ("config.yaml", FACTS + b"classes: [a, b]\ntargets: [c]\nchannels: 1\n"),
+        ("config.yaml", FACTS + b"classes: [a, b]\ntargets: [a]\nchannels: 2\n"),
+        ("config.yaml", FACTS + b"classes: [a, b]\ntargets: [a]\nchannels: 1\nconfig: {seed: [1]}\n"),
         ("status.json", b"[1, 2]"),
         ("status.json", b'{"state": ["running"], "kimg": "much"}'),
         ("status.json", b"\xff"),
@@ -87,7 +93,7 @@ def test_a_damaged_file_of_a_run_is_an_error_and_no_surprise(place: Path, file: 
     run = Run(place / "runs" / "00000-old")
     assert describe(run).state.startswith("broken: ")
     with pytest.raises(SynthaugError, match=str(run.path)) as caught:
-        run.status() if file == "status.json" else run.facts()
+        run.status() if file == "status.json" else (run.facts(), run.config())
     assert caught.value.hint
 
 
