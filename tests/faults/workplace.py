@@ -22,8 +22,8 @@ SMALL = (
 FIT = ["fit", "data", "--resume", "auto", "--device", "cpu", *(word for key in SMALL for word in ("--set", key))]
 COMMANDS: dict[str, list[str]] = {
     "fit": [*FIT, "--budget", "2.5kimg"],
-    "export": ["export", "--per-class", "400", "--allow-short", "--out", "out", "--device", "cpu"],
-    "evaluate": ["evaluate", "--seeds", "2", "--steps", "20", "--jobs", "1", "--device", "cpu"],
+    "export": ["export", "--per-class", "600", "--no-gate", "--out", "out", "--device", "cpu"],
+    "evaluate": ["evaluate", "--no-gate", "--seeds", "2", "--steps", "10", "--jobs", "1", "--device", "cpu"],
     "check": ["check", "--count", "64", "--device", "cpu"],
 }
 _OF_TIME = {"seconds", "images_per_second", "updated", "time"}
