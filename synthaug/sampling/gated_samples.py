@@ -16,7 +16,16 @@ from synthaug.models.inputs import CHUNK
 from synthaug.progress import Progress, Silent
 from synthaug.sampling.gate import Gate
 from synthaug.sampling.generate import Sampler
-from synthaug.sampling.judgement import AGREEMENT, COPY, DISCRIMINATOR, DUPLICATE, UNCHANGED, Judgement, Measured
+from synthaug.sampling.judgement import (
+    AGREEMENT,
+    COPY,
+    DISCRIMINATOR,
+    DUPLICATE,
+    UNCHANGED,
+    USED_UP,
+    Judgement,
+    Measured,
+)
 
 
 class Batch(NamedTuple):
@@ -68,10 +77,10 @@ def judge_chunks(
         submit: calls `make_candidates` in another process for a class and a chunk. The result does not depend on it.
     """
     class_index = sampler.class_index(label)
-    most = min(limit, sampler.most(label))
+    most = sampler.most(label)
     pending: deque[Future[Candidates]] = deque()
     tried = accepted = 0
-    while have < count and chunk * CHUNK < most:
+    while have < count and chunk * CHUNK < min(limit, most):
         if submit is None:
             pixels, measured = make_candidates(sampler, gate, label, chunk)
         else:
@@ -83,7 +92,9 @@ def judge_chunks(
             pixels, measured = pending.popleft().result()
         if gate is None or measured is None:
             judgement = Judgement.unmeasured(len(pixels), count - have)
+            judgement.use_up(most - chunk * CHUNK)
         else:
+            measured.judgement.use_up(most - chunk * CHUNK)
             judgement = gate.accept(measured, class_index, count - have)
         tried += len(pixels)
         accepted += (found := int(judgement.accepted.sum()))
@@ -103,15 +114,17 @@ def shortfall(label: str, have: int, count: int, rejected: Counter[str]) -> RunF
         COPY: "most of its images copy training images: use an earlier checkpoint",
         UNCHANGED: "most of its images still look like those that they were made from: train longer",
         DUPLICATE: "its images repeat each other: ask for fewer, or train longer",
+        USED_UP: "each real image may be used only so many times (model.draws_per_source): ask for fewer",
         DISCRIMINATOR: "the discriminator rejects most of its images: keep a larger share with --keep",
     }
     # A selection rejects most candidates by design, so it is named only if there is no other reason.
     faults = sorted(rejected, key=lambda reason: (reason == DISCRIMINATOR, -rejected[reason]))
     main = hints[faults[0]] if faults else "ask for fewer"
+    no_gate = ", or all candidates with --no-gate" if set(rejected) - {USED_UP} else ""
     return RunFailed(
-        f"class {label!r} cannot be filled: {have} of {count} images passed the gates among {tried} candidates "
+        f"class {label!r} cannot be filled: {have} of {count} images could be used among {tried} candidates "
         f"(rejected: {reasons})",
-        f"{main}; or accept fewer images with --allow-short, or all candidates with --no-gate",
+        f"{main}; or accept fewer images with --allow-short{no_gate}",
     )
 
 

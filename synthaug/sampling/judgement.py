@@ -17,8 +17,10 @@ AGREEMENT = "agreement"
 COPY = "copy"
 UNCHANGED = "unchanged"
 DUPLICATE = "duplicate"
+USED_UP = "source used up"
 NOT_NEEDED = "not needed"
-"""Reasons to reject a candidate. `NOT_NEEDED` (enough were accepted before it) is not counted as a rejection."""
+"""Reasons to reject a candidate. `USED_UP`: its source was drawn as often as allowed. `NOT_NEEDED` (enough were
+accepted before it) is not counted as a rejection."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,12 @@ class Judgement:
     def rejected(self) -> Counter[str]:
         """Reason → number of candidates rejected for it."""
         return Counter(reason for reason in self.reasons if reason not in (None, NOT_NEEDED))
+
+    def use_up(self, room: float) -> None:
+        """Reject what passed so far, from row `room` on."""
+        for row, reason in enumerate(self.reasons):
+            if reason is None and row >= room:
+                self.reasons[row] = USED_UP
 
     def take(self, rows: NDArray[Any]) -> Judgement:
         """The judgement of some rows (indices, or a mask)."""

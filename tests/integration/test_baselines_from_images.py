@@ -8,7 +8,7 @@ import pytest
 from export_material import CLASSES, metadata, save_images
 from listener import Listener
 
-from synthaug.errors import SynthaugError
+from synthaug.errors import RunFailed, SynthaugError
 from synthaug.pipelines.check import check
 from synthaug.pipelines.export import export
 from synthaug.pipelines.fit import fit
@@ -16,6 +16,7 @@ from synthaug.pipelines.regenerate import regenerate
 from synthaug.pipelines.traverse import traverse
 from synthaug.progress import Silent
 from synthaug.runs import Run
+from synthaug.sampling.gated_samples import gated_samples
 from synthaug.sampling.generate import load
 
 RARE = CLASSES[1]
@@ -60,6 +61,10 @@ def test_without_noise_one_source_gives_one_image(data: Path, tmp_path: Path) ->
     sources = sum(len(part) for part in sampler.trained.sources.images.rows[1])  # type: ignore[union-attr]
     assert sampler.most(RARE) == sources
     assert check(run, device="cpu").per_class[RARE].n_synthetic == sources
+    with pytest.raises(RunFailed, match=f"{sources} of 200 images .*source used up {64 - sources % 64}") as short:
+        gated_samples(sampler, None, RARE, 200)
+    assert "ask for fewer" in short.value.hint
+    assert "--no-gate" not in short.value.hint
     with pytest.raises(SynthaugError, match="this run's family has none"):
         load(run, truncation=0.5, device="cpu")
     with pytest.raises(SynthaugError, match="no noise to walk through"):
