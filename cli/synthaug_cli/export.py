@@ -38,6 +38,8 @@ def render(made: ExportDocument) -> None:
         if c.sources is not None:
             images, sources = plural(c.synthetic, "synthetic image"), plural(c.sources, "different real image")
             console.line(f"{name}: {images} made from {sources}")
+    if made.upscaler is not None:
+        console.line(made.upscaler.text())
     synthetic = sum(c.synthetic for c in made.per_class.values())
     speed = f", {made.images_per_second:.0f} images/s" if made.images_per_second else ""
     console.line(f"{plural(synthetic, 'synthetic image')}{speed}")

@@ -14,7 +14,8 @@ from synthaug.documents.commands import (
     RecipesDocument as RecipesDocument, RegenerateDocument as RegenerateDocument, RunDocument as RunDocument,
     RunsDocument as RunsDocument, SamplesDocument as SamplesDocument, SeriesProposal as SeriesProposal,
     TableDocument as TableDocument, TraverseDocument as TraverseDocument, Unreadable as Unreadable,
-    UpscaleDocument as UpscaleDocument, UpscalerReference as UpscalerReference, UpscalingScores as UpscalingScores,
+    UpscaleDocument as UpscaleDocument, UpscaledFakes as UpscaledFakes,
+    UpscalerReference as UpscalerReference, UpscalingScores as UpscalingScores,
 )
 from synthaug.documents.evaluation import (
     Arm as Arm, ClassScores as ClassScores, Contrast as Contrast, CurvePoint as CurvePoint,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 from pydantic import Field
@@ -111,6 +112,47 @@ class FitDocument(Document):
     upscaling: UpscalingScores | None = Field(None, description="scores of the best checkpoint of an upscaler")
 
 
+class UpscaledFakes(Document):
+    """What an upscaler makes of images of the generator, which are no reduced photographs."""
+
+    images: int
+    difference: float = Field(description="mean difference in grey levels from the generator's image, reduced again")
+    sharpness: float = Field(description="median, ÷ that of real images of that size")
+    bicubic_sharpness: float = Field(description="the same for bicubic interpolation")
+
+    @property
+    def better(self) -> bool:
+        """Whether it keeps the image, and comes nearer to the sharpness of real images than bicubic interpolation."""
+        ours, bicubic = (abs(math.log(ratio)) for ratio in (self.sharpness, self.bicubic_sharpness))
+        return self.difference <= 1 and ours < bicubic
+
+    def text(self) -> str:
+        """The scores in a sentence."""
+        return (
+            f"on {self.images} generated images its sharpness is {self.sharpness:.2f} times that of real ones (bicubic "
+            f"{self.bicubic_sharpness:.2f}), and reduced again they differ by {self.difference:.2f} grey levels"
+        )
+
+
+class UpscalerReference(Document):
+    """The upscaler of an export."""
+
+    name: str
+    path: str
+    checkpoint: str
+    checkpoint_sha256: str
+    scale: int
+    used: bool = Field(description="false: it does not beat bicubic interpolation, which was used instead")
+    scores: UpscalingScores
+    on_fakes: UpscaledFakes | None = Field(None, description="in an export that uses it; decides nothing")
+
+    def text(self) -> str:
+        """What it did, and why."""
+        did = "is used" if self.used else "does not beat bicubic interpolation, which is used instead"
+        fakes = f"; {self.on_fakes.text()}" if self.on_fakes is not None else ""
+        return f"the upscaler {self.name!r} {did}: {self.scores.text()}{fakes}"
+
+
 class ExportedClass(Document):
     asked: int
     real: int
@@ -129,6 +171,7 @@ class ExportDocument(Document):
     out: str
     per_class: dict[str, ExportedClass]
     manifest: str
+    upscaler: UpscalerReference | None = Field(None, description="that of `--upscaler`; in `manifest.json` at its root")
     images_per_second: float | None = Field(description="synthetic images generated, checked and written per second")
 
 
@@ -141,23 +184,6 @@ class SamplesDocument(Document):
     checkpoint: str
     seed: int
     truncation: float = Field(1.0, description="ψ: factor on the distance of each latent from the centre of its class")
-
-
-class UpscalerReference(Document):
-    """The upscaler of an export."""
-
-    name: str
-    path: str
-    checkpoint: str
-    checkpoint_sha256: str
-    scale: int
-    used: bool = Field(description="false: it does not beat bicubic interpolation, which was used instead")
-    scores: UpscalingScores
-
-    def text(self) -> str:
-        """What it did, and why."""
-        did = "is used" if self.used else "does not beat bicubic interpolation, which is used instead"
-        return f"the upscaler {self.name!r} {did}: {self.scores.text()}"
 
 
 class UpscaleDocument(Document):

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+import torch
+
+from synthaug.data.batches import as_float
 from synthaug.data.decode import header_size, quiet_decoding
 from synthaug.data.enlargement import enlargement
 from synthaug.data.run_data import RunData
+from synthaug.documents import UpscaledFakes
 from synthaug.errors import SynthaugError, plural
+from synthaug.metrics.sharpness_auc import sharpness
+from synthaug.models.family import to_uint8
+from synthaug.progress import Progress
 from synthaug.runs import find
+from synthaug.sampling.generate import Sampler
 from synthaug.sampling.upscaling import TrainedUpscaler, load_upscaler
+from synthaug.upscalers.resampling import doubled, halved
+
+_JUDGED = 64
+"""Images of the generator, of all classes together."""
 
 
 def choose_upscaler(name: str, runs: Path | None, data: RunData, labels: Sequence[str], device: str) -> TrainedUpscaler:
@@ -50,6 +64,36 @@ def choose_upscaler(name: str, runs: Path | None, data: RunData, labels: Sequenc
             f"finish it with `synthaug fit DATA --resume {found.run.path}`",
         )
     return found
+
+
+def upscaled_fakes(
+    upscaler: TrainedUpscaler, sampler: Sampler, data: RunData, labels: Sequence[str], cache: Path | None,
+    progress: Progress,
+) -> UpscaledFakes:  # fmt: skip
+    """Judge an upscaler on images of the generator: do they stay what they are, and are they as sharp as real ones?
+
+    Args:
+        upscaler: the upscaler.
+        sampler: its images number 0 and following of each class are judged.
+        data: the real images.
+        labels: the classes that get synthetic images.
+        cache: the folder of decoded images.
+        progress: shows the progress bars.
+    """
+    side, scale = sampler.trained.resolution, upscaler.scale
+    count = -(-_JUDGED // len(labels))
+    fakes = np.concatenate([sampler.sample(name, int(min(count, sampler.most(name)))) for name in labels])
+    real = data.images("train", cache, progress, resolution=scale * side)
+    shown = np.concatenate([real.of_class(name)[:count] for name in labels])
+    ours = np.stack([upscaler.enlarge(image) for image in fakes])
+    reduced, bicubic = as_float(torch.from_numpy(ours)), as_float(torch.from_numpy(fakes))
+    while reduced.shape[2] > side:
+        reduced, bicubic = halved(reduced), doubled(bicubic)
+    sharp, plain, wanted = (float(np.median(sharpness(some))) for some in (ours, to_uint8(bicubic), shown))
+    return UpscaledFakes(
+        images=len(fakes), difference=float(np.abs(to_uint8(reduced).astype(float) - fakes).mean()),
+        sharpness=math.exp(sharp - wanted), bicubic_sharpness=math.exp(plain - wanted),
+    )  # fmt: skip
 
 
 def _check_unseen(upscaler: TrainedUpscaler, data: RunData) -> None:

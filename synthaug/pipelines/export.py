@@ -16,7 +16,7 @@ from synthaug.data.layout import SplitName
 from synthaug.data.plan import ClassPlan, plan
 from synthaug.data.run_data import RunData
 from synthaug.data.split import SplitRow
-from synthaug.documents import ExportDocument, ExportedClass
+from synthaug.documents import ExportDocument, ExportedClass, UpscaledFakes, UpscalerReference
 from synthaug.exporters import FORMATS, real
 from synthaug.exporters.destination import ROW_BYTES, check_out, check_space, on_disk, working
 from synthaug.exporters.looks import (
@@ -44,7 +44,7 @@ from synthaug.exporters.names import file_names, synthetic_prefix
 from synthaug.exporters.synthetic import Output, SyntheticWriter
 from synthaug.exporters.workspace import Workspace
 from synthaug.files import replacing, sha256, write_json, write_text
-from synthaug.pipelines.chosen_upscaler import choose_upscaler
+from synthaug.pipelines.chosen_upscaler import choose_upscaler, upscaled_fakes
 from synthaug.pipelines.recommended import recommended_totals
 from synthaug.progress import Progress, Silent
 from synthaug.requests import ExportRequest, documented
@@ -74,6 +74,7 @@ class _Job:
     progress: Progress
     critic: Critic | None = None
     upscaler: TrainedUpscaler | None = None
+    fakes: UpscaledFakes | None = None
     tables: Tables = field(default_factory=dict)
     looks: dict[str, list[LookCount]] = field(default_factory=dict)
     prefixes: dict[str, str] = field(default_factory=dict)
@@ -116,6 +117,13 @@ class _Job:
         """Show a warning now, and keep it for the manifest."""
         self.warnings.append(line)
         self.progress.warn(line)
+
+    @property
+    def reference(self) -> UpscalerReference | None:
+        """The upscaler, for documents."""
+        if self.upscaler is None:
+            return None
+        return self.upscaler.reference().model_copy(update={"on_fakes": self.fakes})
 
     @property
     def enlarged(self) -> dict[str, float]:
@@ -215,6 +223,10 @@ def _fill(job: _Job, workspace: Workspace) -> ExportDocument:
     if upscaler is not None and not upscaler.reference().used:
         job.warn(upscaler.reference().text())
         upscaler = None
+    elif upscaler is not None and (filled := [label for label, plan in job.plans.items() if plan.generate]):
+        job.fakes = upscaled_fakes(upscaler, job.sampler, job.data, filled, job.request.cache, job.progress)
+        if not job.fakes.better:
+            job.warn(f"the upscaler {upscaler.run.name!r} is no better than bicubic interpolation: {job.fakes.text()}")
     scale = 1 if upscaler is None else upscaler.scale
     resampled = {label: factor / scale for label, factor in job.enlarged.items()}
     if warning := enlargement_warning(resampled, scale * job.sampler.trained.resolution):
@@ -327,7 +339,11 @@ def _finish(
     write_text(workspace.tree / "README.md", card(manifest))
     FORMATS.get(job.request.format)(workspace.tree)
     return ExportDocument(
-        out=str(job.out), per_class=per_class, manifest=str(job.out / MANIFEST), images_per_second=speed
+        out=str(job.out),
+        per_class=per_class,
+        manifest=str(job.out / MANIFEST),
+        upscaler=job.reference,
+        images_per_second=speed,
     )
 
 
@@ -371,7 +387,7 @@ def _manifest(job: _Job, per_class: dict[str, ExportedClass], gate: Gate | None)
         heldout={side: {label: n for label, n in counts[side].items() if n} for side in job.heldout}, gates=gates,
         mode=None if trained.sources is None else trained.sources.mode,
         truncation=job.sampler.psi, selection=selection,
-        upscaler=job.upscaler and job.upscaler.reference(), device=str(trained.device),
+        upscaler=job.reference, device=str(trained.device),
         config=job.data.config.model_dump(mode="json"), looks={label: job.looks[label] for label in filled},
         quantisation=dict(sorted(job.tables.items())), sides="cut", warnings=list(job.warnings),
     )  # fmt: skip

@@ -218,14 +218,15 @@ def _choose_sources(
         far = {} if chosen or model.source_classes else remoteness_of_classes(train, judge)
         prepared.sources = chosen or source_classes(train.classes, far, model.source_classes)
         for label in prepared.data.targets if model.mode != "vary" else ():
-            _say_sources(label, prepared.sources[label], far.get(label, {}), model, progress)
+            _say_sources(label, prepared.sources[label], far.get(label, {}), model, train.classes, progress)
     game.sources = sources_of(train, prepared.sources, model.mode)
     return game.sources
 
 
 def _say_sources(
-    label: str, names: Sequence[str], far: Mapping[str, float], model: SourceOptions, progress: Progress
-) -> None:
+    label: str, names: Sequence[str], far: Mapping[str, float], model: SourceOptions, classes: Sequence[str],
+    progress: Progress,
+) -> None:  # fmt: skip
     """Name the classes that are translated into a target class, and how far they are from it, if that counted.
 
     Raises:
@@ -234,7 +235,7 @@ def _say_sources(
     if model.source_classes == [label]:
         raise SynthaugError(
             f"the only source class, {label!r}, is the target class itself",
-            "name other classes, or leave --source-classes out"
+            f"name another class, such as --source-classes {next(name for name in classes if name != label)}"
             + ("; to vary its own images: --set model.mode=vary" if "vary" in model.modes() else ""),
         )
     close = nearest(far)

@@ -155,6 +155,13 @@ def test_an_export_uses_the_upscaler_and_can_be_made_again_bit_for_bit(
     assert manifest["upscaler"]["used"]
     assert manifest["upscaler"]["checkpoint_sha256"] == upscaler.sha256
     assert upscaler.sha256 in (out / "README.md").read_text()
+    assert made.upscaler is not None
+    fakes = made.upscaler.on_fakes
+    assert fakes is not None
+    assert manifest["upscaler"]["on_fakes"] == fakes.model_dump()
+    assert fakes.difference < 1  # by back-projection
+    assert fakes.images >= 60
+    assert fakes.text() in made.upscaler.text()
     rows, before = metadata(out), metadata(plain)
     synthetic = [number for number, row in enumerate(rows) if row["synthetic"]]
     assert len(synthetic) == sum(entry.synthetic for entry in made.per_class.values()) >= 20
