@@ -113,6 +113,11 @@ class FitRequest(Request):
             raise SynthaugError(
                 f"--checkpoint {self.checkpoint} was given without a run", "add --resume RUN or --from RUN"
             )
+        if self.source_classes == ():
+            raise SynthaugError(
+                "--source-classes names no class",
+                "name classes, as in --source-classes coat,dress, or leave it out for the nearest ones",
+            )
         if not self.continues():
             return
         self._exclusive("resume", "name", "from_")

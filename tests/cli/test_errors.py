@@ -79,6 +79,7 @@ CONFIGURATION = [
     Case("fit good --family srgan --scale 3", "model.scale = 3"),
     Case("fit good --family srgan --scale 2 --resolution 16", "0 of ", hint="a smaller --resolution"),
     Case("fit good --family dcgn", "'dcgn'", hint='did you mean "dcgan"'),
+    Case("fit good --family dagan --source-classes dog", "dagan translates none", hint="leave --source-classes out"),
     Case("fit good --objective hing", "'hing'", hint='did you mean "hinge"'),
     Case("fit good --set monitor.features=resnet", "'resnet'", hint="efficientnet_lite0"),
     Case("fit good --set training.batch_size", "'training.batch_size'", hint="training.batch_size=32"),
@@ -125,6 +126,12 @@ DATA = [
     Case("inspect good --group-by (", "'('"),
     Case("inspect good --group-by cat", "'cat'"),
     Case("fit good --target-class cta", "'cta'", hint='did you mean "cat"'),
+    Case(
+        "fit good --family translator --resolution 16 --target-class cat --source-classes cat",
+        "'cat', is the target class itself",
+        hint="--source-classes dog",
+    ),
+    Case("fit good --family cut --resolution 16 --source-classes owll", "'owll'", hint='did you mean "owl"'),
 ]
 RUNS = [
     Case("export --runs nowhere", "'nowhere'", hint="synthaug fit"),
@@ -138,6 +145,7 @@ RUNS = [
     Case("traverse --along classes --to owll", "'owll'", hint='did you mean "owl"'),
     Case("traverse --along classes --class cat --to cat", "'cat'", hint="another class"),
     Case("export good", "'good'"),
+    Case("samples --mode vary", "--mode vary is for families that start from images", hint="leave --mode out"),
     Case("samples --runs no-checkpoint", "no-checkpoint"),
     Case("export --runs no-checkpoint", "no-checkpoint"),
     Case("samples --runs other-architecture", "other-architecture"),

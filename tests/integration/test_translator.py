@@ -28,6 +28,7 @@ from synthaug.evaluation.arms import TARGETS_ONLY
 from synthaug.evaluation.grid import Grid, Trial
 from synthaug.exporters.manifest import read_manifest
 from synthaug.models.inputs import Inputs
+from synthaug.pipelines import evaluated_folds
 from synthaug.pipelines.check import check
 from synthaug.pipelines.evaluated_folds import asked_arms, mix_of
 from synthaug.pipelines.export import export
@@ -95,6 +96,9 @@ def test_each_row_names_its_source_which_is_a_training_image(run: Run, exported:
     document = read_manifest(exported / "manifest.json")
     assert document.mode == "both"
     assert document.export.per_class[RARE].sources == len({row["source_path"] for row in rows}) > 20
+    behind = evaluated_folds._made_from(exported, [RARE])[RARE]
+    assert (behind.images, behind.sources) == (len(rows), document.export.per_class[RARE].sources)
+    assert evaluated_folds._made_from(run.facts().data, [RARE]) == {}
     real = [row for row in metadata(exported) if not row["synthetic"]]
     assert {row["source_path"] for row in real} == {""}
 

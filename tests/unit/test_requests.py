@@ -30,6 +30,7 @@ FAULTS: list[tuple[type[Request], dict[str, Any], str, str]] = [
     (InspectRequest, {"data": "x", "group": "y"}, "no option 'group'", 'did you mean "group_by"'),
     (FitRequest, {"data": "x", "device": "tpu"}, "--device 'tpu' is not known", "choices: auto, cpu, cuda, mps"),
     (FitRequest, {"data": "x", "device": "cuda:one"}, "--device 'cuda:one'", "cuda"),
+    (FitRequest, {"data": "x", "source_classes": ""}, "--source-classes names no class", "coat,dress"),
     (FitRequest, {"data": "x", "seed": "abc"}, "--seed 'abc' is not a whole number", "give a whole number"),
     (FitRequest, {"data": "x", "resume": "0", "name": "y"}, "--resume and --name contradict each other", "leave one"),
     (FitRequest, {"data": "x", "resume": "0", "from_": "1"}, "--resume and --from contradict each other", "leave one"),
