@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
@@ -20,6 +21,10 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-
 
 DIGITS = [str(i) for i in range(10)]
 LONG = ["<b>bold</b>", "Donaudampfschifffahrtsgesellschaftskapitaensmuetze_ohne_Leerzeichen", "日本語", "c", "d e f"]
+HOSTILE = [
+    *('<img src=x onerror="window.hit=1">', "'><svg onload=window.hit=1>", "</title><script>window.hit=1</script>"),
+    *("javascript:window.hit=1", "${window.hit=1}{{window.hit=1}}", "--><script>window.hit=1</script>\u2028"),
+]
 MANY = [f"class-{i:02d} {'scratched' if i % 3 else 'x'}" for i in range(24)]
 
 # What a person would notice: the page scrolls sideways, labels lie over one another, something can't be reached.
@@ -110,6 +115,13 @@ def case(name: str) -> tuple[EvaluateDocument, ReportMaterial]:
     if name == "long names":
         document = evaluation(LONG, LONG[:3], verdict="hurts", effect=-0.1)
         return with_everything(document), material(LONG, LONG[:3], size=32, channels=3)
+    if name == "hostile names":
+        document = evaluation(HOSTILE, HOSTILE[:3])
+        document.verdict.sentence = HOSTILE[0]
+        document.warnings += HOSTILE
+        given = material(HOSTILE, HOSTILE[:3])
+        given.settings = dict(zip(HOSTILE, HOSTILE, strict=True))
+        return with_everything(document), given
     if name == "24 classes":
         return with_everything(evaluation(MANY, MANY[:10])), material(MANY, MANY[:10], size=32, channels=3)
     document = evaluation(["ok", "bad"], ["bad"], seeds=1, verdict="no measurable effect", ungated=False, per_class=20)
@@ -144,6 +156,29 @@ def test_the_page_fits_and_is_quiet(browser: Chromium, report: Callable[[str], P
         assert seen["rendering"] == ["pixelated"]
     if width == 390:
         assert seen["wide"] > 0  # wide tables are there, and scroll inside their own box
+
+
+def test_no_name_runs_as_a_script_even_without_the_content_policy(
+    browser: Chromium, report: Callable[[str], Path], tmp_path: Path
+) -> None:
+    html = report("hostile names").read_text("utf-8")
+    page = tmp_path / "report.html"
+    page.write_text(open_to_scripts(html), "utf-8")
+    browser.open(page, 1280)
+    browser.run("document.querySelectorAll('details').forEach(folded => folded.open = true)")
+    browser.run("document.querySelectorAll('*').forEach(e => e.dispatchEvent(new MouseEvent('mouseover')))")
+    assert browser.run("[window.hit ?? null, document.scripts.length, document.images.length > 20]") == [None, 0, True]
+    assert browser.requests() == []
+    page.write_text(open_to_scripts(html).replace("</title>", "</title><script>window.hit=1</script>", 1), "utf-8")
+    browser.open(page, 1280)
+    assert browser.run("window.hit") == 1  # a script would have run
+
+
+def open_to_scripts(html: str) -> str:
+    """The page without its content security policy."""
+    without, count = re.subn(r"<meta http-equiv=\"Content-Security-Policy\"[^>]*>", "", html)
+    assert count == 1
+    return without
 
 
 @pytest.mark.parametrize("name", ["everything", "long names"])
