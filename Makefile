@@ -11,11 +11,12 @@ DEV_STAMP := $(VENV)/.installed-dev
 WORKERS ?= auto
 ARGS ?=
 
-.PHONY: help install demo test faults lint structure bench profile study study-verdict study-collapse study-copying study-stacked study-generators study-leaks study-gain clean
+.PHONY: help install demo test faults fuzz lint structure bench profile study study-verdict study-collapse study-copying study-stacked study-generators study-leaks study-gain clean
 
 help:
 	@sed -n '2,4s/^#   //p' Makefile
 	@echo "make install  the synthaug command and the development tools, in $(VENV)"
+	@echo "make fuzz     100,000 odd files, tables, recipes and calls (INPUTS=1000 for fewer)"
 	@echo "make lint     ruff, mypy, import-linter"
 	@echo "make structure  lines of code, upward imports, import cycles, long functions and files"
 	@echo "make faults   kill commands at random moments, and count how often nothing was lost (ARGS='kills --commands fit --times 20 --write')"
@@ -43,6 +44,11 @@ test: $(DEV_STAMP)
 # docs/reliability.md has the counts.
 faults: $(DEV_STAMP)
 	$(BIN)/python tests/faults/run.py $(ARGS)
+
+# Odd files, tables, recipes and calls; the normal tests try 2,000 of them.
+INPUTS ?= 100000
+fuzz: $(DEV_STAMP)
+	OMP_NUM_THREADS=1 FUZZ_INPUTS=$(INPUTS) $(BIN)/python -m pytest tests/unit/test_fuzz.py --timeout=0 $(ARGS)
 
 lint: $(DEV_STAMP)
 	$(BIN)/ruff check .

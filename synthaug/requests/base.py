@@ -47,7 +47,7 @@ class Request(BaseModel):
 
     def __init__(self, **options: Any) -> None:
         for name, value in options.items():
-            _check_text(type(self), name, value)
+            _check_given(type(self), name, value)
         try:
             super().__init__(**options)
         except ValidationError as error:
@@ -80,17 +80,19 @@ class Request(BaseModel):
                 )
 
 
-def _check_text(request: type[Request], name: str, value: Any) -> None:
-    """Refuse what cannot be written to a file or be part of a path, and texts longer than any path.
+def _check_given(request: type[Request], name: str, value: Any) -> None:
+    """Refuse text that cannot be part of a path or is longer than any path, and numbers that no file format has.
 
     Raises:
-        SynthaugError: there is such a text in `value`.
+        SynthaugError: there is one in `value`.
     """
     if name not in request.model_fields:
         return
     if isinstance(value, (list, tuple, Mapping)):
         for part in [*value, *value.values()] if isinstance(value, Mapping) else value:
-            _check_text(request, name, part)
+            _check_given(request, name, part)
+    elif isinstance(value, int) and value.bit_length() > 63:
+        raise SynthaugError(f"{request.option(name)} is a number of more than 64 bits", "give a smaller number")
     elif isinstance(value, (str, Path)):
         text = str(value)
         if not is_text(text):
