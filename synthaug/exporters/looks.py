@@ -20,8 +20,9 @@ from PIL import Image, JpegImagePlugin
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from synthaug.config import Fit
-from synthaug.data.decode import MAX_PIXELS
+from synthaug.data.decode import FORMATS, MAX_PIXELS
 from synthaug.data.enlargement import NOTICED, enlargement
+from synthaug.errors import SynthaugError
 from synthaug.exporters.provenance import save_marked
 from synthaug.files import digest
 from synthaug.sampling.upscaling import TrainedUpscaler
@@ -54,7 +55,9 @@ class Look(BaseModel):
     compression: str | None = None  # of a TIFF
 
     @model_validator(mode="after")
-    def _is_no_bomb(self) -> Look:
+    def _can_be_read_again(self) -> Look:
+        if self.format not in FORMATS:
+            raise ValueError(f"the format {self.format!r} is not read")
         if self.width * self.height > MAX_PIXELS:
             raise ValueError(f"{self.width}x{self.height} pixels are more than {MAX_PIXELS}")
         return self
@@ -268,19 +271,28 @@ def to_mode(image: Image.Image, look: Look) -> Image.Image:
 
 
 def encode(image: Image.Image, look: Look, tables: Tables) -> bytes:
-    """The bytes of a file of an image, marked as synthetic; equal arguments give equal bytes."""
+    """The bytes of a file of an image, marked as synthetic; equal arguments give equal bytes.
+
+    Raises:
+        SynthaugError: there are no such files; the look comes from a manifest that was changed.
+    """
     options: dict[str, Any] = {}
     if look.format == "JPEG":
         options = {"progressive": look.progressive, "optimize": look.progressive}
         if look.tables is not None:
-            options["qtables"] = [list(table) for table in tables[look.tables]]
+            options["qtables"] = [list(table) for table in tables.get(look.tables, [])]
         if look.subsampling is not None and image.mode == "RGB":
             options["subsampling"] = look.subsampling
     elif look.format == "WEBP":
         options = {"lossless": True} if look.quality is None else {"quality": look.quality}
     elif look.format == "TIFF":
         options = {"compression": None if look.compression in (None, "raw") else look.compression}
-    return save_marked(image, look.format, **options)
+    try:
+        return save_marked(image, look.format, **options)
+    except Exception as error:  # encoders, too, raise almost anything
+        raise SynthaugError(
+            f"no image can be written as {look.mode} in {look.format}: {error}", "export again"
+        ) from error
 
 
 def plain_look(resolution: int, channels: int) -> Look:

@@ -130,7 +130,7 @@ def read_manifest(path: Path) -> Manifest:
         return Manifest.model_validate(document)
     except ValidationError as error:
         first = error.errors()[0]
-        fault = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        fault = f"{'.'.join(map(str, first['loc']))}: {first['msg'].removeprefix('Value error, ')}"
         raise SynthaugError(f"the manifest {str(path)!r} is damaged: {fault}", "export again") from error
 
 

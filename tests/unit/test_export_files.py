@@ -16,6 +16,7 @@ from PIL import Image
 
 from synthaug.data.decode import open_image, pixel_sha256, resize
 from synthaug.data.enlargement import enlargement
+from synthaug.errors import SynthaugError
 from synthaug.exporters.folder import write_synthetic
 from synthaug.exporters.looks import (
     Look,
@@ -28,6 +29,7 @@ from synthaug.exporters.looks import (
     enlargement_warning,
     plain_look,
     read_look,
+    to_mode,
     typical_enlargement,
 )
 from synthaug.exporters.names import file_names, synthetic_prefix
@@ -232,3 +234,24 @@ def test_a_look_from_a_manifest_cannot_be_a_bomb_or_a_path() -> None:
 def test_a_real_file_carries_no_mark(tmp_path: Path) -> None:
     (tmp_path / "real.png").write_bytes(REAL["png rgb"][0])
     assert source_type(tmp_path / "real.png") is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "tables"),
+    [
+        ({"mode": "CMYK"}, {}),
+        ({"format": "JPEG", "mode": "RGB", "tables": "gone"}, {}),
+        ({"format": "JPEG", "mode": "RGB", "tables": "odd"}, {"odd": [[-1] * 64]}),
+        ({"format": "WEBP", "mode": "RGB", "quality": 10**9}, {}),
+    ],
+)
+def test_a_look_that_no_file_has_is_an_error(changed: dict[str, Any], tables: Any) -> None:
+    look = Look(**{"width": 8, "height": 8, "mode": "L", "format": "PNG", "suffix": ".png", **changed})
+    with pytest.raises(SynthaugError, match=f"{look.mode} in {look.format}"):
+        encode(to_mode(Image.new("L", (8, 8)), look), look, tables)
+
+
+@pytest.mark.parametrize("changed", [{"format": "PDF"}, {"suffix": "/../x"}, {"width": 60_000, "height": 60_000}])
+def test_a_look_that_cannot_be_read_again_is_refused(changed: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"is not read|should match pattern|more than"):
+        Look(**{"width": 8, "height": 8, "mode": "L", "format": "PNG", "suffix": ".png", **changed})
