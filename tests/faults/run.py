@@ -64,12 +64,12 @@ def write(attack: str, tried: int, held: int, command: str) -> None:
     """Put a row of the table into the page, in the place of an earlier one of the same attack."""
     row = f"| {attack} | {tried} | {held} | {date.today()} | `{command}` |"
     lines = PAGE.read_text(encoding="utf-8").splitlines()
-    rows = [k for k, line in enumerate(lines) if line.startswith("| ")]
-    same = [k for k in rows if lines[k].startswith(f"| {attack} |")]
+    table = [k for k, line in enumerate(lines) if line.startswith("|")]
+    same = [k for k in table if lines[k].startswith(f"| {attack} |")]
     if same:
         lines[same[0]] = row
     else:
-        lines.insert(rows[-1] + 1, row)
+        lines.insert(table[-1] + 1, row)
     PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
