@@ -96,7 +96,8 @@ def check_outside(path: Path, folders: Iterable[Path | None], option: str) -> No
     Raises:
         SynthaugError: it lies in one of them, by whatever name or link.
     """
-    places = [place for place in (path.resolve(), *path.resolve().parents) if place.exists()]
+    real = Path(os.path.realpath(path))  # `Path.resolve` fails on links in a circle
+    places = [place for place in (real, *real.parents) if place.exists()]
     for folder in folders:
         if folder is not None and folder.exists() and any(place.samefile(folder) for place in places):
             raise SynthaugError(

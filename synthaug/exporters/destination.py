@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -27,7 +28,7 @@ def check_out(out: Path, *, data: Path, run: Path, overwrite: bool) -> None:
         SynthaugError: `out` is in the data folder, holds the data or the run, or exists. With `overwrite`, an earlier
             export may exist.
     """
-    resolved, root = out.resolve(), data.resolve()
+    resolved, root = Path(os.path.realpath(out)), data.resolve()
     check_outside(out, [root], "--out")
     if root.is_relative_to(resolved) or run.resolve().is_relative_to(resolved):
         raise SynthaugError(f"{str(out)!r} holds the data or the run", "export elsewhere with --out")

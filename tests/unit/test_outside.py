@@ -33,7 +33,8 @@ def test_links_and_dots_do_not_hide_a_folder(tmp_path: Path) -> None:
             check_outside(inside, [None, tmp_path / "gone", data], "--out")
         assert str(inside) in caught.value.message
         assert "--out" in caught.value.hint
-    for apart in (tmp_path / "data2", tmp_path, tmp_path / "x" / "data"):
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    for apart in (tmp_path / "data2", tmp_path, tmp_path / "x" / "data", tmp_path / "circle" / "x"):
         check_outside(apart, [data], "--out")
 
 
