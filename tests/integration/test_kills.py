@@ -9,5 +9,6 @@ from faults.kills import kill_and_repeat
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)  # five trainings in processes of their own
 def test_a_killed_training_ends_as_if_nothing_had_been(tmp_path: Path) -> None:
     assert list(kill_and_repeat(tmp_path / "place", "fit", kills=2, seed=0)) == [[], []]
