@@ -192,6 +192,7 @@ FAMILY_OPTIONS: Registry[type[ModelConfig]] = Registry(
         "cyclegan": "synthaug.translators.options:CycleGANOptions",
         "cut": "synthaug.translators.options:CUTOptions",
         "dagan": "synthaug.translators.options:DAGANOptions",
+        "pix2pix": "synthaug.translators.options:Pix2PixOptions",
         "srgan": "synthaug.upscalers.options:SRGANOptions",
     },
 )

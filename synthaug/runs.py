@@ -107,6 +107,11 @@ class Run:
         return self.path / "split.csv"
 
     @property
+    def maps_file(self) -> Path:
+        """The maps of the images in `split_file`, in a family that paints maps of a folder."""
+        return self.path / "maps.csv"
+
+    @property
     def metrics_file(self) -> Path:
         return self.path / "metrics.jsonl"
 

@@ -161,9 +161,9 @@ class Painters:
 
     def __call__(
         self, run: Run, which: str | Path = "best", device: str = "auto", sources: str | None = None,
-        *, cache: Path | None = None,
+        inputs: Any = None, *, cache: Path | None = None,
     ) -> TrainedGenerator:  # fmt: skip
-        assert sources is None, "painters start from noise"
+        assert sources is inputs is None, "painters start from noise"
         facts, config = run.facts(), run.config()
         mode = self.mode
         return TrainedGenerator(

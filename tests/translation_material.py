@@ -34,7 +34,7 @@ def game_of(family: str, pixels: Tensor, settings: dict[str, object], **training
     torch.manual_seed(0)
     built = build_family(family, ImageShape(pixels.shape[2], pixels.shape[1], classes), options)
     shares = torch.full((classes,), 1 / classes, dtype=torch.float64)
-    batches = BalancedBatches(pixels, labels, shares, config.training.batch_size, False)
+    batches = BalancedBatches(pixels, labels, shares, config.training.batch_size, config.training.flip)
     game = build_game(config, built, batches, Fabric(accelerator="cpu", devices=1, precision="32-true"))
     rows = {k: [np.flatnonzero(labels.numpy() == (k + 1) % classes)] for k in range(classes)}
     game.sources = Sources(pixels.numpy(), rows)

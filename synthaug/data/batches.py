@@ -72,6 +72,11 @@ class BalancedBatches:
 
         Rows `g·i` to `g·(i + 1) − 1` show one class, where g = `group_of(B)`.
         """
+        images, labels = self.take(self.rows(rng))
+        return self.mirrored(images, rng), labels
+
+    def rows(self, rng: torch.Generator) -> Tensor:
+        """The rows of the images of a batch, int64[B]."""
         group = group_of(self._batch_size)
         groups = self._batch_size // group
         # stratified draws, one in each of `groups` equal parts of [0, 1): the class mixture varies less
@@ -80,11 +85,14 @@ class BalancedBatches:
         y = torch.searchsorted(self._cumulative, which, right=True)
         y = y.clamp_(max=self._last).repeat_interleave(group)  # rounding may leave the sum below 1
         within = torch.rand(self._batch_size, generator=rng, dtype=torch.float64) * self.counts[y]
-        images, labels = self.take(self._by_class[self._first[y] + within.long()])
+        return self._by_class[self._first[y] + within.long()]
+
+    def mirrored(self, images: Tensor, rng: torch.Generator) -> Tensor:
+        """A batch with half of the images mirrored, if so configured; float[B, C, H, W]."""
         mirrored = torch.rand(self._batch_size, generator=rng) < 0.5
         if self._flip:
             images = torch.where(mirrored.to(images.device)[:, None, None, None], images.flip(3), images)
-        return images.contiguous(memory_format=torch.channels_last), labels
+        return images.contiguous(memory_format=torch.channels_last)
 
     def take(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Given images as they are, float[B, C, H, W] in [−1, 1], and their labels int64[B]."""

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
+from synthaug.data.maps import OwnMaps
 from synthaug.documents import Document, ExportDocument, UpscalerReference
 from synthaug.errors import SynthaugError
 from synthaug.exporters import FORMATS
@@ -88,6 +89,7 @@ class Manifest(Document):
     heldout: dict[str, dict[str, int]] = Field(description="val and test → class → real images")
     gates: GateReport | None
     mode: Mode | None = Field(None, description="what the run does with real images, if it starts from them")
+    inputs: OwnMaps | None = Field(None, description="maps of the user that were painted")
     truncation: float = Field(1.0, description="ψ: the share of each image's distance from its class's centre")
     selection: SelectionReport | None = None
     upscaler: UpscalerReference | None = Field(None, description="the upscaler that was asked for")
@@ -167,7 +169,8 @@ class MetadataRow:
     """A row of `metadata.jsonl`; the defaults stand for "does not apply".
 
     `file_name` is relative to the metadata file, `pixel_sha256` is of the file's decoded pixels, `gate` see `gate_row`.
-    `mode` is "translate" or "vary" where an image was made from a real one, the source.
+    `mode` is "translate" or "vary" where an image was made from a real one or its map, the source, and "inputs" where
+    the source is a map of the user.
     """
 
     file_name: str

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from synthaug.data.cache import LabelledFile
 from synthaug.data.decode import decode, pixel_sha256, quiet_decoding
-from synthaug.data.split import SplitRow
 from synthaug.errors import SynthaugError
 from synthaug.exporters.looks import Look, Tables, read_look
 from synthaug.exporters.manifest import MetadataRow
 from synthaug.files import digest
-from synthaug.progress import Task
+from synthaug.progress import Progress, Task
 from synthaug.seeds import subset_order
 
 _BATCH = 256
@@ -26,13 +26,13 @@ _BATCH = 256
 class RealImage:
     """One verified real image: its path, the look of its file, and the file's hash."""
 
-    row: SplitRow
+    row: LabelledFile
     path: Path
     look: Look
     sha256: str
 
 
-def locate(root: Path, row: SplitRow) -> Path:
+def locate(root: Path, row: LabelledFile) -> Path:
     """The path of a split's image below `root`, which must be resolved.
 
     Raises:
@@ -52,14 +52,14 @@ def locate(root: Path, row: SplitRow) -> Path:
     return path
 
 
-def read(root: Path, rows: Sequence[SplitRow], tables: Tables, task: Task, threads: int) -> Iterator[RealImage]:
+def read(root: Path, rows: Sequence[LabelledFile], tables: Tables, task: Task, threads: int) -> Iterator[RealImage]:
     """Read and check the images of `rows` in their order; JPEG tables found are added to `tables`.
 
     Raises:
         SynthaugError: an image is missing, unreadable, or has other pixels than when the run was trained.
     """
 
-    def one(row: SplitRow) -> RealImage:
+    def one(row: LabelledFile) -> RealImage:
         path = locate(root, row)
         data = path.read_bytes()
         if pixel_sha256(decode(path)[0]) != row.pixel_sha256:
@@ -74,6 +74,17 @@ def read(root: Path, rows: Sequence[SplitRow], tables: Tables, task: Task, threa
             for image in pool.map(one, rows[start : start + _BATCH]):
                 task.advance()
                 yield image
+
+
+def verify(root: Path, rows: Sequence[LabelledFile], name: str, progress: Progress) -> None:
+    """Compare images or maps below `root` with their hashes; `name` is for the progress.
+
+    Raises:
+        SynthaugError: as `read`.
+    """
+    with progress.task(name, len(rows), "images") as task:
+        for _ in read(root.resolve(), rows, {}, task, threads=4):
+            pass
 
 
 def chosen(images: Sequence[RealImage], keep: int, seed: int) -> list[RealImage]:

@@ -234,14 +234,14 @@ class SyntheticWriter:
             task.note(f"{label}: rejected " + ", ".join(f"{r} {n}" for r, n in output.rejected.most_common()))
 
     def _sources(self, label: str, chunk: int) -> list[dict[str, Any]]:
-        """The columns of a chunk's rows that say which real image each was made from, if from any."""
+        """The columns of a chunk's rows that say which image or map each was made from, if from any."""
         origins, sources = self.sampler.origins(label, chunk), self.sampler.trained.sources
         if origins is None or sources is None:
             return [{}] * CHUNK
         rows = [sources.rows[origin] for origin in origins]
         return [
             {
-                "mode": "vary" if row.label == label else "translate",
+                "mode": "inputs" if sources.inputs else "vary" if row.label == label else "translate",
                 "source_path": row.path,
                 "source_pixel_sha256": row.pixel_sha256,
                 "source_label": row.label,

@@ -29,6 +29,7 @@ MODELS: Registry[Builder] = Registry(
         "cyclegan": "synthaug.translators.cyclegan:build",
         "cut": "synthaug.translators.cut:build",
         "dagan": "synthaug.translators.dagan:build",
+        "pix2pix": "synthaug.translators.pix2pix:build",
     },
 )
 UPSCALERS: Registry[Builder] = Registry("upscalers", {"srgan": "synthaug.upscalers.srgan:build"})

@@ -69,7 +69,7 @@ class Sources:
     """The training images that a generator may start from.
 
     Args:
-        pixels: of all training images, uint8[N, C, H, W].
+        pixels: of all training images, or of their maps in a family that paints maps, uint8[N, C, H, W].
         rows: class → one or two lists of rows. Images take turns between the lists (of images to translate, and to
             vary). Each list is used up in random order before any of its images is used again.
     """
@@ -102,10 +102,13 @@ class Sources:
             found.append(int(rows[int(place * len(rows))]))
         return torch.tensor(found)
 
+    def images(self, rows: Tensor) -> Tensor:
+        """The images of these rows, float[B, C, H, W] in [−1, 1], on the CPU."""
+        return as_float(torch.from_numpy(self.pixels[rows.cpu().numpy()]))
+
     def add_to(self, inputs: Inputs, origins: Tensor) -> Inputs:
         """`inputs` with the images of these rows."""
-        images = as_float(torch.from_numpy(self.pixels[origins.numpy()]))
-        return inputs._replace(sources=images, origins=origins)
+        return inputs._replace(sources=self.images(origins), origins=origins)
 
     def most(self, class_index: int, draws: int) -> int:
         """How many images of a class may be made if each source is used at most `draws` times."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from synthaug.data.plan import ClassPlan, plan
 from synthaug.data.run_data import RunData
 from synthaug.data.split import SplitRow
 from synthaug.documents import ExportDocument, ExportedClass, UpscaledFakes, UpscalerReference
+from synthaug.errors import SynthaugError, plural
 from synthaug.exporters import FORMATS, real
 from synthaug.exporters.destination import ROW_BYTES, check_out, check_space, on_disk, working
 from synthaug.exporters.looks import (
@@ -54,6 +56,7 @@ from synthaug.sampling.critic import Critic
 from synthaug.sampling.gate import Gate, build_gate
 from synthaug.sampling.generate import Sampler, load
 from synthaug.sampling.selection import Rejection, Selector, build_selector
+from synthaug.sampling.sources import user_maps
 from synthaug.sampling.trained import load_discriminator
 from synthaug.sampling.upscaling import TrainedUpscaler
 from synthaug.version import __version__
@@ -134,6 +137,7 @@ class _Job:
 
     def settings(self) -> dict[str, Any]:
         """Everything that determines the bytes of the export. An export with equal settings can be continued."""
+        sources = self.sampler.trained.sources
         return {
             "tool_version": __version__,
             "run": str(self.run.path),
@@ -146,6 +150,7 @@ class _Job:
             "synthetic_only": self.request.synthetic_only,
             "format": self.request.format,
             "gate": self.data.config.gate.model_dump() if self.request.gate else None,
+            "sources": sources and [sources.mode, str(sources.folder), [row.pixel_sha256 for row in sources.rows]],
             "truncation": self.sampler.psi,
             "selection": self.critic and [self.request.select, self.request.share_kept(), self.critic.sha256],
             "size": self.request.size,
@@ -160,7 +165,8 @@ def export(
     run: str | Path | Run | None = None, *, per_class: int | Mapping[str, int] | None = None, recommended: bool = False,
     out: Path | None = None, synthetic_only: bool = False, cap: bool = False, strategy: str = "all",
     format: str = "folder", gate: bool = True, truncation: float = 1.0, select: str | None = None,
-    keep: float | None = None, mode: str | None = None, allow_short: bool = False, size: str = "native",
+    keep: float | None = None, mode: str | None = None, inputs: Path | None = None, allow_short: bool = False,
+    size: str = "native",
     upscaler: str | Path | Run | None = None, link: bool = False, with_heldout: bool = False, overwrite: bool = False,
     seed: int | None = None, checkpoint: str | Path = "best", runs: Path | None = None, device: str = "auto",
     cache: Path | None = None, progress: Progress = Silent(),
@@ -182,6 +188,7 @@ def run_export(request: ExportRequest, progress: Progress) -> ExportDocument:
     found = find(request.run, request.runs)
     sampler = load(
         found, checkpoint=request.checkpoint, seed=request.seed, truncation=request.truncation, mode=request.mode,
+        inputs=None if request.inputs is None else user_maps(found, request.inputs, request.cache),
         device=request.device, cache=request.cache,
     )  # fmt: skip
     selects = request.select is not None
@@ -195,17 +202,40 @@ def run_export(request: ExportRequest, progress: Progress) -> ExportDocument:
         strategy=request.strategy, cap=request.cap, synthetic_only=request.synthetic_only,
     )  # fmt: skip
     upscaler = None
+    filled = [label for label, wanted in plans.items() if wanted.generate]
     if request.upscaler is not None:
-        filled = [label for label, wanted in plans.items() if wanted.generate]
         upscaler = choose_upscaler(request.upscaler, request.runs, data, filled, request.device)
     out = (Path("exports") / found.name if request.out is None else request.out).absolute()
     job = _Job(request, sampler, data, plans, out, progress, critic, upscaler)
     check_out(job.out, data=job.root, run=found.path, overwrite=request.overwrite)
     check_space(job.out, _space(job))
+    _check_sources(job, filled)
     with working(job.out, job.settings(), progress) as workspace:
         document = _fill(job, workspace)
         workspace.finish()
     return document
+
+
+def _check_sources(job: _Job, filled: list[str]) -> None:
+    """Compare the maps to paint with their hashes; those that were drawn from real images are checked with these.
+
+    Raises:
+        SynthaugError: one is missing or has changed, or a class that gets images has none.
+    """
+    sources = job.sampler.trained.sources
+    if sources is None:
+        return
+    without = [label for label in filled if job.sampler.class_index(label) not in sources.images.rows]
+    if without:
+        one = next((f"{label}={job.plans[label].want}" for label in filled if label not in without), "CLASS=N")
+        raise SynthaugError(
+            f"{plural(len(without), 'class', 'classes')} to fill up without maps in {str(sources.folder)!r}: "
+            f"{', '.join(map(repr, without))}",
+            f"add DIR/CLASS with maps of each, or name the classes to fill up: --per-class {shlex.quote(one)}",
+        )
+    check_out(job.out, data=sources.folder, run=job.run.path, overwrite=job.request.overwrite)
+    if sources.folder != job.data.folder:
+        real.verify(sources.folder, sources.rows, "maps", job.progress)
 
 
 def _fill(job: _Job, workspace: Workspace) -> ExportDocument:
@@ -385,7 +415,7 @@ def _manifest(job: _Job, per_class: dict[str, ExportedClass], gate: Gate | None)
         data=SourceData(name=job.root.name, fingerprint=job.data.fingerprint), classes=list(trained.classes),
         targets=list(trained.targets),
         heldout={side: {label: n for label, n in counts[side].items() if n} for side in job.heldout}, gates=gates,
-        mode=None if trained.sources is None else trained.sources.mode,
+        mode=trained.sources and trained.sources.mode, inputs=trained.sources and trained.sources.inputs,
         truncation=job.sampler.psi, selection=selection,
         upscaler=job.reference, device=str(trained.device),
         config=job.data.config.model_dump(mode="json"), looks={label: job.looks[label] for label in filled},

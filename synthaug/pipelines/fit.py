@@ -6,6 +6,7 @@ import platform
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from synthaug.pipelines.upscaler_images import upscaler_images
 from synthaug.progress import Progress, Silent
 from synthaug.requests import FitRequest, documented
 from synthaug.runs import Run, RunFacts
-from synthaug.sampling.sources import NEAR, nearest, remoteness_of_classes, source_classes, sources_of
+from synthaug.sampling.sources import NEAR, nearest, remoteness_of_classes, source_classes, source_pixels, sources_of
 from synthaug.training import checkpoint
 from synthaug.training.game import Game
 from synthaug.training.loop import train
@@ -45,6 +46,7 @@ def fit(
     data: str | Path, *, target_class: str | Sequence[str] = "auto", budget: str | None = None,
     recipe: str | None = None, family: str | None = None, objective: str | None = None, config: Path | None = None,
     set: Sequence[str] | Mapping[str, Any] = (), source_classes: Sequence[str] | None = None,
+    pairs: str | Path | None = None,
     resolution: int | None = None, scale: int | None = None, fit: str | None = None,
     group_by: str | None = None, seed: int | None = None, device: str = "auto", precision: str | None = None,
     features: str | None = None, name: str | None = None, runs: Path | None = None, resume: str | Path | None = None,
@@ -91,7 +93,7 @@ def _fit(request: FitRequest, progress: Progress, held: ExitStack) -> FitDocumen
         scale, config = prepared.config.model.scale, prepared.config.monitor
         monitor = UpscalingMonitor(val_images, scale, config, judge, game.fabric.device)
     else:
-        sources = _choose_sources(prepared, game, continued, train_images, judge, progress)
+        sources = _choose_sources(request, prepared, game, continued, train_images, judge, progress)
         monitor = Monitor(
             train_images, val_images, prepared.data.targets, prepared.config.monitor, judge,
             game.family.generator.z_dim, prepared.config.seed, game.fabric.device, sources,
@@ -109,7 +111,7 @@ def _run_to_continue(request: FitRequest, prepared: Prepared, progress: Progress
     Checkpoints that the training cannot or shall not continue from are set aside.
 
     Raises:
-        SynthaugError: it is finished or in use, was trained on other images, or has no such checkpoint.
+        SynthaugError: it is finished or in use, was trained on other images or maps, or has no such checkpoint.
     """
     run = prepared.named
     if request.resume == "auto":
@@ -129,6 +131,11 @@ def _run_to_continue(request: FitRequest, prepared: Prepared, progress: Progress
             f"the images in {str(prepared.data.folder)!r} are not those that {run.name!r} was trained on: "
             f"{_difference(Split.read(run.split_file), prepared.data.split)}",
             f"it was trained on {facts.data}: put the images back, or start a new run without --resume",
+        )
+    if _maps_of(run) != prepared.maps:
+        raise SynthaugError(
+            f"the maps of the images are not those that {run.name!r} was trained on",
+            "put them back, or start a new run without --resume",
         )
     if run.status().get("state") == "finished":
         raise SynthaugError(
@@ -175,18 +182,22 @@ def _choose_checkpoint(run: Run, which: str | Path | None, progress: Progress) -
 
 
 def _latest_equal(prepared: Prepared) -> Run | None:
-    """The latest unfinished run of the same configuration, targets, images and starting point."""
+    """The latest unfinished run of the same configuration, targets, images, maps and starting point."""
     start = prepared.start.note() if prepared.start is not None else None
-    wanted = (prepared.config, prepared.data.targets, prepared.data.fingerprint, start)
+    wanted = (prepared.config, prepared.data.targets, prepared.data.fingerprint, start, prepared.maps)
     for run in reversed(run_directories.all_runs(prepared.root)):
         try:
             facts = run.facts()
-            found = (run.config(), facts.targets, facts.fingerprint, facts.started_from)
+            found = (run.config(), facts.targets, facts.fingerprint, facts.started_from, _maps_of(run))
             if run.status().get("state") != "finished" and found == wanted:
                 return run
         except SynthaugError:
             continue  # a folder that a crash left before its first status
     return None
+
+
+def _maps_of(run: Run) -> Split | None:
+    return Split.read(run.maps_file) if run.maps_file.exists() else None
 
 
 def _load_starting_point(prepared: Prepared, game: Game, continued: Run | None) -> None:
@@ -200,8 +211,9 @@ def _load_starting_point(prepared: Prepared, game: Game, continued: Run | None) 
 
 
 def _choose_sources(
-    prepared: Prepared, game: Game, continued: Run | None, train: LabelledImages, judge: FeatureNet, progress: Progress
-) -> Sources | None:
+    request: FitRequest, prepared: Prepared, game: Game, continued: Run | None, train: LabelledImages,
+    judge: FeatureNet, progress: Progress,
+) -> Sources | None:  # fmt: skip
     """The images to start from, in a family that needs them; which classes they are of is noted in the run."""
     model = prepared.config.model
     if not game.family.generator.starts_from_images:
@@ -219,7 +231,8 @@ def _choose_sources(
         prepared.sources = chosen or source_classes(train.classes, far, model.source_classes)
         for label in prepared.data.targets if model.mode != "vary" else ():
             _say_sources(label, prepared.sources[label], far.get(label, {}), model, train.classes, progress)
-    game.sources = sources_of(train, prepared.sources, model.mode)
+    pixels = source_pixels(train, model, prepared.data, prepared.maps, request.cache, progress)
+    game.sources = replace(sources_of(train, prepared.sources, model.mode), pixels=pixels)
     return game.sources
 
 
@@ -270,6 +283,8 @@ def _create(request: FitRequest, prepared: Prepared, held: ExitStack) -> Run:
 
     def fill(run: Run) -> None:
         prepared.data.split.write(run.split_file)
+        if prepared.maps is not None:
+            prepared.maps.write(run.maps_file)
         write_json(run.path / "environment.json", _environment(prepared))
         run.set_status(state="running", kimg=0.0)
         run_directories.write_config(run, prepared.resolved, facts)

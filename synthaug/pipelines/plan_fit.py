@@ -13,6 +13,7 @@ from synthaug.documents import FitPlan
 from synthaug.pipelines.prepare import Prepared, class_shares, fabric_for, game_for, prepare
 from synthaug.progress import Progress
 from synthaug.requests import FitRequest
+from synthaug.sampling.sources import sources_of
 from synthaug.training.game import Game
 from synthaug.training.schedule import images_per_step
 from synthaug.training.steps import STEPS
@@ -28,6 +29,7 @@ def plan_fit(request: FitRequest, progress: Progress) -> FitPlan:
     config, data = prepared.config, prepared.data
     placeholders = _placeholders(prepared)
     game = game_for(prepared, placeholders, fabric_for(prepared))
+    game.sources = sources_of(placeholders, {}, "vary")
     per_image = _seconds_per_image(game)
     seconds, kimg = parse_budget(config.training.budget)
     parameters = {name: sum(p.numel() for p in network.parameters()) for name, network in game.family.networks.items()}

@@ -15,7 +15,9 @@ from synthaug import runs as run_directories
 from synthaug.config import AUTO, Config, Resolved, leaves, resolve
 from synthaug.data.batches import BalancedBatches, class_probabilities
 from synthaug.data.cache import LabelledImages
+from synthaug.data.maps import paired_maps
 from synthaug.data.run_data import RunData
+from synthaug.data.split import Split
 from synthaug.device import has_bf16, resolve_device
 from synthaug.errors import SynthaugError
 from synthaug.features import permitted
@@ -31,12 +33,17 @@ from synthaug.requests import FitRequest
 from synthaug.runs import Run
 from synthaug.training.game import Game, build_game
 from synthaug.training.transfer import StartingPoint, open_starting_point
+from synthaug.translators.options import SourceOptions
 from synthaug.upscalers.options import UpscalerOptions
 
 
 @dataclass
 class Prepared:
-    """A training that can begin. `named` is the run of `--resume PATH`, `start` the checkpoint of `--from`."""
+    """A training that can begin.
+
+    `named` is the run of `--resume PATH`, `start` the checkpoint of `--from`. `maps` are those of the images in `data`,
+    if the family paints maps of a folder.
+    """
 
     root: Path  # folder of runs
     resolved: Resolved
@@ -47,6 +54,7 @@ class Prepared:
     named: Run | None = None
     start: StartingPoint | None = None
     features_sha256: str | None = None
+    maps: Split | None = None
     sources: dict[str, list[str]] = field(default_factory=dict)
 
     @property
@@ -72,7 +80,7 @@ def prepare(request: FitRequest, progress: Progress) -> Prepared:
     """Resolve the configuration, scan and split the folder, and check them.
 
     Raises:
-        SynthaugError: bad images, settings that are unknown or incompatible, no such run, class or device.
+        SynthaugError: bad images or maps, settings that are unknown or incompatible, no such run, class or device.
     """
     root = run_directories.default_root() if request.runs is None else request.runs
     check_outside(root, [request.data], "--runs")
@@ -90,6 +98,8 @@ def prepare(request: FitRequest, progress: Progress) -> Prepared:
     precision = _precision(config.training.precision, device)
     prepared = Prepared(root, resolved, data, device, precision, features, named)
     prepared.start = _starting_point(request, prepared)
+    if isinstance(config.model, SourceOptions) and config.model.map_folder is not None:
+        prepared.maps = paired_maps(config.model.map_folder, data, request.cache, progress)
     return prepared
 
 

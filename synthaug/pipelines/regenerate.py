@@ -9,15 +9,15 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from pydantic import BaseModel, Field, ValidationError
 
+from synthaug.data.cache import LabelledFile
 from synthaug.data.class_names import check_class_names
 from synthaug.data.decode import UnreadableImage, open_image, quiet_decoding
-from synthaug.data.split import SplitRow
 from synthaug.documents import Mismatch, RegenerateDocument, UpscalerReference
 from synthaug.errors import RunFailed, SynthaugError
 from synthaug.exporters.folder import write_synthetic
 from synthaug.exporters.looks import Look
 from synthaug.exporters.manifest import MANIFEST, METADATA, Manifest, RunReference, read_manifest, read_rows
-from synthaug.exporters.real import read
+from synthaug.exporters.real import verify
 from synthaug.files import check_outside, new_folder
 from synthaug.models.inputs import CHUNK
 from synthaug.progress import Progress, Silent
@@ -147,7 +147,7 @@ def _sampler(manifest: Manifest, request: RegenerateRequest) -> Sampler:
     run = _run(manifest.run, request.runs)
     sampler = load(
         run, checkpoint=manifest.run.checkpoint, seed=manifest.seed, truncation=manifest.truncation,
-        mode=manifest.mode, device=request.device, cache=request.cache,
+        mode=manifest.mode, inputs=manifest.inputs, device=request.device, cache=request.cache,
     )  # fmt: skip
     _check_hash(manifest.run, run, sampler.trained.sha256)
     return sampler
@@ -190,7 +190,7 @@ def _check(number: int, row: _Row, sampler: Sampler, manifest: Manifest) -> None
 
 
 def _check_sources(wanted: dict[int, _Row], sampler: Sampler, progress: Progress) -> None:
-    """Compare the real images that rows were made from with the hashes in the rows.
+    """Compare the images and maps that rows were made from with the hashes in the rows.
 
     Raises:
         SynthaugError: one is missing or has changed, or the row names another image than the run would take.
@@ -198,7 +198,7 @@ def _check_sources(wanted: dict[int, _Row], sampler: Sampler, progress: Progress
     sources = sampler.trained.sources
     if sources is None:
         return
-    needed: dict[str, SplitRow] = {}
+    needed: dict[str, LabelledFile] = {}
     for number, row in wanted.items():
         origins = sampler.origins(row.label, row.sample_index // CHUNK)
         assert origins is not None
@@ -209,9 +209,7 @@ def _check_sources(wanted: dict[int, _Row], sampler: Sampler, progress: Progress
                 "give the folder with the run of the export: --runs DIR",
             )
         needed[source.path] = source
-    with progress.task("sources", len(needed), "images") as task:
-        for _ in read(sampler.trained.run.facts().data, list(needed.values()), {}, task, threads=4):
-            pass
+    verify(sources.folder, list(needed.values()), "sources", progress)
 
 
 def _remake(

@@ -108,6 +108,9 @@ class ExportRequest(Request):
         None, ge=LEAST, le=1, description=f"Share of the images that --select keeps. [default: {KEEP}]"
     )
     mode: Mode = None
+    inputs: Annotated[Path | None, Flag("DIR")] = Field(
+        None, description="pix2pix: maps of your own to paint, in DIR/CLASS, or in DIR for the only target class."
+    )
     allow_short: bool = Field(False, description="Continue if a class cannot be filled; the manifest records it.")
     size: Annotated[Literal["native", "model"], Flag("native|model")] = Field(
         "native", description="Size of the synthetic images: like the real ones, or as generated."
@@ -130,6 +133,7 @@ class ExportRequest(Request):
 
     def _check(self) -> None:
         self._exclusive("synthetic_only", "cap", "link")
+        self._exclusive("inputs", "mode")
         if self.upscaler is not None and self.size != "native":
             raise SynthaugError(
                 f"--upscaler {self.upscaler} needs --size native, not {self.size}", "leave one of them out"

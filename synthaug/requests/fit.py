@@ -25,6 +25,10 @@ from synthaug.requests.options import (
 )
 
 
+def _text(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value
+
+
 class InspectRequest(Request):
     """What is in a folder of images?"""
 
@@ -54,6 +58,9 @@ class FitRequest(Request):
     source_classes: Annotated[tuple[str, ...] | None, BeforeValidator(parts), Flag("NAME,NAME,…")] = Field(
         None,
         description="Families that start from images: classes to translate. [default: the nearest ones]",
+    )
+    pairs: Annotated[str | None, BeforeValidator(_text), Flag("DIR|edges")] = Field(
+        None, description="pix2pix: a folder with a map for each image, or edges: edge maps, drawn from the images."
     )
     resolution: Resolution = Field(None, description="Side of the generated images, in pixels.")
     scale: Annotated[int | None, Flag("2|4")] = Field(
@@ -95,7 +102,8 @@ class FitRequest(Request):
             "training.budget": self.budget, "model.family": self.family, "training.objective": self.objective,
             "data.resolution": self.resolution, "data.fit": self.fit, "data.group_by": self.group_by, "seed": self.seed,
             "model.source_classes": None if self.source_classes is None else list(self.source_classes),
-            "training.precision": self.precision, "model.scale": self.scale, "monitor.features": self.features,
+            "training.precision": self.precision, "model.scale": self.scale, "model.pairs": self.pairs,
+            "monitor.features": self.features,
         }  # fmt: skip
         given = self.set if isinstance(self.set, dict) else {}
         return {**given, **{key: value for key, value in keys.items() if value is not None}}
@@ -133,6 +141,7 @@ class FitRequest(Request):
             "group_by",
             "seed",
             "source_classes",
+            "pairs",
         )
         given = [self.option(name) for name in (*fields, "precision") if self._given(name)]
         given += [f"--set {key}" for key in self.set]

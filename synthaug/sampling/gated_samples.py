@@ -55,7 +55,7 @@ def make_candidates(sampler: Sampler, gate: Gate | None, label: str, chunk: int)
     pixels = sampler.chunk(label, chunk)
     if gate is None:
         return pixels, None
-    return pixels, gate.measure(pixels, sampler.class_index(label), sampler.origins(label, chunk))
+    return pixels, gate.measure(pixels, sampler.class_index(label), sampler.training_rows(label, chunk))
 
 
 def judge_chunks(

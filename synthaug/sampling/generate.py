@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from synthaug.data.maps import OwnMaps
 from synthaug.documents import FitDocument
 from synthaug.errors import RunFailed, SynthaugError, suggest
 from synthaug.models.family import to_uint8
@@ -54,7 +55,7 @@ class Sampler:
         return self.trained.classes.index(label)
 
     def origins(self, label: str, index: int) -> NDArray[np.int64] | None:
-        """The rows [64] of the training images that a chunk starts from; None for a family that starts from noise."""
+        """The rows [64] of `RunSources` that a chunk starts from; None for a family that starts from noise."""
         sources = self.trained.sources
         if sources is None:
             return None
@@ -62,8 +63,13 @@ class Sampler:
         rows: NDArray[np.int64] = sources.images.origins(self.seed, self.class_index(label), images).numpy()
         return rows
 
+    def training_rows(self, label: str, index: int) -> NDArray[np.int64] | None:
+        """The rows [64] of the training images behind a chunk; None if it starts from noise or the user's maps."""
+        sources = self.trained.sources
+        return None if sources is None or sources.inputs is not None else self.origins(label, index)
+
     def sources(self, label: str, count: int) -> NDArray[np.uint8]:
-        """The real images, uint8 [count, C, H, W], that the first `count` images of a class start from."""
+        """The real images or maps, uint8 [count, C, H, W], that the first `count` images of a class start from."""
         assert self.trained.sources is not None, "this run starts from noise"
         images = self.trained.sources.images
         origins = images.origins(self.seed, self.class_index(label), range(count))
@@ -125,6 +131,7 @@ def load(
     seed: int | None = None,
     truncation: float = 1.0,
     mode: Mode | None = None,
+    inputs: OwnMaps | None = None,
     device: str = "auto",
     runs: Path | None = None,
     cache: Path | None = None,
@@ -133,7 +140,8 @@ def load(
 
     `run` is a path, a name, a number or what `synthaug.fit` returned; None is the latest run. `seed` is the run's own
     unless given. A `truncation` below 1 gives less varied, more typical images (see `sampling.truncation`). `mode` is
-    for families that start from images: `translate`, `vary` or `both`; `cache` is the folder of decoded images.
+    for families that start from images: `translate`, `vary` or `both`; `inputs` are maps of the user to paint; `cache`
+    is the folder of decoded images.
 
     Raises:
         SynthaugError: there is no such run or checkpoint, or `seed` or `truncation` is out of range.
@@ -144,6 +152,6 @@ def load(
     found = run if isinstance(run, Run) else find(run, runs)
     if seed is not None and not 0 <= seed < 2**31:
         raise SynthaugError(f"seed {seed} is out of range", "give a number from 0 to 2147483647")
-    trained = load_generator(found, checkpoint, device, mode, cache=cache)
+    trained = load_generator(found, checkpoint, device, mode, inputs, cache=cache)
     truncated = Truncation(trained, truncation) if truncation < 1 else None
     return Sampler(trained, trained.seed if seed is None else seed, truncated)

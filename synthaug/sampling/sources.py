@@ -11,15 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthaug.data.cache import LabelledImages
+from synthaug.data.edges import edge_maps
+from synthaug.data.maps import OwnMap, OwnMaps, own_maps
 from synthaug.data.run_data import RunData
-from synthaug.data.split import SplitRow
+from synthaug.data.split import Split, SplitRow
 from synthaug.errors import SynthaugError, suggest
 from synthaug.features.base import FeatureNet, Features
 from synthaug.metrics.distances import squared_distances
 from synthaug.models.inputs import Sources
-from synthaug.progress import Silent
+from synthaug.progress import Progress, Silent
 from synthaug.runs import Run
-from synthaug.translators.options import Mode
+from synthaug.translators.options import Mode, Pix2PixOptions, SourceOptions
 
 MOST_CLASSES = 3
 NEAR = 1.25
@@ -108,31 +110,94 @@ def _spread(images: NDArray[np.uint8], most: int) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class RunSources:
-    """The training images of a run that its generator starts from, with their rows in the split.
+    """The images or maps that a run's generator starts from, and their files.
 
-    `draws`: the most images of a class that start from one of them.
+    `rows` are those of `images`, with paths below `folder`. `draws` is the most images of a class that start from one
+    of them. Row k belongs to training image k, unless the maps are `inputs` of the user; then there is no mode.
     """
 
     images: Sources
-    rows: Sequence[SplitRow]
+    rows: Sequence[SplitRow | OwnMap]
+    folder: Path
     draws: int
-    mode: Mode
+    mode: Mode | None
+    inputs: OwnMaps | None = None
 
     @classmethod
-    def open(cls, run: Run, mode: Mode, draws: int, cache: Path | None) -> RunSources:
-        """Load a run's training images. `cache` is the folder of decoded images.
+    def open(
+        cls, run: Run, model: SourceOptions, mode: Mode | None, inputs: OwnMaps | None, cache: Path | None
+    ) -> RunSources:
+        """Load a run's training images, their maps, or the user's.
+
+        Args:
+            model: the run's.
+            mode: None: as in `model`.
+            inputs: maps of the user, in the place of the run's.
+            cache: the folder of decoded images.
 
         Raises:
-            SynthaugError: the data folder or an image is gone, or has changed.
+            SynthaugError: the data folder, the folder of maps, or a file is gone, or has changed.
         """
-        data = RunData.open(run)
+        data, draws = RunData.open(run), model.draws_per_source
+        if inputs is not None:
+            maps = data.load(inputs.folder, inputs.maps, cache, Silent())
+            rows = {k: [np.flatnonzero(maps.labels == k)] for k in np.unique(maps.labels).tolist()}
+            return cls(Sources(maps.pixels, rows), inputs.maps, inputs.folder, draws, None, inputs)
+        mode, folder, split = mode or model.mode, data.folder, data.split
+        if model.map_folder is not None:
+            folder, split = model.map_folder, Split.read(run.maps_file)
+        if not folder.is_dir():
+            raise SynthaugError(
+                f"the folder {str(folder)!r} with the maps of the run {run.name!r} is gone",
+                "put it back where it was during the training, or train again: synthaug fit DATA",
+            )
         train = data.images("train", cache, Silent())
-        return cls(sources_of(train, run.facts().sources, mode), data.split.of("train"), draws, mode)
+        pixels = source_pixels(train, model, data, split, cache, Silent())
+        sources = replace(sources_of(train, run.facts().sources, mode), pixels=pixels)
+        return cls(sources, split.of("train"), folder, draws, mode)
 
     def of_class(self, label: str, index: int) -> RunSources:
         """For the class with this index: its own images alone."""
         own = np.array([row for row, file in enumerate(self.rows) if file.label == label])
         return replace(self, images=Sources(self.images.pixels, {index: [own]}), mode="vary")
+
+
+def user_maps(run: Run, folder: Path, cache: Path | None) -> OwnMaps:
+    """The user's maps in a folder, for a run that paints maps.
+
+    Raises:
+        SynthaugError: it paints none, or `own_maps` finds a fault.
+    """
+    family = run.config().model
+    if not isinstance(family, Pix2PixOptions):
+        raise SynthaugError(
+            f"--inputs {str(folder)!r} is for runs of pix2pix, which paint maps; {run.name!r} is of {family.family}",
+            "leave --inputs out, or train with: synthaug fit DATA --recipe pix2pix",
+        )
+    return own_maps(folder, RunData.open(run), cache)
+
+
+def source_pixels(
+    train: LabelledImages, model: SourceOptions, data: RunData, maps: Split | None, cache: Path | None,
+    progress: Progress,
+) -> NDArray[np.uint8]:  # fmt: skip
+    """What the generator starts from for each training image, uint8[N, C, H, W]: the image, its map, or its edges.
+
+    Args:
+        train: the training images.
+        model: the options of the family.
+        data: where they are from.
+        maps: of these images, if `model.map_folder` has some.
+        cache: where decoded maps are kept.
+        progress: where to report.
+
+    Raises:
+        SynthaugError: a map is gone, or has changed.
+    """
+    if model.map_folder is not None:
+        assert maps is not None
+        return data.load(model.map_folder, maps.of("train"), cache, progress).pixels
+    return edge_maps(train.pixels) if isinstance(model, Pix2PixOptions) else train.pixels
 
 
 def sources_of(train: LabelledImages, classes: Mapping[str, Sequence[str]], mode: Mode) -> Sources:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from synthaug.config import ModelConfig
+from synthaug.data.maps import OwnMaps
 from synthaug.device import resolve_device
 from synthaug.errors import SynthaugError
 from synthaug.files import sha256
@@ -57,12 +58,13 @@ class TrainedGenerator:
 
 
 def load_generator(
-    run: Run, which: str | Path = "best", device: str = "auto", mode: Mode | None = None, *, cache: Path | None
-) -> TrainedGenerator:
+    run: Run, which: str | Path = "best", device: str = "auto", mode: Mode | None = None,
+    inputs: OwnMaps | None = None, *, cache: Path | None,
+) -> TrainedGenerator:  # fmt: skip
     """Load the averaged generator of a checkpoint: `best`, `last`, a name such as `kimg000100`, or a folder.
 
-    `mode` says what a family that starts from images does with them; None: what its run was configured for. `cache` is
-    the folder of decoded images.
+    `mode` says what a family that starts from images does with them; None: what its run was configured for. `inputs`
+    are maps of the user, for a family that paints maps, instead of the run's. `cache` is the folder of decoded images.
 
     Raises:
         SynthaugError: there is no such checkpoint, it is damaged, or it does not fit the run's architecture; an image
@@ -89,7 +91,7 @@ def load_generator(
         checkpoint=folder.name,
         device=target,
         codes=codes_of(config.model),
-        sources=_sources(run, config.model, mode, cache),
+        sources=_sources(run, config.model, mode, inputs, cache),
     )
 
 
@@ -120,10 +122,10 @@ def _check_mode(run: Run, model: ModelConfig, mode: Mode | None) -> None:
         )
 
 
-def _sources(run: Run, model: ModelConfig, mode: Mode | None, cache: Path | None) -> RunSources | None:
-    if not isinstance(model, SourceOptions):
-        return None
-    return RunSources.open(run, mode or model.mode, model.draws_per_source, cache)
+def _sources(
+    run: Run, model: ModelConfig, mode: Mode | None, inputs: OwnMaps | None, cache: Path | None
+) -> RunSources | None:
+    return RunSources.open(run, model, mode, inputs, cache) if isinstance(model, SourceOptions) else None
 
 
 def load_discriminator(run: Run, which: str | Path = "best", device: str = "auto") -> Discriminator:

@@ -90,6 +90,11 @@ class Game:
         assert self.sources is not None, "this game starts from images"
         return self.sources.draw(labels, rng)
 
+    def source_images(self, rows: Tensor) -> Tensor:
+        """What a generator starts from for these training images, float[B, C, H, W] in [−1, 1]."""
+        assert self.sources is not None, "this game starts from images"
+        return self.sources.images(rows).to(self.fabric.device)
+
     def generate(self, inputs: Inputs) -> Tensor:
         """G(inputs), float32[B, C, H, W]."""
         with self.fabric.autocast():

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, get_args
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, get_args
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from synthaug.config import ModelConfig, Weight
 
+EDGES = "edges"
+"""In the place of a folder of maps: edge maps are drawn from the images."""
 Mode = Literal["both", "translate", "vary"]
 
 
@@ -31,6 +34,11 @@ class SourceOptions(ModelConfig):
     def modes(cls) -> tuple[Mode, ...]:
         """What the family can do with its sources."""
         return get_args(cls.model_fields["mode"].annotation)
+
+    @property
+    def map_folder(self) -> Path | None:
+        """The folder of the maps that the family paints, if it paints maps of a folder."""
+        return None
 
 
 class ResnetOptions(SourceOptions):
@@ -78,6 +86,35 @@ class DAGANOptions(SourceOptions):
     width: int = Field(
         24, ge=4, le=512, description="channels at full resolution; coarser maps have up to 4 times as many"
     )
+
+
+def _absolute(pairs: str) -> str:
+    """A run is used from other folders than the one where it was trained."""
+    return pairs if pairs == EDGES else str(Path(pairs).expanduser().absolute())
+
+
+class Pix2PixOptions(SourceOptions):
+    """The options of `pix2pix`, which paints maps instead of changing images."""
+
+    mode: Mode = Field(
+        "translate",
+        description="translate: maps of other classes are painted as the class; vary: its own maps; both: by turns",
+    )
+    draws_per_source: int = Field(
+        1, ge=1, description="the most images of a class that are painted from one map; noise changes little"
+    )
+    pairs: Annotated[str, Field(min_length=1), AfterValidator(_absolute)] = Field(
+        EDGES, description="folder with a map for each image, at the same path; edges: edge maps, drawn from the images"
+    )
+    l1: float = Field(100.0, ge=0, description="weight of the L1 distance between an image and its painted map")
+    z_dim: int = Field(16, ge=2, le=1024, description="entries of the noise vector z")
+    width: int = Field(
+        24, ge=4, le=512, description="channels at full resolution; coarser maps have up to 4 times as many"
+    )
+
+    @property
+    def map_folder(self) -> Path | None:
+        return None if self.pairs == EDGES else Path(self.pairs)
 
 
 class TranslatorOptions(SourceOptions):

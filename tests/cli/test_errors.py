@@ -169,6 +169,7 @@ RUNS = [
     Case(f"fit good --budget 0.2kimg {' '.join(SMALL)} --runs /proc/runs", "'/proc/runs'"),
 ]
 OUTPUT = [
+    Case("export --inputs good --out out", "--inputs 'good' is for runs of pix2pix", hint="--recipe pix2pix"),
     Case("export --per-class cta=30", "'cta'", hint='did you mean "cat"'),
     Case("export --per-class 20 --out broken.yaml", "'broken.yaml'"),
     Case("export --per-class 20 --out broken.yaml/out", "broken.yaml"),

@@ -8,7 +8,7 @@ from synthaug.config import resolve
 from synthaug.errors import SynthaugError
 from synthaug.pipelines.config_checks import check_config
 
-FAMILIES = ["translator", "cyclegan", "cut", "dagan"]
+FAMILIES = ["translator", "cyclegan", "cut", "dagan", "pix2pix"]
 FAULTS = {
     "model.discriminator=projected": "model.discriminator = 'projected'",
     "model.discriminator=unconditional": "model.discriminator = 'unconditional'",

@@ -12,9 +12,11 @@ from synthaug.errors import RunFailed, SynthaugError
 from synthaug.pipelines.check import check
 from synthaug.pipelines.export import export
 from synthaug.pipelines.fit import fit
+from synthaug.pipelines.plan_fit import plan_fit
 from synthaug.pipelines.regenerate import regenerate
 from synthaug.pipelines.traverse import traverse
 from synthaug.progress import Silent
+from synthaug.requests import FitRequest
 from synthaug.runs import Run
 from synthaug.sampling.gated_samples import gated_samples
 from synthaug.sampling.generate import load
@@ -53,6 +55,12 @@ def test_from_fit_to_regenerate(family: str, mode: str, data: Path, tmp_path: Pa
     for other in {"translate", "vary", "both"} - {mode}:
         with pytest.raises(SynthaugError, match=f"--mode {other} is not for {family}"):
             load(run, mode=other, device="cpu")
+
+
+def test_the_plan_of_a_training_says_what_it_costs_and_writes_nothing(data: Path, tmp_path: Path) -> None:
+    plan = plan_fit(FitRequest(data=data, set={"model.family": "cut", **SMALL, **OTHERS}, runs=tmp_path), Silent())
+    assert plan.estimated_seconds > 0
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_noise_one_source_gives_one_image(data: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ STEPS: Registry[Callable[[Any, int, int], dict[str, Tensor]]] = Registry(
         "cyclegan": "synthaug.training.steps.cyclegan:cyclegan_step",
         "cut": "synthaug.training.steps.cut:cut_step",
         "dagan": "synthaug.training.steps.dagan:dagan_step",
+        "pix2pix": "synthaug.training.steps.pix2pix:pix2pix_step",
         "super-resolution": "synthaug.training.steps.super_resolution:super_resolution_step",
         "pyramid": "synthaug.training.steps.pyramid:pyramid_step",
     },
