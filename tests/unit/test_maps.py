@@ -95,19 +95,19 @@ def test_a_map_must_have_the_proportions_of_its_image(place: Path, maps: Path) -
         Image.new("L", size).save(map_)
         if size != (100, 97):
             pair(place, maps)
-    with pytest.raises(SynthaugError, match="1 map .* other proportions") as raised:
+    with pytest.raises(SynthaugError, match=r"1 map .* other proportions") as raised:
         pair(place, maps)
     assert f"'{CLASSES[0]}/0003.png' has 100x97 pixels, its image 16x16" in raised.value.message
 
 
 def test_unreadable_and_coloured_maps_are_named(place: Path, maps: Path, tmp_path: Path) -> None:
     draw(tmp_path / "coloured", place / "data", colour=True)
-    with pytest.raises(SynthaugError, match="12 maps .* with colours") as raised:
+    with pytest.raises(SynthaugError, match=r"12 maps .* with colours") as raised:
         pair(place, tmp_path / "coloured")
     assert "--set data.channels=3" in raised.value.hint
     assert len(pair(place, tmp_path / "coloured", validate({"data": {"resolution": 16}}))) == 12
     (maps / CLASSES[0] / "0001.png").write_text("text")
-    with pytest.raises(SynthaugError, match="1 map .* cannot be read") as raised:
+    with pytest.raises(SynthaugError, match=r"1 map .* cannot be read") as raised:
         pair(place, maps)
     assert f"'{CLASSES[0]}/0001.png' (not an image" in raised.value.message
     with pytest.raises(SynthaugError, match="there is no folder of maps"):
@@ -123,7 +123,7 @@ def test_maps_of_the_user_have_the_class_of_their_folder_or_the_target(place: Pa
     assert labels["mine.png"] == CLASSES[1]  # the target
     assert {label for path, label in labels.items() if path.startswith(CLASSES[0])} == {CLASSES[0]}
     (tmp_path / "own" / CLASSES[0]).rename(tmp_path / "own" / "dics")
-    with pytest.raises(SynthaugError, match="dics' are of a class that .* does not have") as raised:
+    with pytest.raises(SynthaugError, match=r"dics' are of a class that .* does not have") as raised:
         own_maps(tmp_path / "own", data(place), place / "cache")
     assert CLASSES[0] in raised.value.hint
 
@@ -134,5 +134,5 @@ def test_maps_without_a_class_need_a_single_target(place: Path, tmp_path: Path) 
         own_maps(tmp_path / "own", data(place), place / "cache")
     Image.new("L", (16, 16)).save(tmp_path / "own" / "1.png")
     of = RunData.of_folder(place / "data", tuple(COUNTS), GREY, cache=place / "cache", progress=Silent())
-    with pytest.raises(SynthaugError, match="'1.png' .* is of no class, and .* has 2 targets"):
+    with pytest.raises(SynthaugError, match=r"'1\.png' .* is of no class, and .* has 2 targets"):
         own_maps(tmp_path / "own", of, place / "cache")
