@@ -36,7 +36,7 @@ def render(made: ExportDocument) -> None:
     )
     for name, c in made.per_class.items():
         if c.sources is not None:
-            images, sources = plural(c.synthetic, "synthetic image"), plural(c.sources, "different real image")
+            images, sources = plural(c.synthetic, "synthetic image"), plural(c.sources, "different source")
             console.line(f"{name}: {images} made from {sources}")
     if made.upscaler is not None:
         console.line(made.upscaler.text())

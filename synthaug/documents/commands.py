@@ -162,7 +162,9 @@ class ExportedClass(Document):
     enlarged: float | None = Field(
         None, description="how many times synthetic images are enlarged (median); null for a class without them"
     )
-    sources: int | None = Field(None, description="different real images that synthetic ones were made from, if any")
+    sources: int | None = Field(
+        None, description="different real images (or maps) that synthetic ones were made from, if any"
+    )
 
 
 class ExportDocument(Document):

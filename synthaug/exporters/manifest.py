@@ -293,7 +293,8 @@ def _how(manifest: Manifest) -> str:
         gates = f"{_selected(manifest.selection)}\n\n{gates}"
     if any(c.sources is not None for c in manifest.export.per_class.values()):
         gates = (
-            "Each synthetic image was made from a real training image, `source_path` in the metadata.\n"
+            f"Each synthetic image was made from {'a map that the user drew' if manifest.inputs else 'a real training image'}"
+            ", `source_path` in the metadata.\n"
             "`sources` counts the different ones behind a class. They limit its variety, however many images there are."
             f"\n\n{gates}"
         )

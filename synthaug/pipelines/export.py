@@ -45,7 +45,7 @@ from synthaug.exporters.manifest import (
 from synthaug.exporters.names import file_names, synthetic_prefix
 from synthaug.exporters.synthetic import Output, SyntheticWriter
 from synthaug.exporters.workspace import Workspace
-from synthaug.files import replacing, sha256, write_json, write_text
+from synthaug.files import check_outside, replacing, sha256, write_json, write_text
 from synthaug.pipelines.chosen_upscaler import choose_upscaler, upscaled_fakes
 from synthaug.pipelines.recommended import recommended_totals
 from synthaug.progress import Progress, Silent
@@ -233,8 +233,8 @@ def _check_sources(job: _Job, filled: list[str]) -> None:
             f"{', '.join(map(repr, without))}",
             f"add DIR/CLASS with maps of each, or name the classes to fill up: --per-class {shlex.quote(one)}",
         )
-    check_out(job.out, data=sources.folder, run=job.run.path, overwrite=job.request.overwrite)
     if sources.folder != job.data.folder:
+        check_outside(job.out, [sources.folder], "--out")
         real.verify(sources.folder, sources.rows, "maps", job.progress)
 
 

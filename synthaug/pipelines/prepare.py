@@ -99,6 +99,7 @@ def prepare(request: FitRequest, progress: Progress) -> Prepared:
     prepared = Prepared(root, resolved, data, device, precision, features, named)
     prepared.start = _starting_point(request, prepared)
     if isinstance(config.model, SourceOptions) and config.model.map_folder is not None:
+        check_outside(root, [config.model.map_folder], "--runs")
         prepared.maps = paired_maps(config.model.map_folder, data, request.cache, progress)
     return prepared
 

@@ -101,12 +101,12 @@ class Pix2PixOptions(SourceOptions):
         description="translate: maps of other classes are painted as the class; vary: its own maps; both: by turns",
     )
     draws_per_source: int = Field(
-        1, ge=1, description="the most images of a class that are painted from one map; noise changes little"
+        1, ge=1, le=10**6, description="the most images of a class that are painted from one map; noise changes little"
     )
     pairs: Annotated[str, Field(min_length=1), AfterValidator(_absolute)] = Field(
         EDGES, description="folder with a map for each image, at the same path; edges: edge maps, drawn from the images"
     )
-    l1: float = Field(100.0, ge=0, description="weight of the L1 distance between an image and its painted map")
+    l1: Weight = Field(100.0, description="weight of the L1 distance between an image and its painted map")
     z_dim: int = Field(16, ge=2, le=1024, description="entries of the noise vector z")
     width: int = Field(
         24, ge=4, le=512, description="channels at full resolution; coarser maps have up to 4 times as many"
