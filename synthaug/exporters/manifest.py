@@ -292,9 +292,9 @@ def _how(manifest: Manifest) -> str:
     if manifest.selection is not None:
         gates = f"{_selected(manifest.selection)}\n\n{gates}"
     if any(c.sources is not None for c in manifest.export.per_class.values()):
+        source = "a map of the user" if manifest.inputs else "a real training image"
         gates = (
-            f"Each synthetic image was made from {'a map that the user drew' if manifest.inputs else 'a real training image'}"
-            ", `source_path` in the metadata.\n"
+            f"Each synthetic image was made from {source}, `source_path` in the metadata.\n"
             "`sources` counts the different ones behind a class. They limit its variety, however many images there are."
             f"\n\n{gates}"
         )
