@@ -11,12 +11,14 @@ DEV_STAMP := $(VENV)/.installed-dev
 WORKERS ?= auto
 ARGS ?=
 
-.PHONY: help install demo test faults fuzz lint structure bench profile study study-verdict study-collapse study-copying study-stacked study-generators study-leaks study-gain clean
+.PHONY: help install demo test faults fuzz oldest audit sbom lint structure bench profile study study-verdict study-collapse study-copying study-stacked study-generators study-leaks study-gain clean
 
 help:
 	@sed -n '2,4s/^#   //p' Makefile
 	@echo "make install  the synthaug command and the development tools, in $(VENV)"
 	@echo "make fuzz     100,000 odd files, tables, recipes and calls (INPUTS=1000 for fewer)"
+	@echo "make oldest   the fast unit tests with the oldest packages that pyproject.toml allows, in build/oldest (downloads 3 GB)"
+	@echo "make audit    known vulnerabilities of the packages; make sbom: a bill of materials (CycloneDX), in dist"
 	@echo "make lint     ruff, mypy, import-linter"
 	@echo "make structure  lines of code, upward imports, import cycles, long functions and files"
 	@echo "make faults   kill commands at random moments, and count how often nothing was lost (ARGS='kills --commands fit --times 20 --write')"
@@ -49,6 +51,29 @@ faults: $(DEV_STAMP)
 INPUTS ?= 100000
 fuzz: $(DEV_STAMP)
 	OMP_NUM_THREADS=1 FUZZ_INPUTS=$(INPUTS) $(BIN)/python -m pytest tests/unit/test_fuzz.py --timeout=0 $(ARGS)
+
+# What the lower bounds allow must work, not only what is newest.
+oldest: build/tools/.installed
+	build/tools/bin/uv venv --quiet --clear --python $(PYTHON) build/oldest
+	build/tools/bin/uv pip install --quiet --python build/oldest/bin/python --resolution lowest-direct -e .
+	build/tools/bin/uv pip install --quiet --python build/oldest/bin/python pytest pytest-timeout hypothesis
+	OMP_NUM_THREADS=1 build/oldest/bin/python -m pytest tests/unit -m 'not slow' $(ARGS)
+
+# Packages that the tool runs with, without those for development, in the versions that would be installed today.
+build/requirements.txt: pyproject.toml build/tools/.installed
+	build/tools/bin/uv pip compile --quiet --no-header pyproject.toml -o $@
+
+audit: build/requirements.txt
+	build/tools/bin/pip-audit --requirement $< --no-deps --disable-pip $(ARGS)
+
+sbom: build/requirements.txt
+	@mkdir -p dist
+	build/tools/bin/cyclonedx-py requirements $< --pyproject pyproject.toml --of JSON -o dist/synthaug.cdx.json
+
+build/tools/.installed:
+	$(PYTHON) -m venv build/tools
+	build/tools/bin/python -m pip install --quiet --disable-pip-version-check uv pip-audit cyclonedx-bom
+	@touch $@
 
 lint: $(DEV_STAMP)
 	$(BIN)/ruff check .

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import hostile_material
 import numpy as np
 import pytest
 import yaml
@@ -216,7 +217,8 @@ EVALUATION = [
     Case("check --features nothing", "'nothing'"),
     Case("check --reference missing", "'missing'"),
 ]
-CASES = [*USAGE, *CONFIGURATION, *DATA, *RUNS, *OUTPUT, *EVALUATION]
+HOSTILE = [Case(arguments, says) for arguments, says in hostile_material.CASES.items()]
+CASES = [*USAGE, *CONFIGURATION, *DATA, *RUNS, *OUTPUT, *EVALUATION, *HOSTILE]
 
 
 @dataclass(frozen=True)
@@ -241,6 +243,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory, synthaug: Synthaug) -> P
     made = synthaug("export", "--per-class", "16", "--no-gate", "--out", "exported", "--device", "cpu", cwd=place)
     assert made.status == 0, made.stderr
     break_runs(place)
+    hostile_material.write_hostile(place)
     return place
 
 
