@@ -33,7 +33,7 @@ MOST_IMAGES = 10**9
 
 def _totals(value: Any) -> Any:
     """Read `5000` as a total for all classes, and a list such as `rare=5000`, `other=100` as class → total."""
-    if value is None or isinstance(value, (int, Mapping)):
+    if value is None or isinstance(value, (int, float, Mapping)):
         totals = value if isinstance(value, Mapping) else {"": value}
         for name, count in totals.items():
             if count is not None:
