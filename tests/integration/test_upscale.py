@@ -204,7 +204,7 @@ def test_another_checkpoint_of_the_upscaler_is_refused(generator: Run, better: R
     export(generator, out=tmp_path / "out", upscaler=better, per_class=30, gate=False, device="cpu")
     best = load_upscaler(better, device="cpu").checkpoint
     other = next(path for path in sorted(better.checkpoints.iterdir()) if path.name != best)
-    shutil.copy(other / "generator.safetensors", better.checkpoints / best / "generator.safetensors")
+    shutil.copytree(other, better.checkpoints / best, dirs_exist_ok=True)
     with pytest.raises(SynthaugError, match="its hash differs"):
         regenerate(tmp_path / "out", verify=True, device="cpu")
 
