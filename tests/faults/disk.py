@@ -1,7 +1,7 @@
 """Disks that are full at every point of a command, or read-only. Needs mounts, as `unshare -rm` allows them.
 
 The command runs in this process, which has imported everything. The tool held if the command ended well, or with a
-plain error of status 1 that says that the disk is full; if nothing half-written is left; and if the same command, with
+plain error of status 1 and the hint to free some space; if nothing half-written is left; and if the same command, with
 room, ends well.
 """
 
@@ -30,7 +30,9 @@ def full_disks(place: Path, command: str) -> Iterator[list[str]]:
         with small_disk(disk, room):
             ended = here(work, arguments)
             faults = [f"left over: {name}" for name in left_over(work)]
-            if ended.status not in (0, 1) or (ended.status and not (ended.plainly and "full" in ended.stderr)):
+            if ended.status not in (0, 1) or (
+                ended.status and not (ended.plainly and "free some space" in ended.stderr)
+            ):
                 faults.append(f"status {ended.status}: {ended.stderr.strip()[-300:]}")
             if ended.status:
                 remount(disk, f"size={ROOM}")
