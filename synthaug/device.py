@@ -37,5 +37,6 @@ def has_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
-        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+        units = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # torch 2.4 cannot tell
+        return any(getattr(torch.cpu, unit, bool)() for unit in units)
     return False
