@@ -16,6 +16,7 @@ import typer
 
 from synthaug.errors import Interrupted, RunFailed, SynthaugError
 from synthaug.files import DISK_FULL
+from synthaug.launched import follows
 from synthaug_cli import (
     check,
     demo,
@@ -111,6 +112,8 @@ def run(arguments: list[str]) -> int:
             return failure.exit_code
         if FLAGS.debug:
             traceback.print_exc()
+        if follows() and isinstance(failure, SynthaugError):
+            return failure.exit_status  # the first process reports it
         return _report(failure)
     return 0
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from synthaug.errors import plural
+from synthaug.launched import follows
+from synthaug.progress import Silent
 from synthaug_cli import console, fast_checks
 
 if TYPE_CHECKING:
@@ -34,7 +36,10 @@ def command(
     else:
         from synthaug.pipelines.fit import run_fit
 
-        console.result(run_fit(request, console.progress()), render)
+        if follows():  # another process of the same training reports
+            run_fit(request, Silent())
+        else:
+            console.result(run_fit(request, console.progress()), render)
 
 
 def render(made: FitDocument) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from synthaug import processes
 from synthaug.augment.diffaugment import DiffAugment, uniform
 
 
@@ -53,9 +54,9 @@ class AdaptiveAugment(nn.Module):
         Args:
             margin: positive where the discriminator is right about a real image, float[B, k].
         """
-        self.signs += margin.float().sign().mean()
+        self.signs += processes.mean(margin.float().sign().mean())
         self.batches += 1
-        self.images += len(margin)
+        self.images += len(margin) * processes.count()
         if int(self.batches) >= self._interval:
             direction = torch.sign(self.signs / self.batches - self._target)
             self.p.add_(direction * self.images * self._speed).clamp_(0, 1)

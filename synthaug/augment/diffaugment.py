@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from synthaug import processes
 from synthaug.data.batches import group_of
 from synthaug.errors import SynthaugError, suggest
 
@@ -26,7 +27,7 @@ def uniform(x: Tensor, rng: torch.Generator, columns: int = 1) -> Tensor:
     `synthaug.data.batches.GROUP`.
     """
     group = group_of(len(x))
-    drawn = torch.rand(len(x) // group, columns, generator=rng, device=rng.device)
+    drawn = processes.rand(len(x) // group, columns, rng=rng)
     return drawn.repeat_interleave(group, dim=0).to(x.device)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from synthaug import processes
+
 
 def class_probabilities(
     counts: Sequence[int], balance: float, targets: Sequence[int] = (), target_boost: float = 1.0
@@ -67,15 +69,18 @@ class BalancedBatches:
         self._batch_size = batch_size
         self._flip = flip
 
-    def draw(self, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    def draw(self, rng: torch.Generator, whole: bool = False) -> tuple[Tensor, Tensor]:
         """Return images float[B, C, H, W] in [−1, 1] and labels int64[B]; equal states of `rng` give equal batches.
 
-        Rows `g·i` to `g·(i + 1) − 1` show one class, where g = `group_of(B)`.
-        """
-        images, labels = self.take(self.rows(rng))
-        return self.mirrored(images, rng), labels
+        Rows `g·i` to `g·(i + 1) − 1` show one class, where g = `group_of(B)`. Of several processes, each gets its part.
 
-    def rows(self, rng: torch.Generator) -> Tensor:
+        Args:
+            whole: get the rows of all processes.
+        """
+        images, labels = self.take(self.rows(rng, whole))
+        return self.mirrored(images, rng, whole), labels
+
+    def rows(self, rng: torch.Generator, whole: bool = False) -> Tensor:
         """The rows of the images of a batch, int64[B]."""
         group = group_of(self._batch_size)
         groups = self._batch_size // group
@@ -85,11 +90,13 @@ class BalancedBatches:
         y = torch.searchsorted(self._cumulative, which, right=True)
         y = y.clamp_(max=self._last).repeat_interleave(group)  # rounding may leave the sum below 1
         within = torch.rand(self._batch_size, generator=rng, dtype=torch.float64) * self.counts[y]
-        return self._by_class[self._first[y] + within.long()]
+        rows = self._by_class[self._first[y] + within.long()]
+        return rows if whole else processes.own(rows)
 
-    def mirrored(self, images: Tensor, rng: torch.Generator) -> Tensor:
+    def mirrored(self, images: Tensor, rng: torch.Generator, whole: bool = False) -> Tensor:
         """A batch with half of the images mirrored, if so configured; float[B, C, H, W]."""
         mirrored = torch.rand(self._batch_size, generator=rng) < 0.5
+        mirrored = mirrored if whole else processes.own(mirrored)
         if self._flip:
             images = torch.where(mirrored.to(images.device)[:, None, None, None], images.flip(3), images)
         return images.contiguous(memory_format=torch.channels_last)

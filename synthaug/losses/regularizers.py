@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from synthaug import processes
 from synthaug.augment.diffaugment import translation
+from synthaug.data.batches import group_of
 from synthaug.models.family import Generator
 from synthaug.models.inputs import Inputs
 
@@ -113,7 +115,7 @@ class GradientPenalty(Regularizer):
     second_order = True
 
     def forward(self, batch: DiscriminatorBatch) -> Tensor:
-        share = torch.rand(len(batch.real), 1, 1, 1, generator=batch.rng).to(batch.real.device)
+        share = processes.rand(len(batch.real), 1, 1, 1, rng=batch.rng).to(batch.real.device)
         between = torch.lerp(batch.real.detach(), batch.fake.detach(), share).requires_grad_(True)
         gradient = _input_gradient(batch.discriminate_augmented(between), between)
         # the small number keeps the root's own derivative finite where the gradient vanishes
@@ -161,8 +163,8 @@ class LeCam(Regularizer):
         )
         with torch.no_grad():
             decay = self.decay if self.steps > 0 else 0.0
-            self.average_real.lerp_(real_all.mean(), 1 - decay)
-            self.average_fake.lerp_(fake_all.mean(), 1 - decay)
+            self.average_real.lerp_(processes.mean(real_all.mean()), 1 - decay)
+            self.average_fake.lerp_(processes.mean(fake_all.mean()), 1 - decay)
             self.steps += 1
         active = (self.steps > self.start).float()
         penalty = (
@@ -199,9 +201,12 @@ class ModeSeeking(GeneratorRegularizer):
     """
 
     def forward(self, batch: GeneratorBatch) -> Tensor:
-        first = torch.nonzero(batch.inputs.labels[1:] == batch.inputs.labels[:-1]).squeeze(1)
+        labels, group = batch.inputs.labels, group_of(len(batch.fake))
+        within = torch.arange(1, len(labels), device=labels.device) % group != 0  # else pairs across processes are lost
+        first = torch.nonzero((labels[1:] == labels[:-1]) & within).squeeze(1)
         if len(first) == 0:
             return batch.fake.new_zeros(())
-        images = (batch.fake[first] - batch.fake[first + 1]).float().abs().mean()
-        noise = (batch.inputs.noise[first] - batch.inputs.noise[first + 1]).abs().mean()
+        images, noise = (
+            processes.mean((x[first] - x[first + 1]).float().abs().mean()) for x in (batch.fake, batch.inputs.noise)
+        )
         return noise / (images + 1e-5)

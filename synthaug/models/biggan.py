@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from synthaug.errors import SynthaugError
 from synthaug.models.blocks import (
+    BatchNorm2d,
     ConditionalBatchNorm2d,
     MinibatchStd,
     ProjectionHead,
@@ -108,7 +109,7 @@ class BigGANGenerator(Generator):
         self.attention = nn.ModuleDict(
             {str(s): SelfAttention(c) for s, c in zip(levels, channels, strict=True) if s == attention}
         )
-        self.norm = nn.BatchNorm2d(channels[-1])
+        self.norm = BatchNorm2d(channels[-1])
         self.to_image = _conv(channels[-1], shape.channels, 3)
 
     def conditional_parameters(self) -> list[Tensor]:

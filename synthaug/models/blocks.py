@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import spectral_norm as _spectral_norm
 
+from synthaug import processes
 from synthaug.data.batches import group_of
 
 M = TypeVar("M", bound=nn.Module)
@@ -52,12 +53,35 @@ def channels_at(side: int, resolution: int, width: int) -> int:
     return width * min(resolution // side, 4)
 
 
+class BatchNorm2d(nn.BatchNorm2d):
+    """Batch norm over the images of all processes (torch's own does this on GPUs only)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or processes.count() == 1:
+            return super().forward(x)
+        n = processes.count() * x.numel() / x.shape[1]
+        mean = processes.mean(x.float().mean(dim=(0, 2, 3)))
+        centred = x.float() - mean[:, None, None]
+        var = processes.mean(centred.square().mean(dim=(0, 2, 3)))
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        with torch.no_grad():
+            self.running_mean.lerp_(mean, self.momentum or 0.0)
+            self.running_var.lerp_(var * n / (n - 1), self.momentum or 0.0)
+            self.num_batches_tracked += 1
+        out = centred * torch.rsqrt(var + self.eps)[:, None, None]
+        if self.affine:
+            out = out * self.weight[:, None, None] + self.bias[:, None, None]
+        return out.to(x.dtype)
+
+
 class ConditionalBatchNorm2d(nn.Module):
     """Batch norm whose scale and shift are read from a condition vector (1707.00683; BigGAN, 1809.11096 §3)."""
 
     def __init__(self, channels: int, condition_dim: int) -> None:
         super().__init__()
-        self.norm = nn.BatchNorm2d(channels, affine=False)
+        self.norm = BatchNorm2d(channels, affine=False)
         self.affine = nn.Linear(condition_dim, 2 * channels)
         nn.init.zeros_(self.affine.weight)  # start as a plain normalisation: scale 1, shift 0
         nn.init.zeros_(self.affine.bias)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from synthaug import processes
 from synthaug.models.family import Generator
 
 BETA = 0.99
@@ -45,6 +46,6 @@ class EmbeddingNoise:
     def _perturb(self, module: nn.Module, inputs: tuple[Tensor], embedded: Tensor) -> Tensor:
         if self.rng is None:
             return embedded
-        noise = torch.randn(embedded.shape, generator=self.rng)
+        noise = processes.randn(*embedded.shape, rng=self.rng)
         deviation = self._deviations[inputs[0].cpu()][:, None]
         return embedded + (deviation * noise).to(embedded)

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from synthaug import processes
 from synthaug.config import ModelConfig
 from synthaug.data.batches import as_float
 from synthaug.models.blocks import convolutions
@@ -171,6 +172,6 @@ def noised(images: Tensor, deviation: float, rng: torch.Generator) -> Tensor:
 
     The gradient passes through the rounding, but not where noise leaves [-1, 1].
     """
-    noisy = (images + deviation * torch.randn(images.shape, generator=rng).to(images.device)).clamp(-1, 1)
+    noisy = (images + deviation * processes.randn(*images.shape, rng=rng).to(images.device)).clamp(-1, 1)
     levels: Tensor = noisy + (as_float(to_levels(noisy)) - noisy).detach()
     return levels

@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from synthaug import processes
 from synthaug.data.batches import as_float
 from synthaug.seeds import SOURCES, image_seed, stream
 
@@ -95,7 +96,7 @@ class Sources:
         """A random row to start from for each image of a training batch, int64[B]."""
         found = []
         for label, (which, place) in zip(
-            labels.tolist(), torch.rand(len(labels), 2, generator=rng, dtype=torch.float64).tolist(), strict=True
+            labels.tolist(), processes.rand(len(labels), 2, rng=rng, dtype=torch.float64).tolist(), strict=True
         ):
             lists = self.rows[label]
             rows = lists[int(which * len(lists))]

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from synthaug import processes
 from synthaug import runs as run_directories
 from synthaug.config import Config
 from synthaug.data.cache import LabelledImages
@@ -48,16 +49,16 @@ def fit(
     set: Sequence[str] | Mapping[str, Any] = (), source_classes: Sequence[str] | None = None,
     pairs: str | Path | None = None,
     resolution: int | None = None, scale: int | None = None, fit: str | None = None,
-    group_by: str | None = None, seed: int | None = None, device: str = "auto", precision: str | None = None,
-    features: str | None = None, name: str | None = None, runs: Path | None = None, resume: str | Path | None = None,
-    checkpoint: str | Path | None = None, from_: str | Path | None = None, strict: bool = False,
-    cache: Path | None = None, progress: Progress = Silent(),
+    group_by: str | None = None, seed: int | None = None, device: str = "auto", devices: int | None = None,
+    nodes: int | None = None, precision: str | None = None, features: str | None = None, name: str | None = None,
+    runs: Path | None = None, resume: str | Path | None = None, checkpoint: str | Path | None = None,
+    from_: str | Path | None = None, strict: bool = False, cache: Path | None = None, progress: Progress = Silent(),
 ) -> FitDocument:  # fmt: skip
     """Train a class-conditional generator on a folder of images. Nothing is written into the folder.
 
     Raises:
         SynthaugError: bad input.
-        RunFailed: the training diverged before there was a checkpoint to go back to.
+        RunFailed: the training diverged before there was a checkpoint to go back to, or another process ended.
         Interrupted: SIGINT or SIGTERM; the state was saved.
     """
     return run_fit(FitRequest.of(locals()), progress)
@@ -71,38 +72,59 @@ def run_fit(request: FitRequest, progress: Progress) -> FitDocument:
 def _fit(request: FitRequest, progress: Progress, held: ExitStack) -> FitDocument:
     """`held` has the lock of the run from its beginning to its end."""
     prepared = prepare(request, progress)
-    continued = _run_to_continue(request, prepared, progress, held)
+    processes.join(prepared.device.type, *prepared.processes)
+    continued, prepared.precision = processes.first(
+        lambda: (_run_to_continue(request, prepared, progress, held), prepared.precision)
+    )
+    fabric = fabric_for(prepared)
+    prepared.device = fabric.device
     if isinstance(prepared.config.model, UpscalerOptions):
         train_images, val_images = upscaler_images(prepared, request.cache, progress)
     else:
         train_images = prepared.data.images("train", request.cache, progress)
         val_images = prepared.data.images("val", request.cache, progress)
-    game = game_for(prepared, train_images, fabric_for(prepared))  # fails before a run is created
+    game = game_for(prepared, train_images, fabric)  # fails before a run is created
     _load_starting_point(prepared, game, continued)
-    # The self-trained net is stored in the run. Other nets are loaded first: if that fails, no run is created.
-    run = continued
-    if run is None and prepared.config.monitor.features == "own":
-        run = _create(request, prepared, held)
-    judge = monitor_net(run, prepared.config, prepared.features, train_images, device=request.device, progress=progress)
-    if continued is not None:
-        check_unchanged(continued, judge)
-    elif is_foreign(prepared.features):
-        prepared.features_sha256 = judge.sha256
-    monitor: Monitor | UpscalingMonitor
-    if isinstance(prepared.config.model, UpscalerOptions):
-        scale, config = prepared.config.model.scale, prepared.config.monitor
-        monitor = UpscalingMonitor(val_images, scale, config, judge, game.fabric.device)
-    else:
-        sources = _choose_sources(request, prepared, game, continued, train_images, judge, progress)
-        monitor = Monitor(
-            train_images, val_images, prepared.data.targets, prepared.config.monitor, judge,
-            game.family.generator.z_dim, prepared.config.seed, game.fabric.device, sources,
-        )  # fmt: skip
-    run = run if run is not None else _create(request, prepared, held)
+    run, judge = continued, None
+    if processes.rank() == 0:
+        # The self-trained net is stored in the run. Other nets are loaded first: if that fails, no run is created.
+        if run is None and prepared.config.monitor.features == "own":
+            run = _create(request, prepared, held)
+        judge = _judge(request, prepared, run, continued, train_images, progress)
+        _choose_source_classes(prepared, continued, train_images, judge, progress)
+    prepared.sources = processes.first(lambda: prepared.sources)
+    game.sources = _sources(request, prepared, train_images, progress)
+    monitor = _monitor(prepared, game, judge, train_images, val_images) if judge is not None else None
+    run = processes.first(lambda: run or _create(request, prepared, held))
     if continued is not None:
         _restore(run, game)
     _train(run, prepared, game, monitor, progress)
     return _document(run, prepared, game.state.counters)
+
+
+def _judge(
+    request: FitRequest, prepared: Prepared, run: Run | None, continued: Run | None, train: LabelledImages,
+    progress: Progress,
+) -> FeatureNet:  # fmt: skip
+    """The monitor's feature net; that of a run that goes on must be the same one."""
+    judge = monitor_net(run, prepared.config, prepared.features, train, device=request.device, progress=progress)
+    if continued is not None:
+        check_unchanged(continued, judge)
+    elif is_foreign(prepared.features):
+        prepared.features_sha256 = judge.sha256
+    return judge
+
+
+def _monitor(
+    prepared: Prepared, game: Game, judge: FeatureNet, train: LabelledImages, val: LabelledImages
+) -> Monitor | UpscalingMonitor:
+    config = prepared.config
+    if isinstance(config.model, UpscalerOptions):
+        return UpscalingMonitor(val, config.model.scale, config.monitor, judge, game.fabric.device)
+    return Monitor(
+        train, val, prepared.data.targets, config.monitor, judge, game.family.generator.z_dim, config.seed,
+        game.fabric.device, game.sources,
+    )  # fmt: skip
 
 
 def _run_to_continue(request: FitRequest, prepared: Prepared, progress: Progress, held: ExitStack) -> Run | None:
@@ -210,15 +232,13 @@ def _load_starting_point(prepared: Prepared, game: Game, continued: Run | None) 
         transfer(prepared.start, game.family.networks, game.state.average.network, prepared.data.classes)
 
 
-def _choose_sources(
-    request: FitRequest, prepared: Prepared, game: Game, continued: Run | None, train: LabelledImages,
-    judge: FeatureNet, progress: Progress,
-) -> Sources | None:  # fmt: skip
-    """The images to start from, in a family that needs them; which classes they are of is noted in the run."""
+def _choose_source_classes(
+    prepared: Prepared, continued: Run | None, train: LabelledImages, judge: FeatureNet, progress: Progress
+) -> None:
+    """Which classes a family starts from, if it starts from images; noted in the run."""
     model = prepared.config.model
-    if not game.family.generator.starts_from_images:
-        return None
-    assert isinstance(model, SourceOptions)
+    if not isinstance(model, SourceOptions):
+        return
     if len(train.classes) < model.least_classes:
         progress.warn(
             f"{model.family} learns from many classes how images of one class differ. There is no evidence that it is "
@@ -231,9 +251,15 @@ def _choose_sources(
         prepared.sources = chosen or source_classes(train.classes, far, model.source_classes)
         for label in prepared.data.targets if model.mode != "vary" else ():
             _say_sources(label, prepared.sources[label], far.get(label, {}), model, train.classes, progress)
+
+
+def _sources(request: FitRequest, prepared: Prepared, train: LabelledImages, progress: Progress) -> Sources | None:
+    """The images to start from, in a family that needs them."""
+    model = prepared.config.model
+    if not isinstance(model, SourceOptions):
+        return None
     pixels = source_pixels(train, model, prepared.data, prepared.maps, request.cache, progress)
-    game.sources = replace(sources_of(train, prepared.sources, model.mode), pixels=pixels)
-    return game.sources
+    return replace(sources_of(train, prepared.sources, model.mode), pixels=pixels)
 
 
 def _say_sources(
@@ -323,16 +349,22 @@ def _restore(run: Run, game: Game) -> None:
     last = existing[-1] if existing else None
     run.set_status(best_checkpoint=game.state.counters.best_checkpoint, last_checkpoint=last)
     reached = game.state.counters.images / 1000
-    run.replace_metrics([row for row in run.metrics() if existing and row.get("kimg", 0.0) <= reached])
+    rows = [row for row in run.metrics() if existing and row.get("kimg", 0.0) <= reached]
+    processes.first(lambda: run.replace_metrics(rows))
 
 
-def _train(run: Run, prepared: Prepared, game: Game, monitor: Monitor | UpscalingMonitor, progress: Progress) -> None:
-    """Train, and write the outcome into the run's status and log.
+def _train(
+    run: Run, prepared: Prepared, game: Game, monitor: Monitor | UpscalingMonitor | None, progress: Progress
+) -> None:
+    """Train, and write the outcome into the run's status and log; without a monitor, only train along.
 
     Raises:
         RunFailed: the disk is full, or the training diverged before there was a checkpoint to go back to.
         Interrupted: SIGINT or SIGTERM; the state was saved.
     """
+    if monitor is None:
+        train(run, game, None, Silent())
+        return
     counters = game.state.counters
     run_directories.point_latest(run)
     run.set_status(state="running")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ from lightning_fabric import Fabric
 
 from synthaug import runs as run_directories
 from synthaug.config import AUTO, Config, Resolved, leaves, resolve
-from synthaug.data.batches import BalancedBatches, class_probabilities
+from synthaug.data.batches import GROUP, BalancedBatches, class_probabilities
 from synthaug.data.cache import LabelledImages
 from synthaug.data.maps import paired_maps
 from synthaug.data.run_data import RunData
@@ -22,6 +23,7 @@ from synthaug.device import has_bf16, resolve_device
 from synthaug.errors import SynthaugError
 from synthaug.features import permitted
 from synthaug.files import check_outside
+from synthaug.launched import asked_for
 from synthaug.losses.heads import build_heads
 from synthaug.models import build_family
 from synthaug.models.codes import codes_of
@@ -51,6 +53,7 @@ class Prepared:
     device: torch.device
     precision: str
     features: str  # the monitor's net; the run that continues may have it under another name
+    processes: tuple[int, int] = (1, 1)  # on each machine, and machines
     named: Run | None = None
     start: StartingPoint | None = None
     features_sha256: str | None = None
@@ -96,7 +99,7 @@ def prepare(request: FitRequest, progress: Progress) -> Prepared:
     for warning in config_warnings(config):
         progress.warn(warning)
     precision = _precision(config.training.precision, device)
-    prepared = Prepared(root, resolved, data, device, precision, features, named)
+    prepared = Prepared(root, resolved, data, device, precision, features, _processes(request, config, device), named)
     prepared.start = _starting_point(request, prepared)
     if isinstance(config.model, SourceOptions) and config.model.map_folder is not None:
         check_outside(root, [config.model.map_folder], "--runs")
@@ -158,10 +161,41 @@ def _starting_point(request: FitRequest, prepared: Prepared) -> StartingPoint | 
 
 
 def fabric_for(prepared: Prepared) -> Fabric:
-    device = prepared.device
+    """Device, precision and processes of the training; the latter are not started yet."""
+    device, precision = prepared.device, cast(Any, prepared.precision)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it would print the precision a second time
-    devices: Any = [device.index] if device.index is not None else 1
-    return Fabric(accelerator=device.type, devices=devices, precision=cast(Any, prepared.precision))
+    if prepared.processes == (1, 1):
+        one: Any = [device.index] if device.index is not None else 1
+        return Fabric(accelerator=device.type, devices=one, precision=precision)
+    devices, nodes = prepared.processes
+    return Fabric(accelerator=device.type, devices=devices, num_nodes=nodes, strategy="ddp", precision=precision)
+
+
+def _processes(request: FitRequest, config: Config, device: torch.device) -> tuple[int, int]:
+    """Processes on each machine, and machines.
+
+    Raises:
+        SynthaugError: a batch cannot be divided among them, or there are not so many devices.
+    """
+    found = asked_for()
+    devices, nodes = request.devices or found[0], request.nodes or found[1]
+    count, batch = devices * nodes, config.training.batch_size
+    if count == 1:
+        return 1, 1
+    if str(device) not in ("cpu", "cuda"):
+        raise SynthaugError(f"--device {device} is one device", "leave --device out, or --devices")
+    if device.type == "cuda" and devices > torch.cuda.device_count():
+        raise SynthaugError(
+            f"--devices {devices}, but this machine has {torch.cuda.device_count()} GPUs",
+            f"use --devices {torch.cuda.device_count()}",
+        )
+    if batch % (count * GROUP):
+        fitting = math.ceil(batch / (count * GROUP)) * count * GROUP
+        raise SynthaugError(
+            f"a batch of {batch} cannot be divided among {count} processes: each takes a multiple of {GROUP} images",
+            f"use --set training.batch_size={fitting}",
+        )
+    return devices, nodes
 
 
 def game_for(prepared: Prepared, images: LabelledImages, fabric: Fabric) -> Game:

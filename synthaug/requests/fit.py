@@ -72,6 +72,12 @@ class FitRequest(Request):
     group_by: GroupBy = None
     seed: Annotated[int | None, Flag("N")] = Field(None, description="Seed of the split and the training. [default: 0]")
     device: Device = "auto"
+    devices: Annotated[int | None, Flag("N")] = Field(
+        None, ge=1, description="Processes that train as one on this machine, one a GPU. [default: 1, or torchrun's]"
+    )
+    nodes: Annotated[int | None, Flag("N")] = Field(
+        None, ge=1, description="Machines that each start this command. [default: 1, or SLURM's]"
+    )
     precision: Annotated[str | None, Flag("auto|32-true|bf16-mixed")] = Field(
         None, description="Number format of the training."
     )

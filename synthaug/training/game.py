@@ -10,6 +10,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from synthaug import processes
 from synthaug.augment.ada import AdaptiveAugment
 from synthaug.augment.diffaugment import DiffAugment
 from synthaug.config import Config
@@ -82,7 +83,7 @@ class Game:
 
     def inputs(self, labels: Tensor, rng: torch.Generator) -> Inputs:
         """What the generator is fed for a batch of labels."""
-        z = torch.randn(len(labels), self.family.generator.z_dim, generator=rng)
+        z = processes.randn(len(labels), self.family.generator.z_dim, rng=rng)
         return Inputs(labels, z.to(self.fabric.device))
 
     def origins(self, labels: Tensor, rng: torch.Generator) -> Tensor:

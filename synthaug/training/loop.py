@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+from synthaug import processes
 from synthaug.budget import parse_budget
 from synthaug.errors import Interrupted
 from synthaug.progress import Progress, Task
@@ -29,25 +31,32 @@ OnRow = Callable[[dict[str, Any]], None]
 
 
 def train(
-    run: Run, game: Game, monitor: Monitor | UpscalingMonitor, progress: Progress, on_row: OnRow = lambda row: None
+    run: Run,
+    game: Game,
+    monitor: Monitor | UpscalingMonitor | None,
+    progress: Progress,
+    on_row: OnRow = lambda row: None,
 ) -> Counters:
     """Train until the budget is spent. Checkpoints are written, scored and pruned on the way.
+
+    Of several processes, all train, and the first one scores, writes and decides.
 
     After a divergence the training goes back to the last good checkpoint (`synthaug.training.stability`). When no
     rollback is left, it ends with that checkpoint, and the counters say why in `diverged`.
 
     Args:
+        monitor: None in a process that only trains along.
         on_row: gets each row of metrics.jsonl.
 
     Raises:
-        RunFailed: it diverged before there was any checkpoint.
+        RunFailed: it diverged before there was any checkpoint, or another process ended.
         Interrupted: SIGINT or SIGTERM came; the state was saved first.
     """
     counters = game.state.counters
     _decide_what_is_known(game)
     recovery = Recovery(run, game, progress, on_row)
     started = time.monotonic() - counters.seconds
-    with StopRequest() as stop:
+    with StopRequest() as stop, processes.together():
         while True:
             loop = _Loop(run, game, monitor, progress, on_row, stop, started)
             try:
@@ -81,7 +90,7 @@ class _Loop:
         self,
         run: Run,
         game: Game,
-        monitor: Monitor | UpscalingMonitor,
+        monitor: Monitor | UpscalingMonitor | None,
         progress: Progress,
         on_row: OnRow,
         stop: StopRequest,
@@ -104,7 +113,7 @@ class _Loop:
             per_image = self._seconds_per_image(task, first)
             if counters.compiled is None:
                 left = seconds or ((counters.total or 0) - counters.images) * per_image
-                counters.compiled = pays(self._game.fabric.device.type, left)
+                counters.compiled = processes.first(lambda: pays(self._game.fabric.device.type, left))
                 if counters.compiled:
                     self._game.compile()
                     per_image = self._seconds_per_image(task, counters.images + schedule.WARM_UP_IMAGES)
@@ -115,7 +124,7 @@ class _Loop:
             assert seconds is not None
             left = seconds - (time.monotonic() - self._started)
             length = schedule.images_in_budget(left, per_image, per_score, self._config, counters.images)
-            schedule.set_length(counters, self._config, *length)
+            schedule.set_length(counters, self._config, *processes.first(lambda: length))
         self._save()
 
     def remaining_images(self) -> None:
@@ -150,28 +159,39 @@ class _Loop:
             if schedule.row_is_due(counters.images, self._last_row[1]) or counters.images >= until:
                 self._write_row(scalars, task)
             # A score that is due comes before a stop: a resumed run scores where an uninterrupted one does.
-            if self._stop.signal is not None and counters.images < until:
-                self._end_early(scalars, self._stop.signal)
+            stop = processes.largest(self._stop.signal or 0)
+            if stop and counters.images < until:
+                processes.first(partial(self._end_early, scalars, stop))
 
     def _write_row(self, scalars: Scalars, task: Task) -> None:
         """Write the losses and the rate to metrics.jsonl, after a look for divergence."""
-        losses = {name: round(float(value), 5) for name, value in scalars.items()}
-        self._watch.step(losses, self._game.family)
+        scalars = {name: value.clone() for name, value in scalars.items()}
+        processes.average_(list(scalars.values()))
         (before, images), now = self._last_row, time.monotonic()
         rate = (self._counters.images - images) / max(now - before, 1e-9)
         self._last_row = (now, self._counters.images)
+        processes.first(lambda: self._note(scalars, rate, task))
+
+    def _note(self, scalars: Scalars, rate: float, task: Task) -> None:
+        losses = {name: round(float(value), 5) for name, value in scalars.items()}
+        self._watch.step(losses, self._game.family)
         row = {"kind": "step", "kimg": self._kimg, **losses, "images_per_second": round(rate, 1)}
         self._report(row)
         self._watch.discriminator(row, self._counters.interval)
         d = f"D {losses['loss_d']:.2f} " if "loss_d" in losses else ""
-        task.note(f"{d}G {losses['loss_g']:.2f} {self._monitor.latest}")
+        task.note(f"{d}G {losses['loss_g']:.2f} {self._monitor.latest if self._monitor else ''}")
 
     def _score(self) -> None:
         """Score the averaged network, note whether it is the best so far, and draw the sample grid."""
-        counters, network = self._counters, self._state.average.network
+        found = processes.first(self._scored)
+        self._counters.best_score, self._counters.best_checkpoint, self._counters.best_strength = found
+
+    def _scored(self) -> tuple[float | None, str | None, float]:
+        counters, network, monitor = self._counters, self._state.average.network, self._monitor
+        assert monitor is not None
         name = checkpoint.name_for(counters.images)
         self._watch.averaged(network)
-        row = self._monitor.score(network)
+        row = monitor.score(network)
         self._watch.monitor(row, counters.images, counters.total)
         value = row.pop("score")
         # While the class fades in, a less conditioned generator may score better. Its score does not count.
@@ -180,10 +200,14 @@ class _Loop:
         row["best"] = counters.best_score is None or fading or value <= counters.best_score
         if row["best"]:
             counters.best_score, counters.best_checkpoint, counters.best_strength = value, name, strength
-        self._monitor.save_grid(network, self._run.samples / f"{name}.png")
+        monitor.save_grid(network, self._run.samples / f"{name}.png")
         self._report({"kind": "monitor", "kimg": self._kimg, "score": value, **row})
+        return counters.best_score, counters.best_checkpoint, counters.best_strength
 
     def _save(self) -> None:
+        processes.first(self._write)
+
+    def _write(self) -> None:
         self._counters.seconds = time.monotonic() - self._started
         name = checkpoint.save(self._run, self._state)
         best = self._counters.best_checkpoint
@@ -194,7 +218,7 @@ class _Loop:
         """Save, unless the state has diverged, and raise `Interrupted`."""
         named_alike = checkpoint.name_for(self._counters.images) in checkpoint.names(self._run)
         if self._watch.healthy(scalars, self._game) and not named_alike:  # a scored checkpoint is not replaced
-            self._save()
+            self._write()
         self._run.set_status(state="interrupted")
         raise Interrupted(
             f"interrupted at {self._kimg:.1f} kimg; the state is saved",

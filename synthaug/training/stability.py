@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from synthaug import processes
 from synthaug.errors import RunFailed
 from synthaug.models.family import Family
 from synthaug.progress import Progress
@@ -171,38 +172,42 @@ class Recovery:
         Raises:
             RunFailed: no rollback is left, and there is no checkpoint to end with.
         """
-        run, reached = self._run, self._state.counters.images / 1000
-        attempt = self._state.counters.attempt + 1
-        existing, again = checkpoint.names(run), attempt <= self._limit
-        run.log(f"diverged at {reached:.1f} kimg: {reason}")
+        reached, attempt = self._state.counters.images / 1000, self._state.counters.attempt + 1
+        again = attempt <= self._limit
+        target = processes.first(lambda: self._target(reason, reached, since, again))
+        self._restore(target, attempt if again else attempt - 1)
+        if again:
+            self._state.scale_rates(RATE**attempt)
+        else:
+            self._state.counters.diverged = f"at {reached:.1f} kimg, after {self._limit} rollbacks: {reason}"
+        processes.first(lambda: self._write(target, reason, reached, attempt, again))
+        return again
+
+    def _write(self, target: str | None, reason: str, reached: float, attempt: int, again: bool) -> None:
+        """Note the rollback in the run, and delete what came after the checkpoint."""
+        run, counters = self._run, self._state.counters
+        self._note(reason, reached, attempt, again)
+        checkpoint.discard(run, target)
+        run.set_status(best_checkpoint=counters.best_checkpoint, last_checkpoint=target)
+        where = target if target is not None else "the start"
+        done = f"no rollback is left ({self._limit}); the run ends with {where}"
+        if again:
+            if target is not None:
+                checkpoint.save_counters(run, target, counters)
+            rates = f"{RATE**attempt:g} × the learning rates"
+            done = f"back to {where} with other noise and {rates} ({attempt} of {self._limit})"
+        run.log(done)
+        self._progress.warn(f"training diverged at {reached:.1f} kimg ({reason}): {done}")
+
+    def _target(self, reason: str, reached: float, since: float | None, again: bool) -> str | None:
+        """The newest good checkpoint; None for the start, where that can be restored."""
+        existing = checkpoint.names(self._run)
+        self._run.log(f"diverged at {reached:.1f} kimg: {reason}")
         if not again and not existing:
             raise RunFailed(
                 f"training diverged at {reached:.1f} kimg: {reason}",
                 "lower the rate, such as --set training.discriminator_lr=0.0001, or use --precision 32-true",
             )
-        target = self._target(existing, since, again)
-        self._restore(target, attempt if again else attempt - 1)
-        self._note(reason, reached, attempt, again)
-        checkpoint.discard(run, target)
-        run.set_status(best_checkpoint=self._state.counters.best_checkpoint, last_checkpoint=target)
-        where = target if target is not None else "the start"
-        if again:
-            self._state.scale_rates(RATE**attempt)
-            if target is not None:
-                checkpoint.save_counters(run, target, self._state.counters)
-            done = (
-                f"back to {where} with other noise and {RATE**attempt:g} × the learning rates "
-                f"({attempt} of {self._limit})"
-            )
-        else:
-            self._state.counters.diverged = f"at {reached:.1f} kimg, after {self._limit} rollbacks: {reason}"
-            done = f"no rollback is left ({self._limit}); the run ends with {where}"
-        run.log(done)
-        self._progress.warn(f"training diverged at {reached:.1f} kimg ({reason}): {done}")
-        return again
-
-    def _target(self, existing: list[str], since: float | None, again: bool) -> str | None:
-        """The newest good checkpoint; None for the start, where that can be restored."""
         good = [k for k in existing if since is None or checkpoint.images_at(self._run, k) < since * 1000]
         if good:
             return good[-1]

@@ -11,6 +11,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from synthaug import processes
 from synthaug.training.ema import Average
 
 
@@ -55,10 +56,7 @@ class Player:
         """Take one step down the gradient of `loss`, averaged over the processes, at `rate` times the learning rate."""
         self.optimizer.zero_grad()
         self._fabric.backward(loss)
-        if self._fabric.world_size > 1:
-            for parameter in self.parameters:
-                if parameter.grad is not None:
-                    parameter.grad = self._fabric.all_reduce(parameter.grad, reduce_op="mean")  # type: ignore[assignment]
+        processes.average_([p.grad for p in self.parameters if p.grad is not None])
         groups = self.optimizer.param_groups
         rates = [group["lr"] for group in groups]
         for group in groups:

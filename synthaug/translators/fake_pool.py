@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from synthaug import processes
 from synthaug.data.batches import as_float
 from synthaug.models.family import ImageShape, to_levels
 
@@ -34,10 +35,10 @@ class FakePool(nn.Module):
         size = self.images.shape[1]
         if size == 0:
             return fakes
-        shown = fakes.clone()
-        levels = to_levels(fakes).flatten(1)
-        draws = torch.rand(len(fakes), 2, generator=rng).tolist()
-        for row, (label, (coin, place)) in enumerate(zip(labels.tolist(), draws, strict=True)):
+        shown = processes.gathered(fakes).clone()
+        levels = to_levels(shown).flatten(1)
+        draws = torch.rand(len(shown), 2, generator=rng).tolist()
+        for row, (label, (coin, place)) in enumerate(zip(processes.gathered(labels).tolist(), draws, strict=True)):
             filled = int(self.filled[label])
             if filled < size:
                 self.images[label, filled] = levels[row]
@@ -46,4 +47,4 @@ class FakePool(nn.Module):
                 slot = self.images[label, int(place * size)]
                 shown[row] = as_float(slot).view_as(shown[row])
                 slot.copy_(levels[row])
-        return shown
+        return processes.own(shown)

@@ -118,7 +118,7 @@ def test_a_source_that_is_missing_or_has_changed_is_named(exported: Path, run: R
             regenerate(exported, row=[number], device="cpu")
         assert row["source_path"] in changed.value.message
         file.unlink()
-        with pytest.raises(SynthaugError, match="is missing") as missing:
+        with pytest.raises(SynthaugError, match="is gone") as missing:
             regenerate(exported, row=[number], device="cpu")
         assert row["source_path"] in missing.value.message
     finally:

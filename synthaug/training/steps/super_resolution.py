@@ -18,6 +18,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from synthaug import processes
 from synthaug.models.family import noised
 from synthaug.models.inputs import Inputs
 from synthaug.models.projected import feature_maps
@@ -52,7 +53,7 @@ def super_resolution_step(game: Game, step: int, seed: int) -> Scalars:
         pixel = torch.stack([(a - b).abs().mean() for a, b in zip(made, wanted, strict=True)]).mean()
         losses = {"pixel": weights.pixel * pixel}
         if perceptual and weights.content:
-            few = slice(len(fake) // CONTENT_PART)
+            few = slice(None, None, CONTENT_PART)
             with game.fabric.autocast():
                 losses["content"] = weights.content * content_distance(fake[few], high[few])
         if perceptual and weights.adversarial:
@@ -65,8 +66,8 @@ def super_resolution_step(game: Game, step: int, seed: int) -> Scalars:
 def patches(images: Tensor, side: int, rng: torch.Generator) -> Tensor:
     """A square part of each image, mirrored half of the time, float[B, C, side, side]."""
     room = images.shape[2] - side
-    places = torch.randint(room + 1, (len(images), 2), generator=rng).tolist()
-    mirrored = (torch.rand(len(images), generator=rng) < 0.5).to(images.device)[:, None, None, None]
+    places = processes.randint(room + 1, len(images), 2, rng=rng).tolist()
+    mirrored = (processes.rand(len(images), rng=rng) < 0.5).to(images.device)[:, None, None, None]
     cut = torch.stack([x[:, v : v + side, u : u + side] for x, (v, u) in zip(images, places, strict=True)])
     return torch.where(mirrored, cut.flip(3), cut)
 

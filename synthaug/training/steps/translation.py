@@ -19,6 +19,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from synthaug import processes
 from synthaug.data.batches import group_of
 from synthaug.models.family import noised
 from synthaug.training.game import Game, Scalars
@@ -37,16 +38,17 @@ def translation_step(game: Game, step: int, seed: int) -> Scalars:
     rng = game.begin(step, seed)
     translator = cast(Translator, game.family.generator)
     weights = cast(TranslatorOptions, game.config.model)
-    real, labels = game.batches.draw(rng)
-    order = regrouped(len(real), rng)
+    real, labels = game.batches.draw(rng, whole=True)
+    order = processes.own(regrouped(len(real), rng))
     sources, source_labels = real[order], labels[order]
+    real, labels = processes.own(real), processes.own(labels)
     inputs = game.inputs(labels, rng)._replace(sources=sources)
     with game.fabric.autocast():
         content = translator.content(sources)
         fake = translator.paint(content, labels, inputs.noise)
     scalars = discriminator_turn(game, game.due_penalties(step), real, fake, inputs, rng)
 
-    # Each loss sees a part of the groups, by turns: all of them for each would double the time of a step.
+    # Each loss sees a part of the rows, by turns: all of them for each would double the time of a step.
     one, other = parts(len(real), step)
     with game.state.players["discriminator"].held():
         losses = {"loss_g": adversarial_loss(game, fake, real, labels, rng)}
@@ -56,7 +58,7 @@ def translation_step(game: Game, step: int, seed: int) -> Scalars:
             back = translator.content(hidden_nothing(fake[other], rng))
             back = translator.paint(back, source_labels[other], own[other])
             found = translator.style(fake)
-            few = one[: len(one) // 2]
+            few = one[::2]
             varied = translator.paint(content[few], labels[few], game.inputs(labels[few], rng).noise)
         losses["reconstruction"] = weights.reconstruction * distance(same, sources[one])
         losses["cycle"] = weights.cycle * distance(back, sources[other])
@@ -78,8 +80,8 @@ def regrouped(count: int, rng: torch.Generator) -> Tensor:
 
 
 def parts(count: int, step: int) -> tuple[Tensor, Tensor]:
-    """Rows of every second group, and of the others; they change places with each step."""
-    odd = (torch.arange(count) // group_of(count) + step) % 2 == 1
+    """Every second row, and the others; they change places with each step."""
+    odd = (torch.arange(count) + step) % 2 == 1
     return torch.nonzero(odd).flatten(), torch.nonzero(~odd).flatten()
 
 

@@ -1,0 +1,117 @@
+"""`fit --devices`: processes that end together, resume with another number, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from export_material import save_images
+
+SYNTHAUG = Path(sys.executable).with_name("synthaug")
+Synthaug = Callable[..., Any]
+SMALL = [
+    "--target-class=rare", "--set=data.resolution=16", "--set=model.width=8", "--set=model.discriminator_width=8",
+    "--set=model.embed_dim=8", "--set=training.batch_size=24", "--set=monitor.every_kimg=1",
+    "--set=monitor.samples_per_class=8", "--precision=32-true", "--budget=4kimg",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("processes") / "data"
+    save_images(folder, {"common": 60, "rare": 16})
+    return folder
+
+
+@contextmanager
+def training(data: Path, place: Path) -> Iterator[subprocess.Popen[str]]:
+    """A training of two processes that has written its first checkpoint."""
+    command = [SYNTHAUG, "fit", data, *SMALL, "--devices=2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(place / "cache")}
+    with subprocess.Popen(
+        command, cwd=place, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        try:
+            checkpoints = place / "runs" / "latest" / "checkpoints"
+            while not list(checkpoints.glob("kimg*/state.json")):  # the test's own time limit ends this where it hangs
+                assert running.poll() is None, running.communicate()
+                time.sleep(0.2)
+            yield running
+        finally:
+            if running.poll() is None:
+                for process in [*children(running.pid), running.pid]:
+                    os.kill(process, signal.SIGKILL)
+
+
+def children(pid: int) -> list[int]:
+    listed = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in listed.read_text().split()] if listed.exists() else []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_signal_to_one_process_ends_all_and_another_number_goes_on(
+    data: Path, tmp_path: Path, synthaug: Synthaug
+) -> None:
+    with training(data, tmp_path) as running:
+        (child,) = children(running.pid)
+        os.kill(child, signal.SIGTERM)
+        stdout, stderr = running.communicate()
+        assert running.returncode == 143, stderr
+        assert stdout == ""
+        assert len([line for line in stderr.splitlines() if line.startswith("error: ")]) == 1
+        while Path(f"/proc/{child}").exists():  # it ends a moment later
+            time.sleep(0.1)
+    run = tmp_path / "runs" / "latest"
+    state = json.loads((run / "status.json").read_text())
+    assert state["state"] == "interrupted"
+    resumed = synthaug("fit", data, "--resume", run, "--devices=3", cwd=tmp_path)
+    assert resumed.status == 0, resumed.stderr
+    alone = synthaug("fit", data, *SMALL, "--name=alone", cwd=tmp_path)
+    assert alone.status == 0, alone.stderr
+    rows = [losses(next((tmp_path / "runs").glob(name))) for name in ("00000-*", "00001-*")]
+    assert len(rows[0]) == len(rows[1]) > 8
+    # Adam amplifies what rounding leaves of gradients that are zero
+    np.testing.assert_allclose(rows[0], rows[1], rtol=0.05)
+
+
+def losses(run: Path) -> list[float]:
+    rows = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+    return [row["loss_d"] for row in rows if row["kind"] == "step"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_process_that_dies_ends_all_with_one_message(data: Path, tmp_path: Path) -> None:
+    with training(data, tmp_path) as running:
+        os.kill(children(running.pid)[0], signal.SIGKILL)
+        stdout, stderr = running.communicate()
+    assert running.returncode == 1, stderr
+    assert stdout == ""
+    (error,) = [line for line in stderr.splitlines() if line.startswith("error: ")]
+    assert "a process of this training ended" in error
+    assert any("--resume" in line for line in stderr.splitlines() if line.startswith("hint: "))
+
+
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [
+        (["--devices=5"], "a batch of 24 cannot be divided among 5 processes"),
+        (["--devices=0"], "--devices"),
+        (["--nodes=-1"], "--nodes"),
+    ],
+)
+def test_what_is_refused(given: list[str], error: str, data: Path, tmp_path: Path, synthaug: Synthaug) -> None:
+    done = synthaug("fit", data, *SMALL, *given, cwd=tmp_path, forked=True)
+    assert done.status == 2
+    (line,) = done.lines("error: ")
+    assert error in line
+    assert not (tmp_path / "runs").exists()
