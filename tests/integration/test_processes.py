@@ -26,7 +26,8 @@ from synthaug.training.steps import STEPS, super_resolution, translation
 STEEP = {"cyclegan": 1, "cut": 4}
 """Games in which one process goes another way, too, if its weights differ by 1e-7: most steps that are compared."""
 BATCH, SIDE, CLASSES, IMAGES = 24, 16, 3, 48
-COUNT = int(os.environ.get("SYNTHAUG_TEST_STEPS", "4"))
+COUNT = int(os.environ.get("SYNTHAUG_TEST_STEPS", "2"))
+ADAPTS = 5  # steps until adaptive augmentation has changed its strength
 
 
 class Setting(NamedTuple):
@@ -79,8 +80,9 @@ def trained(setting: Setting, fabric: Fabric) -> dict[str, Any]:
     game = game_of(setting, fabric)
     modules = {**game.state.networks, "average": game.state.average.network}
     rows, before = [], state_of(modules)
-    for number in range(min(COUNT, STEEP.get(setting.family, COUNT))):
-        game.set_progress(number / COUNT)
+    least = ADAPTS if setting.training.get("ada") else 0
+    for number in range(min(max(COUNT, least), STEEP.get(setting.family, 50))):
+        game.set_progress(number / max(COUNT, least))
         scalars = STEPS.get(game.family.step)(game, number, 0)
         rows.append({name: torch.as_tensor(value) for name, value in scalars.items()})
         game.state.average.update(game.family.exported_network, BATCH * (number + 1), BATCH)
