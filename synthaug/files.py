@@ -94,8 +94,13 @@ def check_outside(path: Path, folders: Iterable[Path | None], option: str) -> No
         option: how the user writes it.
 
     Raises:
-        SynthaugError: it lies in one of them, by whatever name or link.
+        SynthaugError: it lies in one of them, by whatever name or link, or is a link to itself.
     """
+    try:
+        path.stat()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise SynthaugError(f"cannot use {str(path)!r}: it links to itself", "give another path") from error
     real = Path(os.path.realpath(path))  # `Path.resolve` fails on links in a circle
     places = [place for place in (real, *real.parents) if place.exists()]
     for folder in folders:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -405,6 +406,6 @@ def from_images(document: EvaluateDocument, given: ReportMaterial) -> EvaluateDo
         SplitRow(path, "", images.classes[label], path, "train")
         for path, label in zip(images.paths, images.labels, strict=True)
     ]
-    sources = RunSources(Sources(images.pixels, {}), rows, draws=50, mode="both")
+    sources = RunSources(Sources(images.pixels, {}), rows, Path("data"), draws=50, mode="both")
     given.origins = Origins(sources, 7 * np.arange(len(given.synthetic)) % len(images))
     return document.model_copy(update={"made_from": given.origins.counts(given.synthetic)})

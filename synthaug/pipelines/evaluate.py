@@ -110,14 +110,15 @@ def run_evaluate(request: EvaluateRequest, progress: Progress = Silent()) -> Eva
         SynthaugError: bad data, test images that the generator has seen, or another process writes into the run.
         RunFailed: a worker process died, or the report cannot be written.
     """
+    classifier = check_classifier(request.classifier, request.weights)  # missing weights are said in the first second
     whole = _whole(request, progress)
     with nullcontext() if whole.run is None else whole.run.writing():
-        return _evaluate(request, whole, progress)
+        return _evaluate(request, classifier, whole, progress)
 
 
-def _evaluate(request: EvaluateRequest, whole: RunData, progress: Progress) -> EvaluateDocument:
+def _evaluate(request: EvaluateRequest, classifier: str, whole: RunData, progress: Progress) -> EvaluateDocument:
     started = time.monotonic()
-    evaluation = _prepare(request, whole, progress)
+    evaluation = _prepare(request, classifier, whole, progress)
     for line in evaluation.warnings:
         progress.warn(line)
     best = _train(evaluation)
@@ -182,9 +183,8 @@ class _Evaluation:
         return probabilities(self.folds, arm, seeds, replicates=self.replicates, side=side, **trial)
 
 
-def _prepare(request: EvaluateRequest, whole: RunData, progress: Progress) -> _Evaluation:
+def _prepare(request: EvaluateRequest, classifier: str, whole: RunData, progress: Progress) -> _Evaluation:
     """Read the data, train generators for folds, and load or generate all images."""
-    classifier = check_classifier(request.classifier, request.weights)
     resolve_device(request.device)
     check_permitted(whole, request.features, trains=request.folds is not None or request.generators is not None)
     mix = mix_of(request, whole)

@@ -260,7 +260,7 @@ def test_a_best_checkpoint_that_is_gone_is_not_replaced_in_silence(finished: Run
     run = unfinished_copy(finished, tmp_path)
     shutil.rmtree(run.checkpoints / run.status()["best_checkpoint"])
     with pytest.raises(SynthaugError, match=r"names the best checkpoint .* which is gone") as caught:
-        load_generator(run, "best")
+        load_generator(run, "best", cache=None)
     assert "--checkpoint: last" in caught.value.hint
 
 
