@@ -11,7 +11,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 WORKERS ?= auto
 ARGS ?=
 
-.PHONY: help install demo test faults fuzz oldest audit sbom lint structure bench profile study study-verdict study-collapse study-copying study-stacked study-generators study-leaks study-gain clean
+.PHONY: help install demo test faults fuzz oldest audit sbom lint structure bench profile study study-verdict study-collapse study-copying study-stacked study-generators study-leaks study-gain study-translation clean
 
 help:
 	@sed -n '2,4s/^#   //p' Makefile
@@ -31,6 +31,7 @@ help:
 	@echo "make study-stacked   how many of 1000 modes are found, into docs/science/stacked-digits.md (an hour on one core)"
 	@echo "make study-leaks     which copies are found among test images, into docs/science/leaks.md (ARGS='NAME=FOLDER ...' adds image folders)"
 	@echo "make study-gain      what raises the gain on real pictures, into docs/science/gain.md (ARGS='--pictures DIR'; many hours on one core, resumable)"
+	@echo "make study-translation  images from noise or from images, into docs/science/translation.md (ARGS='--pictures DIR'; many hours on one core, resumable)"
 	@echo "make clean    remove caches and built packages (runs and exports stay)"
 
 install: $(DEV_STAMP)
@@ -123,6 +124,10 @@ study-leaks: $(DEV_STAMP)
 # goes on from what stands in docs/science/gain.jsonl: make study-gain ARGS='--pictures DIR'
 study-gain: $(DEV_STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python tests/studies/gain.py $(ARGS)
+
+# goes on from what stands in docs/science/translation.jsonl: make study-translation ARGS='--pictures DIR'
+study-translation: $(DEV_STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/studies/translation.py $(ARGS)
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

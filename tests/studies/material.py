@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from synthaug.data.split import Split
 from synthaug.runs import Run
 from synthaug.sampling.gate import Gate, build_gate
 from synthaug.sampling.gated_samples import gated_samples
+from synthaug.translators.options import Mode
 
 POOL = 375
 """Synthetic images of a class: what `evaluate` takes with 300 images in the largest class."""
@@ -49,19 +50,27 @@ class Trained:
         )
 
     def pool(
-        self, checkpoint: str = "best", names: Sequence[str] | None = None, run: Run | None = None, gated: bool = True
+        self,
+        checkpoint: str = "best",
+        names: Sequence[str] | Mapping[str, int] | None = None,
+        run: Run | None = None,
+        gated: bool = True,
+        mode: Mode | None = None,
     ) -> LabelledImages:
         """The first `POOL` gated samples of each class (or of some); fewer, if the gate refuses most.
 
         Args:
+            names: the classes, or how many of each.
             run: another run with the same images.
             gated: False: all samples pass.
+            mode: of a run that starts from images.
         """
-        sampler, classes = load(run or self.run, checkpoint=checkpoint), self.real.classes
+        sampler, classes = load(run or self.run, checkpoint=checkpoint, mode=mode), self.real.classes
         gate = self.gate if gated else None
+        counts = names if isinstance(names, Mapping) else dict.fromkeys(names or classes, POOL)
         pixels = {
-            name: gated_samples(sampler, gate, name, POOL, limit=self.candidates, allow_short=True).pixels
-            for name in names or classes
+            name: gated_samples(sampler, gate, name, count, limit=self.candidates, allow_short=True).pixels
+            for name, count in counts.items()
         }
         labels = np.repeat([classes.index(name) for name in pixels], [len(p) for p in pixels.values()]).astype(np.int64)
         return LabelledImages(
