@@ -21,6 +21,7 @@ from synthaug.classifiers.logistic import RememberedFeatures
 from synthaug.classifiers.steps import BATCH_SIZE, LEARNING_RATE, build, draws, parameter_groups, rates, scale
 from synthaug.classifiers.weights import copies
 from synthaug.data.cache import LabelledImages
+from synthaug.device import has_bf16
 from synthaug.metrics.distances import squared_distances
 
 STEPS = 600
@@ -100,7 +101,7 @@ def fit(plan: Plan, seed: int, classes: int, steps: int = STEPS) -> nn.Module:
             part = float(numbers.beta(plan.mixup, plan.mixup))
             other = torch.randperm(len(x), generator=rng)
             x, y, w = (part * a + (1 - part) * a[other] for a in (x, y, w))
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=has_bf16(torch.device("cpu"))):
             logits = network(x.contiguous(memory_format=torch.channels_last))
         loss = -(w * (y * logits.float().log_softmax(1)).sum(1)).mean()
         optimiser.zero_grad(set_to_none=True)
