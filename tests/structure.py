@@ -37,6 +37,7 @@ LAYERS = (
         "locks",
         "documents",
         "parsing",
+        "processes",
         "budget",
         "device",
         "files",
