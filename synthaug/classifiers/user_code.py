@@ -115,12 +115,22 @@ def _functions(file: Path) -> tuple[Callable[..., Any], Callable[..., Any] | Non
     return fit, predict
 
 
-def _compiled(file: Path) -> CodeType:
+def source(file: Path) -> bytes:
+    """The file's content.
+
+    Raises:
+        SynthaugError: it cannot be read.
+    """
     try:
-        return compile(file.read_bytes(), str(file), "exec")
+        return file.read_bytes()
     except OSError as error:
         fault = error.strerror or error
         raise SynthaugError(f"the classifier file {str(file)!r} cannot be read: {fault}", "check the file") from error
+
+
+def _compiled(file: Path) -> CodeType:
+    try:
+        return compile(source(file), str(file), "exec")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         where = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
         raise SynthaugError(

@@ -30,7 +30,7 @@ import torch
 from typing_extensions import Self
 
 from synthaug.classifiers.base import Ability, Augment, Labels, Pixels, Probabilities, Weights, check_training_input
-from synthaug.classifiers.user_code import HINT
+from synthaug.classifiers.user_code import HINT, source
 from synthaug.classifiers.weights import augmented, drawn, shared_with_copies
 from synthaug.errors import RunFailed, SynthaugError
 from synthaug.files import digest
@@ -140,11 +140,7 @@ def check_file(file: str | Path) -> Path:
 
 
 def file_sha256(file: Path) -> str:
-    try:
-        return digest(file.read_bytes())
-    except OSError as error:
-        fault = error.strerror or error
-        raise SynthaugError(f"the classifier file {str(file)!r} cannot be read: {fault}", "check the file") from error
+    return digest(source(file))
 
 
 class FileClassifier:

@@ -65,7 +65,7 @@ def fit(
 
 
 def run_fit(request: FitRequest, progress: Progress) -> FitDocument:
-    with ExitStack() as held:
+    with ExitStack() as held, processes.together():
         return _fit(request, progress, held)
 
 

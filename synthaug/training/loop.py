@@ -49,14 +49,14 @@ def train(
         on_row: gets each row of metrics.jsonl.
 
     Raises:
-        RunFailed: it diverged before there was any checkpoint, or another process ended.
+        RunFailed: it diverged before there was any checkpoint.
         Interrupted: SIGINT or SIGTERM came; the state was saved first.
     """
     counters = game.state.counters
     _decide_what_is_known(game)
     recovery = Recovery(run, game, progress, on_row)
     started = time.monotonic() - counters.seconds
-    with StopRequest() as stop, processes.together():
+    with StopRequest() as stop:
         while True:
             loop = _Loop(run, game, monitor, progress, on_row, stop, started)
             try:
