@@ -146,11 +146,11 @@ class RunSources:
         mode, folder, split = mode or model.mode, data.folder, data.split
         if model.map_folder is not None:
             folder, split = model.map_folder, Split.read(run.maps_file)
-        if not folder.is_dir():
-            raise SynthaugError(
-                f"the folder {str(folder)!r} with the maps of the run {run.name!r} is gone",
-                "put it back where it was during the training, or train again: synthaug fit DATA",
-            )
+            if not folder.is_dir():
+                raise SynthaugError(
+                    f"the folder {str(folder)!r} with the maps of the run {run.name!r} is gone",
+                    "put it back where it was during the training, or train again: synthaug fit DATA",
+                )
         train = data.images("train", cache, Silent())
         pixels = source_pixels(train, model, data, split, cache, Silent())
         sources = replace(sources_of(train, run.facts().sources, mode), pixels=pixels)
