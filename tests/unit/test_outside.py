@@ -33,9 +33,17 @@ def test_links_and_dots_do_not_hide_a_folder(tmp_path: Path) -> None:
             check_outside(inside, [None, tmp_path / "gone", data], "--out")
         assert str(inside) in caught.value.message
         assert "--out" in caught.value.hint
-    (tmp_path / "circle").symlink_to(tmp_path / "circle")
-    for apart in (tmp_path / "data2", tmp_path, tmp_path / "x" / "data", tmp_path / "circle" / "x"):
+    for apart in (tmp_path / "data2", tmp_path, tmp_path / "x" / "data"):
         check_outside(apart, [data], "--out")
+
+
+def test_a_link_to_itself_is_named(tmp_path: Path) -> None:
+    circle = tmp_path / "circle"
+    circle.symlink_to(circle)
+    for path in (circle, circle / "x"):
+        with pytest.raises(SynthaugError, match="links to itself") as caught:
+            check_outside(path, [tmp_path], "--out")
+        assert str(path) in caught.value.message
 
 
 COMMANDS: dict[str, Callable[[Run, Path, Path], Any]] = {
