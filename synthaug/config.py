@@ -28,7 +28,7 @@ from synthaug.parsing import ParseError
 from synthaug.registry import Registry
 
 Fit = Literal["pad", "crop", "stretch"]
-Resolution = Literal[16, 32, 64, 96, 128]
+Resolution = Literal[16, 32, 64, 96, 128, 192, 256]
 RESOLUTIONS: tuple[int, ...] = get_args(Resolution)
 MOST_FOLDS = 20
 _MAPPING_VALUES = ("training.regularizers", "training.auxiliary")  # merged as one value, not key by key

@@ -32,6 +32,9 @@ MODELS: Registry[Builder] = Registry(
         "pix2pix": "synthaug.translators.pix2pix:build",
     },
 )
+LARGEST = {"mlp": 128}
+"""Family → the largest side of an image, in pixels, for those that do not fit all of `config.RESOLUTIONS`: they have
+weights of their own for each pixel."""
 UPSCALERS: Registry[Builder] = Registry("upscalers", {"srgan": "synthaug.upscalers.srgan:build"})
 DISCRIMINATORS: Registry[DiscriminatorBuilder] = Registry(
     "discriminators",

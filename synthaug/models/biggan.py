@@ -2,7 +2,7 @@
 
 Brock et al., "Large Scale GAN Training for High Fidelity Natural Image Synthesis" (1809.11096, appendix B), with the
 projection discriminator of 1802.05637 and, as an option, the self-attention of SAGAN (1805.08318, eq. 1–3).
-Stronger than DCGAN on a few thousand images or more; a step costs several times as much. 16 to 128 px.
+Stronger than DCGAN on a few thousand images or more; a step costs several times as much. 16 to 256 px.
 """
 
 from __future__ import annotations

@@ -189,6 +189,6 @@ def _check_folder(folder: Path, request: CheckRequest, progress: Progress) -> Ch
 
 
 def _side(images: list[ImageRecord]) -> int:
-    """The resolution at which to compare: that of the synthetic images, at most 128."""
+    """The resolution at which to compare: that of the synthetic images, at most 256."""
     typical = float(np.median([max(image.width, image.height) for image in images]))
     return next((side for side in RESOLUTIONS if typical <= side), RESOLUTIONS[-1])

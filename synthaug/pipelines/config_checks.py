@@ -10,7 +10,7 @@ from synthaug.config import Config
 from synthaug.errors import SynthaugError
 from synthaug.features import check_features
 from synthaug.losses import AUXILIARIES, OBJECTIVES, REGULARIZERS
-from synthaug.models import DISCRIMINATORS, check_family
+from synthaug.models import DISCRIMINATORS, LARGEST, check_family
 from synthaug.models.options import CodeOptions
 from synthaug.translators.options import SourceOptions
 from synthaug.upscalers.options import UpscalerOptions
@@ -93,6 +93,13 @@ def _incompatible(config: Config) -> Iterator[SynthaugError]:
     if training.objective in OBJECTIVES:
         objective = OBJECTIVES.get(training.objective)()
         yield from _fault(smoothed, objective, training.objective, training.label_smoothing)
+    largest = LARGEST.get(model.family, config.data.resolution)
+    if config.data.resolution > largest:
+        yield SynthaugError(
+            f"data.resolution = {config.data.resolution} is too large for {model.family}, which has weights of its own "
+            "for each pixel",
+            f"use --resolution {largest}, or --family stylegan2, r3gan, fastgan, biggan or dcgan",
+        )
     if training.batch_size % GROUP:
         lower = training.batch_size // GROUP * GROUP
         yield SynthaugError(

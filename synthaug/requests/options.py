@@ -53,7 +53,7 @@ RunName = Annotated[
 ]
 Data = Annotated[Path, Flag("DATA", argument=True)]
 TargetClass = Annotated[str | tuple[str, ...], Flag("NAME", many=True)]
-Resolution = Annotated[int | None, Flag("16|32|64|96|128")]
+Resolution = Annotated[int | None, Flag("16|32|64|96|128|192|256")]
 GroupBy = Annotated[
     str | None,
     Field(

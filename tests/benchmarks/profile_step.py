@@ -14,6 +14,7 @@ import torch
 from material import write_images
 from torch.profiler import ProfilerActivity, profile, record_function, schedule
 
+from synthaug.config import RESOLUTIONS
 from synthaug.pipelines.prepare import fabric_for, game_for, prepare
 from synthaug.progress import Silent
 from synthaug.requests import FitRequest
@@ -24,7 +25,7 @@ WARM_UP, STEPS = 6, 10
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--resolution", type=int, default=32, choices=(16, 32, 64, 96, 128))
+    parser.add_argument("--resolution", type=int, default=32, choices=RESOLUTIONS)
     parser.add_argument("--recipe", default="default")
     parser.add_argument("--out", type=Path, default=Path("build/profile"))
     a = parser.parse_args()

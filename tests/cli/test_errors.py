@@ -62,6 +62,7 @@ USAGE = [
     Case("fit good --budget 0kimg", "'0kimg'"),
     Case("fit good --precision fp8", "'fp8'"),
     Case("fit good --resolution 33", "33"),
+    Case("fit good --family mlp --resolution 192", "data.resolution = 192", hint="--resolution 128, or --family"),
     Case("fit good --fit squeeze", "'squeeze'"),
     Case("fit good --device tpu", "'tpu'", hint="cuda"),
     Case("list familes", "'familes'", hint='did you mean "families"'),

@@ -15,7 +15,7 @@ from synthaug.config import Config, validate
 from synthaug.data.batches import BalancedBatches
 from synthaug.device import has_bf16
 from synthaug.losses import OBJECTIVES
-from synthaug.models import DISCRIMINATORS, MODELS, build_family
+from synthaug.models import DISCRIMINATORS, LARGEST, MODELS, build_family
 from synthaug.models.family import Family, ImageShape
 from synthaug.models.inputs import Inputs, Sources
 from synthaug.training.steps import STEPS
@@ -39,8 +39,16 @@ def some_inputs(family: Family, batch: int = 4, channels: int = 3, resolution: i
     return inputs._replace(sources=torch.rand(batch, channels, resolution, resolution, generator=rng) * 2 - 1)
 
 
-@pytest.mark.parametrize(("channels", "resolution"), [(1, 16), (3, 16), (3, 32), (3, 64), (3, 96), (3, 128)])
-@pytest.mark.parametrize("name", NAMES)
+SHAPES = [(1, 16), (3, 16), (3, 32), (3, 64), (3, 96), (3, 128), (3, 256)]
+LARGE = ["dcgan", "biggan", "fastgan", "stylegan2", "r3gan", "fastgan+projected"]
+"""For 256 px on a GPU, as docs/scale.md says."""
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    ("name", "channels", "resolution"),
+    [(name, *shape) for name in NAMES for shape in SHAPES if shape[1] <= LARGEST.get(name, shape[1])],
+)
 def test_shapes_and_ranges(name: str, channels: int, resolution: int) -> None:
     family = make(name, channels, resolution)
     inputs = some_inputs(family, channels=channels, resolution=resolution)
@@ -68,7 +76,7 @@ def test_every_trainable_parameter_gets_a_finite_gradient(name: str) -> None:
         if parameter.requires_grad
     }
     if family.generator.starts_from_images:  # some of its networks only serve the losses of its own step
-        config = validate({"model": small_options(name).model_dump(), "training": {"batch_size": 24}})
+        config = validate({"model": small_options(name).model_dump(), "training": {"batch_size": 8}})
         game = game_for(family, config, "32-true")
         for step in range(2):
             STEPS.get(family.step)(game, step, 0)
@@ -126,14 +134,17 @@ def test_the_class_condition_can_be_faded_out(name: str) -> None:
         assert torch.equal(a, b)
 
 
-def game_for(family: Family, config: Config, precision: str, channels: int = 3):  # type: ignore[no-untyped-def]
+def game_for(  # type: ignore[no-untyped-def]
+    family: Family, config: Config, precision: str, channels: int = 3, side: int = 32
+):
     from lightning_fabric import Fabric
 
     from synthaug.training.game import build_game
 
     rng = torch.Generator().manual_seed(3)
-    pixels = torch.randint(256, (24, channels, 32, 32), generator=rng).to(torch.uint8)
-    batches = BalancedBatches(pixels, torch.arange(24) % 3, torch.full((3,), 1 / 3, dtype=torch.float64), 8, False)
+    pixels = torch.randint(256, (24, channels, side, side), generator=rng).to(torch.uint8)
+    shares, batch = torch.full((3,), 1 / 3, dtype=torch.float64), config.training.batch_size
+    batches = BalancedBatches(pixels, torch.arange(24) % 3, shares, batch, False)
     game = build_game(config, family, batches, Fabric(accelerator="cpu", devices=1, precision=precision))
     # images of class k may start from those of the next class
     game.sources = Sources(pixels.numpy(), {k: [np.arange((k + 1) % 3, 24, 3)] for k in range(3)})
@@ -176,3 +187,18 @@ def test_one_step_moves_both_networks_and_is_deterministic(name: str, objective:
         results.append([family.generator.state_dict(), family.discriminator.state_dict()])
     for a, b in zip(*results, strict=True):
         assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_a_step_at_256_px(name: str) -> None:
+    family, _, discriminator = name.partition("+")
+    sizes = {"width": 4, "discriminator_width": 4, "discriminator": discriminator or "own"}
+    config = validate({"model": small_options(family, **sizes).model_dump(), "training": {"batch_size": 4}})
+    torch.manual_seed(0)
+    built = build_family(family, ImageShape(256, 3, classes=3), config.model)
+    game = game_for(built, config, "32-true", side=256)
+    before = copy.deepcopy([network.state_dict() for network in (built.generator, built.discriminator)])
+    scalars = STEPS.get(built.step)(game, 0, config.seed)
+    assert all(value.isfinite() for value in scalars.values())
+    for old, network in zip(before, (built.generator, built.discriminator), strict=True):
+        assert any(not torch.equal(old[key], value) for key, value in network.named_parameters())

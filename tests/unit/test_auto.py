@@ -36,7 +36,8 @@ def summary(
         (32, True, 32),
         (64, False, 32),
         (64, True, 64),
-        (512, True, 128),
+        (200, True, 192),
+        (512, True, 256),
     ],
 )
 def test_the_resolution_is_that_of_the_images_as_far_as_the_device_goes(side: int, gpu: bool, resolution: int) -> None:

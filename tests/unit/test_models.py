@@ -13,7 +13,7 @@ from lightning_fabric import Fabric
 from torch.nn import functional as F
 
 from synthaug import runs
-from synthaug.config import validate
+from synthaug.config import RESOLUTIONS, validate
 from synthaug.data.batches import BalancedBatches
 from synthaug.errors import SynthaugError
 from synthaug.models import MODELS, biggan, build_family, lapgan, progressive, projected, r3gan, stylegan2
@@ -148,7 +148,7 @@ def test_a_small_map_gates_the_channels_of_a_large_one() -> None:
     ratio = excitation(low, high) / high
     assert ((ratio > 0) & (ratio < 1)).all()
     torch.testing.assert_close(ratio, ratio[:, :, :1, :1].expand_as(ratio), rtol=1e-3, atol=1e-4)  # one gate a channel
-    for resolution in (16, 32, 64, 96, 128):
+    for resolution in RESOLUTIONS:
         assert excited_by(resolution, resolution) >= 4  # the image's own side is always excited
 
 
