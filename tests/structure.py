@@ -36,6 +36,7 @@ LAYERS = (
         "config",
         "locks",
         "documents",
+        "storage",
         "parsing",
         "processes",
         "budget",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synthaug.errors import plural
@@ -18,7 +17,8 @@ def command(request: ExportRequest) -> None:
 
     Every class gets its real training images first, and synthetic images for the rest.
     """
-    fast_checks.new_folder(request.out, overwrite=True)  # the pipeline may continue an interrupted export
+    if not isinstance(request.out, str):
+        fast_checks.new_folder(request.out, overwrite=True)  # the pipeline may continue an interrupted export
     fast_checks.run(request.run, request.runs)
     from synthaug.pipelines.export import run_export
 
@@ -44,8 +44,7 @@ def render(made: ExportDocument) -> None:
     speed = f", {made.images_per_second:.0f} images/s" if made.images_per_second else ""
     console.line(f"{plural(synthetic, 'synthetic image')}{speed}")
     console.line(f"manifest     {made.manifest}")
-    folder = Path(made.out) / "train"
-    console.line(f"dataset      {folder}  (metadata.jsonl marks synthetic images; see its README.md)")
+    console.line(f"dataset      {made.out}/train  (metadata.jsonl marks synthetic images; see its README.md)")
 
 
 def _counts(rejected: dict[str, int]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from synthaug.errors import Interrupted, RunFailed, SynthaugError
 from synthaug.exporters.manifest import is_export
+from synthaug.exporters.remote import NotUploaded
 from synthaug.exporters.workspace import Workspace
 from synthaug.files import DISK_FULL, check_outside
 from synthaug.progress import Progress
@@ -93,6 +94,9 @@ def working(out: Path, settings: Mapping[str, Any], progress: Progress) -> Itera
             f"cannot write the export to {str(out)!r}: {error.strerror or error}",
             "give a folder that can be written with --out",
         ) from error
+    except NotUploaded:
+        workspace.release()
+        raise
     except SynthaugError:
         workspace.discard()
         raise

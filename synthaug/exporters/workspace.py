@@ -5,6 +5,8 @@
         writer.lock     held by the process that writes the export; writer.json says which
         journal.jsonl   for each finished chunk, in order: a line that describes it, then its rows of metadata
         accepted/       features of accepted images, for the gates; one file per class
+        packed.json     the command's result, once the tree is complete and only to be uploaded
+        uploaded.txt    the files that are uploaded, if it goes to a URL
         tree/           the export itself; becomes NAME
 
 A process can be killed at any moment. The next process reads the journal up to the first entry that is incomplete or
@@ -34,8 +36,9 @@ from synthaug.exporters.manifest import dump_row, is_export
 from synthaug.files import make_folders, remove_empty, sha256, write_json
 from synthaug.locks import LOCK, NOTE, only_writer
 
-SETTINGS, JOURNAL = "settings.json", "journal.jsonl"
-_OURS = re.compile("|".join(map(re.escape, (SETTINGS, JOURNAL, LOCK, NOTE, "accepted", "tree"))) + r"|\..*\.tmp")
+SETTINGS, JOURNAL, PACKED, UPLOADED = "settings.json", "journal.jsonl", "packed.json", "uploaded.txt"
+_FILES = (SETTINGS, JOURNAL, PACKED, UPLOADED, LOCK, NOTE, "accepted", "tree")
+_OURS = re.compile("|".join(map(re.escape, _FILES)) + r"|\..*\.tmp")
 
 
 class Workspace:

@@ -43,6 +43,7 @@ from synthaug.exporters.manifest import (
     gate_row,
 )
 from synthaug.exporters.names import file_names, synthetic_prefix
+from synthaug.exporters.remote import Remote, packed
 from synthaug.exporters.synthetic import Output, SyntheticWriter
 from synthaug.exporters.workspace import Workspace
 from synthaug.files import check_outside, replacing, sha256, write_json, write_text
@@ -74,6 +75,7 @@ class _Job:
     data: RunData
     plans: dict[str, ClassPlan]
     out: Path
+    remote: Remote | None
     progress: Progress
     critic: Critic | None = None
     upscaler: TrainedUpscaler | None = None
@@ -163,7 +165,7 @@ class _Job:
 @documented(ExportRequest)
 def export(
     run: str | Path | Run | None = None, *, per_class: int | Mapping[str, int] | None = None, recommended: bool = False,
-    out: Path | None = None, synthetic_only: bool = False, cap: bool = False, strategy: str = "all",
+    out: str | Path | None = None, synthetic_only: bool = False, cap: bool = False, strategy: str = "all",
     format: str = "folder", gate: bool = True, truncation: float = 1.0, select: str | None = None,
     keep: float | None = None, mode: str | None = None, inputs: Path | None = None, allow_short: bool = False,
     size: str = "native",
@@ -185,6 +187,7 @@ def export(
 
 def run_export(request: ExportRequest, progress: Progress) -> ExportDocument:
     FORMATS.get(request.format)  # fails before the work if a package is missing
+    remote = Remote.open(request.out) if isinstance(request.out, str) else None
     found = find(request.run, request.runs)
     sampler = load(
         found, checkpoint=request.checkpoint, seed=request.seed, truncation=request.truncation, mode=request.mode,
@@ -205,14 +208,20 @@ def run_export(request: ExportRequest, progress: Progress) -> ExportDocument:
     filled = [label for label, wanted in plans.items() if wanted.generate]
     if request.upscaler is not None:
         upscaler = choose_upscaler(request.upscaler, request.runs, data, filled, request.device)
-    out = (Path("exports") / found.name if request.out is None else request.out).absolute()
-    job = _Job(request, sampler, data, plans, out, progress, critic, upscaler)
+    local = Path("exports") / found.name if request.out is None else Path(request.out)
+    out = local.absolute() if remote is None else remote.built_in
+    job = _Job(request, sampler, data, plans, out, remote, progress, critic, upscaler)
     check_out(job.out, data=job.root, run=found.path, overwrite=request.overwrite)
+    if remote is not None:
+        remote.check(overwrite=request.overwrite)
     check_space(job.out, _space(job))
     _check_sources(job, filled)
     with working(job.out, job.settings(), progress) as workspace:
-        document = _fill(job, workspace)
-        workspace.finish()
+        document = packed(workspace) or _fill(job, workspace)
+        if remote is None:
+            workspace.finish()
+        else:
+            remote.upload(workspace, document, progress)
     return document
 
 
@@ -368,12 +377,9 @@ def _finish(
     write_json(workspace.tree / MANIFEST, dump_manifest(manifest))
     write_text(workspace.tree / "README.md", card(manifest))
     FORMATS.get(job.request.format)(workspace.tree)
+    out = str(job.out) if job.remote is None else job.remote.url
     return ExportDocument(
-        out=str(job.out),
-        per_class=per_class,
-        manifest=str(job.out / MANIFEST),
-        upscaler=job.reference,
-        images_per_second=speed,
+        out=out, per_class=per_class, manifest=f"{out}/{MANIFEST}", upscaler=job.reference, images_per_second=speed
     )
 
 

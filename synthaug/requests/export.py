@@ -26,6 +26,7 @@ from synthaug.requests.options import (
     Upscaler,
 )
 from synthaug.sampling.options import KEEP, LEAST
+from synthaug.storage import place
 
 MOST_IMAGES = 10**9
 """The largest total of a class, and the largest number of a row."""
@@ -88,7 +89,7 @@ class ExportRequest(Request):
         None, description="Total images of every class, or of one. [default: as many as the largest class has]"
     )
     recommended: bool = Field(False, description="Add as many synthetic images to each class as `evaluate` recommends.")
-    out: Annotated[Path | None, Flag("DIR")] = Field(
+    out: Annotated[Path | str | None, BeforeValidator(place), Flag("DIR|URL")] = Field(
         None, description="The folder of the dataset. [default: ./exports/RUN]"
     )
     synthetic_only: bool = Field(False, description="Write synthetic images only, N of each class.")
@@ -132,6 +133,11 @@ class ExportRequest(Request):
         return KEEP if self.keep is None else self.keep
 
     def _check(self) -> None:
+        if isinstance(self.out, str) and self.format == "folder":
+            raise SynthaugError(
+                f"--out {self.out!r} is a URL, and the format 'folder' writes a file for each image",
+                "write large files with --format webdataset or --format parquet",
+            )
         self._exclusive("synthetic_only", "cap", "link")
         self._exclusive("inputs", "mode")
         if self.upscaler is not None and self.size != "native":
