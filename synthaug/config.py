@@ -58,6 +58,11 @@ class DataConfig(_Section):
     resolution: Resolution = 32
     channels: Literal["auto", 1, 3] = "auto"
     fit: Fit = "pad"
+    on_device: Literal["auto"] | bool = Field(
+        "auto",
+        description="keep the decoded training images on the device; false: gather each batch from the cache's memory "
+        "map. `auto`: false where they take more than a quarter of its free memory. The training is the same",
+    )
     group_by: str | None = Field(
         None, description="regular expression; images whose paths have the same first group stay in one split"
     )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 
 from synthaug.errors import SynthaugError, suggest
+
+_CONTAINER = Path("/sys/fs/cgroup")
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
@@ -40,3 +44,21 @@ def has_bf16(device: torch.device) -> bool:
         units = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # torch 2.4 cannot tell
         return any(getattr(torch.cpu, unit, bool)() for unit in units)
     return False
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that are free on a GPU, or on this machine within the limits of its container; None if that is unknown."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):
+        return None
+    try:
+        limit, used = (
+            int((_CONTAINER / name).read_text(encoding="ascii")) for name in ("memory.max", "memory.current")
+        )
+    except (OSError, ValueError):  # no container, or no limit
+        return free
+    return min(free, max(limit - used, 0))

@@ -1,4 +1,4 @@
-"""Batches for the adversarial loop: drawn on the device from one uint8 tensor, classes balanced by a temperature."""
+"""Batches for the adversarial loop: drawn from one uint8 array, classes balanced by a temperature."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from synthaug import processes
+from synthaug.data.mapped import MappedPixels
 
 
 def class_probabilities(
@@ -50,13 +51,15 @@ class BalancedBatches:
     """Images of one training set, drawn with replacement, in groups of one class.
 
     Args:
-        pixels: uint8[N, C, H, W], on the device where batches are wanted.
-        labels: int64[N].
+        pixels: uint8[N, C, H, W], on the device where batches are wanted, or gathered from a memory map.
+        labels: int64[N], on that device.
         probabilities: float[K], how often each class is drawn; a class without images is never drawn.
         flip: mirror each drawn image with probability ½.
     """
 
-    def __init__(self, pixels: Tensor, labels: Tensor, probabilities: Tensor, batch_size: int, flip: bool) -> None:
+    def __init__(
+        self, pixels: Tensor | MappedPixels, labels: Tensor, probabilities: Tensor, batch_size: int, flip: bool
+    ) -> None:
         of = labels.cpu()
         self._pixels = pixels
         self._labels = labels
@@ -79,6 +82,16 @@ class BalancedBatches:
         """
         images, labels = self.take(self.rows(rng, whole))
         return self.mirrored(images, rng, whole), labels
+
+    @property
+    def mapped(self) -> bool:
+        """Whether the images stay in the memory map of the cache."""
+        return isinstance(self._pixels, MappedPixels)
+
+    def expect(self, rng: torch.Generator) -> None:
+        """Prepare the batch that a step draws whose random numbers begin like those of `rng`, which this changes."""
+        if isinstance(self._pixels, MappedPixels):
+            self._pixels.expect(self.rows(rng))
 
     def rows(self, rng: torch.Generator, whole: bool = False) -> Tensor:
         """The rows of the images of a batch, int64[B]."""
@@ -103,6 +116,5 @@ class BalancedBatches:
 
     def take(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Given images as they are, float[B, C, H, W] in [−1, 1], and their labels int64[B]."""
-        rows = rows.to(self._pixels.device)
         images = as_float(self._pixels[rows])
-        return images.contiguous(memory_format=torch.channels_last), self._labels[rows]
+        return images.contiguous(memory_format=torch.channels_last), self._labels[rows.to(self._labels.device)]

@@ -370,7 +370,11 @@ def _train(
     run.set_status(state="running")
     if prepared.start is not None:
         run.log(f"weights of {prepared.start.run.name}, {prepared.start.checkpoint}")
-    run.log(f"training from {counters.images / 1000:.1f} kimg on {game.fabric.device} in {prepared.precision}")
+    place = "in the memory map" if game.batches.mapped else "on the device"
+    run.log(
+        f"training from {counters.images / 1000:.1f} kimg on {game.fabric.device} in {prepared.precision}; "
+        f"training images {place}"
+    )
     progress.say(f"run {run.path}: {_described(prepared)}")
     if isinstance(monitor, Monitor):
         _say_targets_without_val(prepared, progress)

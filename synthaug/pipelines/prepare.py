@@ -16,10 +16,11 @@ from synthaug import runs as run_directories
 from synthaug.config import AUTO, Config, Resolved, leaves, resolve
 from synthaug.data.batches import GROUP, BalancedBatches, class_probabilities
 from synthaug.data.cache import LabelledImages
+from synthaug.data.mapped import MappedPixels
 from synthaug.data.maps import paired_maps
 from synthaug.data.run_data import RunData
 from synthaug.data.split import Split
-from synthaug.device import has_bf16, resolve_device
+from synthaug.device import free_memory, has_bf16, resolve_device
 from synthaug.errors import SynthaugError
 from synthaug.features import permitted
 from synthaug.files import check_outside
@@ -37,6 +38,9 @@ from synthaug.training.game import Game, build_game
 from synthaug.training.transfer import StartingPoint, open_starting_point
 from synthaug.translators.options import SourceOptions
 from synthaug.upscalers.options import UpscalerOptions
+
+ON_DEVICE = 0.25
+"""Share of the free memory that training images may take: the networks need the rest."""
 
 
 @dataclass
@@ -207,11 +211,21 @@ def game_for(prepared: Prepared, images: LabelledImages, fabric: Fabric) -> Game
         family = build_family(config.model.family, prepared.shape, config.model)
         heads = build_heads(config.training.auxiliary, family, prepared.shape, codes_of(config.model))
     batches = BalancedBatches(
-        torch.from_numpy(images.pixels.copy()).to(fabric.device),
+        _pixels(prepared, images, fabric.device),
         torch.from_numpy(images.labels.copy()).to(fabric.device), class_shares(prepared, images),
         config.training.batch_size, config.training.flip,
     )  # fmt: skip
     return build_game(config, family, batches, fabric, heads, prepared.architecture)
+
+
+def _pixels(prepared: Prepared, images: LabelledImages, device: torch.device) -> torch.Tensor | MappedPixels:
+    """The training images on the device, or where `data.on_device` says so, or they do not fit, in their memory map."""
+    asked = prepared.config.data.on_device
+    if asked == "auto":
+        copies = prepared.processes[0] if device.type == "cpu" else 1
+        free = free_memory(device)
+        asked = free is None or images.pixels.nbytes * copies <= ON_DEVICE * free
+    return torch.from_numpy(images.pixels.copy()).to(device) if asked else MappedPixels(images.pixels, device)
 
 
 def class_shares(prepared: Prepared, images: LabelledImages) -> torch.Tensor:

@@ -76,6 +76,7 @@ class Game:
 
     def begin(self, step: int, seed: int) -> torch.Generator:
         """The source of all randomness of a step, also of that inside the generator."""
+        self.batches.expect(step_generator(seed, "step", step + 1))
         rng = step_generator(seed, "step", step)
         if self.embedding_noise is not None:
             self.embedding_noise.rng = rng

@@ -26,6 +26,7 @@ import synthaug
 from synthaug.documents import FitDocument
 from synthaug.errors import SynthaugError
 from synthaug.models.inputs import Inputs
+from synthaug.pipelines import prepare
 from synthaug.runs import Run, find
 from synthaug.sampling.trained import load_generator
 from synthaug.training import checkpoint
@@ -117,6 +118,17 @@ def test_the_run_directory_holds_what_the_design_promises(digits: Path, finished
     assert ("2", "val") not in split  # six images are too few to give any to val
     grid = Image.open(sorted(finished.samples.iterdir())[-1])
     assert grid.size == (10 * 18 + 2, 3 * 18 + 2)
+
+
+def test_images_that_do_not_fit_are_gathered_from_the_memory_map_and_the_training_is_the_same_bit_for_bit(
+    digits: Path, finished: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepare, "free_memory", lambda device: 1000)
+    run = Run(Path(fit(digits, tmp_path, "training.budget=2kimg").run))
+    assert "training images in the memory map" in (run.path / "log.txt").read_text()
+    assert "training images on the device" in (finished.path / "log.txt").read_text()
+    first = checkpoint.names(finished)[0]
+    assert_equal(weights(run, first), weights(finished, first))
 
 
 def test_no_pickle_and_no_temporary_file_is_left(finished: Run) -> None:

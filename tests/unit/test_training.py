@@ -12,6 +12,7 @@ from synthaug.augment.diffaugment import DiffAugment
 from synthaug.config import MonitorConfig, validate
 from synthaug.data.batches import BalancedBatches, class_probabilities
 from synthaug.data.cache import LabelledImages
+from synthaug.data.mapped import MappedPixels
 from synthaug.models.blocks import MinibatchStd
 from synthaug.models.family import Generator
 from synthaug.models.inputs import Inputs
@@ -34,6 +35,31 @@ def test_batches_follow_the_temperature_and_flip_half() -> None:
         assert (images[:, 0, 0, 0] == 1).float().mean().item() == pytest.approx(0.5, abs=0.015)
         assert images.min() == -1
         assert images.max() == 1
+
+
+def test_batches_from_a_memory_map_are_those_from_memory_and_are_gathered_before_they_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "pixels.npy", rng.integers(0, 256, (90, 3, 4, 4), dtype=np.uint8))
+    stored = np.load(tmp_path / "pixels.npy", mmap_mode="c")
+    labels, shares = torch.arange(90) % 3, class_probabilities([30, 30, 30], 1.0)
+    held = BalancedBatches(torch.from_numpy(stored.copy()), labels, shares, 12, True)
+    mapped = BalancedBatches(MappedPixels(stored, torch.device("cpu")), labels, shares, 12, True)
+    asked: list[int] = []
+    gather = MappedPixels._gather
+    monkeypatch.setattr(MappedPixels, "_gather", lambda self, rows: asked.append(len(rows)) or gather(self, rows))
+    for step in range(5):
+        now, later = (torch.Generator().manual_seed(k) for k in (step, step + 1))
+        mapped.expect(later)
+        before = len(asked)
+        images, drawn = mapped.draw(now)
+        assert len(asked) == before + (step == 0)  # only the first batch is gathered when it is drawn
+        expected = held.draw(torch.Generator().manual_seed(step))
+        assert torch.equal(images, expected[0])
+        assert torch.equal(drawn, expected[1])
+    rows = torch.tensor([89, 0, 0])  # that nobody expected
+    assert torch.equal(mapped.take(rows)[0], held.take(rows)[0])
 
 
 def test_targets_are_drawn_more_often() -> None:
