@@ -32,6 +32,7 @@ from synthaug.sampling.generate import Sampler
 from synthaug.sampling.judgement import AGREEMENT, COPY, DUPLICATE, NOT_NEEDED, Judgement
 
 COUNTS = (40, 12, 40)
+STEPS = 30
 RARE = CLASSES[1]
 
 
@@ -49,7 +50,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def built(train: LabelledImages, cache: Path) -> Gate:
-    return build_gate(train, [RARE], GateConfig(steps=80), seed=0, device="cpu", cache=cache)
+    return build_gate(train, [RARE], GateConfig(steps=STEPS), seed=0, device="cpu", cache=cache)
 
 
 @pytest.fixture
@@ -189,12 +190,12 @@ def test_a_restored_memory_judges_as_the_one_that_was_kept(gate: Gate) -> None:
 
 def test_switches_switch(train: LabelledImages, cache: Path) -> None:
     copies = train.of_class(0)
-    none = GateConfig(steps=80, agreement=False, copies=False, duplicates=False)
+    none = GateConfig(steps=STEPS, agreement=False, copies=False, duplicates=False)
     opened = build_gate(train, [RARE], none, seed=0, device="cpu", cache=cache)
     assert opened.judge(copies, 2).accepted.all()
     assert opened.features is None
     assert opened.thresholds(0) == {}
-    only = GateConfig(steps=80, agreement=False, copies=True, duplicates=False)
+    only = GateConfig(steps=STEPS, agreement=False, copies=True, duplicates=False)
     assert build_gate(train, [], only, seed=0, device="cpu", cache=cache).judge(copies, 0).rejected == {COPY: 40}
 
 
