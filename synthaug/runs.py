@@ -56,6 +56,7 @@ class RunFacts(BaseModel):
     format_version: int = FORMAT_VERSION
     tool_version: str = "unknown"
     data: Path
+    data_url: str | None = None  # where the shards in `data` were fetched from
     fingerprint: str
     classes: list[str]
     targets: list[str]

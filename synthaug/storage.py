@@ -11,6 +11,8 @@ from typing import Any
 
 from synthaug.errors import RunFailed, SynthaugError, suggest
 
+UNFINISHED = "_UNFINISHED.json"
+"""A file that marks a folder in which not all files have arrived."""
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/(/?)")  # two letters or more: C:/ is a drive
 
 

@@ -120,7 +120,7 @@ def source_type(path: Path) -> str | None:
     return match[1].decode("utf-8", "replace") if match else None
 
 
-def make_run(data: Path, runs: Path, **flags: Any) -> Run:
+def make_run(data: Path, runs: Path, *, data_url: str | None = None, **flags: Any) -> Run:
     """A run of `data` whose only checkpoint is an untrained small network, as `fit` would have written it."""
     settings = {
         "data.resolution": 16,
@@ -138,7 +138,12 @@ def make_run(data: Path, runs: Path, **flags: Any) -> Run:
     split(scanned, config.data, config.seed).write(run.split_file)
     targets = [min(scanned.counts, key=lambda label: scanned.counts[label])]
     facts = RunFacts(
-        data=data, fingerprint=scanned.fingerprint, classes=scanned.classes, targets=targets, channels=scanned.channels
+        data=data,
+        data_url=data_url,
+        fingerprint=scanned.fingerprint,
+        classes=scanned.classes,
+        targets=targets,
+        channels=scanned.channels,
     )
     write_config(run, resolved, facts)
     shape = ImageShape(config.data.resolution, scanned.channels, len(scanned.classes))

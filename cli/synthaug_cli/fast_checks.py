@@ -12,12 +12,17 @@ if TYPE_CHECKING:
     from synthaug.requests import FitRequest
 
 
-def folder(path: Path, option: str) -> None:
-    """Check that `path`, given as `option`, is a folder.
+def folder(path: Path | str, option: str) -> None:
+    """Check that `path`, given as `option`, is a folder, or a URL of a protocol that can be read.
 
     Raises:
-        SynthaugError: it is missing, or a file.
+        SynthaugError: it is missing, or a file; or a package is missing.
     """
+    if isinstance(path, str):
+        from synthaug.storage import Storage
+
+        Storage.open(path)
+        return
     if path.is_dir():
         return
     if path.exists():

@@ -26,6 +26,7 @@ from synthaug.data.decode import (
     resize,
 )
 from synthaug.data.parallel import in_chunks
+from synthaug.data.shards import FileStatus, status
 from synthaug.errors import SynthaugError, suggest
 from synthaug.files import digest, replacing
 from synthaug.progress import Progress, Silent
@@ -146,15 +147,15 @@ class _Work:
         """Changes with the files, so that an image that is gone or has changed is noticed although it was stored."""
         stamps = []
         for row in self.rows:
-            status = self._file(row).stat()
-            stamps.append([row.pixel_sha256, status.st_size, status.st_mtime_ns])
+            found = self._status(row)
+            stamps.append([row.pixel_sha256, found.st_size, found.st_mtime_ns])
         return digest([DECODE_VERSION, self.resolution, self.channels, self.fit, stamps])
 
-    def _file(self, row: LabelledFile) -> Path:
-        path = self.root / row.path
-        if not path.is_file():
-            raise SynthaugError(f"the image {str(path)!r} is gone", _HINT)
-        return path
+    def _status(self, row: LabelledFile) -> FileStatus:
+        try:
+            return status(self.root / row.path)
+        except OSError as error:
+            raise SynthaugError(f"the image {str(self.root / row.path)!r} is gone", _HINT) from error
 
     def into(self, array: NDArray[np.uint8]) -> None:
         """Fill `array` [N, C, H, W]; its memory must be shared with forked processes."""
@@ -168,7 +169,7 @@ class _Work:
                 task.advance(len(chunk))
 
     def _one(self, row: LabelledFile) -> NDArray[np.uint8]:
-        path = self._file(row)
+        path = self.root / row.path
         reduced = OVERSAMPLE * self.resolution
         try:
             image, _, kind = decode(path, at_least=reduced)

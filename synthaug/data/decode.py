@@ -10,8 +10,6 @@ import ctypes
 import ctypes.util
 import io
 import logging
-import os
-import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -24,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from synthaug.config import Fit
+from synthaug.data import shards
 from synthaug.errors import SynthaugError
 from synthaug.files import digest
 
@@ -92,7 +91,7 @@ def open_image(path: Path, *, at_least: int | None = None) -> Image.Image:
 
 def decode(path: Path, *, at_least: int | None = None) -> tuple[Image.Image, str, str]:
     """As `open_image`, for use under `quiet_decoding`; also returns the file's colour mode and format."""
-    return decode_bytes(_bytes(path), path, at_least=at_least)
+    return decode_bytes(file_bytes(path), path, at_least=at_least)
 
 
 def decode_bytes(data: bytes, path: Path, *, at_least: int | None = None) -> tuple[Image.Image, str, str]:
@@ -125,22 +124,23 @@ def header_size(path: Path) -> tuple[int, int]:
         UnreadableImage: missing, or not an image.
     """
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        source = path if path.is_file() else io.BytesIO(file_bytes(path))
+        with Image.open(source, formats=FORMATS) as image:
             return image.width, image.height
     except OSError as error:
         raise UnreadableImage(path, error.strerror or "not an image") from error
 
 
-def _bytes(path: Path) -> bytes:
-    name = str(path)
+def file_bytes(path: Path) -> bytes:
+    """The contents of an image file, also in a shard.
+
+    Raises:
+        UnreadableImage: missing, empty or too large.
+    """
     try:
-        status = os.stat(name)  # noqa: PTH116 (pathlib's own reading takes longer than decoding a small image)
-        if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
-            raise UnreadableImage(path, "not a regular file")
-        if status.st_size > MAX_FILE_BYTES:
+        if shards.status(path).st_size > MAX_FILE_BYTES:
             raise UnreadableImage(path, f"the file is larger than {MAX_FILE_BYTES >> 20} MiB")
-        with open(name, "rb", buffering=0) as file:  # noqa: PTH123
-            data = file.readall()
+        data = shards.read(path)
     except OSError as error:
         raise UnreadableImage(path, (error.strerror or "cannot be read").lower()) from error
     if not data:

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from synthaug.data import store
 from synthaug.data.class_names import check_class_names
 from synthaug.data.duplicates import LOOK, as_rows
-from synthaug.data.layout import EXAMPLE, Found, Layout, SplitName, by_folders, tables, walk
-from synthaug.data.metadata import COLUMN_HINT, by_tables
+from synthaug.data.inputs import find_images
+from synthaug.data.layout import EXAMPLE, Found, Layout, SplitName, walk
 from synthaug.data.reading import FileInfo, read_all
 from synthaug.documents import Unreadable
 from synthaug.errors import SynthaugError, plural
@@ -118,7 +118,7 @@ def scan(
 ) -> Scan:
     """List and decode every labelled image of a folder.
 
-    Labels come from `metadata.jsonl|csv` with a label column, or else from folder names (`layout.by_folders`).
+    Labels come from shards, from `metadata.jsonl|csv` with a label column, or from folder names: `inputs.find_images`.
     Unreadable files are listed with a reason and left out. Nothing is written into `root`.
 
     Args:
@@ -133,19 +133,7 @@ def scan(
     find_group = _group_finder(group_by)
     tree = walk(root)
     place = store.outside(tree.root, store.cache_root(cache)) / store.SCANS
-    table_paths = list(tables(tree))
-    found = by_tables(tree, table_paths)
-    if found is None:
-        try:
-            found = by_folders(tree)
-        except SynthaugError as error:
-            if not table_paths:
-                raise
-            raise SynthaugError(
-                f"{error.message}; {table_paths[0]} has no columns file_name and label", COLUMN_HINT
-            ) from error
-        ignored_tables = {f"{path} (no columns file_name and label)" for path in table_paths}
-        found.ignored = sorted({*found.ignored, *ignored_tables} - {*table_paths})
+    found = find_images(tree)
     check_class_names(dict.fromkeys([*(entry.label for entry in found.entries), *found.empty]))
     read, failures = read_all(tree.root, found.entries, place, progress)
     result = _assemble(tree.root, found, read, failures, find_group)

@@ -12,10 +12,11 @@ from typing import Literal
 
 from synthaug.data.class_names import normalise_label
 from synthaug.data.decode import SUFFIXES
+from synthaug.data.shards import FileStatus
 from synthaug.documents import Unreadable
 from synthaug.errors import SynthaugError
 
-Layout = Literal["classes", "splits", "metadata"]
+Layout = Literal["classes", "splits", "metadata", "shards"]
 SplitName = Literal["train", "val", "test"]
 
 SPLIT_FOLDERS: dict[str, SplitName] = {
@@ -30,12 +31,12 @@ EXAMPLE = "put the images of each class into a folder of its own, as in DATA/cat
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An image file with its label, not yet opened; `path` is relative to the root, with forward slashes."""
+    """An image with its label, not yet opened; `path` is relative to the root, with forward slashes (see `shards`)."""
 
     path: str
     label: str
     split: SplitName | None
-    status: os.stat_result
+    status: os.stat_result | FileStatus
     synthetic: bool | None = None
 
 

@@ -79,7 +79,7 @@ def _take(
         found.unreadable.append(Unreadable(path=path, reason="not an image file by its name"))
         return
     split = SPLIT_FOLDERS.get(path.split("/", 1)[0].lower()) if "/" in path else None
-    found.entries.append(Entry(path, label, split, tree.files[path], _flag(row.get("synthetic"))))
+    found.entries.append(Entry(path, label, split, tree.files[path], flag(row.get("synthetic"))))
 
 
 def _inside(table: str, name: str) -> str | None:
@@ -88,7 +88,7 @@ def _inside(table: str, name: str) -> str | None:
     return None if relative.is_absolute() or ".." in relative.parts else str(relative)
 
 
-def _flag(value: Any) -> bool | None:
+def flag(value: Any) -> bool | None:
     if isinstance(value, str):
         return {"true": True, "1": True, "false": False, "0": False}.get(value.strip().lower())
     return bool(value) if isinstance(value, (bool, int)) else None

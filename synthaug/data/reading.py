@@ -14,6 +14,7 @@ from synthaug.data.decode import DECODE_VERSION, UnreadableImage, decode, hash_a
 from synthaug.data.duplicates import THUMBNAIL_BYTES, make_thumbnails, reduced
 from synthaug.data.layout import Entry
 from synthaug.data.parallel import in_chunks
+from synthaug.data.shards import FileStatus
 from synthaug.files import digest, write_bytes
 from synthaug.progress import Progress
 
@@ -87,7 +88,7 @@ def _read(root: Path, entries: Sequence[Entry]) -> list[FileInfo | str]:
     return [r if isinstance(r, str) else FileInfo(*[*r, next(thumbnails).tobytes()]) for r in results]
 
 
-def _stamp(status: os.stat_result) -> tuple[int, int, int]:
+def _stamp(status: os.stat_result | FileStatus) -> tuple[int, int, int]:
     return status.st_size, status.st_mtime_ns, status.st_ino
 
 

@@ -6,6 +6,7 @@ synthetic in a folder that was given as synthetic, and real in any other folder.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from synthaug.data.folder import ImageRecord, Scan, scan
@@ -19,8 +20,13 @@ def is_export(folder: Path) -> bool:
 
 
 def scan_synthetic(folder: Path, *, cache: Path | None, progress: Progress) -> Scan:
-    """Scan a folder of synthetic images. In an export they are in `train/`."""
-    return scan_readable(folder / "train" if is_export(folder) else folder, cache=cache, progress=progress)
+    """Scan a folder of synthetic images. In an export they are in `train/`, or in Parquet files of that split."""
+    if not is_export(folder) or not (folder / "data").is_dir():
+        return scan_readable(folder / "train" if is_export(folder) else folder, cache=cache, progress=progress)
+    found = scan_readable(folder / "data", cache=cache, progress=progress)
+    rows = [k for k, image in enumerate(found.images) if image.split == "train"]
+    thumbnails = None if found.thumbnails is None else found.thumbnails[rows]
+    return replace(found, images=[found.images[k] for k in rows], thumbnails=thumbnails)
 
 
 def scan_readable(folder: Path, *, cache: Path | None, progress: Progress) -> Scan:

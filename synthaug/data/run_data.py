@@ -8,12 +8,13 @@ from pathlib import Path
 
 from synthaug.config import Config
 from synthaug.data.cache import LabelledFile, LabelledImages, load_images
+from synthaug.data.fetched import fetch
 from synthaug.data.folder import scan
 from synthaug.data.layout import SplitName
 from synthaug.data.plan import check_targets
 from synthaug.data.split import Split, check_trainable, split
 from synthaug.errors import SynthaugError
-from synthaug.progress import Progress
+from synthaug.progress import Progress, Silent
 from synthaug.runs import Run
 
 
@@ -42,6 +43,8 @@ class RunData:
             SynthaugError: the data folder is gone, or the run is damaged.
         """
         facts = run.facts()
+        if facts.data_url is not None and not facts.data.is_dir():
+            fetch(facts.data_url, facts.data, Silent())
         if not facts.data.is_dir():
             raise SynthaugError(
                 f"the data folder {str(facts.data)!r} of the run {run.name!r} is gone",

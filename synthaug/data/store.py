@@ -16,6 +16,7 @@ DEFAULT_CAP_GIB = 20.0
 ARRAYS = "decoded-images"
 SCANS = "scan-results"
 FEATURES = "image-features"
+FETCHED = "fetched-shards"
 _OURS = re.compile(r"[0-9a-f]{64}\.(npy|json|scan)")
 _LEFT_OVER = re.compile(r"\.[0-9a-f]{64}\.(npy|json|scan)\..*\.tmp")
 _STALE_SECONDS = 24 * 3600.0

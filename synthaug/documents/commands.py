@@ -40,7 +40,7 @@ class InspectDocument(Document):
     """What `synthaug inspect` found in a folder."""
 
     data: str
-    layout: Literal["classes", "splits", "metadata"]
+    layout: Literal["classes", "splits", "metadata", "shards"]
     images: int
     classes: dict[str, ClassCount]
     splits: dict[str, dict[str, int]] = Field(description="split → class → images; empty for an unsplit folder")

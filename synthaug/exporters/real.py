@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from synthaug.data.cache import LabelledFile
-from synthaug.data.decode import decode, pixel_sha256, quiet_decoding
+from synthaug.data.decode import decode_bytes, file_bytes, pixel_sha256, quiet_decoding
+from synthaug.data.shards import status
 from synthaug.errors import SynthaugError
 from synthaug.exporters.looks import Look, Tables, read_look
 from synthaug.exporters.manifest import MetadataRow
@@ -44,12 +44,19 @@ def locate(root: Path, row: LabelledFile) -> Path:
             f"the image {row.path!r} of the run's split is outside of {str(root)!r}",
             "train again on a folder that holds its images",
         )
-    if not path.is_file():
+    try:
+        status(path)
+    except OSError as error:
         raise SynthaugError(
             f"the image {row.path!r} is missing from {str(root)!r} since the run was trained",
             "put it back, or train again: synthaug fit DATA",
-        )
+        ) from error
     return path
+
+
+def file_size(root: Path, row: LabelledFile) -> int:
+    """The bytes of a split's image; see `locate`."""
+    return status(locate(root, row)).st_size
 
 
 def read(root: Path, rows: Sequence[LabelledFile], tables: Tables, task: Task, threads: int) -> Iterator[RealImage]:
@@ -61,8 +68,8 @@ def read(root: Path, rows: Sequence[LabelledFile], tables: Tables, task: Task, t
 
     def one(row: LabelledFile) -> RealImage:
         path = locate(root, row)
-        data = path.read_bytes()
-        if pixel_sha256(decode(path)[0]) != row.pixel_sha256:
+        data = file_bytes(path)
+        if pixel_sha256(decode_bytes(data, path)[0]) != row.pixel_sha256:
             raise SynthaugError(
                 f"the image {str(path)!r} has changed since the run was trained",
                 "restore the file, or train again: synthaug fit DATA",
@@ -106,9 +113,9 @@ def place(images: Sequence[RealImage], names: Sequence[str], folder: Path, *, li
             try:
                 os.link(image.path, target)
                 continue
-            except OSError:  # another file system, or one that has no links
+            except OSError:  # another file system, one that has no links, or an image in a shard
                 linked = False
-        shutil.copyfile(image.path, target)
+        target.write_bytes(file_bytes(image.path))
     return linked
 
 

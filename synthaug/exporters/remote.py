@@ -24,9 +24,8 @@ from synthaug.exporters.workspace import PACKED, UPLOADED, Workspace
 from synthaug.files import digest, write_text
 from synthaug.parsing import ParseError, parse_json
 from synthaug.progress import Progress
-from synthaug.storage import Storage
+from synthaug.storage import UNFINISHED, Storage
 
-UNFINISHED = "_UNFINISHED.json"
 _MOST = 1 << 20
 
 

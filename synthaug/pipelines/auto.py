@@ -17,6 +17,7 @@ import numpy as np
 
 from synthaug.config import AUTO, RESOLUTIONS, Config, Resolved, resolve
 from synthaug.data.alike import near_and_named
+from synthaug.data.fetched import local_folder
 from synthaug.data.folder import ImageRecord, Scan, scan
 from synthaug.data.orientation import MirrorTest, mirror_test
 from synthaug.data.series import Series, find_series
@@ -197,7 +198,8 @@ def resolve_auto(request: FitRequest, progress: Progress) -> Resolved:
     layers = (AUTO, request.config, request.settings(), request.flags())
     given = resolve(*layers)
     group_by = given.config.data.group_by
-    scanned = scan(Path(request.data), group_by=group_by, strict=request.strict, cache=request.cache, progress=progress)
+    folder = local_folder(request.data, request.cache, progress)
+    scanned = scan(folder, group_by=group_by, strict=request.strict, cache=request.cache, progress=progress)
     by_user = given.origins["data.resolution"] not in (AUTO, "default")
     data = DataSummary.of(scanned, request.device)
     chosen = choose(data, given.config.data.resolution if by_user else None)

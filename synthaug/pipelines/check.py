@@ -181,7 +181,9 @@ def _check_folder(folder: Path, request: CheckRequest, progress: Progress) -> Ch
     train = loaded(root, trained_on) if trained_on else None
     net = features_for(request.features or "efficientnet_lite0", train, device=request.device, progress=progress)
     second = load_second_net(request.second_judge, net.name, train, device=request.device, progress=progress)
-    kind: Reference = "test" if real.layout == "splits" and any(i.split == "test" for i in unseen) else "folder"
+    kind: Reference = (
+        "test" if real.layout in ("splits", "shards") and any(i.split == "test" for i in unseen) else "folder"
+    )
     return quality(
         loaded(real.root, unseen), train, loaded(candidates.root, synthetic), net,
         reference=kind, gated=is_export(folder), progress=progress, keep=store.cache_root(cache), second=second,

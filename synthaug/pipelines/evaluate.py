@@ -14,6 +14,7 @@ import numpy as np
 
 from synthaug.classifiers import check_classifier, takes_steps
 from synthaug.config import leaves, resolve
+from synthaug.data.fetched import local_folder
 from synthaug.data.run_data import RunData
 from synthaug.device import resolve_device
 from synthaug.documents import (
@@ -77,7 +78,7 @@ FOLDER = "evaluation"
 @documented(EvaluateRequest)
 def evaluate(
     run: str | Path | Run | None = None, *, test: Path | None = None, synthetic: Path | None = None,
-    data: Path | None = None, target_class: str | Sequence[str] = "auto", resolution: int | None = None,
+    data: str | Path | None = None, target_class: str | Sequence[str] = "auto", resolution: int | None = None,
     group_by: str | None = None, folds: int | None = None, generators: int | None = None,
     replicates: Sequence[str] | None = None, classifier: str = "cnn", weights: Path | None = None,
     size: str | int = "model", upscaler: str | Path | Run | None = None, seeds: int = 5, steps: int = 600,
@@ -245,9 +246,10 @@ def _whole(request: EvaluateRequest, progress: Progress) -> RunData:
         run = find(request.run, request.runs)
         check_generates(run)
         return RunData.open(run)
-    config = with_mirroring(resolve(flags=request.flags()).config, request.data, request.cache, progress)
+    folder = local_folder(request.data, request.cache, progress)
+    config = with_mirroring(resolve(flags=request.flags()).config, folder, request.cache, progress)
     target_class = request.target_class if isinstance(request.target_class, str) else list(request.target_class)
-    return RunData.of_folder(request.data, target_class, config, cache=request.cache, progress=progress)
+    return RunData.of_folder(folder, target_class, config, cache=request.cache, progress=progress)
 
 
 def _out(target: Path) -> Path:

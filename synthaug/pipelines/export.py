@@ -293,14 +293,14 @@ def _space(job: _Job) -> int:
     """About how many bytes the export will take, from the sizes of the source files."""
     needed, side = 0, job.sampler.trained.resolution
     for label, wanted in job.plans.items():
-        sizes = [on_disk(real.locate(job.root, row).stat().st_size) for row in job.rows("train", label)]
+        sizes = [on_disk(real.file_size(job.root, row)) for row in job.rows("train", label)]
         mean = sum(sizes) / max(len(sizes), 1)
         square = on_disk(side * side * job.sampler.trained.channels)
         synthetic = mean if job.request.size == "native" else min(mean, square)
         needed += round(wanted.generate * (synthetic + ROW_BYTES))
         needed += round(wanted.keep * (ROW_BYTES + (0 if job.request.link else mean)))
     for name in job.heldout:
-        sizes = [on_disk(real.locate(job.root, row).stat().st_size) for row in job.data.split.of(name)]
+        sizes = [on_disk(real.file_size(job.root, row)) for row in job.data.split.of(name)]
         needed += len(sizes) * ROW_BYTES + (0 if job.request.link else sum(sizes))
     return needed
 

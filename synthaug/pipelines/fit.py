@@ -301,7 +301,8 @@ def _create(request: FitRequest, prepared: Prepared, held: ExitStack) -> Run:
     targets = "-".join(prepared.data.targets[:3]) or "all"
     name = request.name or f"{config.model.family}-{targets}-{config.data.resolution}px-seed{config.seed}"
     facts = RunFacts(
-        tool_version=__version__, data=prepared.data.folder, fingerprint=prepared.data.fingerprint,
+        tool_version=__version__, data=prepared.data.folder,
+        data_url=request.data if isinstance(request.data, str) else None, fingerprint=prepared.data.fingerprint,
         classes=prepared.data.classes, targets=prepared.data.targets, channels=prepared.data.channels,
         precision=prepared.precision, started_from=prepared.start.note() if prepared.start is not None else None,
         features_sha256=prepared.features_sha256, sources=prepared.sources,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from synthaug.config import resolve
 from synthaug.data.alike import near_duplicate_groups
+from synthaug.data.fetched import local_folder
 from synthaug.data.folder import ImageRecord, Scan, scan
 from synthaug.data.plan import rare_classes
 from synthaug.data.series import Series
@@ -35,7 +36,8 @@ def inspect(
 
 
 def run_inspect(request: InspectRequest, progress: Progress) -> InspectDocument:
-    found = scan(request.data, group_by=request.group_by, strict=request.strict, cache=request.cache, progress=progress)
+    folder = local_folder(request.data, request.cache, progress)
+    found = scan(folder, group_by=request.group_by, strict=request.strict, cache=request.cache, progress=progress)
     with progress.task("comparing images", None, "images"):
         alike = near_duplicate_groups(found)
     exact = _equal(found.images)

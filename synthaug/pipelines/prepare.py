@@ -16,6 +16,7 @@ from synthaug import runs as run_directories
 from synthaug.config import AUTO, Config, Resolved, leaves, resolve
 from synthaug.data.batches import GROUP, BalancedBatches, class_probabilities
 from synthaug.data.cache import LabelledImages
+from synthaug.data.fetched import local_folder
 from synthaug.data.mapped import MappedPixels
 from synthaug.data.maps import paired_maps
 from synthaug.data.run_data import RunData
@@ -90,7 +91,8 @@ def prepare(request: FitRequest, progress: Progress) -> Prepared:
         SynthaugError: bad images or maps, settings that are unknown or incompatible, no such run, class or device.
     """
     root = run_directories.default_root() if request.runs is None else request.runs
-    check_outside(root, [request.data], "--runs")
+    folder = local_folder(request.data, request.cache, progress)
+    check_outside(root, [folder], "--runs")
     named = run_directories.find(request.resume, root) if request.continues() else None
     resolved, target_class = _settings(named, request, progress)
     config = resolved.config
@@ -98,7 +100,7 @@ def prepare(request: FitRequest, progress: Progress) -> Prepared:
     check_config(config.model_copy(update={"monitor": config.monitor.model_copy(update={"features": features})}))
     device = resolve_device(request.device)
     data = RunData.of_folder(
-        Path(request.data), target_class, config, strict=request.strict, cache=request.cache, progress=progress
+        folder, target_class, config, strict=request.strict, cache=request.cache, progress=progress
     )
     for warning in config_warnings(config):
         progress.warn(warning)

@@ -26,6 +26,7 @@ from synthaug.requests.options import (
     Upscaler,
     parts,
 )
+from synthaug.storage import place
 
 
 def _shares(value: Any) -> Any:
@@ -81,7 +82,7 @@ class EvaluateRequest(Request):
     synthetic: Annotated[Path | None, Flag("DIR")] = Field(
         None, description="Judge the synthetic images in this folder, made by any tool."
     )
-    data: Annotated[Path | None, Flag("DATA")] = Field(
+    data: Annotated[Path | str | None, BeforeValidator(place), Flag("DATA")] = Field(
         None, description="With --synthetic and without a run: the real images. They are split as `fit` does."
     )
     target_class: TargetClass = Field(

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from synthaug.errors import SynthaugError, suggest
 from synthaug.requests.base import Flag
 from synthaug.sampling.options import check_truncation
+from synthaug.storage import place
 from synthaug.translators import options as translators
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -51,7 +52,7 @@ RunName = Annotated[
     Field(description="A run's path, name or number. [default: the latest run]"),
     Flag("RUN", argument=True),
 ]
-Data = Annotated[Path, Flag("DATA", argument=True)]
+Data = Annotated[Path | str, BeforeValidator(place), Flag("DATA", argument=True)]
 TargetClass = Annotated[str | tuple[str, ...], Flag("NAME", many=True)]
 Resolution = Annotated[int | None, Flag("16|32|64|96|128|192|256")]
 GroupBy = Annotated[

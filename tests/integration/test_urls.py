@@ -1,8 +1,10 @@
-"""Exports to a URL: in memory, and on a server on this machine that speaks S3."""
+"""Exports to a URL, and shards at a URL as DATA: in memory, and on a server on this machine that speaks S3."""
 
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,12 +12,17 @@ from typing import Any
 import pytest
 from export_material import CLASSES, Painters, contents, make_run, save_images
 
+from synthaug.data.fetched import local_folder
+from synthaug.data.folder import scan
+from synthaug.data.run_data import RunData
 from synthaug.errors import Interrupted, RunFailed, SynthaugError
-from synthaug.exporters.remote import UNFINISHED, Remote
+from synthaug.exporters.remote import Remote
 from synthaug.pipelines.export import export
+from synthaug.pipelines.inspect import inspect
+from synthaug.progress import Silent
 from synthaug.requests import ExportRequest
 from synthaug.runs import Run
-from synthaug.storage import Storage, place
+from synthaug.storage import UNFINISHED, Storage, place
 
 fsspec = pytest.importorskip("fsspec")
 
@@ -195,11 +202,11 @@ def test_bad_urls_are_refused_before_any_work() -> None:
 
 
 def test_a_missing_package_is_one_error_with_its_pip_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "gcsfs", None)
+    monkeypatch.setitem(sys.modules, "gcsfs", None)
     with pytest.raises(SynthaugError, match="'gs://bucket/out' needs a package for gs") as raised:
         Remote.open("gs://bucket/out")
     assert raised.value.hint == "pip install gcsfs"
-    monkeypatch.setitem(__import__("sys").modules, "fsspec", None)
+    monkeypatch.setitem(sys.modules, "fsspec", None)
     with pytest.raises(SynthaugError, match="needs fsspec") as raised:
         Remote.open("memory://out")
     assert raised.value.hint == "pip install 'synthaug[storage]'"
@@ -212,3 +219,101 @@ def test_a_file_url_is_a_path(run: Run, local: dict[str, bytes], tmp_path: Path)
     assert contents(tmp_path / "out") == local
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["export"]["out"] == "."
     assert made.out == str(tmp_path / "out")
+
+
+@pytest.fixture(scope="module")
+def packed(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An export in shards."""
+    out = tmp_path_factory.mktemp("packed") / "out"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("synthaug.sampling.generate.load_generator", Painters())
+        patched.setattr("synthaug.exporters.webdataset.SHARD_BYTES", 9000)
+        _export(run, out)
+    return out
+
+
+def _put(folder: Path, url: str) -> Storage:
+    storage = Storage.open(url)
+    for name, data in contents(folder).items():
+        storage.write(name, data)
+    return storage
+
+
+@pytest.mark.parametrize("kind", ["memory", "s3"])
+def test_shards_at_a_url_are_data(
+    kind: str, packed: Path, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"{'memory://there' if kind == 'memory' else request.getfixturevalue('s3')}/pictures"
+    storage = _put(packed, url)
+    found = inspect(url, cache=tmp_path / "cache")
+    local = inspect(packed, cache=tmp_path / "cache")
+    assert (found.classes, found.splits, found.sizes) == (local.classes, local.splits, local.sizes)
+    assert found.data == url
+    assert url in found.command
+    folder = local_folder(url, tmp_path / "cache", Silent())
+    assert folder.name == "pictures"
+    assert scan(folder, cache=tmp_path / "cache").fingerprint == scan(packed, cache=tmp_path / "cache").fingerprint
+    fetched: list[str] = []
+    download = Storage.download
+    monkeypatch.setattr(
+        Storage, "download", lambda self, name, file: (fetched.append(name), download(self, name, file))
+    )
+    inspect(url, cache=tmp_path / "cache")
+    assert fetched == []
+    shards = sorted(name for name in storage.files() if name.endswith(".tar"))
+    storage.write(shards[0], storage.read(shards[1], 1 << 30))
+    storage.remove([shards[-1]])
+    local_folder(url, tmp_path / "cache", Silent())
+    assert fetched == [shards[0]]
+    assert sorted(contents(folder)) == shards[:-1]
+
+
+def test_a_run_fetches_its_shards_again(packed: Path, tmp_path: Path) -> None:
+    _put(packed, "memory://pictures")
+    folder = local_folder("memory://pictures", tmp_path / "cache", Silent())
+    run = make_run(folder, tmp_path / "runs", data_url="memory://pictures")
+    before = contents(folder)
+    shutil.rmtree(tmp_path / "cache")
+    data = RunData.open(run)
+    assert contents(data.folder) == before
+    assert len(data.images("train", tmp_path / "cache", Silent())) == len(data.split.of("train"))
+    fsspec.filesystem("memory").store.clear()
+    shutil.rmtree(tmp_path / "cache")
+    with pytest.raises(SynthaugError, match=r"holds no .tar or .parquet file"):
+        RunData.open(run)
+
+
+def test_one_shard_by_its_url(packed: Path, tmp_path: Path) -> None:
+    _put(packed, "memory://pictures")
+    folder = local_folder("memory://pictures/train/000001.tar", tmp_path / "cache", Silent())
+    assert list(contents(folder)) == ["000001.tar"]
+
+
+def test_a_url_without_shards_or_with_half_of_them_is_refused(packed: Path, tmp_path: Path) -> None:
+    storage = Storage.open("memory://pictures")
+    for name in ("cat/1.png", "../../evil.tar", "a/../b.tar"):
+        storage.filesystem.store[f"/pictures/{name}"] = storage.filesystem.open(f"/pictures/{name}", "wb")
+    with pytest.raises(SynthaugError, match=r"holds no .tar or .parquet file \(3 files in all\)"):
+        local_folder("memory://pictures", tmp_path / "cache", Silent())
+    _put(packed, "memory://pictures").write(UNFINISHED, b"{}")
+    with pytest.raises(SynthaugError, match="upload has not finished"):
+        local_folder("memory://pictures", tmp_path / "cache", Silent())
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_download_that_fails_leaves_no_half_shard(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _put(packed, "memory://pictures")
+
+    def half(self: Any, name: str, file: str) -> None:
+        Path(file).write_bytes(b"half")
+        raise ConnectionError("gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(fsspec.filesystem("memory")), "get_file", half)
+        with pytest.raises(RunFailed, match="cannot use 'memory://pictures': gone"):
+            local_folder("memory://pictures", tmp_path / "cache", Silent())
+    assert not any(name.endswith(".tar") for name in contents(tmp_path / "cache"))
+    folder = local_folder("memory://pictures", tmp_path / "cache", Silent())
+    assert contents(folder) == {name: data for name, data in contents(packed).items() if name.endswith(".tar")}
