@@ -33,8 +33,8 @@ class InspectRequest(Request):
     """What is in a folder of images?"""
 
     data: Data = Field(
-        description="Folder of images: one folder per class, or train/ and test/, or metadata.jsonl; or .tar or .parquet "
-        "files, also at a URL."
+        description="Folder of images: one folder per class, or train/ and test/, or metadata.jsonl; or .tar or "
+        ".parquet files, also at a URL."
     )
     group_by: GroupBy = None
     strict: Strict = False
