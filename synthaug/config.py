@@ -110,6 +110,13 @@ class TrainingConfig(_Section):
 
     budget: Annotated[str, AfterValidator(check_budget)] = "200kimg"
     batch_size: int = Field(32, ge=2, le=4096)
+    micro_batch_size: int | None = Field(
+        None,
+        ge=4,
+        le=4096,
+        description="images that pass the networks at once on each device, for less memory; a divisor of its share of "
+        "the batch. The training is the same up to rounding. null: all",
+    )
     objective: str = Field("hinge", description="`synthaug list objectives`")
     regularizers: dict[str, Weight] = Field(
         default_factory=dict, description="name → weight, in addition to those of the objective; weight 0 removes one"

@@ -4,6 +4,8 @@ Process r of n has rows r · B/n to (r + 1) · B/n − 1 of a batch of B. Each p
 and keeps those of its own. Statistics over a batch are means over all processes. So n processes take the same steps as
 one, up to rounding. Files are written by the first process alone.
 
+The part of a process may be divided once more, into micro-batches that take turns (`synthaug.turns`).
+
 Everything here does nothing special in a single process.
 """
 
@@ -17,6 +19,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from synthaug import turns
 from synthaug.errors import RunFailed
 
 T = TypeVar("T")
@@ -46,29 +49,39 @@ def join(kind: str, devices: int, nodes: int) -> None:
         Fabric(accelerator=kind, devices=devices, num_nodes=nodes, strategy="ddp").launch()
 
 
+def parts() -> int:
+    """Into how many parts a batch is divided, over all processes."""
+    return count() * turns.count()
+
+
 def own(rows: Tensor) -> Tensor:
-    """This process's part of the rows of a whole batch."""
-    n = count()
-    return rows if n == 1 else rows.chunk(n)[rank()]
+    """This part of the rows of a whole batch."""
+    n = parts()
+    return rows if n == 1 else rows.chunk(n)[rank() * turns.count() + turns.part()]
 
 
 def rand(rows: int, *shape: int, rng: torch.Generator, dtype: torch.dtype | None = None) -> Tensor:
-    """U(0, 1) for this process's `rows` rows, [rows, *shape], on the device of `rng`."""
-    return own(torch.rand(rows * count(), *shape, generator=rng, dtype=dtype, device=rng.device))
+    """U(0, 1) for this part's `rows` rows, [rows, *shape], on the device of `rng`."""
+    return own(torch.rand(rows * parts(), *shape, generator=rng, dtype=dtype, device=rng.device))
 
 
 def randn(rows: int, *shape: int, rng: torch.Generator) -> Tensor:
-    """N(0, 1) for this process's `rows` rows, [rows, *shape], on the device of `rng`."""
-    return own(torch.randn(rows * count(), *shape, generator=rng, device=rng.device))
+    """N(0, 1) for this part's `rows` rows, [rows, *shape], on the device of `rng`."""
+    return own(torch.randn(rows * parts(), *shape, generator=rng, device=rng.device))
 
 
 def randint(high: int, rows: int, *shape: int, rng: torch.Generator) -> Tensor:
-    """Integers below `high` for this process's `rows` rows, int64[rows, *shape]."""
-    return own(torch.randint(high, (rows * count(), *shape), generator=rng, device=rng.device))
+    """Integers below `high` for this part's `rows` rows, int64[rows, *shape]."""
+    return own(torch.randint(high, (rows * parts(), *shape), generator=rng, device=rng.device))
 
 
 def mean(values: Tensor) -> Tensor:
-    """The mean over the processes, entry by entry; gradients pass through it."""
+    """The mean over the parts, entry by entry; gradients pass through it from process to process."""
+    assert turns.count() == 1 or not values.requires_grad, "the graphs of all micro-batches would have to be kept"
+    return turns.meet(values, lambda each: _over_processes(torch.stack(each).mean(dim=0) if each[1:] else each[0]))
+
+
+def _over_processes(values: Tensor) -> Tensor:
     return values if count() == 1 else cast(Tensor, _Mean.apply(values))
 
 
@@ -85,11 +98,15 @@ class _Mean(torch.autograd.Function):
 
 
 def gathered(rows: Tensor) -> Tensor:
-    """The rows of all processes, in the order of the whole batch; without gradients."""
+    """The rows of all parts, in the order of the whole batch; without gradients."""
+    return turns.meet(rows.detach(), lambda each: _from_processes(torch.cat(each) if each[1:] else each[0]))
+
+
+def _from_processes(rows: Tensor) -> Tensor:
     n = count()
     if n == 1:
         return rows
-    rows = rows.detach().contiguous()
+    rows = rows.contiguous()
     parts = [torch.empty_like(rows) for _ in range(n)]
     dist.all_gather(parts, rows)
     return torch.cat(parts)

@@ -47,7 +47,7 @@ LAYERS = (
         "version",
         "synthaug_recipes",
     ),
-    ("registry", "errors"),
+    ("registry", "errors", "turns"),
 )
 LONG_FUNCTION, LONG_FILE = 80, 450
 

@@ -56,7 +56,7 @@ class AdaptiveAugment(nn.Module):
         """
         self.signs += processes.mean(margin.float().sign().mean())
         self.batches += 1
-        self.images += len(margin) * processes.count()
+        self.images += len(margin) * processes.parts()
         if int(self.batches) >= self._interval:
             direction = torch.sign(self.signs / self.batches - self._target)
             self.p.add_(direction * self.images * self._speed).clamp_(0, 1)

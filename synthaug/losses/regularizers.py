@@ -46,6 +46,7 @@ class Regularizer(nn.Module):
     """
 
     interval: int = 1
+    whole_batch: bool = False  # whether it compares all images of a batch with each other
     second_order: bool = False  # whether it differentiates a gradient of the discriminator
     differentiates: Literal["real", "fake"] | None = None  # images by which it differentiates the step's own logits
 
@@ -67,6 +68,7 @@ class GeneratorRegularizer(nn.Module):
     """A penalty on the generator: every `interval` steps its loss gets weight × interval × penalty."""
 
     interval: int = 1
+    whole_batch: bool = False  # as for `Regularizer`
 
     def forward(self, batch: GeneratorBatch) -> Tensor:
         """Return a scalar."""
@@ -144,6 +146,7 @@ class LeCam(Regularizer):
     small data set. It starts after `start` calls, when the averages have settled.
     """
 
+    whole_batch = True
     decay = 0.99
     start = 1000
 
@@ -199,6 +202,8 @@ class ModeSeeking(GeneratorRegularizer):
     It is cheap. It is large when the images of a class are alike whatever the noise: conditional generators collapse
     in this way.
     """
+
+    whole_batch = True
 
     def forward(self, batch: GeneratorBatch) -> Tensor:
         labels, group = batch.inputs.labels, group_of(len(batch.fake))

@@ -76,6 +76,11 @@ class BatchNorm2d(nn.BatchNorm2d):
         return out.to(x.dtype)
 
 
+def has_batch_norm(network: nn.Module) -> bool:
+    """Whether what a network makes of an image depends on the rest of the batch, in training."""
+    return any(isinstance(module, BatchNorm2d) for module in network.modules())
+
+
 class ConditionalBatchNorm2d(nn.Module):
     """Batch norm whose scale and shift are read from a condition vector (1707.00683; BigGAN, 1809.11096 §3)."""
 

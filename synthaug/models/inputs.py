@@ -57,6 +57,11 @@ class Inputs(NamedTuple):
         return Inputs(*(None if part is None else part.to(device) for part in self))  # type: ignore[arg-type]
 
 
+def joined(parts: Sequence[Inputs]) -> Inputs:
+    """The rows of several batches in one."""
+    return Inputs(*(None if column[0] is None else torch.cat(column) for column in zip(*parts, strict=True)))  # type: ignore[arg-type]
+
+
 class InputSource(Protocol):
     """Gives the inputs of each image of a class: the same ones at each call, on any machine."""
 

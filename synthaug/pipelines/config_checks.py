@@ -106,6 +106,8 @@ def _incompatible(config: Config) -> Iterator[SynthaugError]:
             f"training.batch_size = {training.batch_size} cannot be divided into groups of {GROUP} images of one class",
             f"use {lower} or {lower + GROUP}" if lower else f"use {GROUP}",
         )
+    if training.micro_batch_size is not None:
+        yield from _micro_batches(config, training.micro_batch_size)
     from_images = isinstance(model, SourceOptions)
     codes = isinstance(model, CodeOptions) and bool(model.categorical_codes or model.continuous_codes)
     if codes and not training.auxiliary.get("infogan"):
@@ -137,6 +139,28 @@ def _incompatible(config: Config) -> Iterator[SynthaugError]:
         yield SynthaugError(
             "training.tensorboard = true needs the package tensorboard", "pip install 'synthaug[tensorboard]'"
         )
+
+
+def _micro_batches(config: Config, size: int) -> Iterator[SynthaugError]:
+    """Batches that cannot be divided into parts of this size."""
+    from synthaug.data.batches import GROUP
+
+    training = config.training
+    if size % GROUP or training.batch_size % size:
+        divisors = [k for k in range(GROUP, training.batch_size + 1, GROUP) if training.batch_size % k == 0]
+        yield SynthaugError(
+            f"training.micro_batch_size = {size} does not divide a batch of {training.batch_size} into groups of "
+            f"{GROUP} images of one class",
+            f"use {' or '.join(map(str, divisors))}" if divisors else "leave it out",
+        )
+    objective = OBJECTIVES.get(training.objective).regularizers if training.objective in OBJECTIVES else {}
+    for name, weight in {**objective, **training.regularizers}.items():
+        if weight and size < training.batch_size and name in REGULARIZERS and REGULARIZERS.get(name).whole_batch:
+            yield SynthaugError(
+                f"training.micro_batch_size = {size} would change the training: {name} compares all images of a batch "
+                "with each other",
+                f"leave micro_batch_size out, or set training.regularizers={{{name}: 0}}",
+            )
 
 
 def _without_meaning_for_images(config: Config) -> Iterator[SynthaugError]:

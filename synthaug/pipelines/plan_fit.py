@@ -17,7 +17,7 @@ from synthaug.requests import FitRequest
 from synthaug.sampling.sources import sources_of
 from synthaug.training.game import Game
 from synthaug.training.schedule import images_per_step
-from synthaug.training.steps import STEPS
+from synthaug.training.steps import take_step
 
 
 def plan_fit(request: FitRequest, progress: Progress) -> FitPlan:
@@ -63,10 +63,10 @@ def _placeholders(prepared: Prepared) -> LabelledImages:
 
 
 def _seconds_per_image(game: Game, steps: int = 5) -> float:
-    take, seed = STEPS.get(game.family.step), game.config.seed
+    seed = game.config.seed
     for step in range(2):
-        take(game, step, seed)
+        take_step(game, step, seed)
     started = time.monotonic()
     for step in range(steps):
-        float(take(game, step, seed)["loss_g"])  # waits for the device
+        float(take_step(game, step, seed)["loss_g"])  # waits for the device
     return (time.monotonic() - started) / (steps * images_per_step(game.config))

@@ -185,9 +185,14 @@ def _processes(request: FitRequest, config: Config, device: torch.device) -> tup
     """
     found = asked_for()
     devices, nodes = request.devices or found[0], request.nodes or found[1]
-    count, batch = devices * nodes, config.training.batch_size
+    count, batch, micro = devices * nodes, config.training.batch_size, config.training.micro_batch_size
     if count == 1:
         return 1, 1
+    if micro is not None and batch % (count * micro):
+        raise SynthaugError(
+            f"training.micro_batch_size = {micro} does not divide a batch of {batch} among {count} processes",
+            f"use --set training.batch_size={math.ceil(batch / (count * micro)) * count * micro}",
+        )
     if str(device) not in ("cpu", "cuda"):
         raise SynthaugError(f"--device {device} is one device", "leave --device out, or --devices")
     if device.type == "cuda" and devices > torch.cuda.device_count():

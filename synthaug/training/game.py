@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-from synthaug import processes
+from synthaug import processes, turns
 from synthaug.augment.ada import AdaptiveAugment
 from synthaug.augment.diffaugment import DiffAugment
 from synthaug.config import Config
@@ -20,9 +22,10 @@ from synthaug.losses import OBJECTIVES, REGULARIZERS
 from synthaug.losses.heads import Heads
 from synthaug.losses.objective import Objective, smoothed
 from synthaug.losses.regularizers import DiscriminatorBatch, GeneratorRegularizer, Regularizer
+from synthaug.models.blocks import has_batch_norm
 from synthaug.models.embedding_noise import EmbeddingNoise
 from synthaug.models.family import Family
-from synthaug.models.inputs import Inputs, Sources
+from synthaug.models.inputs import Inputs, Sources, joined
 from synthaug.seeds import step_generator
 from synthaug.training.ema import Average
 from synthaug.training.schedule import condition_strength, penalty_decay
@@ -58,6 +61,8 @@ class Game:
     embedding_noise: EmbeddingNoise | None = None
     sources: Sources | None = None
     progress: float = 0.0
+    rng: torch.Generator = field(default_factory=torch.Generator)  # of the step
+    micro_batches: turns.Turns | None = None  # where a batch is divided into micro-batches
 
     def set_progress(self, progress: float, known: bool = True) -> None:
         """Tell networks and schedules how far the training is.
@@ -77,10 +82,10 @@ class Game:
     def begin(self, step: int, seed: int) -> torch.Generator:
         """The source of all randomness of a step, also of that inside the generator."""
         self.batches.expect(step_generator(seed, "step", step + 1))
-        rng = step_generator(seed, "step", step)
+        self.rng.set_state(step_generator(seed, "step", step).get_state())
         if self.embedding_noise is not None:
-            self.embedding_noise.rng = rng
-        return rng
+            self.embedding_noise.rng = self.rng
+        return self.rng
 
     def inputs(self, labels: Tensor, rng: torch.Generator) -> Inputs:
         """What the generator is fed for a batch of labels."""
@@ -98,7 +103,26 @@ class Game:
         return self.sources.images(rows).to(self.fabric.device)
 
     def generate(self, inputs: Inputs) -> Tensor:
-        """G(inputs), float32[B, C, H, W]."""
+        """G(inputs), float32[B, C, H, W].
+
+        Of micro-batches, the generator's graph would be kept over the discriminator's update. So it is made once more
+        when its gradient is wanted; or, under batch norm, all of them are made at once.
+        """
+        if turns.count() == 1:
+            return self._generate(inputs)
+        if has_batch_norm(self.family.generator):
+            return turns.divided(inputs, lambda parts: self._generate(joined(parts)))
+        made: Tensor = checkpoint(
+            self._generate, inputs, use_reentrant=False, preserve_rng_state=False, context_fn=self._again
+        )
+        return made
+
+    def _again(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+        """For the first making of images, and for the second, which must find everything as the first did."""
+        state = turns.State(list(self.family.generator.buffers()), self.rng)
+        return nullcontext(), state.as_it_was(state.saved())
+
+    def _generate(self, inputs: Inputs) -> Tensor:
         with self.fabric.autocast():
             sources = None if inputs.sources is None else _cast(inputs.sources)
             images: Tensor = self.family.generator(inputs._replace(z=_cast(inputs.noise), sources=sources))
@@ -174,9 +198,10 @@ def build_game(
         architecture: how the networks were built, for checkpoints.
 
     Raises:
-        SynthaugError: `training.freeze_discriminator` leaves no layer to learn.
+        SynthaugError: `training.freeze_discriminator` leaves no layer to learn, or the batch cannot be divided.
     """
     training, device = config.training, fabric.device
+    parts = parts_of_batch(config, family)
     objective = smoothed(OBJECTIVES.get(training.objective)(), training.objective, training.label_smoothing)
     weights = {**objective.regularizers, **training.regularizers}
     for network in family.networks.values():
@@ -198,7 +223,7 @@ def build_game(
         networks["heads"] = heads
     if isinstance(augment, AdaptiveAugment):
         networks["augment"] = augment
-    return Game(
+    game = Game(
         config=config,
         family=family,
         state=TrainingState(networks, _players(config, family, heads, fabric), average, architecture or {}),
@@ -210,6 +235,30 @@ def build_game(
         heads=heads,
         embedding_noise=noise,
     )
+    if parts > 1:
+        buffers = [buffer for network in networks.values() for buffer in network.buffers()]
+        game.micro_batches = turns.Turns(parts, turns.State(buffers, game.rng), device)
+    return game
+
+
+def parts_of_batch(config: Config, family: Family) -> int:
+    """Into how many parts each process divides its rows of a batch.
+
+    Raises:
+        SynthaugError: the family compares images of the whole batch, in a way that cannot be divided.
+    """
+    training = config.training
+    if training.micro_batch_size is None:
+        return 1
+    count = training.batch_size // (processes.count() * training.micro_batch_size)
+    normalised = {name for name, network in family.networks.items() if has_batch_norm(network)}
+    if count > 1 and (normalised - {"generator"} or (normalised and family.step != "adversarial")):
+        raise SynthaugError(
+            f"training.micro_batch_size = {training.micro_batch_size} would change the training: the batch norm of "
+            f"{config.model.family} takes the mean of the whole batch in each layer",
+            "leave it out and lower training.batch_size, or divide the batch with --devices",
+        )
+    return max(count, 1)
 
 
 def _players(config: Config, family: Family, heads: Heads | None, fabric: Fabric) -> dict[str, Player]:

@@ -24,7 +24,7 @@ from synthaug.training.interruption import StopRequest
 from synthaug.training.monitor import Monitor
 from synthaug.training.stability import Diverged, Recovery, Watch
 from synthaug.training.state import Counters
-from synthaug.training.steps import STEPS
+from synthaug.training.steps import take_step
 from synthaug.training.upscaling_monitor import UpscalingMonitor
 
 OnRow = Callable[[dict[str, Any]], None]
@@ -99,7 +99,6 @@ class _Loop:
         self._run, self._game, self._monitor = run, game, monitor
         self._progress, self._on_row, self._stop, self._started = progress, on_row, stop, started
         self._state, self._config, self._counters = game.state, game.config, game.state.counters
-        self._step = STEPS.get(game.family.step)
         self._images_per_step = schedule.images_per_step(game.config)
         self._watch = Watch(run, game.objective.floor, self._images_per_step)
         self._last_row = (time.monotonic(), self._counters.images)
@@ -151,7 +150,7 @@ class _Loop:
         game, counters = self._game, self._counters
         while counters.images < until:
             game.set_progress(schedule.progress(counters), known=counters.total is not None)
-            scalars = self._step(game, counters.step, attempt_seed(self._config.seed, counters.attempt))
+            scalars = take_step(game, counters.step, attempt_seed(self._config.seed, counters.attempt))
             counters.step += 1
             counters.images += self._images_per_step
             self._state.average.update(game.family.exported_network, counters.images, self._images_per_step)

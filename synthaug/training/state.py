@@ -11,7 +11,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from synthaug import processes
+from synthaug import processes, turns
 from synthaug.training.ema import Average
 
 
@@ -53,9 +53,13 @@ class Player:
         self._fabric = fabric
 
     def update(self, loss: Tensor, rate: float = 1.0) -> None:
-        """Take one step down the gradient of `loss`, averaged over the processes, at `rate` times the learning rate."""
-        self.optimizer.zero_grad()
-        self._fabric.backward(loss)
+        """Take one step down the gradient of `loss`, averaged over the parts, at `rate` times the learning rate."""
+        if turns.part() == 0:
+            self.optimizer.zero_grad()
+        self._fabric.backward(loss / turns.count())
+        turns.meet(None, lambda _: self._step(rate))
+
+    def _step(self, rate: float) -> None:
         processes.average_([p.grad for p in self.parameters if p.grad is not None])
         groups = self.optimizer.param_groups
         rates = [group["lr"] for group in groups]

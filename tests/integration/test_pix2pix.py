@@ -192,9 +192,9 @@ def test_each_map_is_drawn_a_limited_number_of_times(place: Path, masked: Run) -
 
 
 def test_an_interrupted_training_goes_on_exactly(masked: Run, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from synthaug.training import loop
+    from synthaug.training import steps
 
-    calls, step = 0, loop.STEPS.get("pix2pix")
+    calls, step = 0, steps.STEPS.get("pix2pix")
 
     def interrupted(*arguments: Any) -> Any:
         nonlocal calls
@@ -204,7 +204,7 @@ def test_an_interrupted_training_goes_on_exactly(masked: Run, place: Path, monke
         return step(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop.STEPS, "get", lambda name: interrupted)
+        patch.setattr(steps.STEPS, "get", lambda name: interrupted)
         with pytest.raises(KeyboardInterrupt):
             trained(place, "resumed", place / "maps")
     resumed = trained(place, "resumed", place / "maps", resume="auto")

@@ -2,123 +2,26 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import numpy as np
 import pytest
 import torch
-from generator_material import small_options
 from lightning_fabric import Fabric
-
-from synthaug import processes
-from synthaug.config import validate
-from synthaug.data.batches import BalancedBatches
-from synthaug.losses.heads import build_heads
-from synthaug.models import MODELS, UPSCALERS, build_family
-from synthaug.models.codes import codes_of
-from synthaug.models.family import ImageShape
-from synthaug.models.inputs import Sources
-from synthaug.training.game import Game, build_game
-from synthaug.training.steps import STEPS, super_resolution, translation
-
-STEEP = {"cyclegan": 1, "cut": 4}
-"""Games in which one process goes another way, too, if its weights differ by 1e-7: most steps that are compared."""
-BATCH, SIDE, CLASSES, IMAGES = 24, 16, 3, 48
-COUNT = int(os.environ.get("SYNTHAUG_TEST_STEPS", "2"))
-ADAPTS = 5  # steps until adaptive augmentation has changed its strength
-
-
-class Setting(NamedTuple):
-    family: str
-    training: dict[str, Any]
-    model: dict[str, Any]
-
-
-SETTINGS = {name: Setting(name, {}, {}) for name in [*MODELS.names(), *UPSCALERS.names()]} | {
-    "gradient penalty": Setting("dcgan", {"objective": "wasserstein"}, {}),
-    "relativistic": Setting("dcgan", {"objective": "relativistic", "regularizer_interval": 1}, {}),
-    "lecam": Setting("dcgan", {"regularizers": {"lecam": 1.0}}, {}),
-    "consistency": Setting("dcgan", {"regularizers": {"consistency": 1.0}}, {}),
-    "mode-seeking": Setting("dcgan", {"regularizers": {"mode-seeking": 1.0}}, {}),
-    "spectral": Setting("dcgan", {"regularizers": {"conditional-spectral": 1.0}}, {}),
-    "ada": Setting("dcgan", {"ada": True, "ada_kimg": 0.2}, {}),
-    "embedding noise": Setting("dcgan", {"embedding_noise": 0.5}, {}),
-    "two steps, mirrored": Setting("dcgan", {"discriminator_steps": 2, "flip": True}, {}),
-    "codes": Setting("dcgan", {"auxiliary": {"infogan": 1.0, "acgan": 1.0}}, {"continuous_codes": 2}),
-    "full pool": Setting("cyclegan", {}, {"pool": 2}),
-}
-
-
-def game_of(setting: Setting, fabric: Fabric) -> Game:
-    model = small_options(setting.family, **setting.model)
-    config = validate({"model": model.model_dump(), "training": {"batch_size": BATCH, **setting.training}})
-    shape = ImageShape(SIDE, 3, CLASSES)
-    torch.manual_seed(0)
-    family = build_family(setting.family, shape, config.model)
-    heads = build_heads(config.training.auxiliary, family, shape, codes_of(config.model))
-    rng = torch.Generator().manual_seed(3)
-    side = SIDE * getattr(config.model, "scale", 1)
-    pixels = torch.randint(256, (IMAGES, 3, side, side), generator=rng).to(torch.uint8)
-    probabilities = torch.full((CLASSES,), 1 / CLASSES, dtype=torch.float64)
-    batches = BalancedBatches(pixels, torch.arange(IMAGES) % CLASSES, probabilities, BATCH, config.training.flip)
-    game = build_game(config, family, batches, fabric, heads)
-    game.sources = Sources(pixels.numpy(), {k: [np.arange((k + 1) % CLASSES, IMAGES, CLASSES)] for k in range(CLASSES)})
-    with torch.no_grad():  # off the zeros that conditional layers start with
-        for parameter in family.exported_network.parameters():
-            parameter.add_(0.05 * torch.randn(parameter.shape, generator=rng))
-    # Adam divides by the gradient's size: where that is zero but for rounding, it would take random steps.
-    rate = 0.001 if setting.family in STEEP else 0.01
-    for player in game.state.players.values():
-        player.optimizer = torch.optim.SGD(player.parameters, rate)
-    return game
-
-
-def trained(setting: Setting, fabric: Fabric) -> dict[str, Any]:
-    """Losses of each step, and all weights and buffers before and after."""
-    game = game_of(setting, fabric)
-    modules = {**game.state.networks, "average": game.state.average.network}
-    rows, before = [], state_of(modules)
-    least = ADAPTS if setting.training.get("ada") else 0
-    for number in range(min(max(COUNT, least), STEEP.get(setting.family, 50))):
-        game.set_progress(number / max(COUNT, least))
-        scalars = STEPS.get(game.family.step)(game, number, 0)
-        rows.append({name: torch.as_tensor(value) for name, value in scalars.items()})
-        game.state.average.update(game.family.exported_network, BATCH * (number + 1), BATCH)
-    return {"rows": rows, "before": before, "after": state_of(modules)}
-
-
-def state_of(modules: dict[str, torch.nn.Module]) -> dict[str, torch.Tensor]:
-    return {f"{name}.{k}": v.clone() for name, module in modules.items() for k, v in module.state_dict().items()}
-
-
-def unrounded(images: torch.Tensor, deviation: float, rng: torch.Generator) -> torch.Tensor:
-    """`noised` without its 256 levels, which make a level of a difference in the last bit."""
-    return (images + deviation * processes.randn(*images.shape, rng=rng)).clamp(-1, 1)
+from step_material import SETTINGS, assert_close, trained, without_levels
 
 
 def train_all(fabric: Fabric, folder: Path) -> None:
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(translation, "noised", unrounded)
-        patch.setattr(super_resolution, "noised", unrounded)
-        _train_all(fabric, folder)
-
-
-def _train_all(fabric: Fabric, folder: Path) -> None:
-    for name, setting in SETTINGS.items():
-        torch.save(trained(setting, fabric), folder / f"{name}-{fabric.world_size}-{fabric.global_rank}.pt")
+    with without_levels():
+        for name, setting in SETTINGS.items():
+            torch.save(trained(setting, fabric), folder / f"{name}-{fabric.world_size}-{fabric.global_rank}.pt")
 
 
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
-    threads = torch.get_num_threads()
     train_all(Fabric(accelerator="cpu", devices=1), folder)
     for count in (2, 3):
         Fabric(accelerator="cpu", devices=count, strategy="ddp_fork").launch(train_all, folder)
-    torch.set_num_threads(threads)
     return folder
 
 
@@ -126,15 +29,4 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", SETTINGS)
 def test_processes_take_the_steps_of_one(name: str, count: int, stored: Path) -> None:
     alone = torch.load(stored / f"{name}-1-0.pt")
-    ranks = [torch.load(stored / f"{name}-{count}-{rank}.pt") for rank in range(count)]
-    for number, row in enumerate(alone["rows"]):
-        for key, value in row.items():
-            mean = torch.stack([rank["rows"][number][key].double() for rank in ranks]).mean()
-            torch.testing.assert_close(mean, value.double(), rtol=1e-3, atol=1e-4, msg=f"{key} of step {number}")
-    for key, value in alone["after"].items():
-        moved = (value.double() - alone["before"][key].double()).abs().max() if value.numel() else 0.0
-        for rank in ranks:
-            # one level of 256 in the pools of past images; elsewhere a hundredth of the way that the weights went
-            close = 1.0 if value.dtype == torch.uint8 else 1e-5 + 0.01 * float(moved)
-            apart = (rank["after"][key].double() - value.double()).abs()
-            assert apart.numel() == 0 or float(apart.max()) <= close, key
+    assert_close(alone, [torch.load(stored / f"{name}-{count}-{rank}.pt") for rank in range(count)])

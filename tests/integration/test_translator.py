@@ -201,10 +201,10 @@ def test_the_arm_of_target_classes_alone_takes_no_other_synthetic_image() -> Non
 
 
 def test_an_interrupted_training_goes_on_exactly(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from synthaug.training import loop
+    from synthaug.training import steps
 
     calls = 0
-    step = loop.STEPS.get("translation")
+    step = steps.STEPS.get("translation")
 
     def interrupted(*arguments: Any) -> Any:
         nonlocal calls
@@ -215,7 +215,7 @@ def test_an_interrupted_training_goes_on_exactly(run: Run, tmp_path: Path, monke
 
     data = run.facts().data
     with monkeypatch.context() as patch:
-        patch.setattr(loop.STEPS, "get", lambda name: interrupted)
+        patch.setattr(steps.STEPS, "get", lambda name: interrupted)
         with pytest.raises(KeyboardInterrupt):
             fit(data, target_class=RARE, set=SMALL, runs=tmp_path, device="cpu")
     resumed = Run(Path(fit(data, target_class=RARE, set=SMALL, runs=tmp_path, resume="auto", device="cpu").run))

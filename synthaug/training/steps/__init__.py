@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from synthaug.registry import Registry
@@ -23,3 +25,12 @@ STEPS: Registry[Callable[[Any, int, int], dict[str, Tensor]]] = Registry(
     },
 )
 """Name → `step(game, number, seed)`, which returns detached scalars for metrics.jsonl."""
+
+
+def take_step(game: Any, number: int, seed: int) -> dict[str, Tensor]:
+    """One step of a `Game`, in micro-batches where it is divided so. Returns detached scalars."""
+    step = partial(STEPS.get(game.family.step), game, number, seed)
+    if game.micro_batches is None:
+        return step()
+    parts = game.micro_batches.run(step)
+    return {name: torch.stack([part[name] for part in parts]).mean(dim=0) for name in parts[0]}

@@ -68,7 +68,16 @@ def discriminator_turn(
     batch = game.discriminator_batch(shown_real, shown_fake, inputs.labels, real_logits, fake_logits, rng)
     loss, found = discriminator_loss(game, batch, penalties, auxiliary)
     game.state.players["discriminator"].update(loss)
-    return scalars | found
+    return scalars | found | adapt(game, batch)
+
+
+def adapt(game: Game, batch: DiscriminatorBatch) -> Scalars:
+    """Let adaptive augmentation, if it is on, follow the discriminator's opinions."""
+    if not isinstance(game.augment, AdaptiveAugment):
+        return {}
+    heads = zip(batch.real_logits, batch.fake_logits, strict=True)
+    margins = torch.cat([game.objective.margin(real.detach(), fake.detach()) for real, fake in heads], dim=1)
+    return {"ada_p": game.augment.observe(margins)}
 
 
 def adversarial_loss(game: Game, fake: Tensor, real: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
@@ -100,9 +109,6 @@ def discriminator_loss(
     }
     if auxiliary is not None:
         loss = loss + auxiliary
-    if isinstance(game.augment, AdaptiveAugment):
-        margins = [game.objective.margin(real, fake) for real, fake in heads]
-        scalars["ada_p"] = game.augment.observe(torch.cat(margins, dim=1))
     return _with_penalties(loss, scalars, [p for p in penalties if isinstance(p.regularizer, Regularizer)], batch)
 
 

@@ -16,7 +16,7 @@ from synthaug.losses.regularizers import GeneratorBatch
 from synthaug.models.inputs import Inputs
 from synthaug.models.lapgan import LAPGANDiscriminator, LAPGANGenerator, gaussian_pyramid, low_passes
 from synthaug.training.game import Game, Scalars
-from synthaug.training.steps.adversarial import discriminator_loss, generator_loss
+from synthaug.training.steps.adversarial import adapt, discriminator_loss, generator_loss
 
 Levels = tuple[list[Tensor], list[Tensor]]
 """Images of every side, and the low-pass images under all but the coarsest."""
@@ -40,7 +40,7 @@ def pyramid_step(game: Game, step: int, seed: int) -> Scalars:
         batch = game.discriminator_batch(real, fake_levels[-1].detach(), labels, real_logits, fake_logits, rng)
         loss, found = discriminator_loss(game, batch, penalties)
         discriminator.update(loss)
-        scalars |= found
+        scalars |= found | adapt(game, batch)
 
     with discriminator.held():
         shown_fake = _augment(game, fake_levels, low, rng)

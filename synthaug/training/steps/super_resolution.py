@@ -73,8 +73,10 @@ def patches(images: Tensor, side: int, rng: torch.Generator) -> Tensor:
 
 
 def content_distance(fake: Tensor, real: Tensor) -> Tensor:
-    """Mean distance of the feature maps, relative to the size of the real image's; differentiable in `fake`."""
+    """Mean distance of the feature maps, relative to the size of the real images'; differentiable in `fake`."""
     with torch.no_grad():
         of_real = list(feature_maps(real))
-    each = [(a - b).abs().mean() / b.abs().mean() for a, b in zip(feature_maps(fake), of_real, strict=True)]
+        sizes = [processes.mean(b.abs().mean()) for b in of_real]
+    maps = zip(feature_maps(fake), of_real, sizes, strict=True)
+    each = [(a - b).abs().mean() / size for a, b, size in maps]
     return torch.stack(each).float().mean()
