@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from synthaug.data.class_names import check_class_names
 from synthaug.data.decode import quiet_decoding
+from synthaug.data.maps import OwnMaps
 from synthaug.documents import SamplesDocument
+from synthaug.errors import SynthaugError
 from synthaug.exporters.folder import write_synthetic
 from synthaug.exporters.looks import plain_look
 from synthaug.exporters.provenance import save_marked
@@ -19,6 +21,7 @@ from synthaug.requests import SamplesRequest, documented
 from synthaug.runs import Run, find
 from synthaug.sampling.generate import Sampler, load
 from synthaug.sampling.grid import grid
+from synthaug.sampling.sources import user_maps
 
 DOCUMENT = "samples.json"
 _COLUMNS = 16
@@ -27,7 +30,7 @@ _COLUMNS = 16
 @documented(SamplesRequest)
 def samples(
     run: str | Path | Run | None = None, *, class_: str | None = None, count: int = 16, out: Path | None = None,
-    truncation: float = 1.0, mode: str | None = None, overwrite: bool = False,
+    truncation: float = 1.0, mode: str | None = None, inputs: Path | None = None, overwrite: bool = False,
     seed: int | None = None, checkpoint: str | Path = "best",
     runs: Path | None = None, device: str = "auto", cache: Path | None = None, progress: Progress = Silent(),
 ) -> SamplesDocument:  # fmt: skip
@@ -41,13 +44,12 @@ def samples(
 
 def run_samples(request: SamplesRequest, progress: Progress) -> SamplesDocument:
     found = find(request.run, request.runs)
+    maps = None if request.inputs is None else user_maps(found, request.inputs, request.cache)
     sampler = load(
         found, checkpoint=request.checkpoint, seed=request.seed, truncation=request.truncation, mode=request.mode,
-        device=request.device, cache=request.cache,
+        inputs=maps, device=request.device, cache=request.cache,
     )  # fmt: skip
-    labels = [request.class_] if request.class_ is not None else sampler.trained.targets or sampler.classes
-    for name in labels:
-        sampler.class_index(name)
+    labels = _labels(sampler, request.class_, maps)
     check_class_names(labels)
     target = (Path("samples") / found.name if request.out is None else request.out).absolute()
     check_outside(target, [found.facts().data], "--out")
@@ -55,6 +57,17 @@ def run_samples(request: SamplesRequest, progress: Progress) -> SamplesDocument:
     with new_folder(target, replace=request.overwrite) as folder:
         document = _write(sampler, labels, request.count, folder, progress)
     return document.model_copy(update={"out": str(target)})
+
+
+def _labels(sampler: Sampler, asked: str | None, maps: OwnMaps | None) -> list[str]:
+    """The classes to show: the one that is asked for, else those with maps of the user, or the targets."""
+    mapped = [] if maps is None else sorted({found.label for found in maps.maps})
+    if maps is not None and asked is not None and asked not in mapped:
+        raise SynthaugError(f"no maps of the class {asked!r} in {str(maps.folder)!r}", f"--class {mapped[0]}")
+    labels = [asked] if asked is not None else mapped or sampler.trained.targets or sampler.classes
+    for name in labels:
+        sampler.class_index(name)
+    return labels
 
 
 def _shown(sampler: Sampler, label: str, pixels: NDArray[np.uint8], columns: int) -> list[NDArray[np.uint8]]:

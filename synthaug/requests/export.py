@@ -15,6 +15,7 @@ from synthaug.requests.options import (
     Cache,
     Checkpoint,
     Device,
+    Inputs,
     Many,
     Mode,
     NoiseSeed,
@@ -109,9 +110,7 @@ class ExportRequest(Request):
         None, ge=LEAST, le=1, description=f"Share of the images that --select keeps. [default: {KEEP}]"
     )
     mode: Mode = None
-    inputs: Annotated[Path | None, Flag("DIR")] = Field(
-        None, description="pix2pix: maps of your own to paint, in DIR/CLASS, or in DIR for the only target class."
-    )
+    inputs: Inputs = None
     allow_short: bool = Field(False, description="Continue if a class cannot be filled; the manifest records it.")
     size: Annotated[Literal["native", "model"], Flag("native|model")] = Field(
         "native", description="Size of the synthetic images: like the real ones, or as generated."
@@ -159,18 +158,22 @@ class SamplesRequest(Request):
 
     run: RunName = None
     class_: Annotated[str | None, Flag("NAME")] = Field(
-        None, description="The class to generate images of. [default: all target classes]"
+        None, description="The class to generate images of. [default: all target classes, or those of --inputs]"
     )
     count: Annotated[int, Flag("N")] = Field(16, ge=1, le=100_000, description="Images per class.")
     out: Annotated[Path | None, Flag("DIR")] = Field(None, description="The folder. [default: ./samples/RUN]")
     truncation: Truncation = 1.0
     mode: Mode = None
+    inputs: Inputs = None
     overwrite: Overwrite = False
     seed: NoiseSeed = None
     checkpoint: Checkpoint = "best"
     runs: Runs = None
     device: Device = "auto"
     cache: Cache = None
+
+    def _check(self) -> None:
+        self._exclusive("inputs", "mode")
 
 
 class TraverseRequest(Request):

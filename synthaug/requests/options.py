@@ -91,6 +91,11 @@ Mode = Annotated[
     ),
     Flag("translate|vary|both"),
 ]
+Inputs = Annotated[
+    Path | None,
+    Field(description="pix2pix: maps of your own to paint, in DIR/CLASS, or in DIR for the only target class."),
+    Flag("DIR"),
+]
 Features = Annotated[str | None, Flag("NAME|FILE")]
 Upscaler = Annotated[
     Reference,

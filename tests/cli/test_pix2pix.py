@@ -71,6 +71,14 @@ def test_own_maps_are_painted(place: Path, synthaug: Synthaug) -> None:
     assert {row["mode"] for row in metadata(place / "painted") if row["synthetic"]} == {"inputs"}
     done = synthaug("regenerate", "painted", "--device", "cpu", cwd=place, forked=True)
     assert "0 different" in done.stdout
+    looking = ["samples", "1", "--count", "9", "--inputs", "own", "--out", "looked-at", "--device", "cpu"]
+    done = synthaug(*looking, cwd=place, forked=True)
+    assert done.status == 0, done.stderr
+    assert "cat: 9 images" in done.stdout
+    shown = np.asarray(Image.open(place / "looked-at" / "grid.png").convert("L"))
+    own = np.kron(np.asarray(Image.open(place / "own" / "cat" / "0.png")), np.ones((4, 4)))  # enlarged in the picture
+    windows = np.lib.stride_tricks.sliding_window_view(shown, own.shape)
+    assert (windows == own).all((-1, -2)).any()  # the map stands above what it became
 
 
 @pytest.mark.parametrize(
@@ -84,6 +92,8 @@ def test_own_maps_are_painted(place: Path, synthaug: Synthaug) -> None:
         ("fit data --resume 1 --pairs edges", "--pairs was given", "leave the other settings out"),
         ("export 1 --inputs onw --out new", "no folder of maps 'onw'", "DIR/CLASS"),
         ("export 1 --inputs own --mode vary --out new", "--inputs and --mode contradict", "leave one"),
+        ("samples 1 --inputs own --mode vary", "--inputs and --mode contradict", "leave one"),
+        ("samples 1 --inputs own --class dog", "no maps of the class 'dog' in", "--class cat"),
         ("export 1 --inputs own --per-class 20 --out new", "classes to fill up without maps", "--per-class cat=20"),
     ],
 )
