@@ -32,8 +32,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthaug.errors import SynthaugError
-from synthaug.exporters.manifest import dump_row, is_export
-from synthaug.files import make_folders, remove_empty, sha256, write_json
+from synthaug.exporters.manifest import METADATA, dump_row, is_export
+from synthaug.files import make_folders, remove_empty, replacing, sha256, write_json
 from synthaug.locks import LOCK, NOTE, only_writer
 
 SETTINGS, JOURNAL, PACKED, UPLOADED = "settings.json", "journal.jsonl", "packed.json", "uploaded.txt"
@@ -141,6 +141,17 @@ class Workspace:
             for start, size in self._places().get((split, label, kind), ()):
                 file.seek(start)
                 yield file.read(size)
+
+    def write_metadata(self, split: str) -> None:
+        """Write the rows of a split by class, real ones first, with one chunk in memory at a time."""
+        folder = self.tree / split
+        if not folder.is_dir():
+            return
+        labels = sorted(p.name for p in folder.iterdir() if p.is_dir())
+        with replacing(folder / METADATA) as temporary, temporary.open("wb") as file:
+            for label in labels:
+                for kind in ("real", "synthetic"):
+                    file.writelines(self.rows(split, label, kind))
 
     def _places(self) -> dict[tuple[str, str, str], list[tuple[int, int]]]:
         """Start and size in bytes of the rows of each journal entry, by split, class and kind."""

@@ -20,6 +20,7 @@ from synthaug.data.split import SplitRow
 from synthaug.documents import ExportDocument, ExportedClass, UpscaledFakes, UpscalerReference
 from synthaug.errors import SynthaugError, plural
 from synthaug.exporters import FORMATS, real
+from synthaug.exporters.croissant import CROISSANT, describe
 from synthaug.exporters.destination import ROW_BYTES, check_out, check_space, on_disk, working
 from synthaug.exporters.looks import (
     LookCount,
@@ -31,7 +32,6 @@ from synthaug.exporters.looks import (
 )
 from synthaug.exporters.manifest import (
     MANIFEST,
-    METADATA,
     NO_NUMBER,
     GateReport,
     Manifest,
@@ -46,7 +46,7 @@ from synthaug.exporters.names import file_names, synthetic_prefix
 from synthaug.exporters.remote import Remote, packed
 from synthaug.exporters.synthetic import Output, SyntheticWriter
 from synthaug.exporters.workspace import Workspace
-from synthaug.files import check_outside, replacing, sha256, write_json, write_text
+from synthaug.files import check_outside, sha256, write_json, write_text
 from synthaug.pipelines.chosen_upscaler import choose_upscaler, upscaled_fakes
 from synthaug.pipelines.recommended import recommended_totals
 from synthaug.progress import Progress, Silent
@@ -372,11 +372,13 @@ def _finish(
 ) -> ExportDocument:
     """Write metadata, manifest and card, and convert the tree to the requested format."""
     per_class = _per_class(job, outputs)
-    _write_metadata(workspace, ("train", *job.heldout))
+    for side in ("train", *job.heldout):
+        workspace.write_metadata(side)
     manifest = _manifest(job, per_class, gate)
     write_json(workspace.tree / MANIFEST, dump_manifest(manifest))
     write_text(workspace.tree / "README.md", card(manifest))
     FORMATS.get(job.request.format)(workspace.tree)
+    write_json(workspace.tree / CROISSANT, describe(manifest, workspace.tree))
     out = str(job.out) if job.remote is None else job.remote.url
     return ExportDocument(
         out=out, per_class=per_class, manifest=f"{out}/{MANIFEST}", upscaler=job.reference, images_per_second=speed
@@ -435,16 +437,3 @@ def _selection(job: _Job, selector: Selector, filled: Mapping[str, int]) -> Sele
         discriminator_sha256=selector.critic.sha256, slope=selector.slope if isinstance(selector, Rejection) else None,
         limits={label: selector.limits(k) for label, k in filled.items()},
     )  # fmt: skip
-
-
-def _write_metadata(workspace: Workspace, splits: tuple[str, ...]) -> None:
-    """Write the rows of the journal by class, real ones first, with one chunk in memory at a time."""
-    for name in splits:
-        folder = workspace.tree / name
-        if not folder.is_dir():
-            continue
-        labels = sorted(p.name for p in folder.iterdir() if p.is_dir())
-        with replacing(folder / METADATA) as temporary, temporary.open("wb") as file:
-            for label in labels:
-                for kind in ("real", "synthetic"):
-                    file.writelines(workspace.rows(name, label, kind))
