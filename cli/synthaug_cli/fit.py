@@ -85,6 +85,14 @@ def render_plan(plan: FitPlan) -> None:
     console.line(f"networks     {networks}; {plural(plan.channels, 'channel')}")
     console.line(f"device       {plan.device}, {plan.precision}")
     console.line(f"takes about  {console.duration(plan.estimated_seconds)} for {plan.estimated_kimg:,.1f} kimg")
+    if plan.memory_megabytes is not None:
+        console.line(f"in memory    about {plan.memory_megabytes:,.1f} MB at the peak of a step")
+    if (guess := plan.guess_for_gpu) is not None:
+        memory = f", {guess.memory_megabytes:,.1f} MB in float32" if guess.memory_megabytes is not None else ""
+        console.line(
+            f"on a GPU     about {console.duration(guess.seconds)}{memory}; a guess, nothing was measured on one "
+            f"({guess.gigaflops_per_image:,.1f} GFLOP an image, at {guess.teraflops_per_second:g} TFLOP/s)"
+        )
     console.line(f"on disk      about {plan.estimated_megabytes:,.1f} MB")
 
 

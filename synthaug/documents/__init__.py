@@ -8,8 +8,8 @@ Every number that could not be measured is null, and `reasons` says why. Nothing
 from synthaug.documents.base import Document as Document
 from synthaug.documents.commands import (
     ClassCount as ClassCount, ExportDocument as ExportDocument, ExportedClass as ExportedClass,
-    FitDocument as FitDocument, FitPlan as FitPlan, InspectDocument as InspectDocument, Mirroring as Mirroring,
-    Mismatch as Mismatch,
+    FitDocument as FitDocument, FitPlan as FitPlan, GuessForGPU as GuessForGPU,
+    InspectDocument as InspectDocument, Mirroring as Mirroring, Mismatch as Mismatch,
     MonitorScores as MonitorScores, PruneDocument as PruneDocument, RecipeDocument as RecipeDocument,
     RecipesDocument as RecipesDocument, RegenerateDocument as RegenerateDocument, RunDocument as RunDocument,
     RunsDocument as RunsDocument, SamplesDocument as SamplesDocument, SeriesProposal as SeriesProposal,

@@ -293,6 +293,16 @@ class TableDocument(Document):
     entries: dict[str, str]
 
 
+class GuessForGPU(Document):
+    """What a training would cost on a GPU: a guess from its arithmetic, because nothing was measured on one."""
+
+    images_per_second: float
+    seconds: float
+    gigaflops_per_image: float = Field(description="10⁹ floating-point operations of a step, for each of its images")
+    teraflops_per_second: float = Field(description="10¹² operations a second: the speed that is assumed")
+    memory_megabytes: float | None = Field(description="of the GPU, in float32; bfloat16 needs less. null: unknown")
+
+
 class FitPlan(Document):
     """What `synthaug fit --dry-run` would do; nothing is written."""
 
@@ -310,4 +320,6 @@ class FitPlan(Document):
     estimated_seconds: float = Field(description="from the speed of a few steps on this device")
     estimated_kimg: float
     estimated_megabytes: float = Field(description="on disk, for the run's checkpoints and the decoded images")
+    memory_megabytes: float | None = Field(description="of the device, at the peak of a step; null: unknown")
+    guess_for_gpu: GuessForGPU | None = Field(description="null where the steps ran on a GPU: all numbers are measured")
     warnings: list[str] = Field(default_factory=list)

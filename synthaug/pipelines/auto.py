@@ -6,6 +6,7 @@ there: those choices follow the papers, as their reasons state.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ from synthaug.requests import FitRequest
 MANY = 2000
 """Images a class from which mild augmentation is enough (2006.10738, table 3: gains shrink with more data)."""
 LARGEST_ON_CPU = 32
+BATCH = 32
+LARGEST_AT_ONCE = 128
+"""Side up to which a GPU takes a whole batch at once; beyond, micro-batches."""
 IMAGES_A_SECOND = 250
 """On one core, 32 px, width 48; measured on one kind of machine (docs/performance.md)."""
 SMALL = 48
@@ -66,7 +70,7 @@ def choose(data: DataSummary, resolution: int | None = None) -> Choices:
         resolution, why = _resolution(data)
         chosen = {"data.resolution": (resolution, why)}
     chosen |= _networks(data, resolution)
-    chosen |= _game(str(chosen["model.family"][0]))
+    chosen |= _game(str(chosen["model.family"][0]), resolution)
     chosen |= _mirrored(data)
     chosen |= _augmentation(data, resolution)
     chosen |= _length(data, resolution)
@@ -84,11 +88,11 @@ def _resolution(data: DataSummary) -> tuple[int, str]:
 def _networks(data: DataSummary, resolution: int) -> Choices:
     if data.gpu and resolution >= 64:
         return {
-            "model.family": ("fastgan", f"{resolution} px on a GPU: made for few, detailed images (2101.04775)"),
-            "model.z_dim": (256, "as in the paper"),
+            "model.family": ("stylegan2", "the best family at an equal number of images, if the time does not matter"),
+            "model.z_dim": (256, "also the size of the style"),
+            "model.embed_dim": (256, "as large as z"),
             "model.width": (64, "a GPU can afford more than a CPU"),
             "model.discriminator_width": (64, "as wide as the generator"),
-            "training.discriminator_lr": (0.0002, "as in the paper: the same rate for both networks"),
         }
     width = 64 if data.gpu else 48
     speed = "a GPU can afford more" if data.gpu else "twice the width costs four times the time"
@@ -99,13 +103,26 @@ def _networks(data: DataSummary, resolution: int) -> Choices:
     }
 
 
-def _game(family: str) -> Choices:
-    why = "no other loss was better in equal time" if family == "dcgan" else "as in the paper"
-    return {
-        "training.objective": ("hinge", why),
-        "training.batch_size": (32, "twice as many updates for the same images as with 64"),
+def _game(family: str, resolution: int) -> Choices:
+    chosen: Choices = {
+        "training.batch_size": (BATCH, "twice as many updates for the same images as with 64"),
         "training.balance": (1.0, "every class is drawn equally often, because the rare ones matter most"),
     }
+    if family == "dcgan":
+        return chosen | {"training.objective": ("hinge", "no other loss was better in equal time")}
+    chosen |= {
+        "training.objective": ("non-saturating", "as in the paper"),
+        "training.regularizers": (
+            {"r1": float(f"{0.0002 * resolution**2 / BATCH:.2g}")},
+            ".0002 · side² / batch (2006.06676)",
+        ),
+        "training.generator_lr": (0.0025, "high, because layers have equalised learning rates"),
+        "training.discriminator_lr": (0.0025, "the same rate for both networks"),
+    }
+    if resolution > LARGEST_AT_ONCE:
+        reason = "the same training as with the whole batch at once, in less memory"
+        chosen["training.micro_batch_size"] = (BATCH // 4, reason)
+    return chosen
 
 
 def _mirrored(data: DataSummary) -> Choices:
@@ -173,6 +190,9 @@ def _augmentation(data: DataSummary, resolution: int) -> Choices:
 def _length(data: DataSummary, resolution: int) -> Choices:
     kimg = min(max(200, 15 * len(data.counts)), 600) * (3 if data.gpu else 1)
     where = ", three times as long on a GPU" if data.gpu else ""
+    if data.gpu and resolution >= 64:
+        least = 1000 * round(math.log2(resolution / 32))
+        kimg, where = max(kimg, least), f"{where}, {least} kimg or more at {resolution} px"
     guess = "" if data.gpu else f"; about {_minutes(kimg, resolution):,.0f} minutes here, as a guess"
     return {
         "training.budget": (

@@ -85,6 +85,10 @@ def test_dry_run_writes_nothing(place: Path, synthaug: Synthaug, listing: Callab
     assert plan.origins["training.batch_size"] == "--set"
     assert plan.config["training.budget"] == "1kimg"
     assert plan.estimated_seconds > 0
+    assert (plan.memory_megabytes or 0) > 0 or sys.platform != "linux"
+    guess = plan.guess_for_gpu
+    assert guess is not None  # there is no GPU, and what one would need is said to be a guess
+    assert guess.seconds == pytest.approx(1000 / guess.images_per_second, rel=0.1)
     assert listing(place) == before
 
 

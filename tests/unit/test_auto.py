@@ -10,7 +10,7 @@ from listener import Listener
 from PIL import Image
 
 from synthaug.budget import parse_budget
-from synthaug.config import AUTO, resolve, validate
+from synthaug.config import AUTO, leaves, resolve, validate
 from synthaug.data.folder import scan
 from synthaug.data.orientation import MirrorTest
 from synthaug.errors import SynthaugError
@@ -46,6 +46,13 @@ def test_the_resolution_is_that_of_the_images_as_far_as_the_device_goes(side: in
     assert f"{side} px" in why
     if side > resolution * 1.5 and not gpu:
         assert "--resolution" in why  # what it costs to have more
+
+
+@pytest.mark.parametrize("side", [64, 128, 256])
+def test_what_is_chosen_for_a_gpu_is_what_its_recipe_says(side: int) -> None:
+    chosen = choose(summary(side, channels=3, gpu=True))
+    recipe = leaves(resolve(f"gpu-{side}").config.model_dump())
+    assert {key: value for key, (value, _) in chosen.items()} == {key: recipe[key] for key in chosen}
 
 
 def test_the_smallest_class_decides_about_augmentation() -> None:
