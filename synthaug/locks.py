@@ -28,7 +28,7 @@ class Held(SynthaugError):
 
 
 @contextmanager
-def only_writer(folder: Path, what: str) -> Iterator[None]:
+def only_writer(folder: Path, what: str, *, wait: float = 0) -> Iterator[None]:
     """Hold the lock of a folder. The system frees it when its holder ends, however it ends.
 
     What a holder that was killed left half-written is removed.
@@ -38,6 +38,7 @@ def only_writer(folder: Path, what: str) -> Iterator[None]:
     Args:
         folder: must exist.
         what: is written, for the error.
+        wait: seconds for another holder to end.
 
     Raises:
         Held: another process holds it; the message has its process id, computer, command and start.
@@ -49,7 +50,7 @@ def only_writer(folder: Path, what: str) -> Iterator[None]:
             raise OSError(errno.ELOOP, "a link", str(folder / LOCK))
         if (folder / LOCK).exists():
             regular(folder / LOCK)
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=wait)
     except Timeout as error:
         raise Held(f"{what} is in use by {_holder(note)}", "wait until it ends, or stop it") from error
     except OSError as error:

@@ -44,6 +44,7 @@ LAYERS = (
         "files",
         "seeds",
         "progress",
+        "tasks",
         "version",
         "synthaug_recipes",
     ),

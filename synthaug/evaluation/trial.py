@@ -1,55 +1,47 @@
-"""Train the classifiers of a grid, in parallel processes on a CPU.
-
-Every trial on a CPU uses one thread. Processes with several threads slow each other down, and the last bits of a sum
-depend on the number of threads. With one thread, any number of processes gives the same numbers.
-"""
+"""Train the classifiers of a grid, each in a task: any number of processes gives the same numbers."""
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import joblib
-import torch
-from joblib.externals.loky.process_executor import BrokenProcessPool, TerminatedWorkerError
 
 from synthaug.classifiers import in_feature_space, make_classifier
 from synthaug.classifiers.logistic import FEATURES, Logistic, RememberedFeatures
 from synthaug.device import resolve_device
-from synthaug.errors import RunFailed
 from synthaug.evaluation.arms import ARMS, DOWN_UP
 from synthaug.evaluation.grid import Grid, Outcome, Trial
 from synthaug.evaluation.trial_cache import TrialCache
 from synthaug.features import load_features
 from synthaug.progress import Progress, Task
+from synthaug.tasks import Workers, run_tasks
 
 LOGISTIC = "logistic"
 
 
 def run_trials(
-    grid: Grid, trials: Sequence[Trial], progress: Progress, jobs: int | None = None, cache: TrialCache | None = None,
-    features: RememberedFeatures | None = None,
+    grid: Grid, trials: Sequence[Trial], progress: Progress, workers: Workers = Workers(),
+    cache: TrialCache | None = None, features: RememberedFeatures | None = None,
 ) -> dict[Trial, Outcome]:  # fmt: skip
-    """Train and predict. Outcomes do not depend on `jobs` or on the content of the cache.
+    """Train and predict. Outcomes do not depend on `workers` or on the content of the cache.
 
     Args:
         grid: images and settings.
         trials: each is run once.
         progress: shows one bar.
-        jobs: processes; None: one per core, but no more than trials.
+        workers: where. Trials that share features run in this process, those of a GPU of this machine one by one.
         cache: of finished trials; new ones are stored in it.
         features: from `shared_features`, with what earlier trials of the grid have computed.
 
     Raises:
         RunFailed: a worker process died.
-        KeyboardInterrupt: after the workers have ended.
+        KeyboardInterrupt: after the processes of this machine have ended.
     """
     ordered = list(dict.fromkeys(trials))
-    on_cpu = resolve_device(grid.device).type == "cpu"
+    device = resolve_device(grid.device)
+    if workers.backend == "loky" and device.type != "cpu":
+        workers = Workers(jobs=1)
     name = Path(grid.classifier).name
     with progress.task(f"training {name} classifiers", len(ordered), "classifiers") as task:
         done: dict[Trial, Outcome] = {}
@@ -57,50 +49,18 @@ def run_trials(
             if cache is not None and (outcome := cache.find(trial)) is not None:
                 done[trial] = _advance(task, trial, outcome, None)
         left = [trial for trial in ordered if trial not in done]
-        jobs = min(jobs or joblib.cpu_count(), len(left)) if on_cpu else 1
         if left and (shared := features or shared_features(grid, progress)) is not None:
             if grid.classifier == LOGISTIC:
                 _run_logistic(grid, ordered, shared, done, task, cache)
             else:
                 done |= {trial: _advance(task, trial, _run(grid, trial, features=shared), cache) for trial in left}
-        elif jobs <= 1:
-            with _threads(1 if on_cpu else None):
-                done |= {trial: _advance(task, trial, _run(grid, trial), cache) for trial in left}
-        else:
-            _run_in_processes(grid, left, done, jobs, task, cache)
+        elif left:
+            told = replace(grid, device=str(device))  # what `auto` means here, and not on another machine
+            outcomes = run_tasks(_run, told, left, workers, what="classifiers")
+            done |= {t: _advance(task, t, outcome, cache) for t, outcome in zip(left, outcomes, strict=True)}
     if cache is not None:
         cache.tidy()
     return done
-
-
-def _run_in_processes(
-    grid: Grid, trials: list[Trial], done: dict[Trial, Outcome], jobs: int, task: Task, cache: TrialCache | None
-) -> None:
-    finished = 0
-    try:
-        with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
-            outcomes = joblib.Parallel(n_jobs=jobs, return_as="generator", batch_size=1)(
-                joblib.delayed(_run_in_worker)(grid, trial) for trial in trials
-            )
-            try:
-                for trial, outcome in zip(trials, outcomes, strict=True):
-                    done[trial] = _advance(task, trial, outcome, cache)
-                    finished += 1
-            finally:
-                outcomes.close()
-    except (BrokenProcessPool, TerminatedWorkerError) as error:
-        raise RunFailed(
-            f"a process that trained a classifier died after {finished} of {len(trials)} classifiers",
-            "it ran out of memory or was killed from outside; close other programs and run the command again: it "
-            "continues from there",
-        ) from error
-
-
-def _run_in_worker(grid: Grid, trial: Trial) -> Outcome:
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends the workers
-    with _threads(1):
-        return _run(grid, trial)
 
 
 def _run(grid: Grid, trial: Trial, **shared: RememberedFeatures) -> Outcome:
@@ -177,14 +137,3 @@ def _advance(task: Task, trial: Trial, outcome: Outcome, cache: TrialCache | Non
     longer = f", {trial.times} × the steps" if trial.times > 1 else ""
     task.note(f"{trial.arm}{share}{less}{longer}, seed {trial.seed}")
     return outcome
-
-
-@contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    before = torch.get_num_threads()
-    try:
-        if count is not None:
-            torch.set_num_threads(count)
-        yield
-    finally:
-        torch.set_num_threads(before)

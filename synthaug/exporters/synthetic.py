@@ -2,16 +2,16 @@
 
 For many images on a CPU, forked processes generate and measure chunks and encode the accepted images, while this
 process judges the chunks in order and records them. For few images, or on a GPU, this process generates, and threads
-encode.
+encode. Or each class is a task of its own (`fill_class`), in another process or on another machine.
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -24,13 +24,14 @@ from typing_extensions import Self
 
 from synthaug.config import Fit
 from synthaug.data.decode import quiet_decoding
-from synthaug.data.parallel import Crew, worth_forking
+from synthaug.data.parallel import Crew
 from synthaug.exporters.folder import Written, write_synthetic
+from synthaug.exporters.journal import Journal
 from synthaug.exporters.looks import Look, LookCount, Looks, Tables
 from synthaug.exporters.manifest import NO_NUMBER, NO_TEXT, MetadataRow, gate_row
-from synthaug.exporters.workspace import Workspace
 from synthaug.models.inputs import CHUNK
-from synthaug.progress import Task
+from synthaug.progress import Silent, Task
+from synthaug.sampling.copies import MEMORY_DIM
 from synthaug.sampling.gate import Gate
 from synthaug.sampling.gated_samples import (
     MOST_PENDING,
@@ -45,6 +46,7 @@ from synthaug.sampling.generate import Sampler
 from synthaug.sampling.judgement import Judgement
 from synthaug.sampling.upscaling import TrainedUpscaler
 from synthaug.seeds import look_draw
+from synthaug.tasks import Workers, run_tasks
 
 _SLICE = 16  # images that a worker encodes at once
 
@@ -66,6 +68,25 @@ class Output:
         self.remembered += entry["remembered"]
         self.rejected.update(entry["rejected"])
         self.sources.update(row["source_path"] for row in entry["rows"] if row.get("source_path"))
+
+    @classmethod
+    def of(cls, entries: Iterable[Mapping[str, Any]]) -> Self:
+        """What the entries of a class's journal say; those of real images are left out."""
+        output = cls()
+        for entry in entries:
+            if entry["kind"] == "synthetic":
+                output.count(entry)
+        return output
+
+
+@dataclass(frozen=True)
+class ToFill:
+    """A class, how many synthetic images it gets, what their names begin with, and its journal."""
+
+    label: str
+    count: int
+    prefix: str
+    journal: Journal
 
 
 @dataclass(frozen=True)
@@ -104,33 +125,33 @@ def _half_of_the_cores() -> Iterator[None]:
 
 @dataclass
 class SyntheticWriter:
-    """Writes accepted images into a workspace. The next chunks are generated and judged while files are encoded.
+    """Writes accepted images. The next chunks are generated and judged while files are encoded.
 
     Args:
         looks: class → the looks that its images draw from.
-        total: images of all classes together.
+        allow_short: a class that cannot be filled is no error.
+        forks: share the work among forked processes.
     """
 
-    workspace: Workspace
     sampler: Sampler
     gate: Gate | None
     fit: Fit
     tables: Tables
     train_paths: Sequence[str]
     looks: Mapping[str, Sequence[LookCount]]
-    total: int
-    upscaler: TrainedUpscaler | None = None
+    upscaler: TrainedUpscaler | None
+    allow_short: bool
+    forks: bool = False
 
     def __post_init__(self) -> None:
         self._share = 1.0 if self.gate is None or self.gate.selector is None else self.gate.selector.keep
-        self._forks = self.sampler.trained.device.type == "cpu" and worth_forking(self.total)
         self._stack = ExitStack()
         self._unmeasured = gate_row()
 
     def __enter__(self) -> Self:
         self._stack.enter_context(quiet_decoding())
-        self._crew = self._stack.enter_context(Crew(self._work, forks=self._forks))
-        self._stack.enter_context(threadpool_limits(1) if self._forks else _half_of_the_cores())
+        self._crew = self._stack.enter_context(Crew(self._work, forks=self.forks))
+        self._stack.enter_context(threadpool_limits(1) if self.forks else _half_of_the_cores())
         return self
 
     def __exit__(
@@ -148,18 +169,21 @@ class SyntheticWriter:
             for name, pixels, look in zip(job.names, job.pixels, job.looks, strict=True)
         ]
 
-    def fill(self, label: str, count: int, output: Output, prefix: str, allow_short: bool, task: Task) -> None:
-        """Write images of a class until there are `count`; `output` counts those that exist already.
+    def fill(self, wanted: ToFill, output: Output, task: Task) -> None:
+        """Write images of a class until it has enough; `output` counts those that exist already.
 
         Raises:
             RunFailed: the class cannot be filled, and `allow_short` is not given.
         """
+        label, count, journal = wanted.label, wanted.count, wanted.journal
         index = self.sampler.class_index(label)
+        if self.gate is not None:
+            self.gate.restore(index, journal.remembered(output.remembered, MEMORY_DIM))
         pending: deque[_Pending] = deque()
         batches = judge_chunks(
             self.sampler, self.gate, label, count,
             limit=max_candidates(count, self._share), chunk=output.chunks, have=output.written,
-            submit=self._crew.submit if self._forks else None,
+            submit=self._crew.submit if self.forks else None,
         )  # fmt: skip
         available = Looks(self.looks[label], self.fit, self.sampler.trained.resolution)
         remembered = output.remembered
@@ -168,34 +192,37 @@ class SyntheticWriter:
             if self.gate is not None:
                 memory = self.gate.memory(index, remembered)
                 remembered += len(memory)
-            pending.append(self._start(batch, label, index, available, prefix, memory))
+            pending.append(self._start(batch, wanted, index, available, memory))
             while len(pending) > MOST_PENDING:
-                self._end(pending.popleft(), label, index, output, task)
+                self._end(pending.popleft(), wanted, index, output, task)
         while pending:
-            self._end(pending.popleft(), label, index, output, task)
+            self._end(pending.popleft(), wanted, index, output, task)
         if self.gate is not None:
             self.gate.forget(index)
-        if output.written < count and not allow_short:
+        if output.written < count and not self.allow_short:
             raise shortfall(label, output.written, count, output.rejected)
 
     def _start(
-        self, batch: Batch, label: str, index: int, available: Looks, prefix: str, memory: NDArray[np.float32] | None
+        self, batch: Batch, wanted: ToFill, index: int, available: Looks, memory: NDArray[np.float32] | None
     ) -> _Pending:
         """Choose looks for the accepted images of a chunk, and let the crew write them."""
         rows, first = np.flatnonzero(batch.judgement.accepted), batch.chunk * CHUNK
         draws = [look_draw(self.sampler.seed, index, first + int(row)) for row in rows]
         looks = [available.choose(batch.pixels[row], draw) for row, draw in zip(rows, draws, strict=True)]
         names = [
-            file_name(prefix, first + int(row), available.looks[look]) for row, look in zip(rows, looks, strict=True)
+            file_name(wanted.prefix, first + int(row), available.looks[look])
+            for row, look in zip(rows, looks, strict=True)
         ]
-        folder, files = self.workspace.tree / "train" / label, []
+        label, files = wanted.label, []
+        folder = wanted.journal.tree / "train" / label
         for start in range(0, len(rows), _SLICE):
             part = slice(start, start + _SLICE)
             files.append(self._crew.submit(label, _Files(folder, names[part], batch.pixels[rows[part]], looks[part])))
         return _Pending(batch, rows, names, looks, memory, files)
 
-    def _end(self, pending: _Pending, label: str, index: int, output: Output, task: Task) -> None:
+    def _end(self, pending: _Pending, wanted: ToFill, index: int, output: Output, task: Task) -> None:
         """Wait for the files of a chunk and record it."""
+        label, journal = wanted.label, wanted.journal
         written = [file for future in pending.files for file in future.result()]
         judgement, first = pending.batch.judgement, pending.batch.chunk * CHUNK
         sources = self._sources(label, pending.batch.chunk)
@@ -217,7 +244,7 @@ class SyntheticWriter:
         ]
         memory = 0 if pending.memory is None else len(pending.memory)
         if pending.memory is not None and memory:
-            self.workspace.remember(index, pending.memory)
+            journal.remember(pending.memory)
         entry = {
             "kind": "synthetic",
             "split": "train",
@@ -227,7 +254,7 @@ class SyntheticWriter:
             "rejected": dict(judgement.rejected),
             "remembered": memory,
         }
-        self.workspace.record(entry)
+        journal.record(entry)
         output.count(entry)
         task.advance(len(rows))
         if output.rejected:
@@ -262,3 +289,41 @@ class SyntheticWriter:
 
 def file_name(prefix: str, index: int, look: Look) -> str:
     return f"{prefix}{index:06d}{look.suffix}"
+
+
+def fill_classes(
+    writer: SyntheticWriter, classes: Sequence[ToFill], outputs: dict[str, Output], workers: Workers | None, task: Task
+) -> None:
+    """Fill classes, here with all cores (`workers` None), or each in a task; the images are the same.
+
+    `outputs` counts what exists already, and is brought up to date.
+
+    Raises:
+        RunFailed: as for `SyntheticWriter.fill` and `run_tasks`.
+    """
+    if workers is None:
+        with writer:
+            for wanted in classes:
+                writer.fill(wanted, outputs[wanted.label], task)
+        return
+    made = run_tasks(fill_class, writer, classes, workers, what="classes")
+    for wanted, output in zip(classes, made, strict=True):
+        task.advance(output.written - outputs[wanted.label].written)
+        outputs[wanted.label] = output
+
+
+def fill_class(writer: SyntheticWriter, wanted: ToFill) -> Output:
+    """A task: fill one class on one core, from what its journal says is done. Its images must lie on a shared disk.
+
+    Args:
+        writer: not begun; other tasks of the process have the same.
+        wanted: the class.
+
+    Raises:
+        RunFailed: as for `SyntheticWriter.fill`, or the command that gave this task has ended.
+        SynthaugError: this machine does not see the folder of the export, or another task fills the class.
+    """
+    with wanted.journal.only_writer(), replace(writer, forks=False) as own, Silent().task("", None, "") as task:
+        output = Output.of(wanted.journal.entries())
+        own.fill(wanted, output, task)
+    return output

@@ -1,43 +1,39 @@
-"""The hidden folder of an unfinished export, with a journal so that an interrupted export can be continued.
+"""The hidden folder of an unfinished export, with journals so that an interrupted export can be continued.
 
     .NAME.partial/
         settings.json   options of the export; an export with other options starts again
         writer.lock     held by the process that writes the export; writer.json says which
-        journal.jsonl   for each finished chunk, in order: a line that describes it, then its rows of metadata
-        accepted/       features of accepted images, for the gates; one file per class
+        classes/        a folder per class with its journal: see `journal`
         packed.json     the command's result, once the tree is complete and only to be uploaded
         uploaded.txt    the files that are uploaded, if it goes to a URL
         tree/           the export itself; becomes NAME
 
-A process can be killed at any moment. The next process reads the journal up to the first entry that is incomplete or
-whose files differ from their hashes, deletes everything after it, and continues from there. It uses and empties only a
-real folder with nothing but these in it: a link, a pipe or a user's file in their place is an error.
+A process can be killed at any moment. The next process reads the journals as far as they are whole, deletes everything
+else, and continues from there. It uses and empties only a real folder with nothing but these in it: a link, a pipe or a
+user's file in their place is an error.
 """
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
 import shutil
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
-from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, Literal
 
 from synthaug.errors import SynthaugError
-from synthaug.exporters.manifest import METADATA, dump_row, is_export
-from synthaug.files import make_folders, remove_empty, replacing, sha256, write_json
-from synthaug.locks import LOCK, NOTE, only_writer
+from synthaug.exporters.journal import TREE, Journal, holder_of
+from synthaug.exporters.manifest import METADATA, is_export
+from synthaug.files import make_folders, remove_empty, replacing, write_json
+from synthaug.locks import LOCK, NOTE, is_held, only_writer
 
-SETTINGS, JOURNAL, PACKED, UPLOADED = "settings.json", "journal.jsonl", "packed.json", "uploaded.txt"
-_FILES = (SETTINGS, JOURNAL, PACKED, UPLOADED, LOCK, NOTE, "accepted", "tree")
+SETTINGS, CLASSES, PACKED, UPLOADED = "settings.json", "classes", "packed.json", "uploaded.txt"
+_EARLIER = ("journal.jsonl", "accepted")  # of exports by earlier versions, which start again
+_FILES = (SETTINGS, CLASSES, PACKED, UPLOADED, LOCK, NOTE, TREE, *_EARLIER)
 _OURS = re.compile("|".join(map(re.escape, _FILES)) + r"|\..*\.tmp")
 
 
@@ -47,12 +43,11 @@ class Workspace:
     def __init__(self, out: Path) -> None:
         self.out = out
         self.path = out.parent / f".{out.name}.partial"
-        self.tree = self.path / "tree"
+        self.tree = self.path / TREE
         self.replaced = out.parent / f".{out.name}.replaced"
         self._lock = ExitStack()
-        self._journal: FileIO | None = None
-        self._index: dict[tuple[str, str, str], list[tuple[int, int]]] | None = None
         self._locked = False
+        self._holder = b""
         self._made: list[Path] = []
 
     def open(self, settings: Mapping[str, Any]) -> Literal["new", "continued", "discarded"]:
@@ -65,7 +60,8 @@ class Workspace:
         self._check_ours()
         self._made = make_folders(self.path)
         self._lock.enter_context(only_writer(self.path, f"the unfinished export to {str(self.out)!r}"))
-        self._locked = True
+        self._locked, self._holder = True, holder_of(self.path)
+        self._await_tasks()
         wanted = json.loads(json.dumps(settings))
         file = self.path / SETTINGS
         earlier = file.exists()
@@ -76,7 +72,6 @@ class Workspace:
             if stale.name not in (LOCK, NOTE):
                 shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
         self.tree.mkdir()
-        (self.path / "accepted").mkdir()
         write_json(file, wanted)
         return "discarded" if earlier else "new"
 
@@ -94,93 +89,46 @@ class Workspace:
                 "move it away, or give another folder with --out",
             )
 
+    def _await_tasks(self) -> None:
+        """Wait for tasks on other machines that do not know yet that their command has ended.
+
+        Raises:
+            Held: one does not end.
+        """
+        for folder in filter(is_held, self.path.glob(f"{CLASSES}/*")):
+            with self.journal(folder.name).only_writer():
+                pass
+
     def _put_back(self) -> None:
         """Restore the old export if a process died after moving it away and before moving the new one in."""
         if _is(self.replaced, stat.S_ISDIR) and not self.out.exists():
             self.replaced.rename(self.out)
 
-    def journal(self) -> Iterator[dict[str, Any]]:
-        """The entries of an earlier process whose files are complete; everything after them is deleted."""
-        file = self.path / JOURNAL
-        file.touch()
-        whole, known = 0, set[Path]()
-        with file.open("rb") as lines:
-            while (entry := _next_entry(lines)) is not None and self._files_are_whole(entry, known):
-                whole = lines.tell()
-                yield entry
-        with file.open("r+b") as lines:
-            lines.truncate(whole)
+    def journal(self, label: str) -> Journal:
+        """The journal of a class. It can be pickled, for tasks of other processes."""
+        return Journal(self.path, self.path / CLASSES / label, self._holder)
+
+    def finished(self, labels: Iterable[str]) -> Iterator[dict[str, Any]]:
+        """The entries of an earlier process whose files are complete; everything else is deleted."""
+        known = set[Path]()
+        for label in labels:
+            yield from self.journal(label).entries(known)
         for path in list(self.tree.rglob("*")):
             if path.is_file() and path not in known:
                 path.unlink()
 
-    def _files_are_whole(self, entry: Mapping[str, Any], known: set[Path]) -> bool:
-        for row in entry.get("rows", ()):
-            path = self.tree / entry["split"] / row["file_name"]
-            try:
-                if sha256(path) != row["sha256"]:
-                    return False
-            except OSError:
-                return False
-            known.add(path)
-        return True
-
-    def record(self, entry: Mapping[str, Any]) -> None:
-        """Append a finished chunk; its files must be written already."""
-        if self._journal is None:
-            self._journal = (self.path / JOURNAL).open("ab", buffering=0)
-        self._index = None
-        lines = [dump_row({**entry, "rows": len(entry["rows"])}), *map(dump_row, entry["rows"]), ""]
-        data = "\n".join(lines).encode()
-        if self._journal.write(data) != len(data):  # unbuffered: a full disk writes a part and raises nothing
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path / JOURNAL))
-
-    def rows(self, split: str, label: str, kind: str) -> Iterator[bytes]:
-        """The lines of metadata of the finished chunks of one kind, chunk by chunk."""
-        with (self.path / JOURNAL).open("rb") as file:
-            for start, size in self._places().get((split, label, kind), ()):
-                file.seek(start)
-                yield file.read(size)
-
     def write_metadata(self, split: str) -> None:
-        """Write the rows of a split by class, real ones first, with one chunk in memory at a time."""
+        """Write the rows of the journals of all classes of a split, one after the other."""
         folder = self.tree / split
         if not folder.is_dir():
             return
         labels = sorted(p.name for p in folder.iterdir() if p.is_dir())
         with replacing(folder / METADATA) as temporary, temporary.open("wb") as file:
             for label in labels:
-                for kind in ("real", "synthetic"):
-                    file.writelines(self.rows(split, label, kind))
-
-    def _places(self) -> dict[tuple[str, str, str], list[tuple[int, int]]]:
-        """Start and size in bytes of the rows of each journal entry, by split, class and kind."""
-        if self._index is None:
-            self._index = {}
-            with (self.path / JOURNAL).open("rb") as lines:
-                while line := lines.readline():
-                    entry, start = json.loads(line), lines.tell()
-                    size = sum(len(lines.readline()) for _ in range(entry["rows"]))
-                    self._index.setdefault((entry["split"], entry["label"], entry["kind"]), []).append((start, size))
-        return self._index
-
-    def remember(self, class_index: int, rows: NDArray[np.float32]) -> None:
-        """Append features of accepted images, float32 [n, d]. Call it before `record`, which counts them."""
-        with (self.path / "accepted" / f"{class_index}.f32").open("ab") as file:
-            file.write(np.ascontiguousarray(rows, "<f4").tobytes())
-
-    def remembered(self, class_index: int, count: int, dim: int) -> NDArray[np.float32]:
-        """The first `count` remembered rows [count, dim]; later rows, which no record counts, are dropped."""
-        file = self.path / "accepted" / f"{class_index}.f32"
-        if not file.exists() and count == 0:
-            return np.empty((0, dim), np.float32)
-        with file.open("r+b") as handle:
-            handle.truncate(count * dim * 4)
-        return np.fromfile(file, "<f4").reshape(count, dim).astype(np.float32)
+                file.writelines(self.journal(label).rows(split))
 
     def finish(self) -> None:
         """Move the tree to the destination; an earlier export there is replaced."""
-        self.close()
         if self.out.exists():
             if not is_export(self.out):
                 raise SynthaugError(f"{str(self.out)!r} appeared while exporting", "give another folder with --out")
@@ -198,18 +146,15 @@ class Workspace:
     def discard(self) -> None:
         """Delete the unfinished export, if this process holds its lock, and the folders made for it."""
         if self._locked:
+            (self.path / NOTE).unlink(missing_ok=True)
+            with suppress(SynthaugError):
+                self._await_tasks()
             self.release()
             shutil.rmtree(self.path, ignore_errors=True)
         remove_empty(self._made)
 
-    def close(self) -> None:
-        if self._journal is not None:
-            self._journal.close()
-            self._journal = None
-
     def release(self) -> None:
         """Unlock the folder and keep its contents."""
-        self.close()
         self._lock.close()
         self._locked = False
 
@@ -220,19 +165,3 @@ def _is(path: Path, kind: Callable[[int], bool]) -> bool:
         return kind(path.lstat().st_mode)
     except OSError:
         return False
-
-
-def _next_entry(journal: BinaryIO) -> dict[str, Any] | None:
-    """The next entry with its rows; None at the end, or if a process was killed while it wrote the entry."""
-    try:
-        entry: dict[str, Any] = _parsed(journal.readline())
-        entry["rows"] = [_parsed(journal.readline()) for _ in range(entry["rows"])]
-    except (ValueError, TypeError, KeyError):
-        return None
-    return entry
-
-
-def _parsed(line: bytes) -> Any:
-    if not line.endswith(b"\n"):
-        raise ValueError(line)
-    return json.loads(line)

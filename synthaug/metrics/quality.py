@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,6 +27,7 @@ from synthaug.metrics.threads import one_thread
 from synthaug.metrics.usefulness import Usefulness, usefulness
 from synthaug.progress import Progress, Silent
 from synthaug.seeds import stream
+from synthaug.tasks import Workers, run_tasks
 
 SMALL = 30
 """With fewer images on each side, a reason warns that the numbers are uncertain."""
@@ -47,6 +49,7 @@ def quality(
     real: RealFeatures | None = None,
     keep: Path | None = None,
     second: FeatureNet | None = None,
+    workers: Workers = Workers(jobs=1),
 ) -> CheckDocument:
     """Judge every class that has synthetic images, and all of them together.
 
@@ -62,6 +65,7 @@ def quality(
         real: from `describe_real`, to judge several sets against the same real images.
         keep: as for `describe_real`.
         second: another feature net, which says whether it agrees.
+        workers: where classes are judged. The document does not depend on it.
 
     Raises:
         SynthaugError: a synthetic class has no real image, or there is no synthetic image.
@@ -83,13 +87,15 @@ def quality(
         if real.held_out:
             rng = stream(seed, 0)
             useful, useful_in_all = usefulness(real.train, real.reference, found, others=real.train, rng=rng)
-        for name in given:
+        to_judge = [
+            _ToJudge(name, found[name], synthetic.of_class(name), paths[name], useful.get(name), seed) for name in given
+        ]
+        for name, (judged, worst) in zip(
+            given, run_tasks(_judge, real, to_judge, workers, what="classes"), strict=True
+        ):
+            per_class[name] = judged
+            pairs += worst
             task.note(name)
-            rng = stream(seed, 1 + real.classes.index(name))
-            per_class[name] = class_quality(
-                name, found[name], real, rng=rng, pixels=synthetic.of_class(name), useful=useful.get(name)
-            )
-            pairs += _worst_pairs(name, found[name], paths[name], real)
             task.advance()
         pooled = None
         if len(given) > 1:
@@ -110,6 +116,24 @@ def quality(
         gated=gated,
         worst_pairs=[pair for _, pair in pairs],
     )
+
+
+class _ToJudge(NamedTuple):
+    """The synthetic images of a class: features [m, d], pixels [m, C, H, W], paths."""
+
+    name: str
+    features: Features
+    pixels: Pixels
+    paths: list[str]
+    useful: Usefulness | None
+    seed: int
+
+
+def _judge(real: RealFeatures, given: _ToJudge) -> tuple[ClassQuality, list[tuple[float, CopyPair]]]:
+    """A task: one class."""
+    rng = stream(given.seed, 1 + real.classes.index(given.name))
+    found = class_quality(given.name, given.features, real, rng=rng, pixels=given.pixels, useful=given.useful)
+    return found, _worst_pairs(given.name, given.features, given.paths, real)
 
 
 def _judged_classes(

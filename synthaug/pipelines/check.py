@@ -26,6 +26,7 @@ from synthaug.metrics.second_judge import load_second_net
 from synthaug.pipelines.monitor_net import check_permitted, monitor_net
 from synthaug.progress import Progress, Silent
 from synthaug.requests import CheckRequest, documented
+from synthaug.requests.options import workers_of
 from synthaug.runs import Run, find
 from synthaug.sampling.generate import Sampler, load
 from synthaug.seeds import check_seed
@@ -38,7 +39,8 @@ DOCUMENT = "check.json"
 def check(
     target: str | Path | Run | None = None, *, reference: Path | None = None, features: str | None = None,
     second_judge: str = "auto", count: int | None = None, checkpoint: str | Path = "best", runs: Path | None = None,
-    device: str = "auto", cache: Path | None = None, progress: Progress = Silent(),
+    device: str = "auto", cache: Path | None = None, jobs: int = 1, backend: str = "loky",
+    scheduler: str | None = None, progress: Progress = Silent(),
 ) -> CheckDocument:  # fmt: skip
     """Judge fresh, ungated samples of a run, or the images of a folder.
 
@@ -57,6 +59,7 @@ def check(
 
 def run_check(request: CheckRequest, progress: Progress) -> CheckDocument:
     resolve_device(request.device)
+    workers_of(request).check_reachable()
     if request.features is not None:
         check_features(request.features)
     if request.target is None or not _is_folder_of_images(Path(request.target)):
@@ -100,6 +103,7 @@ def _check_run(run: Run, request: CheckRequest, progress: Progress) -> CheckDocu
     document = quality(
         real, train, synthetic, net,
         reference=kind, gated=False, seed=config.seed, progress=progress, keep=store.cache_root(cache), second=second,
+        workers=workers_of(request),
     )  # fmt: skip
     try:
         with suppress(OSError), run.writing():  # the run may not be writable
@@ -187,6 +191,7 @@ def _check_folder(folder: Path, request: CheckRequest, progress: Progress) -> Ch
     return quality(
         loaded(real.root, unseen), train, loaded(candidates.root, synthetic), net,
         reference=kind, gated=is_export(folder), progress=progress, keep=store.cache_root(cache), second=second,
+        workers=workers_of(request),
     )  # fmt: skip
 
 

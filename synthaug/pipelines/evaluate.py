@@ -66,6 +66,7 @@ from synthaug.pipelines.judged_size import evaluated_size
 from synthaug.pipelines.monitor_net import check_permitted
 from synthaug.progress import Progress, Silent
 from synthaug.requests import EvaluateRequest, documented
+from synthaug.requests.options import workers_of
 from synthaug.runs import Run, find
 from synthaug.sampling.trained import check_generates
 from synthaug.seeds import named_stream
@@ -86,7 +87,7 @@ def evaluate(
     mode: str | None = None, learning_curve: bool = False, out: Path | None = None,
     fail_under: float | None = None, gate: bool = True, checkpoint: str | Path = "best", runs: Path | None = None,
     features: str | None = None, device: str = "auto", cache: Path | None = None, jobs: int | None = None,
-    progress: Progress = Silent(),
+    backend: str = "loky", scheduler: str | None = None, progress: Progress = Silent(),
 ) -> EvaluateDocument:  # fmt: skip
     """Train classifiers with and without synthetic images, and say whether they help.
 
@@ -112,6 +113,7 @@ def run_evaluate(request: EvaluateRequest, progress: Progress = Silent()) -> Eva
         RunFailed: a worker process died, or the report cannot be written.
     """
     classifier = check_classifier(request.classifier, request.weights)  # missing weights are said in the first second
+    workers_of(request).check_reachable()
     whole = _whole(request, progress)
     with nullcontext() if whole.run is None else whole.run.writing():
         return _evaluate(request, classifier, whole, progress)
@@ -302,7 +304,7 @@ def _run(evaluation: _Evaluation, trials: Sequence[Trial]) -> None:
         run = fold.real.data.run
         cache = TrialCache(evaluation.out if run is None else run.path / FOLDER, grid)
         fold.features = fold.features or shared_features(grid, progress)
-        fold.outcomes |= run_trials(grid, trials, progress, request.jobs, cache, fold.features)
+        fold.outcomes |= run_trials(grid, trials, progress, workers_of(request), cache, fold.features)
 
 
 def _document(evaluation: _Evaluation, best: BestControl, started: float) -> EvaluateDocument:

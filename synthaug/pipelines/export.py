@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any, Literal, cast
 from synthaug.data.cache import LabelledImages
 from synthaug.data.class_names import check_class_names
 from synthaug.data.layout import SplitName
+from synthaug.data.parallel import worth_forking
 from synthaug.data.plan import ClassPlan, plan
 from synthaug.data.run_data import RunData
 from synthaug.data.split import SplitRow
@@ -44,15 +45,15 @@ from synthaug.exporters.manifest import (
 )
 from synthaug.exporters.names import file_names, synthetic_prefix
 from synthaug.exporters.remote import Remote, packed
-from synthaug.exporters.synthetic import Output, SyntheticWriter
+from synthaug.exporters.synthetic import Output, SyntheticWriter, ToFill, fill_classes
 from synthaug.exporters.workspace import Workspace
 from synthaug.files import check_outside, sha256, write_json, write_text
 from synthaug.pipelines.chosen_upscaler import choose_upscaler, upscaled_fakes
 from synthaug.pipelines.recommended import recommended_totals
 from synthaug.progress import Progress, Silent
 from synthaug.requests import ExportRequest, documented
+from synthaug.requests.options import workers_of
 from synthaug.runs import Run, find
-from synthaug.sampling.copies import MEMORY_DIM
 from synthaug.sampling.critic import Critic
 from synthaug.sampling.gate import Gate, build_gate
 from synthaug.sampling.generate import Sampler, load
@@ -60,6 +61,7 @@ from synthaug.sampling.selection import Rejection, Selector, build_selector
 from synthaug.sampling.sources import user_maps
 from synthaug.sampling.trained import load_discriminator
 from synthaug.sampling.upscaling import TrainedUpscaler
+from synthaug.tasks import Workers
 from synthaug.version import __version__
 
 _NOT_LINKED = "some real images could not be linked, and were copied"
@@ -171,7 +173,8 @@ def export(
     size: str = "native",
     upscaler: str | Path | Run | None = None, link: bool = False, with_heldout: bool = False, overwrite: bool = False,
     seed: int | None = None, checkpoint: str | Path = "best", runs: Path | None = None, device: str = "auto",
-    cache: Path | None = None, progress: Progress = Silent(),
+    cache: Path | None = None, jobs: int | None = None, backend: str = "loky", scheduler: str | None = None,
+    progress: Progress = Silent(),
 ) -> ExportDocument:  # fmt: skip
     """Write a dataset in which every class has as many images as asked, real ones first.
 
@@ -187,6 +190,7 @@ def export(
 
 def run_export(request: ExportRequest, progress: Progress) -> ExportDocument:
     FORMATS.get(request.format)  # fails before the work if a package is missing
+    workers_of(request).check_reachable()
     remote = Remote.open(request.out) if isinstance(request.out, str) else None
     found = find(request.run, request.runs)
     sampler = load(
@@ -251,7 +255,7 @@ def _fill(job: _Job, workspace: Workspace) -> ExportDocument:
     """Place the real images and generate the others, except those that an interrupted export has finished."""
     outputs = {label: Output() for label in job.plans}
     placed: set[tuple[str, str]] = set()
-    for entry in workspace.journal():
+    for entry in workspace.finished(job.sampler.classes):
         if entry["kind"] == "real":
             placed.add((entry["split"], entry["label"]))
             job.count_real(entry)
@@ -272,18 +276,24 @@ def _fill(job: _Job, workspace: Workspace) -> ExportDocument:
         job.warn(warning)
     done = sum(output.written for output in outputs.values())
     gate = None
-    wanted = {label: p.generate for label, p in job.plans.items() if p.generate > 0}
+    wanted = [
+        ToFill(label, p.generate, job.prefixes[label], workspace.journal(label))
+        for label, p in job.plans.items()
+        if p.generate > 0
+    ]
+    total = sum(one.count for one in wanted)
     if wanted and (job.request.gate or job.critic is not None):
-        gate = _gate(job, workspace, {label: outputs[label] for label in wanted})
-    with job.progress.task("synthetic images", sum(wanted.values()), "images") as task:
+        gate = _gate(job, [one.label for one in wanted])
+    writer = SyntheticWriter(
+        job.sampler, gate, job.data.config.data.fit, job.tables, [row.path for row in job.data.split.of("train")],
+        job.looks, upscaler, job.request.allow_short,
+        forks=job.sampler.trained.device.type == "cpu" and worth_forking(total - done),
+    )  # fmt: skip
+    workers = workers_of(job.request)
+    with job.progress.task("synthetic images", total, "images") as task:
         task.advance(done)
-        with SyntheticWriter(
-            workspace, job.sampler, gate, job.data.config.data.fit, job.tables,
-            [row.path for row in job.data.split.of("train")], job.looks, sum(wanted.values()) - done, upscaler,
-        ) as writer:  # fmt: skip
-            started = time.monotonic()
-            for label, count in wanted.items():
-                writer.fill(label, count, outputs[label], job.prefixes[label], job.request.allow_short, task)
+        started = time.monotonic()
+        fill_classes(writer, wanted, outputs, None if workers == Workers() else workers, task)
         seconds = max(time.monotonic() - started, 1e-9)
     made = sum(output.written for output in outputs.values()) - done
     return _finish(job, workspace, outputs, gate, made / seconds if made else None)
@@ -315,7 +325,7 @@ def _place_real_images(job: _Job, workspace: Workspace, placed: set[tuple[str, s
             tables: Tables = {}
             images = list(real.read(job.root, rows, tables, task, _THREADS))
             entry = _place_class(job, workspace, side, label, images, tables)
-            workspace.record(entry)
+            workspace.journal(label).record(entry)
             job.count_real(entry)
     for label in job.plans:
         (workspace.tree / "train" / label).mkdir(parents=True, exist_ok=True)
@@ -347,7 +357,7 @@ def _place_class(
     }
 
 
-def _gate(job: _Job, workspace: Workspace, outputs: Mapping[str, Output]) -> Gate:
+def _gate(job: _Job, labels: Sequence[str]) -> Gate:
     if job.request.gate:
         gate = build_gate(
             job.images("train"), job.sampler.trained.targets, job.data.config.gate,
@@ -359,11 +369,7 @@ def _gate(job: _Job, workspace: Workspace, outputs: Mapping[str, Output]) -> Gat
     if job.request.select is not None and job.critic is not None:
         keep, held_out = job.request.share_kept(), partial(job.images, "val")
         gate.selector = build_selector(job.request.select, keep, job.critic, job.sampler, held_out, job.progress)
-    gate.prepare(map(job.sampler.class_index, outputs))
-    for label, output in outputs.items():
-        index = job.sampler.class_index(label)
-        if output.remembered:
-            gate.restore(index, workspace.remembered(index, output.remembered, MEMORY_DIM))
+    gate.prepare(map(job.sampler.class_index, labels))
     return gate
 
 

@@ -17,14 +17,18 @@ from synthaug.requests.options import (
     Device,
     Features,
     GroupBy,
+    Jobs,
     Mode,
     Reference,
     Resolution,
     RunName,
     Runs,
+    Scheduler,
     TargetClass,
+    TaskBackend,
     Upscaler,
     parts,
+    workers_of,
 )
 from synthaug.storage import place
 
@@ -157,9 +161,9 @@ class EvaluateRequest(Request):
     runs: Runs = None
     device: Device = "auto"
     cache: Cache = None
-    jobs: Annotated[int | None, Flag("N")] = Field(
-        None, ge=1, le=4096, description="Processes that train classifiers. [default: one per core]"
-    )
+    jobs: Jobs = None
+    backend: TaskBackend = "loky"
+    scheduler: Scheduler = None
 
     def flags(self) -> dict[str, Any]:
         """The given configuration keys for `data`, dotted."""
@@ -167,6 +171,7 @@ class EvaluateRequest(Request):
         return {key: value for key, value in keys.items() if value is not None}
 
     def _check(self) -> None:
+        workers_of(self)
         if self.weights is not None:
             from synthaug.classifiers import full_name
 
@@ -264,3 +269,9 @@ class CheckRequest(Request):
     runs: Runs = None
     device: Device = "auto"
     cache: Cache = None
+    jobs: Jobs = Field(1, description="Classes judged at once. [default: 1]")
+    backend: TaskBackend = "loky"
+    scheduler: Scheduler = None
+
+    def _check(self) -> None:
+        workers_of(self)

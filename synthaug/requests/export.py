@@ -16,6 +16,7 @@ from synthaug.requests.options import (
     Checkpoint,
     Device,
     Inputs,
+    Jobs,
     Many,
     Mode,
     NoiseSeed,
@@ -23,8 +24,11 @@ from synthaug.requests.options import (
     Reference,
     RunName,
     Runs,
+    Scheduler,
+    TaskBackend,
     Truncation,
     Upscaler,
+    workers_of,
 )
 from synthaug.sampling.options import KEEP, LEAST
 from synthaug.storage import place
@@ -124,6 +128,9 @@ class ExportRequest(Request):
     runs: Runs = None
     device: Device = "auto"
     cache: Cache = None
+    jobs: Jobs = None
+    backend: TaskBackend = "loky"
+    scheduler: Scheduler = None
 
     def share_kept(self) -> float:
         """The share of the candidates that `select` keeps; 1 without it."""
@@ -132,6 +139,7 @@ class ExportRequest(Request):
         return KEEP if self.keep is None else self.keep
 
     def _check(self) -> None:
+        workers_of(self)
         if isinstance(self.out, str) and self.format == "folder":
             raise SynthaugError(
                 f"--out {self.out!r} is a URL, and the format 'folder' writes a file for each image",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -11,6 +11,7 @@ from synthaug.errors import SynthaugError, suggest
 from synthaug.requests.base import Flag
 from synthaug.sampling.options import check_truncation
 from synthaug.storage import place
+from synthaug.tasks import Backend, Workers
 from synthaug.translators import options as translators
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -104,4 +105,37 @@ Upscaler = Annotated[
     ),
     Flag("RUN"),
 ]
+Jobs = Annotated[
+    int | None, Field(description="Tasks at once. [default: one per core]", ge=1, le=4096), Flag("N")
+]  # fmt: skip
+TaskBackend = Annotated[
+    Backend,
+    Field(description="Where tasks run: loky, processes of this machine, or a cluster: docs/scale.md."),
+    Flag("loky|dask|ray"),
+]
+Scheduler = Annotated[
+    str | None,
+    Field(description="With --backend dask or ray: the cluster's address. [default: one is started here]"),
+    Flag("ADDRESS"),
+]
 Overwrite = Annotated[bool, Field(description="Replace the output of an earlier call.")]
+
+
+class HasTasks(Protocol):
+    """A request of a command that runs tasks."""
+
+    @property
+    def jobs(self) -> int | None: ...
+    @property
+    def backend(self) -> Backend: ...
+    @property
+    def scheduler(self) -> str | None: ...
+
+
+def workers_of(request: HasTasks) -> Workers:
+    """Where a command's tasks run.
+
+    Raises:
+        SynthaugError: the options contradict each other, or the backend's package is missing.
+    """
+    return Workers(request.jobs, request.backend, request.scheduler)

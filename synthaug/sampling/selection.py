@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,6 +117,10 @@ class Rejection(Selector):
             index, logits = other.class_index(label), self.slope * pilots[label]
             self._largest[index] = float(logits.max())
             self._gamma[index] = float(np.quantile(evidence(logits, self._largest[index]), 1 - self.keep))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a task needs that selects in another process; a progress bar belongs to one."""
+        return {k: v for k, v in vars(self).items() if k not in ("sampler", "held_out", "progress")}
 
     def _select(self, scores: Scores, pixels: NDArray[np.uint8], class_index: int) -> NDArray[np.bool_]:
         logits = evidence(self.slope * scores, self._largest[class_index]) - self._gamma[class_index]

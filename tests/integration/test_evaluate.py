@@ -48,6 +48,7 @@ from synthaug.pipelines.fit import fit
 from synthaug.progress import Silent
 from synthaug.runs import Run, RunFacts, StartedFrom
 from synthaug.sampling.generate import Sampler
+from synthaug.tasks import Workers
 
 CLASSES = ["3", "5", "8", "9"]
 RARE = "8"
@@ -324,7 +325,7 @@ def test_any_number_of_processes_gives_the_same_numbers(digits: Digits) -> None:
     train, pool = images(40), images(10)
     grid = Grid("cnn", 4, "cpu", train, np.arange(40), pool, train.pixels[:5], train.pixels[5:9], 10)
     trials = [Trial("synthetic", 0.25, 0), Trial("classical", 0.0, 1), Trial("synthetic", 0.25, 1)]
-    alone, together = (run_trials(grid, trials, Silent(), jobs) for jobs in (1, 2))
+    alone, together = (run_trials(grid, trials, Silent(), Workers(jobs)) for jobs in (1, 2))
     for trial in trials:
         assert np.array_equal(alone[trial].test, together[trial].test)
         assert np.array_equal(alone[trial].val, together[trial].val)
@@ -492,10 +493,11 @@ from synthaug.data.cache import LabelledImages
 from synthaug.evaluation.grid import Grid, Trial
 from synthaug.evaluation.trial import run_trials
 from synthaug.progress import Silent
+from synthaug.tasks import Workers
 
 images = LabelledImages(np.zeros((8, 1, 16, 16), np.uint8), np.arange(8) % 2, ["a", "b"], [str(i) for i in range(8)])
 grid = Grid("cnn", 10**6, "cpu", images, np.arange(8), images, images.pixels, images.pixels, 10)
-run_trials(grid, [Trial("oversample", 0.0, seed) for seed in range(4)], Silent(), 2)
+run_trials(grid, [Trial("oversample", 0.0, seed) for seed in range(4)], Silent(), Workers(2))
 """
 
 

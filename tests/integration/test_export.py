@@ -302,9 +302,8 @@ def _start(run: Run, out: Path, *options: str) -> subprocess.Popen[bytes]:
 
 
 def _journal(out: Path) -> int:
-    """Pieces of work in the journal, whole or not."""
-    file = Workspace(out).path / "journal.jsonl"
-    return file.read_bytes().count(b'{"kind"') if file.exists() else 0
+    """Pieces of work in the journals, whole or not."""
+    return sum(file.read_bytes().count(b'{"kind"') for file in Workspace(out).path.glob("classes/*/journal.jsonl"))
 
 
 @pytest.mark.slow
@@ -319,7 +318,7 @@ def test_a_killed_export_goes_on_to_the_same_folder(run: Run, gated: Path, tmp_p
         assert not out.exists()
         assert _journal(out) >= max(seen, 1)
         seen = _journal(out)
-    journal = Workspace(out).path / "journal.jsonl"
+    journal = Workspace(out).journal(DISC).file
     journal.write_bytes(journal.read_bytes() + b'{"kind": "synth')  # as if it had been killed within a line
     (Workspace(out).tree / "train" / DISC / "synthetic_009999.png").write_bytes(b"written, but not in the journal")
     assert _start(run, out).wait() == 0
@@ -356,7 +355,7 @@ def test_ctrl_c_keeps_the_work(run: Run, tmp_path: Path, monkeypatch: pytest.Mon
 def forks(monkeypatch: pytest.MonkeyPatch) -> None:
     if sys.platform != "linux":
         pytest.skip("only Linux forks")
-    monkeypatch.setattr(synthetic, "worth_forking", lambda total: True)
+    monkeypatch.setattr("synthaug.pipelines.export.worth_forking", lambda total: True)
     monkeypatch.setattr("synthaug.data.parallel.workers", lambda: 2)
 
 

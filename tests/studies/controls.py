@@ -29,6 +29,7 @@ from synthaug.evaluation.images import real_images
 from synthaug.evaluation.statistics import mean_f1
 from synthaug.evaluation.trial import run_trials
 from synthaug.progress import Silent
+from synthaug.tasks import Workers
 
 STEPS = 600
 PAGE = Path(__file__).parents[2] / "docs/science/controls.md"
@@ -69,7 +70,7 @@ def variants() -> Iterable[ArmKind]:
 def outcome(given: Set, arm: str, seed: int, times: int) -> dict[str, Any]:
     started = time.process_time()
     trial = Trial(arm, 0.0, seed, times=times)
-    found = run_trials(given.grid, [trial], Silent(), jobs=1)[trial]
+    found = run_trials(given.grid, [trial], Silent(), Workers(1))[trial]
     return {"seconds": time.process_time() - started, "predicted": found.test.argmax(1).tolist()}
 
 

@@ -39,6 +39,7 @@ from synthaug.evaluation.grid import Trial
 from synthaug.evaluation.trial import run_trials
 from synthaug.features import load_features
 from synthaug.progress import Silent
+from synthaug.tasks import Workers
 
 Labels = NDArray[np.int64]
 Predict = Callable[[Set, int], Labels]
@@ -51,7 +52,7 @@ SCALED = v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.5], 
 def ours(classifier: str, arm: str) -> Predict:
     def predict(given: Set, seed: int) -> Labels:
         trial = Trial(arm, 0.0, seed)
-        found = run_trials(replace(given.grid, classifier=classifier), [trial], Silent(), jobs=1)[trial]
+        found = run_trials(replace(given.grid, classifier=classifier), [trial], Silent(), Workers(1))[trial]
         return found.test.argmax(1)
 
     return predict

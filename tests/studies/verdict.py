@@ -39,6 +39,7 @@ from synthaug.evaluation.trial import run_trials
 from synthaug.evaluation.verdict import judge
 from synthaug.progress import Silent
 from synthaug.seeds import MIXING, stream
+from synthaug.tasks import Workers
 
 DIGITS = ("1", "3", "5", "8", "9")
 SEEDS = 5
@@ -244,7 +245,7 @@ def outcomes_of(
         trials = [trial_of(case, name, seed) for name in arms for seed in seeds_of(number)]
         key = (train.pixels.tobytes(), case.steps, tuple(arms))
         if synthetic or key not in controls:
-            made = run_trials(grid, trials, Silent(), jobs=1)
+            made = run_trials(grid, trials, Silent(), Workers(1))
             if not synthetic:
                 controls[key] = made
         found |= made if synthetic else controls[key]

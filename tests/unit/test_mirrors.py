@@ -22,6 +22,7 @@ from synthaug.evaluation.mirrors import with_mirrors
 from synthaug.evaluation.trial import run_trials
 from synthaug.evaluation.verdict import judge
 from synthaug.progress import Silent
+from synthaug.tasks import Workers
 
 CLASSES = ["2", "3", "5", "9"]
 RARE = 1
@@ -79,7 +80,7 @@ def verdict(flip: bool) -> str:
     )
     names = [name for name, kind in ARMS.items() if not kind.smote and not kind.down_up]
     trials = {n: [Trial(n, 0.5 if ARMS[n].synthetic else 0.0, seed) for seed in range(SEEDS)] for n in names}
-    done = run_trials(grid, [t for of_arm in trials.values() for t in of_arm], Silent(), jobs=1)
+    done = run_trials(grid, [t for of_arm in trials.values() for t in of_arm], Silent(), Workers(1))
     held_out = HeldOut(test.labels, np.arange(len(test)), np.zeros(len(test), np.int64), CLASSES)
     tables = {name: held_out.table([done[t].test for t in of_arm]) for name, of_arm in trials.items()}
     return judge(tables, CLASSES, [CLASSES[RARE]], held_out.groups_of_classes()).overall

@@ -15,6 +15,7 @@ from synthaug.evaluation.grid import Grid, Outcome, Trial
 from synthaug.evaluation.trial import run_trials
 from synthaug.evaluation.trial_cache import GRIDS, TrialCache, key
 from synthaug.progress import Silent, Task
+from synthaug.tasks import Workers
 
 FILE = """
 from pathlib import Path
@@ -77,12 +78,12 @@ class Interrupting(Silent):
 
 
 def test_an_interrupted_grid_goes_on_and_ends_alike(tmp_path: Path, grid: Grid) -> None:
-    whole = run_trials(grid, TRIALS, Silent(), 1)
+    whole = run_trials(grid, TRIALS, Silent(), Workers(1))
     assert trained(tmp_path) == 5
     with pytest.raises(KeyboardInterrupt):
-        run_trials(grid, TRIALS, Interrupting(), 1, TrialCache(tmp_path, grid))
+        run_trials(grid, TRIALS, Interrupting(), Workers(1), TrialCache(tmp_path, grid))
     assert trained(tmp_path) == 7
-    again = run_trials(grid, TRIALS, Silent(), 1, TrialCache(tmp_path, grid))
+    again = run_trials(grid, TRIALS, Silent(), Workers(1), TrialCache(tmp_path, grid))
     assert trained(tmp_path) == 5 + 5
     assert set(again) == set(whole)
     for trial in TRIALS:

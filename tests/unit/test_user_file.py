@@ -15,6 +15,7 @@ from synthaug.evaluation.arms import choose_arms
 from synthaug.evaluation.grid import Grid, Trial
 from synthaug.evaluation.trial import run_trials
 from synthaug.progress import Silent
+from synthaug.tasks import Workers
 
 MEANS = """
 import numpy as np
@@ -118,7 +119,7 @@ def test_it_works_in_worker_processes_and_imports_what_lies_beside_it(tmp_path: 
     (tmp_path / "beside_mine.py").write_text("import numpy as np\n", encoding="utf-8")
     file = written(tmp_path, "import beside_mine\n" + FUNCTIONS)
     trials = [Trial("oversample", 0.0, 0), Trial("synthetic", 0.25, 0)]
-    alone, together = (run_trials(grid(file), trials, Silent(), jobs) for jobs in (1, 2))
+    alone, together = (run_trials(grid(file), trials, Silent(), Workers(jobs)) for jobs in (1, 2))
     for trial in trials:
         assert np.array_equal(alone[trial].test, together[trial].test)
 
@@ -126,7 +127,7 @@ def test_it_works_in_worker_processes_and_imports_what_lies_beside_it(tmp_path: 
 def test_an_error_in_a_worker_reaches_the_user(tmp_path: Path) -> None:
     file = written(tmp_path, "def fit(images, labels, weights, seed):\n    raise KeyError('x')\ndef predict(i): ...\n")
     with pytest.raises(SynthaugError, match=r"fit of the classifier file .*mine.py', line 2 raised KeyError") as caught:
-        run_trials(grid(file), [Trial("oversample", 0.0, s) for s in range(2)], Silent(), 2)
+        run_trials(grid(file), [Trial("oversample", 0.0, s) for s in range(2)], Silent(), Workers(2))
     assert caught.value.hint
 
 

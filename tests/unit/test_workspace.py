@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pickle
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from synthaug.errors import SynthaugError
+from synthaug.errors import RunFailed, SynthaugError
+from synthaug.exporters import journal
 from synthaug.exporters.workspace import Workspace
 
 
@@ -27,16 +30,17 @@ def _entry(tree: Path, chunk: int, names: list[str]) -> dict[str, Any]:
 
 
 def _journal(out: Path) -> Path:
-    return Workspace(out).path / "journal.jsonl"
+    return Workspace(out).journal("ü").file
 
 
 def test_a_journal_that_ends_anywhere_is_read_as_far_as_it_is_whole(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "out")
     workspace.open({})
+    assert list(workspace.finished(["ü"])) == []
     entries, ends = [], []
     for chunk, names in enumerate((["a\nb", "c"], [], ["d"])):
         entries.append(_entry(workspace.tree, chunk, names))
-        workspace.record(entries[-1])
+        workspace.journal("ü").record(entries[-1])
         ends.append(_journal(workspace.out).stat().st_size)
     workspace.release()
     whole = _journal(workspace.out).read_bytes()
@@ -45,7 +49,7 @@ def test_a_journal_that_ends_anywhere_is_read_as_far_as_it_is_whole(tmp_path: Pa
         for entry in entries:
             _entry(workspace.tree, entry["chunk"], [row["file_name"][2:] for row in entry["rows"]])
         done = sum(end <= cut for end in ends)
-        assert list(workspace.journal()) == entries[:done]
+        assert list(workspace.finished(["ü"])) == entries[:done]
         assert _journal(workspace.out).read_bytes() == whole[: ends[done - 1] if done else 0]
         kept = sorted(p.name for p in workspace.tree.rglob("*") if p.is_file())
         assert kept == sorted(row["file_name"][2:] for entry in entries[:done] for row in entry["rows"])
@@ -54,11 +58,12 @@ def test_a_journal_that_ends_anywhere_is_read_as_far_as_it_is_whole(tmp_path: Pa
 def test_a_file_that_is_not_as_the_journal_says_ends_it(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "out")
     workspace.open({})
+    assert list(workspace.finished(["ü"])) == []
     first, second = (_entry(workspace.tree, chunk, [name]) for chunk, name in enumerate("ab"))
-    workspace.record(first)
-    workspace.record(second)
+    for entry in (first, second):
+        workspace.journal("ü").record(entry)
     (workspace.tree / "train/ü/b").write_text("half")
-    assert list(workspace.journal()) == [first]
+    assert list(workspace.finished(["ü"])) == [first]
 
 
 @pytest.mark.parametrize("kind", ["link to a folder", "pipe", "file", "folder of the user", "pipe in it", "link in it"])
@@ -80,7 +85,7 @@ def test_what_no_export_has_made_is_neither_emptied_nor_followed(tmp_path: Path,
         earlier = Workspace(tmp_path / "out")
         earlier.open({"an": "export"})
         earlier.release()
-        strange = place / "settings.json" if kind == "pipe in it" else place / "accepted"
+        strange = place / "settings.json" if kind == "pipe in it" else place / "tree"
         strange.unlink() if strange.is_file() else strange.rmdir()
         os.mkfifo(strange) if kind == "pipe in it" else strange.symlink_to(foreign)
     with pytest.raises(SynthaugError, match=r"\.out\.partial.* no export has made it"):
@@ -101,12 +106,48 @@ def test_the_error_says_who_exports_to_the_same_place(tmp_path: Path) -> None:
 def test_rows_come_out_as_they_went_in(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "out")
     workspace.open({})
+    assert list(workspace.finished(["ü"])) == []
     entries = [_entry(workspace.tree, chunk, names) for chunk, names in enumerate((["a"], [], ["b", "c"]))]
-    for entry in [*entries, {**_entry(workspace.tree, 0, ["real"]), "kind": "real"}]:
-        workspace.record(entry)
-    lines = b"".join(workspace.rows("train", "ü", "synthetic")).decode().splitlines()
+    held_out = {**_entry(workspace.tree, 0, ["real"]), "split": "val"}
+    for entry in (held_out, *entries):
+        workspace.journal("ü").record(entry)
+    lines = b"".join(workspace.journal("ü").rows("train")).decode().splitlines()
     assert [json.loads(line) for line in lines] == [row for entry in entries for row in entry["rows"]]
-    assert list(workspace.rows("train", "another", "synthetic")) == []
+
+
+def test_a_task_ends_when_its_command_has_ended(tmp_path: Path) -> None:
+    """As on another machine, which does not see that a command is killed."""
+    command = Workspace(tmp_path / "out")
+    command.open({})
+    task = pickle.loads(pickle.dumps(command.journal("ü")))
+    with task.only_writer():
+        task.record(_entry(command.tree, 0, ["a"]))
+        whole = task.file.read_bytes()
+        (command.path / "writer.json").write_text("of another command")
+        with pytest.raises(RunFailed, match="no longer that of this task"):
+            task.record(_entry(command.tree, 1, ["b"]))
+    assert task.file.read_bytes() == whole
+    command.discard()
+    with pytest.raises(SynthaugError, match="does not see the folder"):
+        task.only_writer()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_class_is_waited_for_until_its_task_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = Workspace(tmp_path / "out")
+    first.open({})
+    task = first.journal("ü").only_writer()
+    task.__enter__()
+    first.release()
+    second = Workspace(tmp_path / "out")
+    with monkeypatch.context() as patched:
+        patched.setattr(journal, "_WAIT", 0.1)
+        with pytest.raises(SynthaugError, match="the class 'ü' of an unfinished export is in use by process"):
+            second.open({})
+        second.release()
+    threading.Timer(0.3, task.__exit__, (None, None, None)).start()
+    assert second.open({}) == "continued"
+    second.discard()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="file-size limits are POSIX")
@@ -118,10 +159,11 @@ from synthaug.exporters.workspace import Workspace
 
 workspace = Workspace(Path(sys.argv[1]) / "out")
 workspace.open({})
+list(workspace.finished(["a"]))
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
 row = {"file_name": "a/b.png", "sha256": "0" * 64}
-workspace.record({"kind": "synthetic", "split": "train", "label": "a", "rows": [row] * 30})
+workspace.journal("a").record({"kind": "synthetic", "split": "train", "label": "a", "rows": [row] * 30})
 """
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True)
     assert "OSError" in done.stderr.splitlines()[-1]
