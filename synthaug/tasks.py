@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import socket
 import threading
@@ -120,7 +121,7 @@ def run_tasks(
         what: the tasks are, in the plural, for errors.
 
     Raises:
-        RunFailed: a process died (a cluster's: several times); the cluster was lost; a worker has other versions.
+        RunFailed: a process died (a cluster's: several times); a machine has other packages.
         SynthaugError: the scheduler does not answer; what `work` raises.
         KeyboardInterrupt: after the processes of this machine have ended.
     """
@@ -153,6 +154,13 @@ def run_tasks(
                 f"a process died after {finished} of {len(tasks)} {what}",
                 "it ran out of memory or was killed from outside; close other programs and run the command again: it "
                 "continues from there",
+            ) from error
+        except Exception as error:
+            if (found := re.search(r"No module named '([\w.]+)'", f"{error} {error.__cause__}")) is None:
+                raise
+            raise RunFailed(
+                f"a machine of the cluster lacks the package {found[1]!r}",
+                "install the same packages in the same versions on all machines",
             ) from error
 
 
@@ -260,7 +268,7 @@ def _dask(workers: Workers, shared: Any, jobs: int) -> Iterator[_Pool]:
 def _ray(workers: Workers, shared: Any, jobs: int) -> Iterator[_Pool]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports its use to its makers unless it is told not to
     import ray
-    from ray.exceptions import RayError
+    from ray.exceptions import ObjectLostError, OutOfMemoryError, RayActorError, WorkerCrashedError
     from ray.util.joblib.ray_backend import RayBackend
 
     class InOrder(RayBackend):  # type: ignore[misc]
@@ -277,7 +285,8 @@ def _ray(workers: Workers, shared: Any, jobs: int) -> Iterator[_Pool]:
     try:
         cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
         backend = InOrder(ray_remote_args={"max_restarts": _AGAIN, "max_task_retries": _AGAIN})
-        yield _Pool({"backend": backend}, _Stored(ray.put(shared)), min(workers.jobs or cores, cores), (RayError,))
+        lost = (RayActorError, WorkerCrashedError, ObjectLostError, OutOfMemoryError)
+        yield _Pool({"backend": backend}, _Stored(ray.put(shared)), min(workers.jobs or cores, cores), lost)
     finally:
         if ours:
             ray.shutdown()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -13,16 +15,14 @@ import pytest
 from export_material import CLASSES, Mortal, Painters, contents, make_run, save_images
 
 from synthaug.data.cache import LabelledImages
-from synthaug.errors import SynthaugError
+from synthaug.errors import RunFailed, SynthaugError
 from synthaug.evaluation.grid import Grid, Trial
 from synthaug.evaluation.trial import run_trials
 from synthaug.metrics.quality import quality
 from synthaug.pipelines.export import export
 from synthaug.progress import Silent
 from synthaug.runs import Run
-from synthaug.tasks import Workers
-
-BACKENDS = ["loky", "dask", "ray"]
+from synthaug.tasks import Workers, run_tasks
 
 
 @pytest.fixture(scope="module")
@@ -64,13 +64,17 @@ def dask() -> Iterator[Workers]:
 
 @pytest.fixture(scope="module")
 def ray() -> Iterator[Workers]:
-    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 (on a busy machine, Ray's workers would wait for all others)
-    pytest.importorskip("ray").init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    yield Workers(2, "ray")
-    pytest.importorskip("ray").shutdown()
+    found = pytest.importorskip("ray")
+    tests = str(Path(__file__).parents[1])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("PYTHONPATH", os.pathsep.join([tests, os.environ.get("PYTHONPATH", "")]))
+        patched.setenv("RAY_worker_niceness", "0")  # on a busy machine, Ray's workers would wait for all others
+        found.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+        yield Workers(2, "ray")
+        found.shutdown()
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture(params=["loky", "dask", "ray"])
 def workers(request: pytest.FixtureRequest) -> Workers:
     found: Workers = Workers(2) if request.param == "loky" else request.getfixturevalue(request.param)
     return found
@@ -87,11 +91,11 @@ def test_an_export_is_the_same_folder(
     assert {p.name for p in tmp_path.iterdir()} <= {"out", "killed"}
 
 
-def test_classifiers_are_the_same(workers: Workers) -> None:
+def test_classifiers_are_the_same(dask: Workers) -> None:
     train, pool = images(40, 0), images(10, 1)
     grid = Grid("cnn", 4, "cpu", train, np.arange(40), pool, train.pixels[:5], train.pixels[5:9], 10)
     trials = [Trial("synthetic", 0.25, 0), Trial("classical", 0.0, 1)]
-    here, there = (run_trials(grid, trials, Silent(), chosen) for chosen in (Workers(1), workers))
+    here, there = (run_trials(grid, trials, Silent(), chosen) for chosen in (Workers(1), dask))
     for trial in trials:
         assert np.array_equal(here[trial].test, there[trial].test)
 
@@ -110,19 +114,27 @@ class Means:
         return pixels[:, 0].reshape(len(pixels), 4, 4, 4, 4).mean((2, 4)).reshape(len(pixels), -1).astype(np.float32)
 
 
-def test_a_check_is_the_same_document(workers: Workers) -> None:
+def test_a_check_is_the_same_document(dask: Workers) -> None:
     here, there = (
         quality(images(24, 0), images(24, 1), images(24, 2), Means(), reference="test", gated=False, workers=chosen)
-        for chosen in (Workers(1), workers)
+        for chosen in (Workers(1), dask)
     )
     assert here == there
 
 
-def test_a_cluster_without_workers(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_that_only_this_machine_has(dask: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("only_here")
+    exec("def work(shared, task): return task", vars(module))
+    monkeypatch.setitem(sys.modules, "only_here", module)
+    with pytest.raises(RunFailed, match="a machine of the cluster lacks the package 'only_here'"):
+        list(run_tasks(module.work, None, [1, 2], dask, what="numbers"))
+
+
+def test_a_cluster_without_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     distributed = pytest.importorskip("distributed")
     monkeypatch.setattr("synthaug.tasks._ANSWER", 0.5)
     with (
-        distributed.LocalCluster(n_workers=0, dashboard_address=None) as cluster,
+        distributed.LocalCluster(n_workers=0, processes=False, protocol="tcp://", dashboard_address=None) as cluster,
         pytest.raises(SynthaugError, match="has no workers") as caught,
     ):
         quality(
