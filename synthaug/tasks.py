@@ -156,11 +156,10 @@ def run_tasks(
                 "continues from there",
             ) from error
         except Exception as error:
-            if (found := re.search(r"No module named '([\w.]+)'", f"{error} {error.__cause__}")) is None:
+            if (found := re.search(r"No module named '([\w.]+)'", str(error))) is None:
                 raise
             raise RunFailed(
-                f"a machine of the cluster lacks the package {found[1]!r}",
-                "install the same packages in the same versions on all machines",
+                f"a worker lacks the package {found[1]!r}", "install the same versions on all machines"
             ) from error
 
 
@@ -172,11 +171,7 @@ def _in_worker(
     from threadpoolctl import threadpool_limits
 
     for package, wanted in versions.items():
-        if (found := _versions()[package]) != wanted:
-            raise RunFailed(
-                f"a worker on {socket.gethostname()} has {package} {found}, and this command has {wanted}",
-                "install the same versions on all machines",
-            )
+        _check_alike(package, wanted, _versions()[package], f"on {socket.gethostname()}")
     if backend == "loky" and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends the workers
     torch.set_num_threads(1)
@@ -189,6 +184,15 @@ def _in_worker(
 def _versions() -> dict[str, str]:
     """Different versions can give different bits, or fail in odd ways."""
     return {package: version(package) for package in _ALIKE}
+
+
+def _check_alike(package: str, wanted: str, found: str | Exception, worker: str) -> None:
+    if found != wanted:
+        has = f"has {package} {found}" if isinstance(found, str) else f"lacks the package {package!r}"
+        raise RunFailed(
+            f"the worker {worker} {has}, and this command has {package} {wanted}",
+            "install the same versions on all machines",
+        )
 
 
 @contextmanager
@@ -260,6 +264,9 @@ def _dask(workers: Workers, shared: Any, jobs: int) -> Iterator[_Pool]:
             raise SynthaugError(
                 f"the scheduler {address!r} has no workers", f"start some: dask worker {address} --nthreads 1"
             ) from error
+        for package, wanted in _versions().items():  # before a task: a worker that cannot read one dies
+            for worker, found in client.run(version, package, on_error="return").items():
+                _check_alike(package, wanted, found, worker)
         config = {"backend": "dask", "client": client, "scatter": [shared]}
         yield _Pool(config, shared, -1, (KilledWorker, CancelledError, CommClosedError))
 

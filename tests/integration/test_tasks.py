@@ -122,12 +122,21 @@ def test_a_check_is_the_same_document(dask: Workers) -> None:
     assert here == there
 
 
-def test_a_package_that_only_this_machine_has(dask: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_that_only_this_machine_has(ray: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
     module = ModuleType("only_here")
     exec("def work(shared, task): return task", vars(module))
     monkeypatch.setitem(sys.modules, "only_here", module)
-    with pytest.raises(RunFailed, match="a machine of the cluster lacks the package 'only_here'"):
-        list(run_tasks(module.work, None, [1, 2], dask, what="numbers"))
+    with pytest.raises(RunFailed, match="a worker lacks the package 'only_here'"):
+        list(run_tasks(module.work, None, [1, 2], ray, what="numbers"))
+
+
+@pytest.mark.parametrize(
+    ("package", "words"), [("torch", "has torch .*, and this command has torch 0.1"), ("nothing", "lacks the package")]
+)
+def test_workers_with_other_packages(dask: Workers, package: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("synthaug.tasks._versions", lambda: {package: "0.1"})
+    with pytest.raises(RunFailed, match=f"the worker tcp://.* {words}"):
+        list(run_tasks(max, 1, [1, 2], dask, what="numbers"))
 
 
 def test_a_cluster_without_workers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,5 +93,5 @@ def test_one_job_is_this_process() -> None:
 
 def test_a_worker_with_other_versions_is_refused() -> None:
     versions = {**tasks._versions(), "torch": "0.1"}
-    with pytest.raises(RunFailed, match=r"a worker on .* has torch .*, and this command has 0\.1"):
+    with pytest.raises(RunFailed, match=r"the worker on .* has torch .*, and this command has torch 0\.1"):
         tasks._in_worker(add, 1, 2, versions, "dask")
