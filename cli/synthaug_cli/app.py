@@ -143,7 +143,7 @@ def as_synthaug(failure: BaseException) -> SynthaugError:
     if hasattr(failure, "format_message"):
         return as_error(failure)
     if isinstance(failure, MemoryError) or type(failure).__name__ == "OutOfMemoryError":
-        hint = "use a smaller --set training.batch_size, or --device cpu"
+        hint = "give fit --set training.micro_batch_size=4, or a smaller training.batch_size, or use --device cpu"
         return RunFailed(f"out of memory: {_first_line(failure)}", hint)
     if isinstance(failure, OSError) and failure.errno in DISK_FULL:
         where = f" while writing {os.fspath(failure.filename)!r}" if failure.filename else ""
