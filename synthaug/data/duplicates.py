@@ -23,6 +23,7 @@ from scipy.sparse.csgraph import connected_components
 
 from synthaug.data.colour import CHROMA, LUMINANCE
 from synthaug.data.decode import on_white
+from synthaug.data.near_hashes import near_pairs
 
 LOOK = 32  # side of the luminance thumbnail
 SIDE = 16  # of the luminance that near-duplicates are compared by
@@ -37,7 +38,6 @@ CHROMA_DISTANCE = 24  # levels in any of 4x4 cells: a recoloured drawing is anot
 FLATNESS = 2.0  # standard deviation in levels; flatter thumbnails are not compared
 _TO_YCBCR = np.ascontiguousarray(np.array([LUMINANCE, *CHROMA], np.float32).T)
 _AT_ONCE = 4096
-_BLOCK = 1 << 20  # hash distances computed at once, to fit into the processor's cache
 _PAIRS = 1 << 18  # candidate pairs confirmed at once
 
 _FREQUENCIES = sorted(
@@ -69,7 +69,7 @@ def make_thumbnails(small: Iterable[bytes]) -> NDArray[np.uint8]:
     return rows
 
 
-def as_rows(thumbnails: Iterable[bytes]) -> NDArray[np.uint8]:
+def as_rows(thumbnails: Iterable[bytes | memoryview]) -> NDArray[np.uint8]:
     """Thumbnails that were stored as bytes, as uint8 [N, 1056]."""
     return np.frombuffer(b"".join(thumbnails), np.uint8).reshape(-1, THUMBNAIL_BYTES)
 
@@ -94,19 +94,9 @@ def near_duplicate_components(thumbnails: NDArray[np.uint8]) -> NDArray[np.intp]
     An image with a flat thumbnail has a component of its own.
     """
     component = np.arange(len(thumbnails))
-    step = LOOK // SIDE
-    luminance = thumbnails[:, : LOOK * LOOK].reshape(-1, SIDE, step, SIDE, step).mean((2, 4), dtype=np.float32)
-    luminance = luminance.reshape(-1, SIDE * SIDE)
-    luminance -= luminance.mean(axis=1, keepdims=True)
-    norm = np.linalg.norm(luminance, axis=1)
-    usable = np.flatnonzero(norm > FLATNESS * SIDE)
-    vectors = luminance[usable] / norm[usable, None]
-    spectrum = dctn(vectors.reshape(-1, SIDE, SIDE), axes=(1, 2), norm="ortho")
-    comparison = _Comparison(vectors, spectrum, norm[usable], thumbnails[usable, LOOK * LOOK :])
-    hashes = perceptual_hashes(spectrum)
-    rows = max(1, _BLOCK // max(1, len(usable)))
-    for start in range(0, len(usable), rows):
-        first, second = _similar(hashes, start, start + rows)
+    comparison = _Comparison(thumbnails)
+    usable = comparison.usable
+    for first, second in near_pairs(comparison.hashes, HASH_DISTANCE):
         for offset in range(0, len(first), _PAIRS):
             a, b = first[offset : offset + _PAIRS], second[offset : offset + _PAIRS]
             apart = np.flatnonzero(component[usable[a]] != component[usable[b]])
@@ -116,30 +106,25 @@ def near_duplicate_components(thumbnails: NDArray[np.uint8]) -> NDArray[np.intp]
     return component
 
 
-def _similar(hashes: NDArray[np.uint64], start: int, stop: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Pairs i < j of near hashes, with i from `start` to `stop`."""
-    others = hashes[start:]
-    bits: NDArray[np.uint8] = np.bitwise_count(hashes[start:stop, None] ^ others[None])
-    first, second = np.divmod(np.flatnonzero(bits.ravel() <= HASH_DISTANCE), len(others))
-    later = np.flatnonzero(second > first)
-    return first[later] + start, second[later] + start
-
-
 class _Comparison:
-    """Confirms pairs by their unit vectors [N, 256], low DCT frequencies, and chroma [N, 32]."""
+    """Confirms pairs of the images `usable` [M] of thumbnails [N, 1056], whose `hashes` are near.
 
-    def __init__(
-        self,
-        vectors: NDArray[np.float32],
-        spectrum: NDArray[np.float32],
-        norm: NDArray[np.float32],
-        chroma: NDArray[np.uint8],
-    ) -> None:
-        self.vectors = vectors
-        self.coarse = spectrum[:, :COARSE, :COARSE].reshape(len(vectors), COARSE**2)[:, 1:] * norm[:, None]
+    Of each it keeps the low DCT frequencies only; the few pairs in which these agree are looked at again.
+    """
+
+    def __init__(self, thumbnails: NDArray[np.uint8]) -> None:
+        self.thumbnails = thumbnails
+        usable, hashes, coarse = [np.zeros(0, np.intp)], [np.zeros(0, np.uint64)], [np.zeros((0, COARSE**2 - 1))]
+        for start in range(0, len(thumbnails), _AT_ONCE):
+            luminance, norm = _luminance(thumbnails[start : start + _AT_ONCE])
+            some = np.flatnonzero(norm > FLATNESS * SIDE)
+            spectrum = dctn((luminance[some] / norm[some, None]).reshape(-1, SIDE, SIDE), axes=(1, 2), norm="ortho")
+            usable.append(some + start)
+            hashes.append(perceptual_hashes(spectrum))
+            coarse.append(spectrum[:, :COARSE, :COARSE].reshape(len(some), COARSE**2)[:, 1:] * norm[some, None])
+        self.usable, self.hashes = np.concatenate(usable), np.concatenate(hashes)
+        self.coarse = np.concatenate(coarse, dtype=np.float32)
         self.coarse_norm = np.linalg.norm(self.coarse, axis=1)
-        self.chroma = chroma.astype(np.int16)
-        self.grey = np.all(np.abs(self.chroma - 128) <= 2, axis=1)
 
     def confirmed(self, a: NDArray[np.intp], b: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """The pairs (a[i], b[i]) that are near-duplicates."""
@@ -148,11 +133,29 @@ class _Comparison:
         square = norm_a**2 + norm_b**2 - 2 * product
         alike = (product >= COARSE_CORRELATION * norm_a * norm_b) | (square <= (COARSE_LEVELS * SIDE) ** 2)
         a, b = a[alike], b[alike]
-        alike = np.asarray(np.einsum("ij,ij->i", self.vectors[a], self.vectors[b]) >= CORRELATION)
-        a, b = a[alike], b[alike]
-        shift: NDArray[np.int16] = np.abs(self.chroma[a] - self.chroma[b]).max(axis=1, initial=0)
-        alike = np.asarray((shift <= CHROMA_DISTANCE) | self.grey[a] | self.grey[b])  # a grey copy is a copy
+        found = [self._agree(a[k : k + _AT_ONCE], b[k : k + _AT_ONCE]) for k in range(0, len(a), _AT_ONCE)]
+        alike = np.concatenate([np.zeros(0, np.bool_), *found])
         return a[alike], b[alike]
+
+    def _agree(self, a: NDArray[np.intp], b: NDArray[np.intp]) -> NDArray[np.bool_]:
+        one, other = self.thumbnails[self.usable[a]], self.thumbnails[self.usable[b]]
+        (light, norm), (other_light, other_norm) = _luminance(one), _luminance(other)
+        correlation = np.einsum("ij,ij->i", light / norm[:, None], other_light / other_norm[:, None])
+        chroma, other_chroma = (some[:, LOOK * LOOK :].astype(np.int16) for some in (one, other))
+        shift = np.abs(chroma - other_chroma).max(axis=1, initial=0)
+        grey = np.all(np.abs(chroma - 128) <= 2, axis=1) | np.all(np.abs(other_chroma - 128) <= 2, axis=1)
+        alike: NDArray[np.bool_] = (correlation >= CORRELATION) & ((shift <= CHROMA_DISTANCE) | grey)
+        return alike  # a grey copy is a copy
+
+
+def _luminance(thumbnails: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Luminance without its mean, at 16 x 16 [N, 256], and its norm [N]."""
+    step = LOOK // SIDE
+    light = thumbnails[:, : LOOK * LOOK].reshape(-1, SIDE, step, SIDE, step).mean((2, 4), dtype=np.float32)
+    light = light.reshape(-1, SIDE * SIDE)
+    light -= light.mean(axis=1, keepdims=True)
+    norm: NDArray[np.float32] = np.linalg.norm(light, axis=1)
+    return light, norm
 
 
 def join(component: NDArray[np.intp], first: NDArray[np.intp], second: NDArray[np.intp]) -> NDArray[np.intp]:

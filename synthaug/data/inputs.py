@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 
 from synthaug.data.class_names import normalise_label
@@ -68,7 +67,7 @@ def _in_shards(tree: Tree, shards: list[str]) -> Found:
     return found
 
 
-def _add(found: Found, path: str, shard: Shard, file: os.stat_result, labels: dict[str, str]) -> None:
+def _add(found: Found, path: str, shard: Shard, file: FileStatus, labels: dict[str, str]) -> None:
     """Add the images of a shard; `labels` maps those that are known to class names."""
     for name, reason in shard.faults.items():
         found.unreadable.append(Unreadable(path=f"{path}/{name}" if name else path, reason=reason))

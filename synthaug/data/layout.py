@@ -36,7 +36,7 @@ class Entry:
     path: str
     label: str
     split: SplitName | None
-    status: os.stat_result | FileStatus
+    status: FileStatus
     synthetic: bool | None = None
 
 
@@ -57,7 +57,7 @@ class Tree:
     """Every regular file below a folder, by its relative path, and the files that are left out."""
 
     root: Path
-    files: dict[str, os.stat_result] = field(default_factory=dict)
+    files: dict[str, FileStatus] = field(default_factory=dict)
     folders: list[str] = field(default_factory=list)
     hidden: list[str] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
@@ -105,7 +105,7 @@ def _list(tree: Tree, prefix: str) -> list[str]:
             elif entry.is_dir():
                 folders.append(path)
             elif entry.is_file():
-                tree.files[path] = entry.stat()
+                tree.files[path] = FileStatus.of(entry.stat())
             else:
                 tree.refused[path] = "not a regular file"
     return folders
@@ -122,7 +122,7 @@ def _follow(tree: Tree, entry: os.DirEntry[str], path: str) -> None:
     else:
         status = target.stat()
         if stat.S_ISREG(status.st_mode):
-            tree.files[path] = status
+            tree.files[path] = FileStatus.of(status)
 
 
 def _is_utf8(name: str) -> bool:

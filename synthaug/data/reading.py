@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +14,7 @@ from synthaug.data.decode import DECODE_VERSION, UnreadableImage, decode, hash_a
 from synthaug.data.duplicates import THUMBNAIL_BYTES, make_thumbnails, reduced
 from synthaug.data.layout import Entry
 from synthaug.data.parallel import in_chunks
-from synthaug.data.shards import FileStatus
-from synthaug.files import digest, write_bytes
+from synthaug.files import digest, replacing
 from synthaug.progress import Progress
 
 _SCAN_VERSION = 3
@@ -31,7 +30,7 @@ class FileInfo:
     format: str
     pixel_sha256: str
     coloured: bool
-    thumbnail: bytes
+    thumbnail: bytes | memoryview
 
 
 def read_all(
@@ -48,7 +47,7 @@ def read_all(
     read: dict[str, FileInfo] = {}
     for entry in entries:
         stamp, info = known.get(entry.path, (None, None))
-        if info is not None and stamp == _stamp(entry.status):
+        if info is not None and stamp == entry.status:
             read[entry.path] = info
     missing = [entry for entry in entries if entry.path not in read]
     failures: dict[str, str] = {}
@@ -88,15 +87,13 @@ def _read(root: Path, entries: Sequence[Entry]) -> list[FileInfo | str]:
     return [r if isinstance(r, str) else FileInfo(*[*r, next(thumbnails).tobytes()]) for r in results]
 
 
-def _stamp(status: os.stat_result | FileStatus) -> tuple[int, int, int]:
-    return status.st_size, status.st_mtime_ns, status.st_ino
-
-
 def _recall(file: Path) -> dict[str, tuple[tuple[int, ...], FileInfo]]:
     """The results of an earlier scan; empty if their file is missing, broken or of another version."""
     try:
-        head, _, thumbnails = file.read_bytes().partition(b"\n")
-        document = json.loads(head)
+        with file.open("rb") as opened:
+            document = json.loads(opened.readline())
+            place = opened.tell()
+            thumbnails = memoryview(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ))[place:]
         if document["version"] != [_SCAN_VERSION, DECODE_VERSION]:
             return {}
         if len(thumbnails) != THUMBNAIL_BYTES * len(document["files"]):
@@ -112,16 +109,17 @@ def _recall(file: Path) -> dict[str, tuple[tuple[int, ...], FileInfo]]:
 
 def _remember(file: Path, entries: Sequence[Entry], read: dict[str, FileInfo], progress: Progress) -> None:
     rows: dict[str, list[Any]] = {}
-    thumbnails: list[bytes] = []
+    thumbnails: list[bytes | memoryview] = []
     for entry in entries:
         if (info := read.get(entry.path)) is not None:
             rest = [getattr(info, name) for name in FileInfo.__slots__[:-1]]
-            rows[entry.path] = [_stamp(entry.status), *rest]
+            rows[entry.path] = [entry.status, *rest]
             thumbnails.append(info.thumbnail)
-    head = json.dumps({"version": [_SCAN_VERSION, DECODE_VERSION], "files": rows})
-    content = b"\n".join([head.encode(), b"".join(thumbnails)])  # a line of JSON, then the thumbnails
+    head = json.dumps({"version": [_SCAN_VERSION, DECODE_VERSION], "files": rows}).encode() + b"\n"
     try:
-        if store.make_room(file.parent.parent, len(content)):
-            write_bytes(file, content)
+        if store.make_room(file.parent.parent, len(head) + THUMBNAIL_BYTES * len(thumbnails)):
+            with replacing(file) as temporary, temporary.open("wb") as written:
+                written.write(head)
+                written.writelines(thumbnails)
     except OSError as error:
         progress.warn(f"cannot store the scan in {str(file.parent)!r}: {error.strerror}")

@@ -126,7 +126,7 @@ def _confirmed(expression: str, paths: Sequence[str], labels: Sequence[str], loo
     sizes = np.bincount(groups)
     if len(sizes) < max(10, 2 * len(set(labels))) or sizes.max() > LARGEST * len(paths) or len(sizes) == len(paths):
         return None
-    same, chance = _nearest_in_series(groups, np.asarray(labels), looks)
+    same, chance = _nearest_in_series(groups, labels, looks)
     spread = float(np.sqrt((chance * (1 - chance)).sum()))
     if len(same) < PAIRS or same.mean() - chance.mean() < MORE_ALIKE or (same - chance).sum() < CLEAR * spread:
         return None
@@ -138,12 +138,11 @@ def _confirmed(expression: str, paths: Sequence[str], labels: Sequence[str], loo
 
 
 def _nearest_in_series(
-    groups: NDArray[np.intp], labels: NDArray[np.str_], looks: Floats
+    groups: NDArray[np.intp], labels: Sequence[str], looks: Floats
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """For images whose series has others in the class: whether the nearest is one of these, and how often by chance."""
     same, chance = [np.zeros(0)], [np.zeros(0)]
-    for label in np.unique(labels):
-        rows = np.flatnonzero(labels == label)
+    for rows in _by_class(labels):
         series = np.unique(groups[rows], return_inverse=True)[1]
         order = np.random.default_rng(0).permutation(series.max() + 1)[series]  # whole series, if not all images
         rows = rows[np.argsort(order, kind="stable")[:OF_A_CLASS]]
@@ -164,8 +163,8 @@ def _numbered(paths: Sequence[str], labels: Sequence[str], looks: Floats) -> Ser
         return None
     numbers = np.array([int(found.group(1)) if found else -1 for found in last])
     probability, pairs, variance = 0.0, 0, 0.0
-    for label in sorted(set(labels)):
-        rows = np.flatnonzero((np.asarray(labels) == label) & (numbers >= 0))
+    for rows in _by_class(labels):
+        rows = rows[numbers[rows] >= 0]
         rows = rows[np.argsort(numbers[rows], kind="stable")][:OF_A_CLASS]
         apart = np.abs(numbers[rows][:, None] - numbers[rows])
         alike = looks[rows] @ looks[rows].T
@@ -188,6 +187,14 @@ def _numbered(paths: Sequence[str], labels: Sequence[str], looks: Floats) -> Ser
         f"more alike than two with distant ones in {probability / pairs:.0%} of cases (by chance 50%)",
         "a series of images may cross the border between two tens: if you know the objects, name the files by them",
     )
+
+
+def _by_class(labels: Sequence[str]) -> list[NDArray[np.intp]]:
+    """The rows of each class, in the order of their names."""
+    names = {label: k for k, label in enumerate(sorted(set(labels)))}
+    index = np.fromiter((names[label] for label in labels), np.intp, len(labels))
+    order = np.argsort(index, kind="stable")
+    return np.split(order, np.searchsorted(index[order], np.arange(1, len(names))))
 
 
 def _looks(thumbnails: NDArray[np.uint8]) -> Floats:

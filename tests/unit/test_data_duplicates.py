@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_digits, load_sample_images
 
-from synthaug.data import duplicates
+from synthaug.data import duplicates, near_hashes
 from synthaug.data.duplicates import (
     THUMBNAIL_BYTES,
     join,
@@ -114,10 +114,28 @@ def test_join_numbers_components() -> None:
 def test_blocks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
     images = [*photo_crops(60), *(jpeg(i, 70) for i in photo_crops(60))]
     whole = together(images)
-    monkeypatch.setattr(duplicates, "_BLOCK", 7 * len(images))
+    monkeypatch.setattr(near_hashes, "_AT_ONCE", 7)
+    monkeypatch.setattr(duplicates, "_AT_ONCE", 11)
     monkeypatch.setattr(duplicates, "_PAIRS", 3)
-    small = together(images)
-    assert (whole[:, None] == whole[None]).tolist() == (small[:, None] == small[None]).tolist()
+    assert together(images).tolist() == whole.tolist()
+    monkeypatch.setattr(near_hashes, "_FEW", 0)
+    monkeypatch.setattr(near_hashes, "_DEARER", 0)  # looked up, however many there are
+    assert together(images).tolist() == whole.tolist()
+
+
+@pytest.mark.parametrize("at_once", [1, 50, 1 << 20])
+def test_hashes_that_are_looked_up_are_those_of_all_pairs(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(near_hashes, "_AT_ONCE", at_once)
+    monkeypatch.setattr(near_hashes, "_FEW", 0)
+    monkeypatch.setattr(near_hashes, "_DEARER", 0)
+    rng = np.random.default_rng(0)
+    hashes = np.repeat(rng.integers(0, 1 << 63, 12, dtype=np.uint64), 10)
+    for _ in range(14):  # copies with 0 to 14 bits changed, anywhere
+        hashes[rng.random(len(hashes)) < 0.5] ^= np.uint64(1 << int(rng.integers(64)))
+    found = {(i, j) for a, b in near_hashes.near_pairs(hashes, 10) for i, j in zip(a.tolist(), b.tolist(), strict=True)}
+    near = np.bitwise_count(hashes[:, None] ^ hashes[None]) <= 10
+    assert found == {(i, j) for i, j in np.argwhere(near).tolist() if i < j}
+    assert 100 < len(found) < 540
 
 
 def test_many_images_and_many_copies_take_seconds() -> None:
