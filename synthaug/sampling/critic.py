@@ -19,6 +19,7 @@ from scipy.special import expit
 
 from synthaug.data.batches import as_float
 from synthaug.features.base import hash_weights
+from synthaug.models.blocks import without_spectral_norm
 from synthaug.models.family import Discriminator
 from synthaug.models.inputs import CHUNK
 
@@ -31,6 +32,10 @@ class Critic:
     def __init__(self, network: Discriminator) -> None:
         self.network = network
         self.sha256 = hash_weights(network.state_dict())
+
+    def __getstate__(self) -> dict[str, Any]:
+        without_spectral_norm(self.network)  # it cannot be pickled, and the weights stay as they are
+        return vars(self)
 
     @torch.inference_mode()
     def scores(self, pixels: NDArray[np.uint8], class_index: int) -> Scores:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from synthaug.device import resolve_device
 from synthaug.errors import SynthaugError
 from synthaug.files import sha256
 from synthaug.models import build_family
+from synthaug.models.blocks import without_spectral_norm
 from synthaug.models.codes import Codes, codes_of
 from synthaug.models.family import Discriminator, Family, Generator, ImageShape
 from synthaug.models.inputs import Inputs, InputSource, NoiseInputs
@@ -45,6 +46,10 @@ class TrainedGenerator:
     device: torch.device
     codes: Codes
     sources: RunSources | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        without_spectral_norm(self.network)  # it cannot be pickled, and the weights stay as they are
+        return vars(self)
 
     def inputs(self, seed: int) -> InputSource:
         """The inputs of the images of a seed."""

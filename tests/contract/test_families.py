@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from collections.abc import Iterator
 
 import numpy as np
@@ -16,8 +17,11 @@ from synthaug.data.batches import BalancedBatches
 from synthaug.device import has_bf16
 from synthaug.losses import OBJECTIVES
 from synthaug.models import DISCRIMINATORS, LARGEST, MODELS, build_family
-from synthaug.models.family import Family, ImageShape
+from synthaug.models.blocks import without_spectral_norm
+from synthaug.models.family import Family, ImageShape, to_uint8
 from synthaug.models.inputs import Inputs, Sources
+from synthaug.sampling.critic import Critic
+from synthaug.sampling.trained import for_use
 from synthaug.training.steps import STEPS
 
 # every family with its own discriminator, every other discriminator with one family: "dcgan+projected"
@@ -116,6 +120,23 @@ def test_save_and_load_bit_for_bit(name: str) -> None:
         a, b = network.eval()(*arguments), other.eval()(*arguments)
         pairs = [(a, b)] if isinstance(a, torch.Tensor) else list(zip(a, b, strict=True))
         assert all(torch.equal(x, y) for x, y in pairs)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("name", NAMES)
+def test_networks_can_be_sent_to_another_process_bit_for_bit(name: str) -> None:
+    family, inputs = make(name), some_inputs(make(name))
+    for network in (family.generator, family.discriminator):
+        for_use(network, torch.device("cpu"))
+    images = family.generator(inputs)
+    pairs = family.discriminator.judges_pairs
+    before = None if pairs else Critic(family.discriminator).scores(to_uint8(images), 0)
+    for network in (family.generator, family.discriminator):
+        without_spectral_norm(network)
+    generator, discriminator = pickle.loads(pickle.dumps((family.generator, family.discriminator)))
+    assert torch.equal(generator(inputs), images)
+    if before is not None:
+        assert np.array_equal(Critic(discriminator).scores(to_uint8(images), 0), before)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -41,7 +41,14 @@ def painters(monkeypatch: pytest.MonkeyPatch) -> Painters:
 
 @pytest.fixture(scope="module")
 def options(run: Run) -> dict[str, Any]:
-    return {"per_class": 90, "device": "cpu", "allow_short": True, "cache": run.path.parent.parent / "cache"}
+    return {
+        "per_class": 90,
+        "device": "cpu",
+        "allow_short": True,
+        "select": "top-k",
+        "keep": 0.9,
+        "cache": run.path.parent.parent / "cache",
+    }
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -61,6 +62,15 @@ def accepted(made: Selector, label: str, count: int) -> tuple[np.ndarray, np.nda
     gate.selector = made
     samples = gated_samples(sampler(), gate, label, count)
     return samples.pixels, samples.indices
+
+
+@pytest.mark.parametrize("method", ["top-k", "drs"])
+def test_another_process_selects_the_same(method: str) -> None:
+    made = selector(method)
+    sent = pickle.loads(pickle.dumps(made))
+    pixels, label = sampler().chunk("ring", 0), sampler().class_index("ring")
+    for here, there in zip(made.choose(pixels, label), sent.choose(pixels, label), strict=True):
+        assert np.array_equal(here, there)
 
 
 # nothing of "stripes" is held out, so that it borrows the slope; its good images are not smooth either
