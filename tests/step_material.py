@@ -49,6 +49,8 @@ SETTINGS = {name: Setting(name, {}, {}) for name in [*MODELS.names(), *UPSCALERS
     "two steps, mirrored": Setting("dcgan", {"discriminator_steps": 2, "flip": True}, {}),
     "codes": Setting("dcgan", {"auxiliary": {"infogan": 1.0, "acgan": 1.0}}, {"continuous_codes": 2}),
     "full pool": Setting("cyclegan", {}, {"pool": 2}),
+    "micro-batches": Setting("stylegan2", {"micro_batch_size": 4}, {}),
+    "micro-batches, batch norm": Setting("dcgan", {"micro_batch_size": 4, "embedding_noise": 0.5}, {}),
 }
 
 
