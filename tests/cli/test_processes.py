@@ -95,6 +95,7 @@ def test_a_process_that_dies_ends_all_with_one_message(data: Path, tmp_path: Pat
     ("given", "error"),
     [
         (["--devices=5"], "a batch of 24 cannot be divided among 5 processes"),
+        (["--devices=2", "--set=training.micro_batch_size=8"], "does not divide a batch of 24 among 2 processes"),
         (["--devices=0"], "--devices"),
         (["--nodes=-1"], "--nodes"),
     ],

@@ -16,7 +16,9 @@ from synthaug.training.steps import STEPS
 from synthaug.translators.options import SourceOptions
 from synthaug.turns import State, Turns
 
-LEFT_OUT = {"lapgan", "lecam", "mode-seeking"} | {name for name in SETTINGS if name.startswith("micro-batches")}
+REFUSED = {"lapgan", "lecam", "mode-seeking"}
+# "full pool" is one of cyclegan
+LEFT_OUT = REFUSED | {"cyclegan"} | {name for name in SETTINGS if name.startswith("micro-batches")}
 FROM_IMAGES = {name for name in SETTINGS if issubclass(family_options(SETTINGS[name].family), SourceOptions)}
 
 
