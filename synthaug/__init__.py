@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from synthaug.version import __version__
 
-__all__ = ["SynthaugError", "__version__", "check", "evaluate", "export", "fit", "inspect", "load"]
+__all__ = ["SynthaugError", "__version__", "check", "evaluate", "export", "fit", "inspect", "load", "run"]
 
 if TYPE_CHECKING:
     from synthaug.errors import SynthaugError
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from synthaug.pipelines.export import export
     from synthaug.pipelines.fit import fit
     from synthaug.pipelines.inspect import inspect
+    from synthaug.pipelines.workflow import run
     from synthaug.sampling.generate import load
 
 _WHERE = {
@@ -31,6 +32,7 @@ _WHERE = {
     "fit": "synthaug.pipelines.fit",
     "inspect": "synthaug.pipelines.inspect",
     "load": "synthaug.sampling.generate",
+    "run": "synthaug.pipelines.workflow",
 }
 
 

@@ -179,6 +179,16 @@ class Run:
         """
         return only_writer(self.path, f"the run {str(self.path)!r}")
 
+    def reference(self) -> str:
+        """How a command names this run: by its name in the usual folder of runs, else by its path."""
+        path = self.path.resolve()
+        return self.name if path.parent == default_root().resolve() else str(path)
+
+    def resuming(self) -> str:
+        """The command that continues the training, for a hint that can be pasted."""
+        facts = self.facts()
+        return shlex.join(["synthaug", "fit", facts.data_url or str(facts.data), "--resume", str(self.path)])
+
     def status(self) -> dict[str, Any]:
         """The contents of `status.json`: see `Status`.
 
@@ -186,8 +196,8 @@ class Run:
             SynthaugError: it is missing or damaged.
         """
         file = self.path / "status.json"
-        quoted, name = shlex.quote(str(file)), shlex.quote(str(self.path))
-        hint = f"write it anew: rm -f {quoted}; echo '{{}}' > {quoted}; synthaug fit DATA --resume {name}"
+        quoted = shlex.quote(str(file))
+        hint = f"write it anew: rm -f {quoted}; echo '{{}}' > {quoted}; {self.resuming()}"
         try:
             return Status.model_validate(read_json(file)).model_dump(exclude_unset=True)
         except ValidationError as error:

@@ -32,11 +32,12 @@ from synthaug_cli import (
     traverse,
     upscale,
 )
+from synthaug_cli import run as whole_way
 from synthaug_cli.console import FLAGS, fail
 from synthaug_cli.options import everywhere, takes_request
 from synthaug_cli.usage import as_error
 
-REQUESTS = (inspect, fit, export, evaluate, check, samples, traverse, upscale, regenerate)
+REQUESTS = (whole_way, inspect, fit, export, evaluate, check, samples, traverse, upscale, regenerate)
 
 
 def application(arguments: Container[str] | None = None) -> typer.Typer:

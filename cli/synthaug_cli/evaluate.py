@@ -96,3 +96,6 @@ def render(found: EvaluateDocument) -> None:
         without = f"{rest.overall}. {rest.sentence}" if rest else "none, since a target class has no other test image"
         console.line(f"without the {count} test images that look like copies: {without}")
     console.line(f"report:  {found.report}")
+    if found.next is not None:
+        console.line(f"next:    {found.next.sentence}")
+        console.line(f"         {found.next.command}")

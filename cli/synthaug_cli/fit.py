@@ -43,6 +43,8 @@ def command(
 
 
 def render(made: FitDocument) -> None:
+    from synthaug.runs import Run
+
     rows = []
     for name in sorted({c for counts in made.split.values() for c in counts}):
         scores, counts = made.monitor.get(name), [split.get(name, 0) for split in made.split.values()]
@@ -60,7 +62,7 @@ def render(made: FitDocument) -> None:
         console.line(f"ended early  diverged {made.diverged}")
     console.line(f"best         {made.best_checkpoint}")
     console.line(f"run          {made.run}")
-    run = shlex.quote(Path(made.run).name)
+    run = shlex.quote(Run(Path(made.run)).reference())
     if made.upscaling is not None:
         console.line(f"\nnext: synthaug export GENERATOR --per-class N --out DIR --upscaler {run}")
         console.line(f"      synthaug upscale {run} FOLDER --out DIR")

@@ -48,7 +48,7 @@ class RunData:
         if not facts.data.is_dir():
             raise SynthaugError(
                 f"the data folder {str(facts.data)!r} of the run {run.name!r} is gone",
-                "put it back where it was during the training, or train again: synthaug fit DATA",
+                "put it back where it was during the training, or train again on another folder of images",
             )
         return cls(
             folder=facts.data,

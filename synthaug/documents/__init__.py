@@ -21,6 +21,7 @@ from synthaug.documents.evaluation import (
     Arm as Arm, ClassScores as ClassScores, Contrast as Contrast, CurvePoint as CurvePoint,
     EvaluateDocument as EvaluateDocument, EvaluatedSize as EvaluatedSize, Interval as Interval, MadeFrom as MadeFrom,
     LearningCurve as LearningCurve, Leaks as Leaks, LongerTraining as LongerTraining,
+    NextStep as NextStep,
     Recommendation as Recommendation, Sharpness as Sharpness,
     Suspect as Suspect, TargetCurve as TargetCurve, TargetVerdict as TargetVerdict, Verdict as Verdict,
     VerdictDocument as VerdictDocument,
@@ -29,4 +30,7 @@ from synthaug.documents.quality import (
     BiasRow as BiasRow, CheckDocument as CheckDocument, ClassQuality as ClassQuality, Collapse as Collapse,
     CopyPair as CopyPair, Memorisation as Memorisation, Opinion as Opinion, Opinions as Opinions,
     QualityScores as QualityScores, Range as Range, Score as Score, SecondJudge as SecondJudge,
+)
+from synthaug.documents.workflow import (
+    PlannedStep as PlannedStep, WorkflowDocument as WorkflowDocument, WorkflowPlan as WorkflowPlan,
 )

@@ -204,6 +204,13 @@ class MadeFrom(Document):
         return f"{plural(self.images, 'image')} from {plural(self.sources, 'real image')}"
 
 
+class NextStep(Document):
+    """What to do after the evaluation."""
+
+    sentence: str
+    command: str
+
+
 class EvaluateDocument(Document):
     """The result of `synthaug evaluate`; written as `report.json`."""
 
@@ -247,6 +254,7 @@ class EvaluateDocument(Document):
     learning_curve: LearningCurve | None = None
     quality: CheckDocument = Field(description="the export's images, gated")
     generator_quality: CheckDocument | None = Field(None, description="the generator's images, ungated")
+    next: NextStep | None = Field(None, description="null in documents of versions before this key")
     warnings: list[str] = Field(default_factory=list)
     seconds: float
     report: str

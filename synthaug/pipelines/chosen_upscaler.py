@@ -61,7 +61,7 @@ def choose_upscaler(name: str, runs: Path | None, data: RunData, labels: Sequenc
     if found.scores is None:
         raise SynthaugError(
             f"the upscaler {found.run.name!r} has not been scored against bicubic interpolation",
-            f"finish it with `synthaug fit DATA --resume {found.run.path}`",
+            f"finish it with: {found.run.resuming()}",
         )
     return found
 

@@ -42,6 +42,7 @@ from synthaug.evaluation.held_out import HeldOut, small_test_warnings
 from synthaug.evaluation.images import real_images
 from synthaug.evaluation.learning_curve import SHARES, curve_contrast, in_words, learning_curve
 from synthaug.evaluation.longer import longer_training, with_longer
+from synthaug.evaluation.next_step import ENOUGH_SEEDS, next_step
 from synthaug.evaluation.recommend import Validation, recommend
 from synthaug.evaluation.report.material import ReportMaterial
 from synthaug.evaluation.report.write import write_report
@@ -71,7 +72,6 @@ from synthaug.runs import Run, find
 from synthaug.sampling.trained import check_generates
 from synthaug.seeds import named_stream
 
-ENOUGH_SEEDS = 5
 FOLDER = "evaluation"
 """Holds finished trials, and the report by default. It is inside the run; without a run, in the current folder."""
 
@@ -126,6 +126,7 @@ def _evaluate(request: EvaluateRequest, classifier: str, whole: RunData, progres
         progress.warn(line)
     best = _train(evaluation)
     document = _document(evaluation, best, started)
+    document.next = next_step(document, None if whole.run is None else whole.run.reference())
     try:
         write_report(document, _material(document, evaluation), evaluation.out)
     except OSError as error:

@@ -391,7 +391,7 @@ def _train(
         if isinstance(error, OSError) and error.errno in DISK_FULL:
             raise RunFailed(
                 f"the disk is full while writing into the run {str(run.path)!r}: {error.strerror}",
-                f"free some space, then: synthaug fit DATA --resume {run.path}",
+                f"free some space, then: {run.resuming()}",
             ) from error
         raise
     kimg = counters.images / 1000

@@ -72,6 +72,15 @@ def _second_judge(name: str) -> str:
     return name if name in ("auto", "none") else check_features(name)
 
 
+Classifier = Annotated[
+    str,
+    AfterValidator(_classifier),
+    Field(
+        description="The classifier to train: `synthaug list classifiers`, `finetune:NET` for another pretrained net, "
+        "or a file of your own."
+    ),
+    Flag("NAME[:NET]|FILE.py"),
+]
 SIDES = (16, 1024)
 """Bounds of `--size`, in pixels."""
 
@@ -109,11 +118,7 @@ class EvaluateRequest(Request):
     replicates: Annotated[tuple[str, ...] | None, BeforeValidator(parts), Flag("RUN,RUN,…")] = Field(
         None, description="The same with runs that you have trained: same images, split and settings, other seeds."
     )
-    classifier: Annotated[str, AfterValidator(_classifier), Flag("NAME[:NET]|FILE.py")] = Field(
-        "cnn",
-        description="The classifier to train: `synthaug list classifiers`, `finetune:NET` for another pretrained net, "
-        "or a file of your own.",
-    )
+    classifier: Classifier = "cnn"
     weights: Annotated[Path | None, Flag("FILE")] = Field(
         None, description="With --classifier finetune: your own weights of the net, .safetensors or .pth."
     )

@@ -264,7 +264,7 @@ def find_checkpoint(run: Run, which: str | Path) -> Path:
     if not available:
         raise SynthaugError(
             f"the run {str(run.path)!r} has no checkpoint yet",
-            "finish it with `synthaug fit DATA --resume " + str(run.path) + "`",
+            f"finish it with: {run.resuming()}",
         )
     if str(which) == "last":
         return run.checkpoints / available[-1]

@@ -221,7 +221,7 @@ class _Loop:
         self._run.set_status(state="interrupted")
         raise Interrupted(
             f"interrupted at {self._kimg:.1f} kimg; the state is saved",
-            f"continue with: synthaug fit DATA --resume {self._run.path}",
+            f"continue with: {self._run.resuming()}",
             128 + signal,
         )
 

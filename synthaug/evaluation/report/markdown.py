@@ -30,6 +30,7 @@ def markdown(document: EvaluateDocument) -> str:
         f"## {_SIGNS[verdict.overall]} {headline(document, code)}",
         f"⚠️ {blur}" if (blur := sharpness_sentence(document, code)) else "",
         f"**{verdict.overall}**" + (f": {text(verdict.sentence)}" if verdict.sentence else ""),
+        _next(document),
         _facts(document),
         _section("Arms", _arms(document)),
         _section("Differences in F1", _differences(document)),
@@ -41,6 +42,11 @@ def markdown(document: EvaluateDocument) -> str:
         "<sub>Brackets: 95% intervals. All figures and pictures: `report.html`; all numbers: `report.json`.</sub>",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _next(document: EvaluateDocument) -> str:
+    step = document.next
+    return f"**What to do next.** {text(step.sentence)} {code(step.command)}" if step is not None else ""
 
 
 def code(name: str) -> str:

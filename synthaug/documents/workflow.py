@@ -1,0 +1,44 @@
+"""The documents of `synthaug run`: its plan, and its result."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from synthaug.documents.base import Document
+from synthaug.documents.evaluation import NextStep, Verdict
+
+
+class PlannedStep(Document):
+    """One step of `synthaug run`."""
+
+    name: Literal["fit", "evaluate", "export"]
+    what: str
+    seconds: float | None = Field(None, description="measured on this device with a few steps; null: not known before")
+
+
+class WorkflowPlan(Document):
+    """What `synthaug run` does; kept in its folder as `plan.json`."""
+
+    out: str
+    data: str
+    images: int
+    training_images: dict[str, int] = Field(description="class → training images")
+    targets: list[str]
+    budget: str = Field(description="of the training")
+    steps: list[PlannedStep]
+    request: dict[str, Any] = Field(description="the options, which a second call must give again to continue")
+    warnings: list[str] = Field(default_factory=list)
+
+
+class WorkflowDocument(Document):
+    """The result of `synthaug run`."""
+
+    plan: WorkflowPlan
+    run: str
+    verdict: Verdict
+    sentence: str
+    report: str
+    export: str | None = Field(description="null: synthetic images did not help, so nothing was exported")
+    next: NextStep | None = None

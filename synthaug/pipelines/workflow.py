@@ -1,0 +1,183 @@
+"""`run`: inspect, fit, evaluate, and export where synthetic images help. An interrupted run goes on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from synthaug.budget import parse_budget
+from synthaug.classifiers import check_classifier, make_classifier, takes_steps
+from synthaug.documents import (
+    EvaluateDocument,
+    FitPlan,
+    PlannedStep,
+    WorkflowDocument,
+    WorkflowPlan,
+)
+from synthaug.errors import Interrupted, SynthaugError, plural
+from synthaug.evaluation.arms import DEFAULT_SHARES, choose_arms
+from synthaug.evaluation.fold import trials_of
+from synthaug.files import check_outside, write_json
+from synthaug.parsing import ParseError, read_json
+from synthaug.pipelines.evaluate import FOLDER as EVALUATION
+from synthaug.pipelines.evaluate import run_evaluate
+from synthaug.pipelines.export import run_export
+from synthaug.pipelines.fit import run_fit
+from synthaug.pipelines.plan_fit import plan_fit
+from synthaug.progress import Progress, Silent
+from synthaug.requests import EvaluateRequest, ExportRequest, FitRequest, RunRequest, documented
+from synthaug.runs import Run, all_runs
+
+PLAN = "plan.json"
+LONGEST = 30 * 60
+"""Seconds of training that are begun without being asked for: with the evaluation, about an hour."""
+
+
+@documented(RunRequest)
+def run(
+    data: str | Path, *, target_class: str | Sequence[str] = "auto", budget: str | None = None, recipe: str = "auto",
+    set: Sequence[str] | dict[str, Any] = (), resolution: int | None = None, group_by: str | None = None,
+    classifier: str = "cnn", seeds: int = 5, steps: int = 600, out: Path | None = None, seed: int | None = None,
+    device: str = "auto", cache: Path | None = None, progress: Progress = Silent(),
+) -> WorkflowDocument:  # fmt: skip
+    """Train a generator, test whether its images help, and export a balanced data set if they do.
+
+    A second call with the same options continues an interrupted one.
+
+    Raises:
+        SynthaugError: bad input, or the output folder was begun with other options.
+        Interrupted: SIGINT or SIGTERM during the training; the state was saved.
+    """
+    request = RunRequest.of(locals())
+    return run_workflow(request, plan_workflow(request, progress), progress)
+
+
+def plan_workflow(request: RunRequest, progress: Progress) -> WorkflowPlan:
+    """The plan of a new run, with times; or that of the one to continue. Nothing is written.
+
+    Raises:
+        SynthaugError: bad input, or the folder was begun with other options.
+    """
+    out = request.folder().absolute()
+    kept = out / PLAN
+    if kept.is_file():
+        return _begun(kept, request)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise SynthaugError(f"{str(out)!r} exists and is not of an earlier `synthaug run`", "give another --out DIR")
+    check_outside(out, [request.data if isinstance(request.data, Path) else None], "--out")
+    check_classifier(request.classifier)
+    given = {} if request.budget is None else {"budget": request.budget}
+    fit = plan_fit(FitRequest(**request.fit_options(), **given), Silent())  # the training says it again
+    budget, seconds = request.budget or str(fit.config["training.budget"]), fit.estimated_seconds
+    if request.budget is None and seconds > LONGEST:
+        budget, seconds = f"{LONGEST // 60}min", float(LONGEST)
+        progress.say(f"{fit.config['training.budget']} would take longer here: the training ends after {budget}")
+    return WorkflowPlan(
+        out=str(out), data=str(request.data), images=fit.images, training_images=fit.split["train"],
+        targets=fit.targets, budget=budget, request=request.kept(), warnings=fit.warnings,
+        steps=[
+            PlannedStep(name="fit", what=_training_in_words(fit, budget, seconds), seconds=seconds),
+            _evaluation(request, fit),
+            PlannedStep(name="export", what="a balanced data set, if the images help"),
+        ],
+    )  # fmt: skip
+
+
+def _begun(file: Path, request: RunRequest) -> WorkflowPlan:
+    try:
+        plan = WorkflowPlan.model_validate(read_json(file))
+    except (OSError, ValidationError, ParseError) as error:
+        raise SynthaugError(f"{str(file)!r} cannot be read", "give another folder with --out") from error
+    for name, value in request.kept().items():
+        if plan.request.get(name) != value:
+            raise SynthaugError(
+                f"{plan.out!r} was begun with {RunRequest.option(name)} {plan.request.get(name)}, not {value}",
+                "give the same options to continue it, or another folder with --out",
+            )
+    return plan
+
+
+def _training_in_words(fit: FitPlan, budget: str, seconds: float) -> str:
+    rate = fit.estimated_kimg / fit.estimated_seconds if fit.estimated_seconds else 0.0
+    amount = "" if parse_budget(budget)[1] is not None else f", about {rate * seconds:.0f} kimg"
+    side, family = fit.config["data.resolution"], fit.config["model.family"]
+    return f"{family}, {side} px, {budget}{amount}"
+
+
+def _evaluation(request: RunRequest, fit: FitPlan) -> PlannedStep:
+    """How many classifiers at most, and what they take: with validation images, several shares are tried."""
+    name = check_classifier(request.classifier)
+    arms, _ = choose_arms(None, name)
+    shares = DEFAULT_SHARES if all(fit.split["val"].get(target) for target in fit.targets) else DEFAULT_SHARES[:1]
+    count = len(trials_of(arms, shares, request.seeds)) + 2 * request.seeds  # the last are trained twice as long
+    what = f"about {plural(count, 'classifier')} ({name})"
+    if not takes_steps(name) or name.startswith("finetune"):
+        return PlannedStep(name="evaluate", what=what)
+    seconds = count * request.steps * _seconds_per_step(name, request.device, fit)
+    return PlannedStep(name="evaluate", what=what, seconds=round(seconds, 1))
+
+
+def _seconds_per_step(classifier: str, device: str, fit: FitPlan) -> float:
+    """Of a classifier's training, measured with a few steps on noise."""
+    rng, side, classes = np.random.default_rng(0), fit.config["data.resolution"], len(fit.split["train"])
+    pixels = rng.integers(0, 256, (64, fit.channels, side, side), dtype=np.uint8)
+    took = []
+    for steps in (1, 6):
+        made = make_classifier(classifier)(device=device)
+        started = time.monotonic()
+        made.fit(pixels, np.arange(64) % classes, np.ones(64), num_classes=classes, steps=steps)
+        took.append(time.monotonic() - started)
+    return max(took[1] - took[0], 0.0) / 5
+
+
+def run_workflow(request: RunRequest, plan: WorkflowPlan, progress: Progress) -> WorkflowDocument:
+    """Carry out a plan. Steps that are finished are not repeated."""
+    out = Path(plan.out)
+    out.mkdir(parents=True, exist_ok=True)
+    if not (out / PLAN).exists():
+        write_json(out / PLAN, plan.model_dump(mode="json"))
+    try:
+        trained = _trained(request, plan, progress)
+        judged = _judged(request, trained, progress)
+        exported = _exported(request, judged, trained, out, progress)
+    except Interrupted as stop:
+        raise Interrupted(stop.message, f"continue with: {request.command()}", stop.exit_status) from stop
+    return WorkflowDocument(
+        plan=plan, run=str(trained.path), verdict=judged.verdict.overall, sentence=judged.verdict.sentence,
+        report=judged.report, export=exported, next=judged.next,
+    )  # fmt: skip
+
+
+def _trained(request: RunRequest, plan: WorkflowPlan, progress: Progress) -> Run:
+    runs = Path(plan.out) / "runs"
+    finished = [found for found in all_runs(runs) if found.status().get("state") == "finished"]
+    if finished:
+        progress.say(f"fit: {finished[-1].name} is trained")
+        return finished[-1]
+    options = request.fit_options() | {"budget": plan.budget, "runs": runs, "resume": "auto"}
+    return Run(Path(run_fit(FitRequest(**options), progress).run))
+
+
+def _judged(request: RunRequest, trained: Run, progress: Progress) -> EvaluateDocument:
+    file = trained.path / EVALUATION / "report.json"
+    if file.is_file():
+        progress.say("evaluate: the report is written")
+        return EvaluateDocument.model_validate(read_json(file))
+    options = {"classifier": request.classifier, "seeds": request.seeds, "steps": request.steps}
+    given = EvaluateRequest(run=str(trained.path), device=request.device, cache=request.cache, **options)
+    return run_evaluate(given, progress)
+
+
+def _exported(request: RunRequest, judged: EvaluateDocument, trained: Run, out: Path, progress: Progress) -> str | None:
+    if judged.verdict.overall != "helps":
+        return None
+    folder = out / "export"
+    if not folder.exists():
+        given = {"run": str(trained.path), "device": request.device, "cache": request.cache}
+        run_export(ExportRequest(recommended=True, out=folder, **given), progress)
+    return str(folder)

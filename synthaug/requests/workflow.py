@@ -1,0 +1,84 @@
+"""The request of `synthaug run`."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from synthaug.errors import SynthaugError
+from synthaug.requests.base import Flag, Request
+from synthaug.requests.evaluate import Classifier
+from synthaug.requests.options import Cache, Data, Device, GroupBy, Many, Resolution, TargetClass
+
+
+class RunRequest(Request):
+    """Inspect, fit, evaluate, and export where it helps."""
+
+    data: Data = Field(description="Folder of images, as `synthaug inspect` reads it.")
+    target_class: TargetClass = Field(
+        "auto", description="A class to generate images of. [default: auto, the rare classes]"
+    )
+    budget: Annotated[str | None, Flag("10min|90s|200kimg")] = Field(
+        None, description="How long to train the generator. [default: what the recipe asks for, at most half an hour]"
+    )
+    recipe: Annotated[str, Flag("NAME")] = Field(
+        "auto", description="A recipe of `synthaug recipes ls`, or auto: settings chosen from the images."
+    )
+    set: Annotated[tuple[str, ...] | dict[str, Any], Many, Flag("KEY=VALUE", many=True)] = Field(
+        (), description="Any key of a recipe, such as training.batch_size=32."
+    )
+    resolution: Resolution = Field(None, description="Side of the generated images, in pixels.")
+    group_by: GroupBy = None
+    classifier: Classifier = "cnn"
+    seeds: Annotated[int, Flag("N")] = Field(
+        5, ge=2, le=10_000, description="Classifiers per arm; a reliable verdict needs at least 5."
+    )
+    steps: Annotated[int, Flag("N")] = Field(600, ge=1, le=10**6, description="Optimiser steps of every classifier.")
+    out: Annotated[Path | None, Flag("DIR")] = Field(
+        None, description="The folder of everything that is made. [default: ./synthaug-NAME, after the images' folder]"
+    )
+    seed: Annotated[int | None, Flag("N")] = Field(None, description="Seed of the split and the training. [default: 0]")
+    device: Device = "auto"
+    cache: Cache = None
+
+    def folder(self) -> Path:
+        """Where everything goes."""
+        name = Path(str(self.data).rstrip("/")).resolve().name if isinstance(self.data, Path) else "images"
+        return Path(f"synthaug-{name}") if self.out is None else self.out
+
+    def kept(self) -> dict[str, Any]:
+        """What a second call must give again to continue the first."""
+        return self.model_dump(mode="json", exclude={"out", "cache", "device", "set"}) | {"set": self._settings()}
+
+    def _settings(self) -> list[str]:
+        """`set` as texts `KEY=VALUE`."""
+        if isinstance(self.set, dict):
+            return [f"{key}={json.dumps(value)}" for key, value in self.set.items()]
+        return list(self.set)
+
+    def fit_options(self) -> dict[str, Any]:
+        """Options of `fit`, without the budget."""
+        given = {
+            "data": self.data, "target_class": self.target_class, "recipe": self.recipe, "set": self.set,
+            "resolution": self.resolution, "group_by": self.group_by, "seed": self.seed, "device": self.device,
+            "cache": self.cache,
+        }  # fmt: skip
+        return {name: value for name, value in given.items() if self._given(name) or name in ("data", "recipe")}
+
+    def command(self) -> str:
+        """This request as a command that begins without asking."""
+        words = ["synthaug", "run", str(self.data)]
+        for name in filter(self._given, type(self).model_fields):
+            value = self._settings() if name == "set" else getattr(self, name)
+            if name != "data":
+                each = value if isinstance(value, (tuple, list)) else [value]
+                words += [f"{self.option(name)}={one}" for one in each]
+        return shlex.join([*words, "--yes"])
+
+    def _check(self) -> None:
+        if isinstance(self.data, str) and self.out is None:
+            raise SynthaugError(f"--out is missing: {self.data!r} is a URL", "name the folder of results: --out DIR")
