@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from synthaug.pipelines.export import export
     from synthaug.pipelines.fit import fit
     from synthaug.pipelines.inspect import inspect
-    from synthaug.pipelines.workflow import run
+    from synthaug.pipelines.run import run
     from synthaug.sampling.generate import load
 
 _WHERE = {
@@ -32,7 +32,7 @@ _WHERE = {
     "fit": "synthaug.pipelines.fit",
     "inspect": "synthaug.pipelines.inspect",
     "load": "synthaug.sampling.generate",
-    "run": "synthaug.pipelines.workflow",
+    "run": "synthaug.pipelines.run",
 }
 
 

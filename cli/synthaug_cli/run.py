@@ -26,7 +26,7 @@ def command(
     fast_checks.folder(request.data, "DATA")
     if not yes and not sys.stdin.isatty():
         raise SynthaugError("`synthaug run` asks before it begins, and there is no terminal to ask", "add --yes")
-    from synthaug.pipelines.workflow import PLAN, plan_workflow, run_workflow
+    from synthaug.pipelines.run import PLAN, plan_workflow, run_workflow
 
     progress = console.progress()
     plan = plan_workflow(request, progress)

@@ -19,7 +19,7 @@ CASES = {
     name.removesuffix("Request").lower(): getattr(requests, name) for name in requests.__all__ if name != "Request"
 }
 CASES = {name: case for name, case in CASES.items() if name in COMMANDS}
-ON_THE_COMMAND_LINE_ONLY = {"fit": {"--dry-run"}}
+ON_THE_COMMAND_LINE_ONLY = {"fit": {"--dry-run"}, "run": {"--yes"}}
 
 
 def test_there_is_a_request_for_each_command_that_works_on_images() -> None:

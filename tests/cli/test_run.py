@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from synthaug.documents import WorkflowDocument
 from synthaug.errors import Interrupted
-from synthaug.pipelines import workflow
+from synthaug.pipelines import run as workflow
 from synthaug.progress import Silent
 from synthaug.requests import RunRequest
 from synthaug_cli.options import takes_request
