@@ -145,7 +145,7 @@ def make_run(data: Path, runs: Path, *, data_url: str | None = None, **flags: An
         "model.width": 8,
         "model.discriminator_width": 8,
         "model.z_dim": Z_DIM,
-        "gate.steps": 60,
+        "gate.steps": 24,
         **flags,
     }
     resolved = resolve(flags=settings)

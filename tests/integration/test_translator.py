@@ -47,7 +47,7 @@ from synthaug.sampling.judgement import UNCHANGED
 RARE = CLASSES[1]
 SMALL = {
     "model.family": "translator", "model.width": 8, "model.discriminator_width": 8, "model.embed_dim": 8,
-    "data.resolution": 16, "data.min_images_for_val": 20, "gate.steps": 60, "monitor.every_kimg": 1,
+    "data.resolution": 16, "data.min_images_for_val": 20, "gate.steps": 24, "monitor.every_kimg": 1,
     "monitor.samples_per_class": 8, "training.budget": "2kimg", "training.precision": "32-true",
     "model.source_classes": [CLASSES[0], CLASSES[2]],
 }  # fmt: skip
@@ -242,7 +242,7 @@ def real_images() -> LabelledImages:
 
 @pytest.fixture(scope="module")
 def gate(tmp_path_factory: pytest.TempPathFactory) -> Gate:
-    config = GateConfig(steps=60, agreement=False)
+    config = GateConfig(steps=24, agreement=False)
     return build_gate(real_images(), [RARE], config, seed=0, device="cpu", cache=tmp_path_factory.mktemp("cache"))
 
 
