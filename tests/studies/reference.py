@@ -154,6 +154,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--group-by", default=r"([^_/.]+)[_.][^/]*$", help="regular expression of the group in a path")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--methods", default="", help="only those whose name contains this text")
     parser.add_argument("--write", action="store_true", help=f"rewrite the table of {PAGE.name}")
     a = parser.parse_args()
     torch.set_num_threads(1)
@@ -164,7 +165,7 @@ def main() -> None:
         for method, predict in METHODS.items():
             for given in sets:
                 key = {"set": given.name, "method": method, "seed": seed}
-                if any(key.items() <= row.items() for row in rows):
+                if a.methods not in method or any(key.items() <= row.items() for row in rows):
                     continue
                 started = time.process_time()
                 predicted = predict(given, seed).tolist()
