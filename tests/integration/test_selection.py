@@ -157,7 +157,7 @@ def test_the_same_images_however_many_and_however_made(
             export(run, out=tmp_path / "out", per_class=150, **arguments)
     with monkeypatch.context() as patched:  # and goes on with forked workers
         if sys.platform == "linux":
-            patched.setattr(synthetic, "worth_forking", lambda total: True)
+            patched.setattr("synthaug.pipelines.export.worth_forking", lambda total: True)
             patched.setattr("synthaug.data.parallel.workers", lambda: 2)
         export(run, out=tmp_path / "out", per_class=150, **arguments)
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
