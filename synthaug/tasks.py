@@ -99,8 +99,9 @@ class Workers:
 
     def _unreachable(self, error: Exception) -> SynthaugError:
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0] or type(error).__name__
+        where = "on this machine" if self.scheduler is None else f"at {self.scheduler!r}"
         return SynthaugError(
-            f"no scheduler of {self.backend} answers at {self.scheduler!r}: {reason}",
+            f"no scheduler of {self.backend} answers {where}: {reason}",
             f"start one with `{_STARTED_BY[self.backend]}`, or correct --scheduler",
         )
 
@@ -209,6 +210,19 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+@contextmanager
+def _without_ctrl_c() -> Iterator[None]:
+    """Processes that begin here do not hear of Ctrl-C, which reaches the whole group: this one ends them."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 @dataclass(frozen=True)
 class _Stored(Generic[S]):
     """An object in Ray's store."""
@@ -246,20 +260,22 @@ def _dask(workers: Workers, shared: Any, jobs: int) -> Iterator[_Pool]:
     from concurrent.futures import CancelledError
 
     from distributed import Client, KilledWorker
+    from distributed import TimeoutError as TookTooLong  # in Python 3.10 not the built-in one
     from distributed.comm import CommClosedError
 
     try:
-        client = (
-            Client(n_workers=jobs, threads_per_worker=1, dashboard_address=None, silence_logs=logging.ERROR)
-            if workers.scheduler is None
-            else Client(workers.scheduler, timeout=_ANSWER)
-        )
+        with _without_ctrl_c():
+            client = (
+                Client(n_workers=jobs, threads_per_worker=1, dashboard_address=None, silence_logs=logging.ERROR)
+                if workers.scheduler is None
+                else Client(workers.scheduler, timeout=_ANSWER)
+            )
     except Exception as error:  # what another service answers can be taken for anything
         raise workers._unreachable(error) from error
     with client:
         try:
             client.wait_for_workers(1, timeout=_ANSWER)
-        except TimeoutError as error:
+        except TookTooLong as error:
             address = client.scheduler.address
             raise SynthaugError(
                 f"the scheduler {address!r} has no workers", f"start some: dask worker {address} --nthreads 1"
@@ -286,7 +302,8 @@ def _ray(workers: Workers, shared: Any, jobs: int) -> Iterator[_Pool]:
         address = workers.scheduler or os.environ.get("RAY_ADDRESS")
         local = {"num_cpus": jobs, "include_dashboard": False} if address is None else {}
         try:
-            ray.init(address=address, log_to_driver=False, logging_level="ERROR", **local)
+            with _without_ctrl_c():
+                ray.init(address=address, log_to_driver=False, logging_level="ERROR", **local)
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise workers._unreachable(error) from error
     try:
