@@ -299,8 +299,8 @@ def _ray(workers: Workers, shared: Any, jobs: int) -> Iterator[_Pool]:
 
     ours = not ray.is_initialized()
     if ours:
-        address = workers.scheduler or os.environ.get("RAY_ADDRESS")
-        local = {"num_cpus": jobs, "include_dashboard": False} if address is None else {}
+        address = workers.scheduler or os.environ.get("RAY_ADDRESS") or "local"
+        local = {"num_cpus": jobs, "include_dashboard": False} if address == "local" else {}
         try:
             with _without_ctrl_c():
                 ray.init(address=address, log_to_driver=False, logging_level="ERROR", **local)
