@@ -32,6 +32,7 @@ NEIGHBOURS_ALIKE = 0.6
 DISTANT = 20
 PAIRS = 30
 OF_A_CLASS = 500  # images that are compared
+_AT_ONCE = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +200,13 @@ def _by_class(labels: Sequence[str]) -> list[NDArray[np.intp]]:
 
 def _looks(thumbnails: NDArray[np.uint8]) -> Floats:
     """Luminance at 16 × 16 and chroma at 4 × 4 pixels, as unit vectors [N, 288]."""
+    unit = np.empty((len(thumbnails), SIDE * SIDE + thumbnails.shape[1] - LOOK * LOOK), np.float32)
+    for start in range(0, len(thumbnails), _AT_ONCE):  # in blocks: what is computed between takes thrice the memory
+        unit[start : start + _AT_ONCE] = _unit(thumbnails[start : start + _AT_ONCE])
+    return unit
+
+
+def _unit(thumbnails: NDArray[np.uint8]) -> Floats:
     step = LOOK // SIDE
     small = thumbnails[:, : LOOK * LOOK].reshape(-1, SIDE, step, SIDE, step).mean((2, 4), dtype=np.float32)
     rows = np.concatenate([small.reshape(-1, SIDE * SIDE), 2 * thumbnails[:, LOOK * LOOK :].astype(np.float32)], axis=1)
