@@ -14,6 +14,7 @@ from export_material import CLASSES, Z_DIM, Painters, Smoothness, contents, make
 from synthaug.errors import Interrupted, SynthaugError
 from synthaug.exporters import synthetic
 from synthaug.exporters.manifest import read_manifest
+from synthaug.exporters.workspace import Workspace
 from synthaug.models.inputs import CHUNK, noise
 from synthaug.pipelines.export import export
 from synthaug.pipelines.regenerate import regenerate
@@ -167,7 +168,7 @@ def test_the_same_images_however_many_and_however_made(
 def test_work_of_another_share_is_not_mixed_in(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     export(run, out=tmp_path / "whole", per_class=100, gate=False, select="top-k", keep=0.5, device="cpu")
     with monkeypatch.context() as patched:
-        patched.setattr(synthetic.Workspace, "finish", lambda self: (_ for _ in ()).throw(KeyboardInterrupt()))
+        patched.setattr(Workspace, "finish", lambda self: (_ for _ in ()).throw(KeyboardInterrupt()))
         with pytest.raises(Interrupted):
             export(run, out=tmp_path / "out", per_class=100, gate=False, select="top-k", keep=0.2, device="cpu")
     export(run, out=tmp_path / "out", per_class=100, gate=False, select="top-k", keep=0.5, device="cpu")
