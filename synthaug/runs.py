@@ -167,7 +167,7 @@ class Run:
         return tree
 
     def _damaged(
-        self, reason: str, hint: str = "restore the file from a copy, or train again: synthaug fit DATA"
+        self, reason: str, hint: str = "restore the file from a copy, or train again with `synthaug fit`"
     ) -> SynthaugError:
         return SynthaugError(f"the run {str(self.path)!r} is damaged: {reason}", hint)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ def locate(root: Path, row: LabelledFile) -> Path:
     except OSError as error:
         raise SynthaugError(
             f"the image {row.path!r} is missing from {str(root)!r} since the run was trained",
-            "put it back, or train again: synthaug fit DATA",
+            f"put it back, or train again: synthaug fit {shlex.quote(str(root))}",
         ) from error
     return path
 
@@ -72,7 +73,7 @@ def read(root: Path, rows: Sequence[LabelledFile], tables: Tables, task: Task, t
         if pixel_sha256(decode_bytes(data, path)[0]) != row.pixel_sha256:
             raise SynthaugError(
                 f"the image {str(path)!r} has changed since the run was trained",
-                "restore the file, or train again: synthaug fit DATA",
+                f"restore the file, or train again: synthaug fit {shlex.quote(str(root))}",
             )
         return RealImage(row, path, read_look(data, path.suffix, tables), digest(data))
 

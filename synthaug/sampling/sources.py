@@ -149,7 +149,7 @@ class RunSources:
             if not folder.is_dir():
                 raise SynthaugError(
                     f"the folder {str(folder)!r} with the maps of the run {run.name!r} is gone",
-                    "put it back where it was during the training, or train again: synthaug fit DATA",
+                    "put it back where it was during the training, or train again with --pairs and another folder",
                 )
         train = data.images("train", cache, Silent())
         pixels = source_pixels(train, model, data, split, cache, Silent())
