@@ -185,9 +185,13 @@ class Run:
         return self.name if path.parent == default_root().resolve() else str(path)
 
     def resuming(self) -> str:
-        """The command that continues the training, for a hint that can be pasted."""
-        facts = self.facts()
-        return shlex.join(["synthaug", "fit", facts.data_url or str(facts.data), "--resume", str(self.path)])
+        """The command that continues the training, to be pasted; without the folder of images if that is lost."""
+        try:
+            facts = self.facts()
+            data = facts.data_url or str(facts.data)
+        except SynthaugError:
+            data = "DATA"
+        return shlex.join(["synthaug", "fit", data, "--resume", str(self.path)])
 
     def status(self) -> dict[str, Any]:
         """The contents of `status.json`: see `Status`.
@@ -196,16 +200,17 @@ class Run:
             SynthaugError: it is missing or damaged.
         """
         file = self.path / "status.json"
-        quoted = shlex.quote(str(file))
-        hint = f"write it anew: rm -f {quoted}; echo '{{}}' > {quoted}; {self.resuming()}"
         try:
             return Status.model_validate(read_json(file)).model_dump(exclude_unset=True)
-        except ValidationError as error:
-            raise self._damaged(f"status.json: {in_words(error)}", hint) from error
-        except ParseError as error:
-            raise self._damaged(f"status.json {error}", hint) from error
-        except OSError as error:
-            raise self._damaged("status.json cannot be read", hint) from error
+        except (ValidationError, ParseError, OSError) as error:
+            reason = f"status.json {error}"
+            if isinstance(error, ValidationError):
+                reason = f"status.json: {in_words(error)}"
+            elif isinstance(error, OSError):
+                reason = "status.json cannot be read"
+            quoted = shlex.quote(str(file))
+            hint = f"write it anew: rm -f {quoted}; echo '{{}}' > {quoted}; {self.resuming()}"
+            raise self._damaged(reason, hint) from error
 
     def set_status(self, **values: Any) -> None:
         """Merge `values` into `status.json`."""
