@@ -161,7 +161,7 @@ RUNS = [
     Case("fit good --resume latest", "finished"),
     Case("fit good --checkpoint kimg000001", "without a run", hint="--resume RUN"),
     Case(
-        f"fit good --budget 1kimg {' '.join(SMALL)} --device cpu --runs small-disk/runs",
+        f"fit good --budget 0.1kimg {' '.join(SMALL)} --device cpu --runs small-disk/runs",
         "full",
         1,
         hint="--resume",
