@@ -95,7 +95,7 @@ class Sources:
             if key not in self._orders:
                 self._orders[key] = stream(seed, SOURCES, class_index, which, cycle).permutation(lists[which])
             found.append(int(self._orders[key][place]))
-        return torch.tensor(found)
+        return torch.tensor(found, dtype=torch.int64)
 
     def draw(self, labels: Tensor, rng: torch.Generator) -> Tensor:
         """A random row to start from for each image of a training batch, int64[B]."""
@@ -106,7 +106,7 @@ class Sources:
             lists = self.rows[label]
             rows = lists[int(which * len(lists))]
             found.append(int(rows[int(place * len(rows))]))
-        return torch.tensor(found)
+        return torch.tensor(found, dtype=torch.int64)
 
     def images(self, rows: Tensor) -> Tensor:
         """The images of these rows, float[B, C, H, W] in [−1, 1], on the CPU."""

@@ -107,3 +107,10 @@ def test_remoteness_is_that_of_one_class_from_itself_at_any_numbers_of_images() 
     assert remoteness(one, other) == pytest.approx(remoteness(other, one))
     assert remoteness(np.zeros((4, 2), np.float32), some(4)[:, :2]) < np.inf
     assert remoteness(np.zeros((4, 2), np.float32), np.ones((4, 2), np.float32)) == np.inf
+
+
+def test_no_image_has_no_source() -> None:
+    """As of a class of which the gates turned every image away: a row number, where one is wanted, is whole."""
+    sources = Sources(np.zeros((2, 1, 4, 4), np.uint8), {0: [np.arange(2)]})
+    found = sources.origins(0, 0, [])
+    assert (found.shape, found.dtype) == ((0,), torch.int64)
