@@ -16,6 +16,13 @@ UNFINISHED = "_UNFINISHED.json"
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/(/?)")  # two letters or more: C:/ is a drive
 
 
+def unfinished(where: Path | str) -> SynthaugError:
+    """The error that a reader of such a folder raises."""
+    return SynthaugError(
+        f"{str(where)!r} is an export whose upload has not finished", "run its `synthaug export` again"
+    )
+
+
 def place(value: Any) -> Any:
     """A field of a request that is a path or a URL: a URL stays text, anything else, also `file://…`, becomes a path.
 

@@ -15,7 +15,7 @@ from synthaug.errors import RunFailed, SynthaugError, plural
 from synthaug.files import digest, replacing, write_json
 from synthaug.parsing import ParseError, read_json
 from synthaug.progress import Progress
-from synthaug.storage import UNFINISHED, Storage
+from synthaug.storage import UNFINISHED, Storage, unfinished
 
 _STATE = ".fetched.json"
 _LOCK_SECONDS = 24 * 3600
@@ -50,7 +50,7 @@ def fetch(url: str, folder: Path, progress: Progress) -> None:
     storage = Storage.open(parent if is_shard_name(last) else url)
     there = storage.files()
     if UNFINISHED in there:
-        raise SynthaugError(f"{url!r} is an export whose upload has not finished", "run its `synthaug export` again")
+        raise unfinished(url)
     shards = {name: info for name, info in there.items() if is_shard_name(name) and fault_of_name(name) is None}
     if is_shard_name(last):
         shards = {name: info for name, info in shards.items() if name == last}

@@ -10,7 +10,7 @@ from synthaug.data.metadata import COLUMN_HINT, by_tables
 from synthaug.data.shards import BrokenShard, FileStatus, Shard, is_shard_name, open_shard
 from synthaug.documents import Unreadable
 from synthaug.errors import SynthaugError
-from synthaug.storage import UNFINISHED
+from synthaug.storage import UNFINISHED, unfinished
 
 
 def find_images(tree: Tree) -> Found:
@@ -20,9 +20,7 @@ def find_images(tree: Tree) -> Found:
         SynthaugError: there is no labelled image, a table or a shard is broken, or a label cannot be a class.
     """
     if UNFINISHED in tree.files:
-        raise SynthaugError(
-            f"{str(tree.root)!r} is an export whose upload has not finished", "run its `synthaug export` again"
-        )
+        raise unfinished(tree.root)
     shards = sorted(filter(is_shard_name, tree.files))
     if shards and not any(map(is_image_name, tree.files)):
         return _in_shards(tree, shards)

@@ -24,11 +24,11 @@ from synthaug.evaluation.arms import DEFAULT_SHARES, choose_arms
 from synthaug.evaluation.fold import trials_of
 from synthaug.files import check_outside, write_json
 from synthaug.parsing import ParseError, read_json
-from synthaug.pipelines.evaluate import FOLDER as EVALUATION
 from synthaug.pipelines.evaluate import run_evaluate
 from synthaug.pipelines.export import run_export
 from synthaug.pipelines.fit import run_fit
 from synthaug.pipelines.plan_fit import plan_fit
+from synthaug.pipelines.recommended import kept_evaluation
 from synthaug.progress import Progress, Silent
 from synthaug.requests import EvaluateRequest, ExportRequest, FitRequest, RunRequest, documented
 from synthaug.runs import Run, all_runs
@@ -164,10 +164,9 @@ def _trained(request: RunRequest, plan: WorkflowPlan, progress: Progress) -> Run
 
 
 def _judged(request: RunRequest, trained: Run, progress: Progress) -> EvaluateDocument:
-    file = trained.path / EVALUATION / "report.json"
-    if file.is_file():
+    if (kept := kept_evaluation(trained)) is not None:
         progress.say("evaluate: the report is written")
-        return EvaluateDocument.model_validate(read_json(file))
+        return kept
     options = {"classifier": request.classifier, "seeds": request.seeds, "steps": request.steps}
     given = EvaluateRequest(run=str(trained.path), device=request.device, cache=request.cache, **options)
     return run_evaluate(given, progress)

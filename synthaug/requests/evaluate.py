@@ -81,6 +81,16 @@ Classifier = Annotated[
     ),
     Flag("NAME[:NET]|FILE.py"),
 ]
+Seeds = Annotated[
+    int,
+    Field(ge=2, le=10_000, description="Classifiers per arm; a reliable verdict needs at least 5."),
+    Flag("N"),
+]
+Steps = Annotated[
+    int,
+    Field(ge=1, le=10**6, description="Optimiser steps of every classifier, the same in all arms but `longer`."),
+    Flag("N"),
+]
 SIDES = (16, 1024)
 """Bounds of `--size`, in pixels."""
 
@@ -128,12 +138,8 @@ class EvaluateRequest(Request):
         "synthetic ones as export writes them; or N pixels.",
     )
     upscaler: Upscaler = None
-    seeds: Annotated[int, Flag("N")] = Field(
-        5, ge=2, le=10_000, description="Classifiers per arm; a reliable verdict needs at least 5."
-    )
-    steps: Annotated[int, Flag("N")] = Field(
-        600, ge=1, le=10**6, description="Optimiser steps of every classifier, the same in all arms but `longer`."
-    )
+    seeds: Seeds = 5
+    steps: Steps = 600
     shares: Annotated[tuple[float, ...] | None, BeforeValidator(_shares), Flag("S,S,…")] = Field(
         None, description="Shares of synthetic images in a class's batches; the best one on val is used."
     )

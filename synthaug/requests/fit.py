@@ -29,6 +29,17 @@ def _text(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
+Settings = Annotated[
+    tuple[str, ...] | dict[str, Any],
+    Many,
+    Field(description="Any key of a recipe, such as training.batch_size=32."),
+    Flag("KEY=VALUE", many=True),
+]
+TrainingSeed = Annotated[
+    int | None, Field(description="Seed of the split and the training. [default: 0]"), Flag("N")
+]  # fmt: skip
+
+
 class InspectRequest(Request):
     """What is in a folder of images?"""
 
@@ -55,9 +66,7 @@ class FitRequest(Request):
     family: Annotated[str | None, Flag("NAME")] = Field(None, description="Architecture: `synthaug list families`.")
     objective: Annotated[str | None, Flag("NAME")] = Field(None, description="Loss: `synthaug list objectives`.")
     config: Annotated[Path | None, Flag("FILE")] = Field(None, description="A recipe file.")
-    set: Annotated[tuple[str, ...] | dict[str, Any], Many, Flag("KEY=VALUE", many=True)] = Field(
-        (), description="Any key of a recipe, such as training.batch_size=32."
-    )
+    set: Settings = ()
     source_classes: Annotated[tuple[str, ...] | None, BeforeValidator(parts), Flag("NAME,NAME,…")] = Field(
         None,
         description="Families that start from images: classes to translate. [default: the nearest ones]",
@@ -73,7 +82,7 @@ class FitRequest(Request):
         None, description="How images that are not square are made square."
     )
     group_by: GroupBy = None
-    seed: Annotated[int | None, Flag("N")] = Field(None, description="Seed of the split and the training. [default: 0]")
+    seed: TrainingSeed = None
     device: Device = "auto"
     devices: Annotated[int | None, Flag("N")] = Field(
         None, ge=1, description="Processes that train as one on this machine, one a GPU. [default: 1, or torchrun's]"

@@ -11,8 +11,9 @@ from pydantic import Field
 
 from synthaug.errors import SynthaugError
 from synthaug.requests.base import Flag, Request
-from synthaug.requests.evaluate import Classifier
-from synthaug.requests.options import Cache, Data, Device, GroupBy, Many, Resolution, TargetClass
+from synthaug.requests.evaluate import Classifier, Seeds, Steps
+from synthaug.requests.fit import Settings, TrainingSeed
+from synthaug.requests.options import Cache, Data, Device, GroupBy, Resolution, TargetClass
 
 
 class RunRequest(Request):
@@ -28,27 +29,22 @@ class RunRequest(Request):
     recipe: Annotated[str, Flag("NAME")] = Field(
         "auto", description="A recipe of `synthaug recipes ls`, or auto: settings chosen from the images."
     )
-    set: Annotated[tuple[str, ...] | dict[str, Any], Many, Flag("KEY=VALUE", many=True)] = Field(
-        (), description="Any key of a recipe, such as training.batch_size=32."
-    )
+    set: Settings = ()
     resolution: Resolution = Field(None, description="Side of the generated images, in pixels.")
     group_by: GroupBy = None
     classifier: Classifier = "cnn"
-    seeds: Annotated[int, Flag("N")] = Field(
-        5, ge=2, le=10_000, description="Classifiers per arm; a reliable verdict needs at least 5."
-    )
-    steps: Annotated[int, Flag("N")] = Field(600, ge=1, le=10**6, description="Optimiser steps of every classifier.")
+    seeds: Seeds = 5
+    steps: Steps = 600
     out: Annotated[Path | None, Flag("DIR")] = Field(
         None, description="The folder of everything that is made. [default: ./synthaug-NAME, after the images' folder]"
     )
-    seed: Annotated[int | None, Flag("N")] = Field(None, description="Seed of the split and the training. [default: 0]")
+    seed: TrainingSeed = None
     device: Device = "auto"
     cache: Cache = None
 
     def folder(self) -> Path:
         """Where everything goes."""
-        name = Path(str(self.data).rstrip("/")).resolve().name if isinstance(self.data, Path) else "images"
-        return Path(f"synthaug-{name}") if self.out is None else self.out
+        return Path(f"synthaug-{Path(self.data).resolve().name}") if self.out is None else self.out
 
     def kept(self) -> dict[str, Any]:
         """What a second call must give again to continue the first."""
