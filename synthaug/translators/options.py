@@ -124,6 +124,7 @@ class TranslatorOptions(SourceOptions):
     width: int = Field(
         32, ge=4, le=512, description="channels at full resolution; coarser maps have up to 4 times as many"
     )
+    blocks: int = Field(2, ge=1, le=32, description="residual blocks of the encoder, and of the decoder")
     discriminator_width: int = Field(48, ge=4, le=512, description="the same for the discriminator")
     reconstruction: Weight = Field(10.0, description="L1 distance of an image to itself, made with its own style")
     cycle: Weight = Field(5.0, description="L1 distance after the way to another class and back")

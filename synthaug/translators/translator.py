@@ -19,13 +19,11 @@ from synthaug.models.inputs import Inputs
 from synthaug.translators.blocks import LEAK, Decoder, InstanceNorm, PatchDiscriminator, ResidualBlock, StyleCode, conv
 from synthaug.translators.options import TranslatorOptions
 
-BLOCKS = 2
-
 
 class ContentEncoder(nn.Module):
     """Image → float[B, C, 8, 8] (12 × 12 for 96 px). Instance norm takes out contrast and colour, which are style."""
 
-    def __init__(self, shape: ImageShape, width: int) -> None:
+    def __init__(self, shape: ImageShape, width: int, blocks: int) -> None:
         super().__init__()
         widths = [channels_at(side, shape.resolution, width) for side in sides(shape.resolution)[:0:-1]]
         layers: list[nn.Module] = [conv(shape.channels, widths[0]), InstanceNorm(widths[0])]
@@ -33,7 +31,7 @@ class ContentEncoder(nn.Module):
         for inputs, outputs in pairwise(widths):
             down = nn.Conv2d(inputs, outputs, 4, 2, 1)
             layers += [down, InstanceNorm(outputs), nn.ReLU()]
-        self.body = nn.Sequential(*layers, *(ResidualBlock(widths[-1]) for _ in range(BLOCKS)))
+        self.body = nn.Sequential(*layers, *(ResidualBlock(widths[-1]) for _ in range(blocks)))
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.body(x)
@@ -62,14 +60,14 @@ class Translator(Generator):
 
     starts_from_images = True
 
-    def __init__(self, shape: ImageShape, z_dim: int, width: int, embed_dim: int) -> None:
+    def __init__(self, shape: ImageShape, z_dim: int, width: int, embed_dim: int, blocks: int) -> None:
         super().__init__()
         self.z_dim = z_dim
-        self.content = ContentEncoder(shape, width)
+        self.content = ContentEncoder(shape, width, blocks)
         self.style = StyleEncoder(shape, width, z_dim)
         self.code = StyleCode(z_dim, shape.classes, embed_dim)
         widths = [channels_at(side, shape.resolution, width) for side in sides(shape.resolution)[1:]]
-        self.decoder = Decoder(widths, shape.channels, StyleCode.DIM, BLOCKS)
+        self.decoder = Decoder(widths, shape.channels, StyleCode.DIM, blocks)
 
     def forward(self, inputs: Inputs) -> Tensor:
         return self.paint(self.content(inputs.images), inputs.labels, inputs.noise)
@@ -85,7 +83,7 @@ class Translator(Generator):
 
 def build(shape: ImageShape, config: TranslatorOptions) -> Family:
     return Family.pair(
-        generator=Translator(shape, config.z_dim, config.width, config.embed_dim),
+        generator=Translator(shape, config.z_dim, config.width, config.embed_dim, config.blocks),
         discriminator=PatchDiscriminator(shape, config.discriminator_width),
         step="translation",
     )

@@ -63,7 +63,7 @@ def test_from_images_to_a_verdict_and_again(place: Path, synthaug: Synthaug) -> 
     assert made.next is not None
     assert made.run in shlex.split(made.next.command)  # it is not among the usual runs
 
-    again = synthaug("run", "my images", "--target-class", "ring", *SMALL, "--yes", "--json", cwd=place)
+    again = synthaug("run", "my images", "--target-class", "ring", *SMALL, "--yes", "--json", cwd=place, forked=True)
     assert again.status == 0, again.stderr
     assert json.loads(again.stdout) == json.loads(done.stdout)
     assert "is trained" in again.stderr
