@@ -46,7 +46,13 @@ def translation_step(game: Game, step: int, seed: int) -> Scalars:
     with game.fabric.autocast():
         content = translator.content(sources)
         fake = translator.paint(content, labels, inputs.noise)
-    scalars = discriminator_turn(game, game.due_penalties(step), real, fake, inputs, rng)
+    shown = fake.detach().clone()
+    import os
+    share=float(os.environ.get('MIS','0'))
+    if share:
+        wrong=(source_labels!=labels)&(torch.rand(len(labels),generator=rng)<share)
+        shown[wrong]=sources[wrong].to(shown.dtype)
+    scalars = discriminator_turn(game, game.due_penalties(step), real, shown, inputs, rng)
 
     # Each loss sees a part of the rows, by turns: all of them for each would double the time of a step.
     one, other = parts(len(real), step)
