@@ -122,11 +122,11 @@ class TranslatorOptions(SourceOptions):
 
     z_dim: int = Field(16, ge=2, le=1024, description="entries of the noise vector z, the style")
     width: int = Field(
-        32, ge=4, le=512, description="channels at full resolution; coarser maps have up to 4 times as many"
+        24, ge=4, le=512, description="channels at full resolution; coarser maps have up to 4 times as many"
     )
-    blocks: int = Field(2, ge=1, le=32, description="residual blocks of the encoder, and of the decoder")
+    blocks: int = Field(1, ge=1, le=32, description="residual blocks of the encoder, and of the decoder")
     discriminator_width: int = Field(48, ge=4, le=512, description="the same for the discriminator")
-    reconstruction: Weight = Field(10.0, description="L1 distance of an image to itself, made with its own style")
-    cycle: Weight = Field(5.0, description="L1 distance after the way to another class and back")
+    reconstruction: Weight = Field(3.0, description="L1 distance of an image to itself, made with its own style")
+    cycle: Weight = Field(1.5, description="L1 distance after the way to another class and back")
     style: Weight = Field(1.0, description="L1 distance of z to the style that is found in the image made with it")
     diversity: Weight = Field(1.0, description="for differences between two z, fading to 0 over the training")
