@@ -73,7 +73,7 @@ def _mean(places: Tensor) -> Tensor:
 
 
 def _normalised(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    out: Tensor = _Normalised.apply(x, scale, shift)  # type: ignore[no-untyped-call]
+    out: Tensor = _Normalised.apply(x, scale, shift)
     return out
 
 

@@ -140,11 +140,11 @@ HEAD = ["set", "method", "F1 of the rare classes", "macro-F1", "seconds"]
 
 
 def line(given: Set, method: str, mine: list[dict[str, Any]]) -> list[str]:
-    """Means over seeds, ± the standard deviation over seeds."""
+    """Means over seeds, ± the standard deviation over seeds where there are several."""
     truth, targets = given.held_out.labels, list(given.grid.targets)
     rare = [f1_score(truth, row["predicted"], labels=targets, average="macro") for row in mine]
     macro = [f1_score(truth, row["predicted"], average="macro") for row in mine]
-    scores = [f"{np.mean(f1):.3f} ± {np.std(f1, ddof=1) if len(f1) > 1 else 0:.3f}" for f1 in (rare, macro)]
+    scores = [f"{np.mean(f1):.3f}" + (f" ± {np.std(f1, ddof=1):.3f}" if len(f1) > 1 else "") for f1 in (rare, macro)]
     return [given.name, method, *scores, f"{np.mean([row['seconds'] for row in mine]):.0f}"]
 
 

@@ -9,9 +9,6 @@ adversarial loss, for sources x with classes x_y, fakes f = G(content(x), y, z):
     style           |style(f) − z|                                                 (StarGAN v2, 1912.01865, eq. 2)
     diversity       −|f − G(content(x), y, z₂)|, fading                            (StarGAN v2, eq. 3)
 
-Among the fakes, the discriminator sees sources that were not changed, as images of the other class: real images under a
-wrong label, as in GAN-CLS (1605.05396, algorithm 1). So it learns early that to change nothing is not enough.
-
 f' is f with noise and rounded to 256 levels: otherwise the way back reads what was hidden in f (1712.02950).
 """
 
@@ -32,8 +29,6 @@ from synthaug.translators.translator import Translator
 
 STAY = 0.25
 """Share of the groups whose class does not change."""
-UNCHANGED = 1 / 3
-"""Share of the fakes that should have changed class in whose place the discriminator sees their sources."""
 HIDING = 0.05
 """Standard deviation of the noise on fakes before their way back."""
 
@@ -51,9 +46,7 @@ def translation_step(game: Game, step: int, seed: int) -> Scalars:
     with game.fabric.autocast():
         content = translator.content(sources)
         fake = translator.paint(content, labels, inputs.noise)
-    unchanged = (source_labels != labels) & (processes.rand(len(labels), rng=rng).to(labels.device) < UNCHANGED)
-    shown = torch.where(unchanged[:, None, None, None], sources, fake)
-    scalars = discriminator_turn(game, game.due_penalties(step), real, shown, inputs, rng)
+    scalars = discriminator_turn(game, game.due_penalties(step), real, fake, inputs, rng)
 
     # Each loss sees a part of the rows, by turns: all of them for each would double the time of a step.
     one, other = parts(len(real), step)
