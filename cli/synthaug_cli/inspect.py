@@ -50,6 +50,10 @@ def render(found: InspectDocument) -> None:
         console.line(f"series      --group-by '{found.series.group_by}': {found.series.reason}")
         if found.series.warning:
             console.line(f"            note: {found.series.warning}")
+    training = found.training
+    colours = "grey" if training.channels == 1 else "colour"
+    console.line(f"training    {training.resolution} px, {colours}: {training.resolution_reason}")
+    console.line(f"budget      {training.budget}: {training.budget_reason}")
     console.line(f"next: {found.command}")
 
 

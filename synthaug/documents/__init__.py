@@ -13,7 +13,8 @@ from synthaug.documents.commands import (
     MonitorScores as MonitorScores, PruneDocument as PruneDocument, RecipeDocument as RecipeDocument,
     RecipesDocument as RecipesDocument, RegenerateDocument as RegenerateDocument, RunDocument as RunDocument,
     RunsDocument as RunsDocument, SamplesDocument as SamplesDocument, SeriesProposal as SeriesProposal,
-    TableDocument as TableDocument, TraverseDocument as TraverseDocument, Unreadable as Unreadable,
+    TableDocument as TableDocument, TrainingProposal as TrainingProposal, TraverseDocument as TraverseDocument,
+    Unreadable as Unreadable,
     UpscaleDocument as UpscaleDocument, UpscaledFakes as UpscaledFakes,
     UpscalerReference as UpscalerReference, UpscalingScores as UpscalingScores,
 )

@@ -36,6 +36,16 @@ class SeriesProposal(Document):
     warning: str = ""
 
 
+class TrainingProposal(Document):
+    """What `--recipe auto` chooses for these images on a CPU, and a budget for a first training."""
+
+    resolution: int
+    resolution_reason: str
+    channels: int
+    budget: str
+    budget_reason: str
+
+
 class InspectDocument(Document):
     """What `synthaug inspect` found in a folder."""
 
@@ -56,7 +66,7 @@ class InspectDocument(Document):
     targets: list[str] = Field(description="classes proposed for --target-class")
     mirroring: Mirroring
     series: SeriesProposal | None = Field(None, description="null: no series found, or --group-by was given")
-    recipe: str
+    training: TrainingProposal
     command: str = Field(description="the proposed next command")
     warnings: list[str] = Field(
         default_factory=list, description="problems with the data, also those for which `fit` would refuse it"

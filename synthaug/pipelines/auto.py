@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from synthaug.budget import parse_budget
 from synthaug.config import AUTO, RESOLUTIONS, Config, Resolved, resolve
 from synthaug.data.alike import near_and_named
 from synthaug.data.fetched import local_folder
@@ -33,13 +34,13 @@ LARGEST_AT_ONCE = 128
 """Side up to which a GPU takes a whole batch at once; beyond, micro-batches."""
 IMAGES_A_SECOND = 250
 """On one core, 32 px, width 48; measured on one kind of machine (docs/performance.md)."""
-SMALL = 48
-"""Images with a typical side up to this many pixels count as sprites or icons, larger ones as photographs."""
+LONGEST = 30
+"""Minutes of training that `inspect` proposes, and that `run` begins without being asked for, at most."""
 Choices = dict[str, tuple[Any, str]]
 
 
 def typical_side(images: Iterable[ImageRecord]) -> float:
-    """The median of the images' shorter sides, in pixels. `auto` and `inspect` compare it with `SMALL`."""
+    """The median of the images' shorter sides, in pixels."""
     return median(min(image.width, image.height) for image in images)
 
 
@@ -75,6 +76,16 @@ def choose(data: DataSummary, resolution: int | None = None) -> Choices:
     chosen |= _augmentation(data, resolution)
     chosen |= _length(data, resolution)
     return chosen
+
+
+def first_budget(chosen: Choices, resolution: int) -> tuple[str, str]:
+    """A budget for a first training with these choices on this machine's CPU, and what it rests on."""
+    budget = str(chosen["training.budget"][0])
+    _, kimg = parse_budget(budget)
+    assert kimg is not None
+    minutes = _minutes(kimg, resolution)
+    guess = f"about {minutes:,.0f} minutes on this CPU, as a guess: --dry-run measures it"
+    return (budget, guess) if minutes <= LONGEST else (f"{LONGEST}min", f"{budget} would take {guess}")
 
 
 def _resolution(data: DataSummary) -> tuple[int, str]:
@@ -203,7 +214,7 @@ def _length(data: DataSummary, resolution: int) -> Choices:
     }
 
 
-def _minutes(kimg: int, resolution: int) -> float:
+def _minutes(kimg: float, resolution: int) -> float:
     """A guess: each core trains at `IMAGES_A_SECOND` at 32 px, and at a quarter of that at 64 px."""
     rate = IMAGES_A_SECOND * (os.cpu_count() or 1) * (32 / resolution) ** 2
     return max(1.0, kimg * 1000 / rate / 60)

@@ -7,14 +7,22 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from synthaug.config import resolve
+from synthaug.config import AUTO
 from synthaug.data.alike import near_duplicate_groups
 from synthaug.data.fetched import local_folder
 from synthaug.data.folder import ImageRecord, Scan, scan
 from synthaug.data.plan import rare_classes
 from synthaug.data.series import Series
-from synthaug.documents import ClassCount, InspectDocument, Mirroring, SeriesProposal
-from synthaug.pipelines.auto import SMALL, mirror_test_of, mirroring, series_of, typical_side
+from synthaug.documents import ClassCount, InspectDocument, Mirroring, SeriesProposal, TrainingProposal
+from synthaug.pipelines.auto import (
+    DataSummary,
+    choose,
+    first_budget,
+    mirror_test_of,
+    mirroring,
+    series_of,
+    typical_side,
+)
 from synthaug.progress import Progress, Silent
 from synthaug.requests import InspectRequest, documented
 
@@ -46,9 +54,12 @@ def run_inspect(request: InspectRequest, progress: Progress) -> InspectDocument:
     labels = {image.path: image.label for image in found.images}
     training = _training_counts(found)
     targets = rare_classes(training)
-    recipe = propose_recipe(found.images, found.channels)
     series = series_of(found)
-    allowed, why = mirroring(mirror_test_of(found, series))
+    mirror_test = mirror_test_of(found, series)
+    allowed, why = mirroring(mirror_test)
+    chosen = choose(DataSummary(typical_side(found.images), found.channels, found.counts, False, series, mirror_test))
+    side, of_side = chosen["data.resolution"]
+    budget, of_budget = first_budget(chosen, side)
     proposed = _proposed(series, found, alike) if series is not None else None
     counts = {**dict.fromkeys(found.empty, 0), **found.counts}
     total = len(found.images)
@@ -61,19 +72,15 @@ def run_inspect(request: InspectRequest, progress: Progress) -> InspectDocument:
         formats=dict(Counter(i.format for i in found.images).most_common()), unreadable=found.unreadable,
         ignored=found.ignored, duplicates=exact, near_duplicates=near,
         conflicting_labels=[group for group in exact if len({labels[path] for path in group}) > 1], targets=targets,
-        mirroring=Mirroring(allowed=allowed, reason=why), series=proposed, recipe=recipe,
+        mirroring=Mirroring(allowed=allowed, reason=why), series=proposed,
+        training=TrainingProposal(
+            resolution=side, resolution_reason=of_side, channels=found.channels, budget=budget, budget_reason=of_budget
+        ),
         command=propose_command(
-            request.data, targets, recipe, series.expression if series is not None else request.group_by, flip=allowed
+            request.data, targets, budget, series.expression if series is not None else request.group_by
         ),
         warnings=[*found.warnings, *_warnings(found, training)],
     )  # fmt: skip
-
-
-def propose_recipe(images: Sequence[ImageRecord], channels: int) -> str:
-    """The recipe for images of this typical size and colour."""
-    if typical_side(images) > SMALL:
-        return "photos-64"
-    return "sprites-colour" if channels == 3 else "default"
 
 
 def _proposed(series: Series, found: Scan, alike: Sequence[Sequence[int]]) -> SeriesProposal:
@@ -90,20 +97,15 @@ def _proposed(series: Series, found: Scan, alike: Sequence[Sequence[int]]) -> Se
     )
 
 
-def propose_command(
-    data: str | Path, targets: Sequence[str], recipe: str, group_by: str | None = None, *, flip: bool | None = None
-) -> str:
-    """`synthaug fit …`, quoted for a POSIX shell; with `training.flip` where the recipe's differs from `flip`."""
+def propose_command(data: str | Path, targets: Sequence[str], budget: str, group_by: str | None = None) -> str:
+    """`synthaug fit …`, quoted for a POSIX shell."""
     folder = str(data) if not str(data).startswith("-") else f"./{data}"
     words = ["synthaug", "fit", folder]
     for target in targets:
         words += [f"--target-class={target}"] if target.startswith("-") else ["--target-class", target]
-    if recipe != "default":
-        words += ["--recipe", recipe]
+    words += ["--recipe", AUTO, "--budget", budget]
     if group_by is not None:
         words += [f"--group-by={group_by}"] if group_by.startswith("-") else ["--group-by", group_by]
-    if flip is not None and resolve(recipe).config.training.flip != flip:
-        words += ["--set", f"training.flip={str(flip).lower()}"]
     return shlex.join(words)
 
 

@@ -24,6 +24,7 @@ from synthaug.evaluation.arms import DEFAULT_SHARES, choose_arms
 from synthaug.evaluation.fold import trials_of
 from synthaug.files import check_outside, write_json
 from synthaug.parsing import ParseError, read_json
+from synthaug.pipelines.auto import LONGEST
 from synthaug.pipelines.evaluate import run_evaluate
 from synthaug.pipelines.export import run_export
 from synthaug.pipelines.fit import run_fit
@@ -34,8 +35,6 @@ from synthaug.requests import EvaluateRequest, ExportRequest, FitRequest, RunReq
 from synthaug.runs import Run, all_runs
 
 PLAN = "plan.json"
-LONGEST = 30 * 60
-"""Seconds of training that are begun without being asked for: with the evaluation, about an hour."""
 
 
 @documented(RunRequest)
@@ -74,8 +73,8 @@ def plan_workflow(request: RunRequest, progress: Progress) -> WorkflowPlan:
     given = {} if request.budget is None else {"budget": request.budget}
     fit = plan_fit(FitRequest(**request.fit_options(), **given), Silent())  # the training says it again
     budget, seconds = request.budget or str(fit.config["training.budget"]), fit.estimated_seconds
-    if request.budget is None and seconds > LONGEST:
-        budget, seconds = f"{LONGEST // 60}min", float(LONGEST)
+    if request.budget is None and seconds > 60 * LONGEST:
+        budget, seconds = f"{LONGEST}min", 60.0 * LONGEST
         progress.say(f"{fit.config['training.budget']} would take longer here: the training ends after {budget}")
     return WorkflowPlan(
         out=str(out), data=str(request.data), images=fit.images, training_images=fit.split["train"],

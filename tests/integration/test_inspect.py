@@ -14,7 +14,6 @@ import typer
 from PIL import Image
 
 from synthaug import SynthaugError
-from synthaug.config import recipe_names
 from synthaug.documents import InspectDocument
 from synthaug.pipelines.inspect import inspect
 from synthaug_cli.app import application
@@ -79,10 +78,10 @@ def test_a_folder_with_everything_in_it(tmp_path: Path, look: Look) -> None:
     assert document.near_duplicates == [["common/001.png", "common/smaller.jpg"]]
     assert document.conflicting_labels == [["common/002.png", "rare bird's/conflict.bmp"]]
     assert document.targets == ["rare bird's"]
-    assert document.recipe == "sprites-colour"
+    assert document.training.channels == 3
     assert shlex.split(document.command) == [
-        "synthaug", "fit", str(data), "--target-class", "rare bird's", "--recipe", "sprites-colour", "--set",
-        "training.flip=false",
+        "synthaug", "fit", str(data), "--target-class", "rare bird's", "--recipe", "auto", "--budget",
+        document.training.budget,
     ]  # fmt: skip
     assert InspectDocument.model_validate_json(document.model_dump_json()) == document
 
@@ -95,19 +94,6 @@ def test_split_folders_count_training_images_for_rarity(tmp_path: Path, look: Lo
     assert document.splits == {"train": {"a": 50, "b": 6}, "test": {"a": 40, "b": 40}}
     assert document.imbalance_ratio == pytest.approx(50 / 6, abs=1e-3)
     assert document.targets == ["b"]
-
-
-@pytest.mark.parametrize(
-    ("size", "channels", "recipe"),
-    [(28, 1, "default"), (32, 3, "sprites-colour"), (48, 3, "sprites-colour"), (96, 1, "photos-64")],
-)
-def test_the_recipe_follows_size_and_colour(tmp_path: Path, look: Look, size: int, channels: int, recipe: str) -> None:
-    fill(tmp_path / "a", 9, seed=1, size=size, channels=channels)
-    fill(tmp_path / "b", 3, seed=2, size=size, channels=channels)
-    document = look(tmp_path)
-    assert document.recipe == recipe
-    assert recipe in recipe_names()
-    assert ("--recipe" in document.command) == (recipe != "default")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,18 @@ from synthaug.config import AUTO, leaves, resolve, validate
 from synthaug.data.folder import scan
 from synthaug.data.orientation import MirrorTest
 from synthaug.errors import SynthaugError
-from synthaug.pipelines.auto import MANY, DataSummary, choose, mirror_test_of, resolve_auto, series_of, with_mirroring
-from synthaug.pipelines.inspect import inspect, propose_recipe
+from synthaug.pipelines.auto import (
+    LONGEST,
+    MANY,
+    DataSummary,
+    choose,
+    first_budget,
+    mirror_test_of,
+    resolve_auto,
+    series_of,
+    with_mirroring,
+)
+from synthaug.pipelines.inspect import inspect
 from synthaug.progress import Silent
 from synthaug.requests import FitRequest
 
@@ -106,17 +117,32 @@ def test_every_choice_is_a_valid_configuration_with_a_reason(side: int, each: in
     validate(resolved.config.model_dump())
 
 
-@pytest.mark.parametrize(
-    ("width", "height", "small"), [(48, 48, True), (49, 49, False), (30, 60, True), (60, 30, True), (60, 90, False)]
-)
-def test_small_images_are_sprites(tmp_path: Path, width: int, height: int, small: bool) -> None:
-    for label in ("a", "b"):
-        (tmp_path / "data" / label).mkdir(parents=True)
-        for k in range(3):
-            pixels = np.random.default_rng(k).integers(0, 256, (height, width, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(tmp_path / "data" / label / f"{k}.png")
-    found = scan(tmp_path / "data", cache=tmp_path / "cache")
-    assert propose_recipe(found.images, found.channels) == ("sprites-colour" if small else "photos-64")
+def test_inspect_proposes_what_auto_chooses_and_a_training_that_ends(tmp_path: Path) -> None:
+    """Grey photographs: 32 px and one channel on a CPU; of many classes, not longer than `LONGEST` minutes."""
+    for k in range(4):
+        (tmp_path / "data" / str(k)).mkdir(parents=True)
+        for number in range(3):
+            pixels = np.random.default_rng(10 * k + number).integers(0, 256, (60, 90), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "data" / str(k) / f"{number}.png")
+    found = inspect(tmp_path / "data", cache=tmp_path / "cache")
+    request = FitRequest(data=tmp_path / "data", recipe=AUTO, cache=tmp_path / "cache", device="cpu")
+    config = resolve_auto(request, Silent()).config
+    assert (found.training.resolution, found.training.channels) == (config.data.resolution, 1) == (32, 1)
+    assert "--resolution 64" in found.training.resolution_reason
+    assert found.training.budget in (config.training.budget, f"{LONGEST}min")
+    assert f"--recipe auto --budget {found.training.budget}" in found.command
+
+
+@pytest.mark.parametrize(("classes", "resolution"), [(10, 32), (40, 32), (40, 128)])
+def test_the_first_budget_is_autos_unless_that_takes_too_long(classes: int, resolution: int) -> None:
+    chosen = choose(summary(32, classes=classes), resolution)
+    usual = chosen["training.budget"][0]
+    budget, why = first_budget(chosen, resolution)
+    minutes = float(re.search(r"about ([\d,]+) minutes", why)[1].replace(",", ""))  # type: ignore[index]
+    assert budget == (usual if minutes <= LONGEST else f"{LONGEST}min")
+    assert "as a guess" in why
+    if resolution == 128:
+        assert budget != usual
 
 
 @pytest.mark.parametrize("survives", [False, True])
@@ -137,7 +163,6 @@ def test_auto_and_inspect_agree_on_mirroring(tmp_path: Path, survives: bool) -> 
     summary = DataSummary.of(scan(tmp_path / "data", cache=tmp_path / "cache"), "cpu")
     assert found.mirroring.allowed is survives
     assert choose(summary)["training.flip"] == (found.mirroring.allowed, found.mirroring.reason)
-    assert ("training.flip=true" in found.command) == survives
     config = with_mirroring(resolve().config, tmp_path / "data", tmp_path / "cache", Silent())
     assert config.training.flip is survives
 
