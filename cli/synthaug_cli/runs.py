@@ -1,4 +1,4 @@
-"""`synthaug runs ls|show|prune`: the runs in a folder."""
+"""`synthaug runs ls|show|compare|prune`: the runs in a folder."""
 
 from __future__ import annotations
 
@@ -14,16 +14,15 @@ from synthaug_cli import console
 from synthaug_cli.options import RunArgument, Runs, everywhere
 
 if TYPE_CHECKING:
-    from synthaug.documents import PruneDocument, RunDocument, RunsDocument
-    from synthaug.runs import Run
+    from synthaug.documents import CompareDocument, PruneDocument, RunDocument, RunsDocument
 
-app = typer.Typer(name="runs", help="List, show and remove runs.", rich_markup_mode=None)
+app = typer.Typer(name="runs", help="List, show, compare and remove runs.", rich_markup_mode=None)
 
 
 @app.callback()
 @everywhere
 def group() -> None:
-    """List, show and remove runs."""
+    """List, show, compare and remove runs."""
 
 
 @app.command("ls")
@@ -31,6 +30,7 @@ def group() -> None:
 def ls(runs: Runs = None) -> None:
     """List the runs, newest first."""
     from synthaug.documents import RunsDocument
+    from synthaug.pipelines.describe import describe
     from synthaug.runs import all_runs, default_root
 
     root = default_root() if runs is None else runs
@@ -42,9 +42,28 @@ def ls(runs: Runs = None) -> None:
 @everywhere
 def show(run: RunArgument = None, runs: Runs = None) -> None:
     """Describe a run: data, configuration, progress, checkpoints."""
+    from synthaug.pipelines.describe import describe
     from synthaug.runs import find
 
     console.result(describe(find(run, runs)), render_run)
+
+
+@app.command("compare")
+@everywhere
+def compare(
+    names: Annotated[list[str], typer.Argument(metavar="RUN...", help="Paths, names or numbers of runs.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE.html", help="Write a page with the samples side by side.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the page of an earlier call.")] = False,
+    runs: Runs = None,
+) -> None:
+    """Compare runs: score, verdict, gain; with --out, their samples side by side."""
+    from synthaug.pipelines import compare
+    from synthaug.runs import find
+
+    found = [find(name, runs) for name in names]
+    console.result(compare.compare(found, out=out, overwrite=overwrite), render_comparison)
 
 
 @app.command("prune")
@@ -59,11 +78,12 @@ def prune(
     """Remove runs without a checkpoint; with --keep, all but the newest."""
     from synthaug.documents import PruneDocument
     from synthaug.locks import Held, is_held
+    from synthaug.pipelines.describe import checkpoints
     from synthaug.runs import all_runs, default_root
 
     root = default_root() if runs is None else runs
     found = all_runs(root)
-    older = found[: max(0, len(found) - keep)] if keep is not None else [r for r in found if not _checkpoints(r)]
+    older = found[: max(0, len(found) - keep)] if keep is not None else [r for r in found if not checkpoints(r)]
     removed = [r for r in older if not is_held(r.path)]
     size = sum(f.stat().st_size for r in removed for f in r.path.rglob("*") if f.is_file())
     if yes:
@@ -72,26 +92,6 @@ def prune(
                 shutil.rmtree(run.path)
         _repair_latest(root)
     console.result(PruneDocument(root=str(root), runs=[r.name for r in removed], bytes=size, removed=yes), render_prune)
-
-
-def describe(run: Run) -> RunDocument:
-    """Describe a run from its files. The state of a broken run contains the fault."""
-    from synthaug.documents import RunDocument
-    from synthaug.errors import SynthaugError
-
-    try:
-        status, facts, config = run.status(), run.facts(), run.config()
-    except SynthaugError as error:
-        return RunDocument(run=str(run.path), state=f"broken: {error.message}")
-    return RunDocument(
-        run=str(run.path), state=str(status.get("state", "unknown")), kimg=status.get("kimg"),
-        updated=status.get("updated"), data=str(facts.data), classes=facts.classes, targets=facts.targets,
-        family=config.model.family, resolution=config.data.resolution, seed=config.seed, checkpoints=_checkpoints(run),
-    )  # fmt: skip
-
-
-def _checkpoints(run: Run) -> list[str]:
-    return sorted(p.name for p in run.checkpoints.iterdir() if p.is_dir()) if run.checkpoints.is_dir() else []
 
 
 def _repair_latest(root: Path) -> None:
@@ -113,10 +113,32 @@ def render_list(listed: RunsDocument) -> None:
         return
     console.table(
         f"runs in {listed.root}",
-        ["run", "state", "targets", "kimg", "checkpoints"],
-        [[Path(r.run).name, r.state, ", ".join(r.targets), r.kimg, len(r.checkpoints)] for r in listed.runs],
-        words=3,
+        ["run", "state", "targets", "verdict", "gain", "kimg", "score"],
+        [[Path(r.run).name, r.state, ", ".join(r.targets), *_result(r), r.kimg, r.score] for r in listed.runs],
+        words=5,
     )
+
+
+def _result(run: RunDocument) -> tuple[str | None, str | None]:
+    """Verdict and gain."""
+    return run.verdict, None if run.gain is None else run.gain.text()
+
+
+def render_comparison(compared: CompareDocument) -> None:
+    console.table(
+        "",
+        ["run", "generator", "verdict", "gain", "kimg", "minutes", "score"],
+        [
+            [
+                Path(r.run).name, f"{r.family}, {r.resolution} px" if r.family else r.state, *_result(r), r.kimg,
+                None if r.seconds is None else r.seconds / 60, r.score,
+            ] for r in compared.runs
+        ],
+        words=4,
+    )  # fmt: skip
+    console.line("score: of the best checkpoint; lower is better, on the same data only")
+    if compared.page is not None:
+        console.line(f"page: {compared.page}")
 
 
 def render_run(run: RunDocument) -> None:
@@ -126,7 +148,10 @@ def render_run(run: RunDocument) -> None:
     console.line(f"classes      {', '.join(run.classes)}")
     console.line(f"targets      {', '.join(run.targets)}")
     console.line(f"model        {run.family}, {run.resolution} px, seed {run.seed}")
-    console.line(f"checkpoints  {', '.join(run.checkpoints) or 'none'}")
+    best = f", best {run.best_checkpoint} with score {console.cell(run.score)}" if run.best_checkpoint else ""
+    console.line(f"checkpoints  {', '.join(run.checkpoints) or 'none'}{best}")
+    gain = "" if run.gain is None else f", {run.gain.text()}"
+    console.line(f"verdict      {run.verdict or 'not evaluated'}{gain}")
 
 
 def render_prune(pruned: PruneDocument) -> None:

@@ -10,9 +10,9 @@ from synthaug.documents.commands import (
     ClassCount as ClassCount, ExportDocument as ExportDocument, ExportedClass as ExportedClass,
     FitDocument as FitDocument, FitPlan as FitPlan, GuessForGPU as GuessForGPU,
     InspectDocument as InspectDocument, Mirroring as Mirroring, Mismatch as Mismatch,
-    MonitorScores as MonitorScores, PruneDocument as PruneDocument, RecipeDocument as RecipeDocument,
-    RecipesDocument as RecipesDocument, RegenerateDocument as RegenerateDocument, RunDocument as RunDocument,
-    RunsDocument as RunsDocument, SamplesDocument as SamplesDocument, SeriesProposal as SeriesProposal,
+    MonitorScores as MonitorScores, RecipeDocument as RecipeDocument,
+    RecipesDocument as RecipesDocument, RegenerateDocument as RegenerateDocument,
+    SamplesDocument as SamplesDocument, SeriesProposal as SeriesProposal,
     TableDocument as TableDocument, TrainingProposal as TrainingProposal, TraverseDocument as TraverseDocument,
     Unreadable as Unreadable,
     UpscaleDocument as UpscaleDocument, UpscaledFakes as UpscaledFakes,
@@ -31,6 +31,10 @@ from synthaug.documents.quality import (
     BiasRow as BiasRow, CheckDocument as CheckDocument, ClassQuality as ClassQuality, Collapse as Collapse,
     CopyPair as CopyPair, Memorisation as Memorisation, Opinion as Opinion, Opinions as Opinions,
     QualityScores as QualityScores, Range as Range, Score as Score, SecondJudge as SecondJudge,
+)
+from synthaug.documents.runs import (
+    CompareDocument as CompareDocument, PruneDocument as PruneDocument, RunDocument as RunDocument,
+    RunsDocument as RunsDocument,
 )
 from synthaug.documents.workflow import (
     PlannedStep as PlannedStep, WorkflowDocument as WorkflowDocument, WorkflowPlan as WorkflowPlan,

@@ -264,38 +264,6 @@ class RecipesDocument(Document):
     recipes: dict[str, RecipeDocument]
 
 
-class RunDocument(Document):
-    """A run directory as its files describe it."""
-
-    run: str
-    state: str = Field(description="running, finished, interrupted, failed, or broken and the reason")
-    kimg: float | None = None
-    updated: str | None = None
-    data: str | None = None
-    classes: list[str] = Field(default_factory=list)
-    targets: list[str] = Field(default_factory=list)
-    family: str | None = None
-    resolution: int | None = None
-    seed: int | None = None
-    checkpoints: list[str] = Field(default_factory=list)
-
-
-class RunsDocument(Document):
-    """What `synthaug runs ls` lists, newest first."""
-
-    root: str
-    runs: list[RunDocument]
-
-
-class PruneDocument(Document):
-    """What `synthaug runs prune` removed, or would remove."""
-
-    root: str
-    runs: list[str]
-    bytes: int
-    removed: bool
-
-
 class TableDocument(Document):
     """What `synthaug list KIND` lists: name → one line."""
 

@@ -59,6 +59,7 @@ from synthaug.files import check_outside
 from synthaug.metrics.sharpness_auc import compare_sharpness
 from synthaug.parsing import read_json
 from synthaug.pipelines.auto import with_mirroring
+from synthaug.pipelines.describe import EVALUATION
 from synthaug.pipelines.evaluated_folds import asked_arms, generators_of, make_folds, mix_of, together
 from synthaug.pipelines.folds import FOLDER as FOLDS
 from synthaug.pipelines.folds import fold_data
@@ -71,9 +72,6 @@ from synthaug.requests.options import workers_of
 from synthaug.runs import Run, find
 from synthaug.sampling.trained import check_generates
 from synthaug.seeds import named_stream
-
-FOLDER = "evaluation"
-"""Holds finished trials, and the report by default. It is inside the run; without a run, in the current folder."""
 
 
 @documented(EvaluateRequest)
@@ -193,7 +191,7 @@ def _prepare(request: EvaluateRequest, classifier: str, whole: RunData, progress
     check_permitted(whole, request.features, trains=request.folds is not None or request.generators is not None)
     mix = mix_of(request, whole)
     arms, warnings = choose_arms(asked_arms(request, whole), classifier, resized=request.size != "model", mix=mix)
-    default = Path(FOLDER) if whole.run is None else whole.run.path / FOLDER
+    default = Path(EVALUATION) if whole.run is None else whole.run.path / EVALUATION
     out = _out(default if request.out is None else request.out)
     check_outside(out, [whole.folder, request.test, request.synthetic], "--out")
     each = [whole]
@@ -303,7 +301,7 @@ def _run(evaluation: _Evaluation, trials: Sequence[Trial]) -> None:
             progress.say(f"{kind} {number} of {len(evaluation.folds)}: classifiers")
         grid = fold.grid(evaluation.classifier, request.steps, request.device)
         run = fold.real.data.run
-        cache = TrialCache(evaluation.out if run is None else run.path / FOLDER, grid)
+        cache = TrialCache(evaluation.out if run is None else run.path / EVALUATION, grid)
         fold.features = fold.features or shared_features(grid, progress)
         fold.outcomes |= run_trials(grid, trials, progress, workers_of(request), cache, fold.features)
 

@@ -3,41 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
-from pydantic import ValidationError
-
-from synthaug.documents import EvaluateDocument
 from synthaug.errors import SynthaugError
 from synthaug.evaluation.size_in_words import in_words
-from synthaug.parsing import ParseError, read_json
-from synthaug.pipelines.evaluate import FOLDER
+from synthaug.pipelines.describe import evaluate_it, kept_evaluation, report_of
 from synthaug.progress import Progress
 from synthaug.runs import Run
-
-
-def report_of(run: Run) -> Path:
-    """Where a run's evaluation is kept."""
-    return run.path / FOLDER / "report.json"
-
-
-def _again(run: Run) -> str:
-    return f"evaluate it first: synthaug evaluate {run.name}"
-
-
-def kept_evaluation(run: Run) -> EvaluateDocument | None:
-    """The evaluation that is kept in a run; None if there is none.
-
-    Raises:
-        SynthaugError: it cannot be read.
-    """
-    file = report_of(run)
-    if not file.is_file():
-        return None
-    try:
-        return EvaluateDocument.model_validate(read_json(file))
-    except (OSError, ValidationError, ParseError) as error:
-        raise SynthaugError(f"the evaluation {str(file)!r} cannot be read", _again(run)) from error
 
 
 def recommended_totals(run: Run, counts: Mapping[str, int], progress: Progress) -> dict[str, int]:
@@ -51,7 +22,7 @@ def recommended_totals(run: Run, counts: Mapping[str, int], progress: Progress) 
     Raises:
         SynthaugError: the run has no evaluation, or it cannot be read, is too old, or judged other images.
     """
-    file, again = report_of(run), _again(run)
+    file, again = report_of(run), evaluate_it(run)
     document = kept_evaluation(run)
     if document is None:
         raise SynthaugError(f"the run {run.name!r} has no evaluation in {str(file)!r}", again)

@@ -25,11 +25,11 @@ from synthaug.evaluation.fold import trials_of
 from synthaug.files import check_outside, write_json
 from synthaug.parsing import ParseError, read_json
 from synthaug.pipelines.auto import LONGEST
+from synthaug.pipelines.describe import kept_evaluation
 from synthaug.pipelines.evaluate import run_evaluate
 from synthaug.pipelines.export import run_export
 from synthaug.pipelines.fit import run_fit
 from synthaug.pipelines.plan_fit import plan_fit
-from synthaug.pipelines.recommended import kept_evaluation
 from synthaug.progress import Progress, Silent
 from synthaug.requests import EvaluateRequest, ExportRequest, FitRequest, RunRequest, documented
 from synthaug.runs import Run, all_runs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -9,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
+from report_material import evaluation
 
 from synthaug.config import resolve
+from synthaug.documents import CompareDocument, Contrast
 from synthaug.errors import SynthaugError
+from synthaug.pipelines.describe import describe
 from synthaug.runs import Run, RunFacts, create, point_latest, write_config
-from synthaug_cli.runs import describe
 
 Synthaug = Callable[..., Any]
 Listing = Callable[[Path], dict[str, tuple[int, int]]]
@@ -122,3 +126,58 @@ def test_ls_and_show(place: Path, synthaug: Synthaug) -> None:
     assert described["checkpoints"] == ["kimg000000"]
     (place / "runs" / "00000-old" / "status.json").write_text("{")
     assert "broken" in synthaug("runs", "show", "0", cwd=place).stdout
+
+
+def evaluated(run: Path, gain: float, verdict: str = "helps") -> None:
+    """An evaluation in a run: that of the report's tests, with this gain over the best control."""
+    document = evaluation(["a", "b"], ["a"])
+    contrast = Contrast(mean=gain, low=gain - 0.02, high=gain + 0.02)
+    given = document.verdict.model_copy(update={"overall": verdict, "against_best": {"synthetic": contrast}})
+    (run / "evaluation").mkdir()
+    text = document.model_copy(update={"verdict": given}).model_dump_json()
+    (run / "evaluation" / "report.json").write_text(text)
+
+
+def test_verdict_gain_and_score_are_listed(place: Path, synthaug: Synthaug) -> None:
+    run = place / "runs" / "00003-new"
+    evaluated(run, 0.123)
+    rows = [("monitor", 9.0, True), ("monitor", 4.5, True), ("step", 1.0, None), ("monitor", 7.0, False)]
+    lines = [json.dumps({"kind": kind, "kimg": 1, "score": score, "best": best}) for kind, score, best in rows]
+    (run / "metrics.jsonl").write_text("\n".join([*lines, '{"kind": "monitor", "kimg"']))
+    found = describe(Run(run))
+    assert (found.verdict, found.score) == ("helps", 4.5)
+    assert found.gain is not None
+    assert found.gain.mean == 0.123
+    listed = synthaug("runs", "ls", cwd=place).stdout
+    assert "+0.123 (+0.103 to +0.143)" in listed
+    assert "helps" in listed
+    (run / "evaluation" / "report.json").write_text("{")
+    assert (describe(Run(run)).state, describe(Run(run)).verdict) == ("finished", "cannot be read")
+
+
+def test_compare_writes_a_page_with_the_samples_of_the_best_checkpoints(place: Path, synthaug: Synthaug) -> None:
+    grids = []
+    for number, name in enumerate(("00000-old", "00003-new")):
+        run = Run(place / "runs" / name)
+        run.samples.mkdir(exist_ok=True)
+        for kimg in (0, 1):
+            Image.new("L", (8, 8), 40 * number + kimg).save(run.samples / f"kimg{kimg:06d}.png")
+        run.set_status(best_checkpoint="kimg000000")
+        grids.append(base64.b64encode((run.samples / "kimg000000.png").read_bytes()).decode())
+    evaluated(place / "runs" / "00000-old", -0.05, "hurts")
+    done = synthaug("runs", "compare", "0", "00003-new", "--out", "page.html", "--json", cwd=place)
+    assert done.status == 0, done.stderr
+    document = CompareDocument.model_validate_json(done.stdout)
+    assert [run.verdict for run in document.runs] == ["hurts", None]
+    assert document.page == str(place / "page.html")
+    page = (place / "page.html").read_text()
+    assert [page.count(grid) for grid in grids] == [1, 1]
+    assert "not evaluated" in page
+    assert "-0.050 (-0.070 to -0.030)" in page
+    again = synthaug("runs", "compare", "0", "--out", "page.html", cwd=place)
+    assert (again.status, len(again.lines("hint: "))) == (2, 1)
+    assert "exists already" in again.stderr
+    for name in ("page.png", "nowhere/page.html"):
+        assert synthaug("runs", "compare", "0", "--out", name, cwd=place).status == (2 if "png" in name else 0)
+    missing = synthaug("runs", "compare", "0", "17", cwd=place)
+    assert (missing.status, missing.stdout) == (2, "")
