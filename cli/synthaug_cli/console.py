@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -26,14 +28,30 @@ class Flags:
     json: bool = False
     debug: bool = False
     quiet: bool = False
+    loading: bool = False  # `loading…` stands on the terminal
 
 
 FLAGS = Flags()
 D = TypeVar("D", bound="BaseModel")
 
 
+def loading() -> None:
+    """Show on a terminal at once that the command has begun: its imports take seconds. The first output replaces it."""
+    if sys.stderr.isatty() and not FLAGS.quiet:
+        print("loading…", end="", file=sys.stderr, flush=True)
+        FLAGS.loading = True
+
+
+def loaded() -> None:
+    """Take `loading…` away."""
+    if FLAGS.loading:
+        FLAGS.loading = False
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
 def result(document: D, render: Callable[[D], None]) -> None:
     """Print the command's result: the JSON document with `--json`, else with `render`."""
+    loaded()
     if FLAGS.json:
         print(document.model_dump_json(indent=2))
     else:
@@ -104,6 +122,7 @@ def fail(error: SynthaugError) -> int:
 def to_stderr(text: str) -> None:
     """Write a line to stderr; go on if its reader has gone away."""
     with suppress(BrokenPipeError, ValueError):
+        loaded()
         print(text, file=sys.stderr, flush=True)
 
 
@@ -122,6 +141,12 @@ def amount(done: float, total: float | None, unit: str) -> str:
     """
     written = f"{done:,.0f}" if done == int(done) else f"{done:,.1f}"
     return f"{written} {unit}" if total is None else f"{written}/{total:,.6g} {unit}"
+
+
+def _wrapped(line: str) -> str:
+    """A line in as many as the terminal needs; no word is broken, so that paths can be copied."""
+    width = shutil.get_terminal_size().columns
+    return textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
 
 
 class QuietProgress:
@@ -153,26 +178,37 @@ class _Counter:
     def note(self, text: str) -> None:
         self.text = " ".join(text.split())
 
+    @property
+    def amount(self) -> str:
+        return amount(self.done, self.total, self.unit)
+
+    @property
+    def rate(self) -> str:
+        """Units a second; empty until it is known."""
+        seconds = self.seconds
+        return f"{self.done / seconds:.3g} {self.unit}/s" if seconds > 0.5 and self.done > 0 else ""
+
+    @property
+    def left(self) -> str:
+        """The time left; until it is known, how long the task has taken."""
+        if not (self.total and self.done):
+            return duration(self.seconds)
+        return f"{duration(self.seconds * max(0.0, self.total / self.done - 1))} left"
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
     def line(self) -> str:
         """The state as one line: name, amount, share, rate, time left, note."""
-        seconds = time.monotonic() - self.started
-        parts = [amount(self.done, self.total, self.unit)]
-        if self.total:
-            parts[0] += f" ({self.done / self.total:.0%})"
-        if seconds > 0 and self.done > 0:
-            rate = self.done / seconds
-            parts.append(f"{rate:.3g} {self.unit}/s")
-            if self.total and self.done < self.total:
-                parts.append(f"{duration((self.total - self.done) / rate)} left")
-        if self.text:
-            parts.append(self.text)
-        return f"{self.name}: {', '.join(parts)}"
+        share = f" ({self.done / self.total:.0%})" if self.total else ""
+        left = self.left if self.total and 0 < self.done < self.total else ""
+        return f"{self.name}: {', '.join(filter(None, (self.amount + share, self.rate, left, self.text)))}"
 
     def summary(self) -> str:
         """Amount and duration as one line; empty for a task of less than `LINE_SECONDS`."""
-        seconds = time.monotonic() - self.started
-        text = f"{self.name}: {amount(self.done, self.total, self.unit)} in {duration(seconds)}"
-        return text if seconds >= LINE_SECONDS else ""
+        seconds = self.seconds
+        return f"{self.name}: {self.amount} in {duration(seconds)}" if seconds >= LINE_SECONDS else ""
 
 
 class _Lines(_Counter):
@@ -205,24 +241,37 @@ class LineProgress(QuietProgress):
 
 
 class BarProgress:
-    """On a terminal: one bar per task, nested tasks below each other, removed when done."""
+    """On a terminal: one bar per task, nested tasks below each other, then their notes; removed when done.
+
+    Where there is no room, bars get shorter first, then names and notes are cut; amount, rate and time stay whole.
+    """
 
     def __init__(self) -> None:
         self._bars: Bars | None = None
         self._open = 0
 
     def _display(self) -> Bars:
-        from rich.console import Console
-        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+        from rich.console import Console, RenderableType
+        from rich.progress import BarColumn, TextColumn
         from rich.progress import Progress as Bars
+        from rich.table import Column
+        from rich.text import Text
 
-        return Bars(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[amount]}", markup=False),
-            TextColumn("{task.fields[rate]}", markup=False),
-            TimeRemainingColumn(compact=True),
-            TextColumn("{task.fields[note]}", markup=False),
+        class Noted(Bars):
+            def get_renderables(self) -> Iterator[RenderableType]:
+                yield self.make_tasks_table(self.tasks)
+                for task in self.tasks:
+                    if task.fields["counter"].text:
+                        yield Text(f"  {task.fields['counter'].text}", no_wrap=True, overflow="ellipsis")
+
+        whole = [
+            TextColumn("{task.fields[counter]." + part + "}", markup=False, table_column=Column(no_wrap=True))
+            for part in ("amount", "rate", "left")
+        ]
+        return Noted(
+            TextColumn("{task.description}", markup=False, table_column=Column(overflow="ellipsis", max_width=28)),
+            BarColumn(bar_width=None, table_column=Column(min_width=4, max_width=24, ratio=1)),
+            *whole,
             console=Console(stderr=True),
             transient=True,
         )
@@ -230,6 +279,7 @@ class BarProgress:
     @contextmanager
     def task(self, name: str, total: float | None, unit: str) -> Iterator[Task]:
         if self._bars is None:
+            loaded()
             self._bars = self._display()
             self._bars.start()
         self._open += 1
@@ -246,6 +296,7 @@ class BarProgress:
                 self._bars = None
 
     def say(self, line: str) -> None:
+        line = _wrapped(line)
         if self._bars is None:
             to_stderr(line)
         else:
@@ -261,14 +312,8 @@ class _Bar(_Counter):
     def __init__(self, bars: Bars, name: str, total: float | None, unit: str) -> None:
         super().__init__(name, total, unit)
         self.bars = bars
-        self.id = bars.add_task(name, total=total, amount=amount(0, total, unit), rate="", note="")
+        self.id = bars.add_task(name, total=total, counter=self)
 
-    def advance(self, amount_: float = 1.0) -> None:
-        super().advance(amount_)
-        seconds = time.monotonic() - self.started
-        rate = f"{self.done / seconds:.3g} {self.unit}/s" if seconds > 0.5 else ""
-        self.bars.update(self.id, advance=amount_, amount=amount(self.done, self.total, self.unit), rate=rate)
-
-    def note(self, text: str) -> None:
-        super().note(text)
-        self.bars.update(self.id, note=self.text)
+    def advance(self, amount: float = 1.0) -> None:
+        super().advance(amount)
+        self.bars.update(self.id, advance=amount)

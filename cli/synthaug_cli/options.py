@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from synthaug import __version__
-from synthaug_cli.console import FLAGS
+from synthaug_cli.console import FLAGS, loading
 
 if TYPE_CHECKING:
     from synthaug.requests import Request
@@ -66,6 +66,7 @@ def takes_request(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def command(context: typer.Context, **given: Any) -> Any:
         written = {name: given.pop(name) for name in request.model_fields}
+        loading()
         return function(request(**{k: v for k, v in written.items() if _was_written(context, k)}), **given)
 
     return _with_parameters(command, function, [*_of_fields(request), *own])

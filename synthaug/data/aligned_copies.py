@@ -15,6 +15,7 @@ docs/science/leaks.md shows which copies are found, and how often other images a
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -87,6 +88,10 @@ def planes_of_thumbnails(thumbnails: NDArray[np.uint8]) -> Planes:
     return np.concatenate([luminance, chroma.repeat(times, axis=2).repeat(times, axis=3)], axis=1)
 
 
+def _nothing(_: float) -> None:
+    """Nobody wants to know."""
+
+
 class CopySearch:
     """Images [M] to find copies of.
 
@@ -115,12 +120,15 @@ class CopySearch:
             self._typical = np.float32(np.median(self._residuals(queries, near, rows, NEIGHBOURS // 2 + 4 * places)))
             self._spacing = np.float32(np.median(near.spacing[np.isfinite(near.spacing)]))
 
-    def copies(self, queries: Planes, groups: NDArray[np.integer] | None = None) -> Pairs:
+    def copies(
+        self, queries: Planes, groups: NDArray[np.integer] | None = None, searched: Callable[[float], None] = _nothing
+    ) -> Pairs:
         """The pairs of a query and an image that it copies, the nearest first.
 
         Args:
             queries: planes [N] of the size of the images.
             groups: [N]; a query is not compared with images of its own group. None: compare with all.
+            searched: gets how many queries more are done.
         """
         found = [(np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0, np.float32))]
         for start in range(0, len(queries) if self._typical > 0 else 0, _BLOCK):
@@ -132,6 +140,7 @@ class CopySearch:
             quotient = self._residuals(block, near, rows, places) / limits
             below = quotient < 1
             found.append(((rows + start)[below], near.columns[rows, places][below], quotient[below]))
+            searched(len(block))
         rows, columns, nearness = (np.concatenate(parts) for parts in zip(*found, strict=True))
         order = np.argsort(nearness, kind="stable")
         return Pairs(rows[order], columns[order], nearness[order])

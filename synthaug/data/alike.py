@@ -12,13 +12,14 @@ from synthaug.data.aligned_copies import CopySearch, planes_of_thumbnails
 from synthaug.data.decode import open_image
 from synthaug.data.duplicates import join, make_thumbnails, near_duplicate_components, reduced
 from synthaug.data.folder import Scan
+from synthaug.progress import Progress, Silent
 
 MOST = 20_000
 """Aligned copies are searched among so many images at most. The time grows with the square of their number: 10,000
 images take about 20 s on one core."""
 
 
-def together(scan: Scan) -> NDArray[np.intp]:
+def together(scan: Scan, progress: Progress = Silent()) -> NDArray[np.intp]:
     """The component [N] of each image. Images that a split must not separate are connected.
 
     These are images of one group that the user names, equal images, near-duplicates and aligned copies.
@@ -27,7 +28,8 @@ def together(scan: Scan) -> NDArray[np.intp]:
         component = near_and_named(scan)
         if len(scan.images) <= MOST:
             planes = planes_of_thumbnails(_thumbnails(scan))
-            copies = CopySearch(planes, component).copies(planes, component)
+            with progress.task("comparing images with each other", len(planes), "images") as task:
+                copies = CopySearch(planes, component).copies(planes, component, task.advance)
             component = join(component, copies.queries, copies.images)
         scan.together = component
     return scan.together

@@ -72,7 +72,7 @@ class RunData:
             SynthaugError: bad images, too few of them, or no such class.
         """
         found = scan(folder, group_by=config.data.group_by, strict=strict, cache=cache, progress=progress)
-        divided = split(found, config.data, config.split_seed)
+        divided = split(found, config.data, config.split_seed, progress)
         check_trainable(found, divided)
         for line in divided.warnings:
             progress.warn(line)

@@ -23,6 +23,7 @@ from synthaug.data.layout import SplitName
 from synthaug.errors import SynthaugError, plural
 from synthaug.files import write_text
 from synthaug.parsing import ParseError, read_lines
+from synthaug.progress import Progress, Silent
 from synthaug.seeds import SPLIT, stream
 
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
@@ -89,7 +90,7 @@ class Split:
         return cls(rows)
 
 
-def split(scan: Scan, config: DataConfig, seed: int) -> Split:
+def split(scan: Scan, config: DataConfig, seed: int, progress: Progress = Silent()) -> Split:
     """Divide the images of a scan, stratified by class, without dividing a group.
 
     Each class gives `test_fraction` of its images to test and `val_fraction` of the rest to val. A class with fewer
@@ -105,7 +106,7 @@ def split(scan: Scan, config: DataConfig, seed: int) -> Split:
     if given and "train" not in given:
         message = f"{str(scan.root)!r} holds {' and '.join(sorted(given))} but no train"
         raise SynthaugError(message, "give the folder above it, or a folder of class folders")
-    component = together(scan)
+    component = together(scan, progress)
     groups = members(component)
     fixed: dict[int, SplitName]
     if config.folds:

@@ -49,15 +49,15 @@ def find_suspects(real: RealImages, pool: LabelledImages, progress: Progress) ->
         )  # fmt: skip
         nearest[row] = SuspectImage(row, found, np.array(real.test.pixels[row]), np.array(source.pixels[place]))
 
-    with progress.task("comparing test images with the others", None, "images"):
+    with progress.task("comparing test images with the others", len(real.test) + len(pool), "images") as task:
         test = planes_of(real.test.pixels)
         seen = np.concatenate([planes_of(real.train.pixels), planes_of(real.val.pixels)])
-        copies = CopySearch(seen).copies(test)
+        copies = CopySearch(seen).copies(test, searched=task.advance)
         for row, place, nearness in zip(copies.queries, copies.images, copies.nearness, strict=True):
             later = place - len(real.train)
             source, kind = (real.train, "train") if later < 0 else (real.val, "val")
             suspect(int(row), float(nearness), source, int(place if later < 0 else later), kind)
-        copies = CopySearch(test, real.test_groups).copies(planes_of(pool.pixels))
+        copies = CopySearch(test, real.test_groups).copies(planes_of(pool.pixels), searched=task.advance)
         for place, row, nearness in zip(copies.queries, copies.images, copies.nearness, strict=True):
             if nearness < NEAR_SYNTHETIC:
                 suspect(int(row), float(nearness), pool, int(place), "synthetic")

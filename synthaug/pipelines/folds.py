@@ -35,7 +35,7 @@ def fold_data(run: Run, folds: int, *, device: str, cache: Path | None, progress
     scanned = scan_of(run, because=may_know, option="--folds", cache=cache, progress=progress)
     configs = [_config(run.config(), folds, fold) for fold in range(folds)]
     for config in configs:  # all of them, before hours are spent on the first
-        check_trainable(scanned, split(scanned, config.data, config.split_seed))
+        check_trainable(scanned, split(scanned, config.data, config.split_seed, progress))
     if any(image.split is not None for image in scanned.images):
         progress.warn("the folder's train, val and test are ignored: every image is a test image of one fold")
     wanted = [

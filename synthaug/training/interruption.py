@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
 
 class StopRequest:
-    """A context in which the first SIGINT or SIGTERM sets `signal`; a second one acts at once, as usual."""
+    """A context in which the first SIGINT or SIGTERM sets `signal`; a second one acts at once, as usual.
 
-    def __init__(self) -> None:
+    `say` gets a line at the first one.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
         self.signal: int | None = None
+        self._say = say
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> StopRequest:
@@ -24,6 +30,8 @@ class StopRequest:
     def _request(self, number: int, frame: FrameType | None) -> None:
         self.signal = number
         signal.signal(number, self._previous[number])
+        with suppress(RuntimeError):  # it interrupted another line
+            self._say("stopping after this step; once more to stop at once")
 
     def __exit__(self, *exc: object) -> None:
         for number, handler in self._previous.items():

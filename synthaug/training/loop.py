@@ -56,7 +56,7 @@ def train(
     _decide_what_is_known(game)
     recovery = Recovery(run, game, progress, on_row)
     started = time.monotonic() - counters.seconds
-    with StopRequest() as stop:
+    with StopRequest(progress.say) as stop:
         while True:
             loop = _Loop(run, game, monitor, progress, on_row, stop, started)
             try:

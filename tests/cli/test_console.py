@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
+from rich.console import Console
 
 from synthaug_cli import console
 
@@ -65,3 +68,39 @@ def test_bars_are_drawn_and_gone(monkeypatch: pytest.MonkeyPatch, capsys: pytest
 )
 def test_cell(value: object, written: str) -> None:
     assert console.cell(value) == written
+
+
+def test_a_bar_keeps_amount_rate_and_time_whole_on_80_columns(clock: list[float]) -> None:
+    bars = console.BarProgress()
+    with bars.task("comparing the images of a long name", 4000, "classifiers") as task:
+        clock[0] = 100.0
+        task.advance(1000)
+        task.note("KID 0.566 " * 20)
+        drawn = io.StringIO()
+        assert bars._bars is not None
+        Console(file=drawn, width=80, force_terminal=True, color_system=None).print(bars._bars.get_renderable())
+    lines = drawn.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "1,000/4,000 classifiers 10 classifiers/s 5 min 00 s left" in " ".join(lines[0].split())
+    assert [line.strip().startswith("KID") for line in lines].count(True) == 1
+    assert lines[-1].rstrip().endswith("…")
+
+
+def test_until_the_time_left_is_known_a_task_says_how_long_it_has_taken(clock: list[float]) -> None:
+    task = console._Counter("gates", 10, "steps")
+    clock[0] = 90.0
+    assert (task.left, task.rate) == ("1 min 30 s", "")
+    task.advance()
+    assert task.left == "13 min 30 s left"
+
+
+def test_loading_stands_on_a_terminal_until_the_first_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    console.loading()
+    assert capsys.readouterr().err == ""  # no terminal
+    monkeypatch.setattr(console.sys.stderr, "isatty", lambda: True)
+    console.loading()
+    console.to_stderr("scanning")
+    console.to_stderr("done")
+    assert capsys.readouterr().err == "loading…\r\x1b[Kscanning\ndone\n"

@@ -254,6 +254,7 @@ def test_a_signal_saves_and_says_how_to_go_on(number: signal.Signals, status: in
     (hint,) = [line for line in stderr.splitlines() if line.startswith("hint: ")]
     assert len([line for line in stderr.splitlines() if line.startswith("error: ")]) == 1
     assert "--resume" in hint
+    assert "stopping after this step" in stderr
     status_file = json.loads((tmp_path / "runs" / "latest" / "status.json").read_text())
     assert status_file["state"] == "interrupted"
     assert status_file["kimg"] > 0
