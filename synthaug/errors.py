@@ -42,6 +42,10 @@ class RunFailed(SynthaugError):
     exit_status = 1
 
 
+class LostProcess(RunFailed):
+    """A process that worked for this one died. What is finished stays, and the same command continues."""
+
+
 class Interrupted(SynthaugError):
     """A signal stopped the work after its state was saved; the hint has the command that continues it.
 

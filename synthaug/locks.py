@@ -54,10 +54,10 @@ def only_writer(folder: Path, what: str, *, wait: float = 0) -> Iterator[None]:
     except Timeout as error:
         raise Held(f"{what} is in use by {_holder(note)}", "wait until it ends, or stop it") from error
     except OSError as error:
-        if error.errno not in _UNWRITABLE:
+        if error.errno not in _UNWRITABLE or os.access(folder, os.W_OK):
             raise SynthaugError(
                 f"cannot lock {what}: {str(folder / LOCK)!r}: {(error.strerror or str(error)).lower()}",
-                "remove what lies there, or free some space",
+                "remove what lies there, let this user write it, or free some space",
             ) from error
         yield
         return

@@ -107,9 +107,22 @@ class Storage:
             self.filesystem.get_file(f"{self.root}/{name}", str(file))
 
     def remove(self, names: list[str]) -> None:
-        if names:
-            with _failing(self.url):
-                self.filesystem.rm([f"{self.root}/{name}" for name in names])
+        """Delete files. Names with `*`, `?` or `[` go one by one: in a list they would stand for other files."""
+        plain = [name for name in names if not set(name) & {*"*?["}]
+        with _failing(self.url):
+            if plain:
+                self.filesystem.rm([f"{self.root}/{name}" for name in plain])
+            for name in sorted({*names} - {*plain}):
+                self.filesystem.rm_file(f"{self.root}/{name}")
+
+
+def name_of(url: str) -> str:
+    """The last part of a URL as the name of a file on any system.
+
+    >>> name_of("s3://bucket/my set"), name_of("sftp://host/data/..")
+    ('my-set', 'data')
+    """
+    return re.sub(r"[^\w.-]", "-", url.rpartition("/")[2]).strip(".-")[:80] or "data"
 
 
 def _install(protocol: str) -> str:

@@ -23,7 +23,7 @@ from importlib.util import find_spec
 from typing import Any, Generic, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from synthaug.errors import RunFailed, SynthaugError
+from synthaug.errors import LostProcess, RunFailed, SynthaugError
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -98,7 +98,7 @@ class Workers:
             raise self._unreachable(error) from error
 
     def _unreachable(self, error: Exception) -> SynthaugError:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0] or type(error).__name__
+        reason = getattr(error, "strerror", None) or (str(error).splitlines() or [""])[0] or type(error).__name__
         where = "on this machine" if self.scheduler is None else f"at {self.scheduler!r}"
         return SynthaugError(
             f"no scheduler of {self.backend} answers {where}: {reason}",
@@ -116,18 +116,22 @@ def run_tasks(
 
     Args:
         work: must not depend on other tasks.
-        shared: goes once to each worker, which must not change it.
+        shared: goes once to each worker of a cluster, and to processes of this machine with each task; must not be
+            changed.
         tasks: what each call gets.
         workers: where.
         what: the tasks are, in the plural, for errors.
 
     Raises:
-        RunFailed: a process died (a cluster's: several times); a machine has other packages.
+        LostProcess: a process died (a cluster's: several times).
+        RunFailed: a machine has other packages.
         SynthaugError: the scheduler does not answer; what `work` raises.
         KeyboardInterrupt: after the processes of this machine have ended.
     """
     import joblib
 
+    if not tasks:
+        return
     jobs = min(workers.jobs or joblib.cpu_count(), len(tasks))
     if jobs <= 1 and workers.backend == "loky":
         with _one_thread():
@@ -151,7 +155,7 @@ def run_tasks(
             finally:
                 results.close()
         except pool.lost as error:
-            raise RunFailed(
+            raise LostProcess(
                 f"a process died after {finished} of {len(tasks)} {what}",
                 "it ran out of memory or was killed from outside; close other programs and run the command again: it "
                 "continues from there",
@@ -263,12 +267,13 @@ def _dask(workers: Workers, shared: Any, jobs: int) -> Iterator[_Pool]:
     from distributed import TimeoutError as TookTooLong  # in Python 3.10 not the built-in one
     from distributed.comm import CommClosedError
 
+    address = workers.scheduler or os.environ.get("DASK_SCHEDULER_ADDRESS")
     try:
         with _without_ctrl_c():
             client = (
                 Client(n_workers=jobs, threads_per_worker=1, dashboard_address=None, silence_logs=logging.ERROR)
-                if workers.scheduler is None
-                else Client(workers.scheduler, timeout=_ANSWER)
+                if address is None
+                else Client(address, timeout=_ANSWER)
             )
     except Exception as error:  # what another service answers can be taken for anything
         raise workers._unreachable(error) from error

@@ -40,6 +40,10 @@ from synthaug_cli.usage import as_error
 REQUESTS = (whole_way, inspect, fit, export, evaluate, check, samples, traverse, upscale, regenerate)
 
 
+_TRAIN = frozenset({"fit", "run"})
+"""Commands that may be one of several processes that train as one."""
+
+
 def application(arguments: Container[str] | None = None) -> typer.Typer:
     """Build the table of commands. With `arguments`, only the commands in them get their options, which saves time."""
     app = typer.Typer(
@@ -113,7 +117,7 @@ def run(arguments: list[str]) -> int:
             return failure.exit_code
         if FLAGS.debug:
             traceback.print_exc()
-        if follows() and isinstance(failure, SynthaugError):
+        if follows() and not _TRAIN.isdisjoint(arguments) and isinstance(failure, SynthaugError):
             return failure.exit_status  # the first process reports it
         return _report(failure)
     return 0
@@ -128,7 +132,7 @@ def _invoke(arguments: list[str]) -> None:
 
 def _report(failure: BaseException) -> int:
     if isinstance(failure, BrokenPipeError):
-        return 128 + signal.SIGPIPE
+        return 128 + getattr(signal, "SIGPIPE", 13)  # Windows has none
     if isinstance(failure, Interrupted) and _terminated:
         failure.exit_status = 128 + signal.SIGTERM
     return fail(as_synthaug(failure))

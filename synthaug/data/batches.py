@@ -71,6 +71,7 @@ class BalancedBatches:
         self._last = int(self.counts.nonzero()[-1])
         self._batch_size = batch_size
         self._flip = flip
+        self._whole = False  # how the last batch was drawn, and so the next one
 
     def draw(self, rng: torch.Generator, whole: bool = False) -> tuple[Tensor, Tensor]:
         """Return images float[B, C, H, W] in [−1, 1] and labels int64[B]; equal states of `rng` give equal batches.
@@ -80,6 +81,7 @@ class BalancedBatches:
         Args:
             whole: get the rows of all processes.
         """
+        self._whole = whole
         images, labels = self.take(self.rows(rng, whole))
         return self.mirrored(images, rng, whole), labels
 
@@ -91,7 +93,7 @@ class BalancedBatches:
     def expect(self, rng: torch.Generator) -> None:
         """Prepare the batch that a step draws whose random numbers begin like those of `rng`, which this changes."""
         if isinstance(self._pixels, MappedPixels):
-            self._pixels.expect(self.rows(rng))
+            self._pixels.expect(self.rows(rng, self._whole))
 
     def rows(self, rng: torch.Generator, whole: bool = False) -> Tensor:
         """The rows of the images of a batch, int64[B]."""

@@ -15,11 +15,14 @@ from synthaug.errors import RunFailed, SynthaugError, plural
 from synthaug.files import digest, replacing, write_json
 from synthaug.parsing import ParseError, read_json
 from synthaug.progress import Progress
-from synthaug.storage import UNFINISHED, Storage, unfinished
+from synthaug.storage import UNFINISHED, Storage, name_of, unfinished
 
 _STATE = ".fetched.json"
 _LOCK_SECONDS = 24 * 3600
-_STAMPS = ("ETag", "etag", "md5Hash", "content_md5", "LastModified", "last_modified", "updated", "mtime", "created")
+_STAMPS = (
+    "ETag", "etag", "md5Hash", "content_md5", "LastModified", "last_modified", "updated", "mtime", "created", "blob_id",
+    "modify", "modified",
+)  # fmt: skip
 
 
 def local_folder(place: Path | str, cache: Path | None, progress: Progress) -> Path:
@@ -35,7 +38,7 @@ def local_folder(place: Path | str, cache: Path | None, progress: Progress) -> P
     """
     if isinstance(place, Path):
         return place
-    folder = store.cache_root(cache) / store.FETCHED / digest(place)[:12] / (place.rpartition("/")[2] or "data")
+    folder = store.cache_root(cache) / store.FETCHED / digest(place)[:12] / name_of(place)
     fetch(place, folder, progress)
     return folder
 
@@ -72,7 +75,10 @@ def _update(storage: Storage, shards: dict[str, dict[str, Any]], folder: Path, p
     for path in folder.rglob("*"):
         if path.is_file() and path.relative_to(folder).as_posix() not in shards:
             path.unlink()
-    missing = [name for name in shards if known.get(name) != stamps[name] or not (folder / name).is_file()]
+    missing = [
+        name for name in shards
+        if known.get(name) != stamps[name] or {*stamps[name]} == {"None"} or not (folder / name).is_file()
+    ]  # fmt: skip
     needed, free = sum(shards[name].get("size") or 0 for name in missing), shutil.disk_usage(folder).free
     if needed > free:
         raise RunFailed(

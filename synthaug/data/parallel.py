@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 from threadpoolctl import threadpool_limits
 from typing_extensions import Self
 
-from synthaug.errors import RunFailed
+from synthaug.errors import LostProcess
 
 R = TypeVar("R")
 CHUNK = 64
@@ -85,14 +85,14 @@ class Crew:
         self._pool.shutdown(wait=True, cancel_futures=True)
         if isinstance(error, BrokenProcessPool):
             hint = "it was killed from outside or ran out of memory; run it again"
-            raise RunFailed("a process that worked on images died", hint) from error
+            raise LostProcess("a process that worked on images died", hint) from error
 
 
 def in_chunks(work: Callable[[range], R], count: int) -> Iterator[tuple[range, R]]:
     """Call `work` on ranges that cover `range(count)`, and yield each with its result, in order.
 
     Raises:
-        RunFailed: a process died.
+        LostProcess: a process died.
     """
     chunks = [range(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
     with Crew(work, forks=worth_forking(count)) as crew:

@@ -48,8 +48,8 @@ class ParquetShard:
                 for group in range(file.num_row_groups):
                     self._index(file, group, first, label, names)
                     first += file.metadata.row_group(group).num_rows
-        except (pyarrow.ArrowException, OSError) as error:
-            raise BrokenShard(path, str(error), "write it again") from error
+        except (pyarrow.ArrowException, OSError, ValueError, KeyError, StopIteration) as error:
+            raise BrokenShard(path, f"not as its schema says: {error}", "write it again") from error
 
     def read(self, name: str) -> bytes:
         group, row = self._rows[name]
@@ -109,7 +109,10 @@ def _columns(schema: Any, path: Path) -> tuple[str, str, list[str] | None]:
             f"{len(images) or 'no'} columns of images (columns: {shown})",
             "keep one column of the type `datasets.Image`, a struct of bytes and path",
         )
-    classes = [name for name in schema.names if features.get(name, {}).get("_type") == "ClassLabel"]
+    classes = [
+        field.name for field in schema
+        if features.get(field.name, {}).get("_type") == "ClassLabel" and _is_label(field.type)
+    ]  # fmt: skip
     plain = [c for c in LABEL_COLUMNS if c in schema.names and _is_label(schema.field(c).type)]
     label = next(iter([c for c in plain if c in classes] or (classes if len(classes) == 1 else plain)), None)
     if label is None:

@@ -53,7 +53,8 @@ class TarShard:
         try:
             with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:", tarinfo=_Header) as tar:
                 self._index(tar, path.stat().st_size)
-        except (tarfile.TarError, ValueError, OverflowError, OSError) as error:  # numbers of a broken header
+        except (tarfile.TarError, ValueError, OverflowError, IndexError, RecursionError, OSError) as error:
+            # numbers of a broken header, a sparse one that is cut off, or thousands of long names
             if not self._places:
                 raise BrokenShard(path, f"not an uncompressed tar file ({error})", "pack it again") from error
             self.faults[""] = f"broken after {len(self._places)} images: {error}"

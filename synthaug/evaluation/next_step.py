@@ -55,13 +55,18 @@ def _step(sentence: str, command: str) -> NextStep:
 def _evaluate(document: EvaluateDocument, run: str | None) -> str:
     """The command of this evaluation, with the options that say what was judged."""
     words = ["synthaug", "evaluate"]
-    words += ["--data", document.data] if run is None else [run]
+    words += [run] if run is not None else ["--data", document.data]
+    words += [word for name in document.targets if run is None for word in ("--target-class", name)]
     if document.generator_quality is None:
         words += ["--synthetic", document.synthetic]
     if document.classifier != "cnn":
         words += ["--classifier", document.classifier]
     if document.size is not None and document.size.asked != "model":
         words += ["--size", str(document.size.asked)]
+    if document.mix == "all":
+        words += ["--mix", "all"]
+    if document.generators:
+        words += ["--generators", str(len(document.generators))]
     if document.folds is not None:
         words += ["--folds", str(document.folds)]
     return shlex.join(words)

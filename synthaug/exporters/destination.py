@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -9,13 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from synthaug.errors import Interrupted, RunFailed, SynthaugError
+from synthaug.errors import Interrupted, LostProcess, RunFailed, SynthaugError
 from synthaug.exporters.manifest import is_export
 from synthaug.exporters.remote import NotUploaded
 from synthaug.exporters.workspace import Workspace
 from synthaug.files import DISK_FULL, check_outside
 from synthaug.progress import Progress
 
+_UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 _BLOCK = 4096  # bytes that the smallest file takes on a disk
 _FULL_HINT = "free some space, export to another disk with --out, or ask for fewer images"
 ROW_BYTES = 900
@@ -57,7 +59,7 @@ def check_space(out: Path, needed: int) -> None:
     Raises:
         RunFailed: it has less.
     """
-    existing = next(p for p in (out, *out.parents) if p.exists())
+    existing = next((p for p in (out, *out.parents) if p.exists()), Path())
     disk = shutil.disk_usage(existing)
     if needed > disk.free and disk.total > 0:  # a file system without a size, like /proc, fails on writing instead
         space = f"about {needed / 1e6:,.1f} MB, and {str(existing)!r} has {disk.free / 1e6:,.1f} MB free"
@@ -66,16 +68,17 @@ def check_space(out: Path, needed: int) -> None:
 
 @contextmanager
 def working(out: Path, settings: Mapping[str, Any], progress: Progress) -> Iterator[Workspace]:
-    """Open the workspace of an export. After an interrupt the workspace stays; after an error it is deleted.
+    """Open the workspace of an export. It is deleted after bad input and where the disk is full; else it stays.
 
     Raises:
         Interrupted: on a KeyboardInterrupt in the block.
         RunFailed: the disk is full.
         SynthaugError: the place cannot be written, or another process is exporting to it.
     """
-    workspace = Workspace(out)
+    workspace, opened = Workspace(out), False
     try:
         state = workspace.open(settings)
+        opened = True
         if state == "continued":
             progress.say(f"continuing the interrupted export to {out}")
         elif state == "discarded":
@@ -87,14 +90,21 @@ def working(out: Path, settings: Mapping[str, Any], progress: Progress) -> Itera
             f"the export to {str(out)!r} was interrupted", "run the same command again: it continues from there"
         ) from error
     except OSError as error:
-        workspace.discard()
         if error.errno in DISK_FULL:
+            workspace.discard()
             raise RunFailed(f"the disk of {str(out)!r} is full: {error.strerror}", _FULL_HINT) from error
+        if opened and error.errno not in _UNWRITABLE:
+            workspace.release()
+            raise LostProcess(
+                f"the export to {str(out)!r} stopped: {error.strerror or error}",
+                "run the same command again: it continues from there",
+            ) from error
+        workspace.discard()
         raise SynthaugError(
             f"cannot write the export to {str(out)!r}: {error.strerror or error}",
             "give a folder that can be written with --out",
         ) from error
-    except NotUploaded:
+    except (NotUploaded, LostProcess):
         workspace.release()
         raise
     except SynthaugError:

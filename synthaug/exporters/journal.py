@@ -134,6 +134,11 @@ class Journal:
         file = self.folder / ACCEPTED
         if not file.exists() and count == 0:
             return np.empty((0, dim), np.float32)
+        if file.stat().st_size < count * dim * 4:
+            raise SynthaugError(
+                f"{str(file)!r} was cut off, perhaps by a power cut",
+                "run the same command again: the export starts anew",
+            )
         with file.open("r+b") as handle:
             handle.truncate(count * dim * 4)
         return np.fromfile(file, "<f4").reshape(count, dim).astype(np.float32)

@@ -13,13 +13,14 @@ def file_names(paths: Iterable[str]) -> list[str]:
     ['1.png', '1_2.PNG', '2.png']
     """
     taken: set[str] = set()
+    numbers: dict[str, int] = {}  # the last one that a name got
     names = []
     for path in paths:
         pure = PurePosixPath(path)
-        name, number = pure.name, 1
+        name, first = pure.name, pure.name.casefold()
         while name.casefold() in taken:
-            number += 1
-            name = f"{pure.stem}_{number}{pure.suffix}"
+            numbers[first] = numbers.get(first, 1) + 1
+            name = f"{pure.stem}_{numbers[first]}{pure.suffix}"
         taken.add(name.casefold())
         names.append(name)
     return names

@@ -22,9 +22,9 @@ from synthaug.errors import RunFailed, SynthaugError
 from synthaug.exporters.manifest import MANIFEST
 from synthaug.exporters.workspace import PACKED, UPLOADED, Workspace
 from synthaug.files import digest, write_text
-from synthaug.parsing import ParseError, parse_json
+from synthaug.parsing import JSON_BYTES, ParseError, parse_json
 from synthaug.progress import Progress
-from synthaug.storage import UNFINISHED, Storage
+from synthaug.storage import UNFINISHED, Storage, name_of
 
 _MOST = 1 << 20
 
@@ -51,8 +51,7 @@ class Remote:
     @property
     def built_in(self) -> Path:
         """The name, on this machine, beside which the unfinished export lies; the same for each call."""
-        name = self.url.rpartition("/")[2]
-        return Path("exports").absolute() / f"{name[:40]}-{digest(self.url)[:8]}"
+        return Path("exports").absolute() / f"{name_of(self.url)[:40]}-{digest(self.url)[:8]}"
 
     def check(self, *, overwrite: bool) -> None:
         """Refuse a URL where something lies. With `overwrite`, it may be an earlier export, also an unfinished one.
@@ -65,15 +64,15 @@ class Remote:
         if not there or self._is_mine(there):
             return
         if UNFINISHED in there:
-            if not overwrite:
-                begun = _document(self.storage.read(UNFINISHED, _MOST))
+            begun = _document(self.storage.read(UNFINISHED, _MOST))
+            if not overwrite or begun.get("tool") != "synthaug":
                 where = f"on {begun.get('host')!r} in {begun.get('folder')!r}"
                 raise SynthaugError(
                     f"{self.url!r} holds an unfinished export, begun {where}: it can only be continued there, where "
                     "its images are",
                     "run the command there, or replace it with --overwrite",
                 )
-        elif _document(self.storage.read(MANIFEST, _MOST) if MANIFEST in there else b"").get("tool") != "synthaug":
+        elif _document(self.storage.read(MANIFEST, JSON_BYTES) if MANIFEST in there else b"").get("tool") != "synthaug":
             raise SynthaugError(
                 f"{self.url!r} holds {next(iter(there))!r}, is not an earlier export and is not overwritten",
                 "give another folder with --out",
@@ -87,18 +86,22 @@ class Remote:
     def _mark(self) -> dict[str, Any]:
         return {"tool": "synthaug", "host": platform.node(), "folder": str(Workspace(self.built_in).path)}
 
-    def upload(self, workspace: Workspace, document: ExportDocument, progress: Progress) -> None:
+    def upload(self, workspace: Workspace, document: ExportDocument, progress: Progress, *, overwrite: bool) -> None:
         """Bring a packed export to the URL, and delete it here. An interrupted upload goes on after its last file.
 
+        What has appeared at the URL since the command began is not replaced, unless `overwrite` says so.
+
         Raises:
-            NotUploaded: the storage fails; the export stays here, and the same call continues.
+            NotUploaded: the storage or a disk fails, or something is there; the export stays here, and the same call
+                continues.
         """
         write_text(workspace.path / PACKED, document.model_dump_json())
         try:
+            self.check(overwrite=overwrite)
             self._upload(workspace, progress)
-        except RunFailed as error:
+        except (SynthaugError, OSError) as error:
             hint = "the export is ready on this machine: run the same command again, and it is uploaded from there"
-            raise NotUploaded(error.message, hint) from error
+            raise NotUploaded(error.message if isinstance(error, SynthaugError) else str(error), hint) from error
         workspace.discard()
 
     def _upload(self, workspace: Workspace, progress: Progress) -> None:
@@ -106,7 +109,8 @@ class Remote:
         there = self.storage.files()
         if not (journal.exists() and self._is_mine(there)):
             self.storage.write(UNFINISHED, json.dumps(self._mark()).encode())
-            self.storage.remove(sorted(there.keys() - {UNFINISHED}, key=lambda name: name != MANIFEST))
+            self.storage.remove([MANIFEST] if MANIFEST in there else [])  # from here on it is no export any more
+            self.storage.remove(sorted(there.keys() - {UNFINISHED, MANIFEST}))
             journal.write_text("")
         done = set(journal.read_text(encoding="utf-8").splitlines()) & there.keys()
         names = sorted(p.relative_to(tree).as_posix() for p in tree.rglob("*") if p.is_file())

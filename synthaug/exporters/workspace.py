@@ -75,6 +75,10 @@ class Workspace:
         write_json(file, wanted)
         return "discarded" if earlier else "new"
 
+    def size(self) -> int:
+        """Bytes of what an earlier call has left; what goes on needs no further space for it."""
+        return sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file() and not file.is_symlink())
+
     def _check_ours(self) -> None:
         """Check that the folder is missing, or one that an earlier export left."""
         if not os.path.lexists(self.path):

@@ -218,14 +218,14 @@ def run_export(request: ExportRequest, progress: Progress) -> ExportDocument:
     check_out(job.out, data=job.root, run=found.path, overwrite=request.overwrite)
     if remote is not None:
         remote.check(overwrite=request.overwrite)
-    check_space(job.out, _space(job))
+    check_space(job.out, _space(job) - Workspace(job.out).size())
     _check_sources(job, filled)
     with working(job.out, job.settings(), progress) as workspace:
         document = packed(workspace) or _fill(job, workspace)
         if remote is None:
             workspace.finish()
         else:
-            remote.upload(workspace, document, progress)
+            remote.upload(workspace, document, progress, overwrite=request.overwrite)
     return document
 
 

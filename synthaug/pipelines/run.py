@@ -65,7 +65,7 @@ def plan_workflow(request: RunRequest, progress: Progress) -> WorkflowPlan:
     out = request.folder().absolute()
     kept = out / PLAN
     if kept.is_file():
-        return _begun(kept, request)
+        return _begun(kept, request).model_copy(update={"out": str(out)})  # the folder may have moved
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise SynthaugError(f"{str(out)!r} exists and is not of an earlier `synthaug run`", "give another --out DIR")
     check_outside(out, [request.data if isinstance(request.data, Path) else None], "--out")

@@ -317,3 +317,43 @@ def test_a_download_that_fails_leaves_no_half_shard(
     assert not any(name.endswith(".tar") for name in contents(tmp_path / "cache"))
     folder = local_folder("memory://pictures", tmp_path / "cache", Silent())
     assert contents(folder) == {name: data for name, data in contents(packed).items() if name.endswith(".tar")}
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_appears_at_the_url_during_the_export_stays(
+    overwrite: bool, run: Run, local: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The work of others is not deleted, and that of this machine is not lost."""
+    from synthaug.pipelines import export as pipeline
+
+    fill = pipeline._fill
+
+    def meanwhile(*given: Any) -> Any:
+        made = fill(*given)
+        Storage.open("memory://out").write("theirs.txt", b"weeks of work")
+        return made
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline, "_fill", meanwhile)
+        with pytest.raises(RunFailed, match=r"theirs\.txt"):
+            _export(run, "memory://out", overwrite=overwrite)
+    assert _contents("memory://out") == {"theirs.txt": b"weeks of work"}
+    Storage.open("memory://out").remove(["theirs.txt"])
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline, "_fill", lambda *_: pytest.fail("generates again"))
+        _export(run, "memory://out", overwrite=overwrite)
+    assert _contents("memory://out") == local
+
+
+def test_names_are_not_patterns() -> None:
+    storage = Storage.open("memory://names")
+    for name in ("photo1.png", "photo[1].png", "a*", "ab", "c?", "cd", "plain"):
+        storage.write(name, b"x")
+    storage.remove(["photo[1].png", "a*", "c?", "plain"])
+    assert list(storage.files()) == ["ab", "cd", "photo1.png"]
+
+
+def test_the_copy_of_a_url_stays_in_its_folder(packed: Path, tmp_path: Path) -> None:
+    with pytest.raises(SynthaugError):
+        local_folder("memory://packed/..", tmp_path / "cache", Silent())
+    assert {path.name for path in (tmp_path / "cache").glob("*/*/*")} <= {"data"}

@@ -18,7 +18,9 @@ from synthaug.data import shards
 from synthaug.data.cache import load_images
 from synthaug.data.decode import header_size
 from synthaug.data.folder import Scan, scan
+from synthaug.data.parquet import ParquetShard
 from synthaug.data.roles import marked_real, scan_synthetic, synthetic_images
+from synthaug.data.webdataset import TarShard
 from synthaug.errors import SynthaugError
 from synthaug.pipelines.export import export
 from synthaug.pipelines.regenerate import regenerate
@@ -344,3 +346,34 @@ def test_a_shard_written_again_is_read_again(tmp_path: Path) -> None:
     os.utime(path, ns=(1, 1))
     second = scan(tmp_path / "data", cache=tmp_path / "cache")
     assert {i.pixel_sha256 for i in first.images}.isdisjoint(i.pixel_sha256 for i in second.images)
+
+
+def test_thousands_of_long_names_and_a_cut_sparse_header_are_broken_shards(tmp_path: Path) -> None:
+    long = tarfile.TarInfo("././@LongLink")
+    long.type, long.size = tarfile.GNUTYPE_LONGNAME, 5
+    (tmp_path / "long.tar").write_bytes((long.tobuf(tarfile.GNU_FORMAT) + b"name\0".ljust(512, b"\0")) * 3000)
+    sparse = tarfile.TarInfo("a.png")
+    sparse.type = tarfile.GNUTYPE_SPARSE
+    header = bytearray(sparse.tobuf(tarfile.GNU_FORMAT))
+    header[482] = 1  # isextended: another header follows, and there is none
+    header[148:156] = b"%06o\0 " % (256 + sum(header[:148]) + sum(header[156:]))
+    (tmp_path / "sparse.tar").write_bytes(header)
+    for name in ("long", "sparse"):
+        with pytest.raises(shards.BrokenShard):
+            TarShard(tmp_path / f"{name}.tar")
+
+
+def test_parquet_files_that_are_not_as_they_say_are_broken_shards(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    image = pyarrow.array([{"bytes": b"x", "path": "a.png"}])
+    text = pyarrow.Array.from_buffers(
+        pyarrow.string(), 1, [None, pyarrow.py_buffer(b"\0\0\0\0\2\0\0\0"), pyarrow.py_buffer(b"\xff\xfe")]
+    )
+    tables = {
+        "not text": pyarrow.table([image, text], ["image", "label"]),
+        "twice": pyarrow.table([image, pyarrow.array(["a"]), pyarrow.array(["b"])], ["image", "label", "label"]),
+    }
+    for name, table in tables.items():
+        pyarrow.parquet.write_table(table, tmp_path / f"{name}.parquet")
+        with pytest.raises(shards.BrokenShard):
+            ParquetShard(tmp_path / f"{name}.parquet")

@@ -63,3 +63,17 @@ def test_what_a_killed_writer_left_half_written_is_removed(tmp_path: Path) -> No
     with only_writer(tmp_path, "the run"):
         left = {p for p in tmp_path.rglob("*") if p.name not in (LOCK, NOTE)}
         assert left == {*others, tmp_path / "checkpoints"}
+
+
+def test_a_lock_of_another_user_in_a_folder_that_all_may_write_is_no_leave_to_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("synthaug.locks.FileLock.acquire", denied)
+    with pytest.raises(SynthaugError, match="permission denied"), only_writer(tmp_path, "the run"):
+        pytest.fail("a second writer")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with only_writer(tmp_path, "the run"):  # nobody can write there: there is nothing to lock
+        pass

@@ -61,3 +61,10 @@ def test_what_was_left_out_is_made_up_for() -> None:
     assert next_step(asked, "1").command.endswith("evaluate 1 --classifier logistic --size native --folds 4 --seeds 5")
     curved = with_everything(evaluation(CLASSES, TARGETS, verdict="hurts"))
     assert next_step(curved, "1").command == "synthaug evaluate 1 --size native --seeds 10"
+
+
+def test_the_same_generators_mix_and_classes_are_judged_again() -> None:
+    asked = judged("no measurable effect", seeds=3, mix="all", generators=["g0", "g1", "g2"])
+    assert "--mix all --generators 3" in next_step(asked, "1").command
+    other = judged("no measurable effect", seeds=3, generator_quality=None, synthetic="theirs", data="real")
+    assert "--data real --target-class a --synthetic theirs" in next_step(other, None).command

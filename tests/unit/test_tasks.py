@@ -95,3 +95,11 @@ def test_a_worker_with_other_versions_is_refused() -> None:
     versions = {**tasks._versions(), "torch": "0.1"}
     with pytest.raises(RunFailed, match=r"the worker on .* has torch .*, and this command has torch 0\.1"):
         tasks._in_worker(add, 1, 2, versions, "dask")
+
+
+def test_an_error_without_text_still_says_something() -> None:
+    assert "TimeoutError" in Workers(1, "dask")._unreachable(TimeoutError()).message
+
+
+def test_no_tasks_need_no_cluster() -> None:
+    assert list(run_tasks(max, 1, [], Workers(None, "dask", "tcp://127.0.0.1:1"), what="numbers")) == []

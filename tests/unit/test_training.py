@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from synthaug import processes
 from synthaug.augment.diffaugment import DiffAugment
 from synthaug.config import MonitorConfig, validate
 from synthaug.data.batches import BalancedBatches, class_probabilities
@@ -243,3 +244,16 @@ def test_checkpoints_are_kept_in_about_even_steps(tmp_path: Path, keep: int, bes
 
 def test_more_checkpoints_than_there_are_may_be_kept(tmp_path: Path) -> None:
     assert len(_checkpoints_kept(tmp_path, 20, 20, 100, 0)) == 20
+
+
+def test_steps_that_draw_the_rows_of_all_processes_find_them_gathered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the translator does. What nobody fetches would stay in memory, with every step."""
+    monkeypatch.setattr(processes, "own", lambda rows: rows.chunk(2)[0])
+    pixels = np.zeros((90, 1, 2, 2), np.uint8)
+    mapped = MappedPixels(pixels, torch.device("cpu"))
+    labels, shares = torch.arange(90) % 3, class_probabilities([30, 30, 30], 1.0)
+    batches = BalancedBatches(mapped, labels, shares, 12, False)
+    for step in range(5):
+        batches.expect(torch.Generator().manual_seed(step + 1))
+        assert len(batches.draw(torch.Generator().manual_seed(step), whole=True)[0]) == 12
+    assert len(mapped._expected) == 2  # the next one, and the first, expected before anything was drawn

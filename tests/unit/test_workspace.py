@@ -9,14 +9,19 @@ import pickle
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from synthaug.errors import RunFailed, SynthaugError
+from synthaug.errors import LostProcess, RunFailed, SynthaugError
 from synthaug.exporters import journal
+from synthaug.exporters.destination import working
+from synthaug.exporters.names import file_names
 from synthaug.exporters.workspace import Workspace
+from synthaug.progress import Silent
 
 
 def _entry(tree: Path, chunk: int, names: list[str]) -> dict[str, Any]:
@@ -167,3 +172,45 @@ workspace.journal("a").record({"kind": "synthetic", "split": "train", "label": "
 """
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True)
     assert "OSError" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("error", "stays"),
+    [
+        (LostProcess("a process died", "again"), True),
+        (TimeoutError(110, "Connection timed out"), True),
+        (OSError(5, "Input/output error"), True),
+        (OSError(28, "No space left on device"), False),
+        (PermissionError(13, "Permission denied"), False),
+        (SynthaugError("bad input", "another"), False),
+    ],
+)
+def test_what_is_made_stays_where_the_same_command_can_go_on(tmp_path: Path, error: Exception, stays: bool) -> None:
+    def fails() -> None:
+        with working(tmp_path / "out", {}, Silent()) as workspace:
+            (workspace.tree / "made").write_text("for hours")
+            raise error
+
+    with pytest.raises(SynthaugError) as caught:
+        fails()
+    assert (Workspace(tmp_path / "out").tree / "made").exists() == stays
+    assert ("continues from there" in caught.value.hint or isinstance(error, LostProcess)) == stays
+    assert (Workspace(tmp_path / "out").size() >= len("for hours")) == stays
+
+
+def test_features_that_a_power_cut_has_shortened_are_not_made_up(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "out")
+    workspace.open({})
+    kept = workspace.journal("ü")
+    kept.folder.mkdir(parents=True, exist_ok=True)
+    kept.remember(np.ones((3, 4), np.float32))
+    assert len(kept.remembered(2, 4)) == 2
+    with pytest.raises(SynthaugError, match="was cut off"):
+        kept.remembered(3, 4)
+
+
+def test_names_that_are_all_equal_take_no_quadratic_time() -> None:
+    started = time.process_time()
+    names = file_names(f"patient{k}/image.png" for k in range(30_000))
+    assert time.process_time() - started < 5
+    assert (names[0], names[-1]) == ("image.png", "image_30000.png")
