@@ -40,9 +40,10 @@ install: $(DEV_STAMP)
 demo: $(USER_STAMP)
 	$(BIN)/synthaug demo $(ARGS)
 
-# One thread a worker: the tests share the cores, and torch would take them all in each.
+# One thread a worker: the tests share the cores, and torch would take them all in each. In the order of their names, the
+# unit tests come last: many small files, so that no worker is left alone with a long one.
 test: $(DEV_STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses=8 --dist=loadfile $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses=8 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 # docs/reliability.md has the counts.
 faults: $(DEV_STAMP)
@@ -133,7 +134,7 @@ clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
-# --no-compile: Python compiles the few modules that are imported; all of them take half of the time of an install.
+# --no-compile: Python compiles a module when it is first imported; most never are.
 # The stamps are older than pyproject.toml when what it asks for may have changed; pip then adds what is missing.
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "error: Python %s is too old\nhint: synthaug needs 3.10 or newer: make PYTHON=python3.12" % sys.version.split()[0])'
