@@ -64,3 +64,9 @@ def test_a_result_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["error", "hint"]
     assert "the disk is full" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["RANK", "SLURM_PROCID"])
+def test_an_error_is_not_lost_where_a_cluster_runs_many_commands(name: str, tmp_path: Path, synthaug: Synthaug) -> None:
+    done = synthaug("inspect", "missing", cwd=tmp_path, env={name: "3"})
+    assert (done.status, len(done.lines("error: "))) == (2, 1)

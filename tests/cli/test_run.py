@@ -67,6 +67,24 @@ def test_from_images_to_a_verdict_and_again(place: Path, synthaug: Synthaug) -> 
     assert again.status == 0, again.stderr
     assert json.loads(again.stdout) == json.loads(done.stdout)
     assert "is trained" in again.stderr
+    out.rename(place / "moved")
+    moved = synthaug(
+        "run",
+        "my images",
+        "--target-class",
+        "ring",
+        *SMALL,
+        "--yes",
+        "--json",
+        "--out",
+        "moved",
+        cwd=place,
+        forked=True,
+    )
+    assert moved.status == 0, moved.stderr
+    assert json.loads(moved.stdout)["plan"]["out"] == str(place / "moved")
+    assert not out.exists()
+    (place / "moved").rename(out)
     other = synthaug("run", "my images", "--target-class", "disc", *SMALL, "--yes", cwd=place, forked=True)
     assert other.status == 2
     assert "was begun with --target-class ['ring'], not ['disc']" in other.lines("error: ")[0]
