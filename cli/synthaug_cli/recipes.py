@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(name="recipes", help="List, show, copy and check recipes.", rich_markup_mode=None)
 
+_FIRST = ("default", "sprites-colour", "photos-64", "finetune", "demo")
+"""Recipes that are listed first."""
 RecipeName = Annotated[str, typer.Argument(metavar="NAME", help="A recipe of `synthaug recipes ls`.")]
 
 
@@ -166,5 +168,21 @@ def _describe(name: str) -> RecipeDocument:
 
 
 def render_list(listed: RecipesDocument) -> None:
-    rows = [[r.name, r.purpose, r.cost] for r in listed.recipes.values()]
-    console.table("", ["recipe", "for", "cost"], rows, words=3)
+    from synthaug.config import AUTO, family_options
+    from synthaug.translators.options import SourceOptions
+
+    def group(recipe: RecipeDocument) -> str:
+        if recipe.name in _FIRST:
+            return "to begin with"
+        if recipe.name.startswith("gpu-"):
+            return "on a GPU"
+        options = family_options(recipe.config["model"]["family"])
+        return "from images" if issubclass(options, SourceOptions) else "other families"
+
+    auto = [AUTO, "your images and your device: it chooses from them, with a reason for each choice.", "as it says."]
+    groups: dict[str, list[list[str]]] = {"to begin with": [auto]}
+    first = [listed.recipes[name] for name in _FIRST if name in listed.recipes]
+    for recipe in (*first, *(r for r in listed.recipes.values() if r.name not in _FIRST)):
+        groups.setdefault(group(recipe), []).append([recipe.name, recipe.purpose, recipe.cost])
+    for title in ("to begin with", "on a GPU", "from images", "other families"):
+        console.table(title, ["recipe", "for", "cost"], groups.get(title, []), words=3)

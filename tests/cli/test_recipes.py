@@ -39,6 +39,8 @@ def test_ls_names_every_recipe(synthaug: Synthaug, tmp_path: Path) -> None:
     listed = json.loads(synthaug("recipes", "ls", "--json", cwd=tmp_path).stdout)["recipes"]
     assert sorted(listed) == recipe_names()
     assert all(name in text for name in recipe_names())
+    places = [text.index(f"\n {name} ") for name in ("auto", "default", "demo", "gpu-64", "translator", "acgan")]
+    assert places == sorted(places)
 
 
 def test_every_key_is_shown_with_its_default() -> None:
