@@ -18,7 +18,7 @@ from synthaug.config import RESOLUTIONS
 from synthaug.pipelines.prepare import fabric_for, game_for, prepare
 from synthaug.progress import Silent
 from synthaug.requests import FitRequest
-from synthaug.training.steps.adversarial import adversarial_step
+from synthaug.training.steps import take_step
 
 WARM_UP, STEPS = 6, 10
 
@@ -43,12 +43,12 @@ def main() -> None:
     with profile(activities=activities, schedule=plan, record_shapes=True) as profiler:
         for step in range(WARM_UP + STEPS):
             with record_function("draw, generate, discriminate, update"):
-                adversarial_step(game, step, seed=0)
+                take_step(game, step, 0)
                 game.state.average.update(game.family.generator, (step + 1) * batch, batch)
             profiler.step()
     begun = time.perf_counter()
     for step in range(STEPS):
-        adversarial_step(game, step, seed=0)
+        take_step(game, step, 0)
     seconds = (time.perf_counter() - begun) / STEPS
     profiler.export_chrome_trace(str(a.out / "trace.json"))
     by = "self_cuda_time_total" if torch.cuda.is_available() else "self_cpu_time_total"
