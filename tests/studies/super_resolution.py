@@ -12,6 +12,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 from synthaug.data.decode import header_size
@@ -41,11 +42,11 @@ def main() -> None:
     rows = [r for r in data.split.of("test") if enlargement(*header_size(data.folder / r.path), fit, side) >= 1]
     rows = rows[:: max(1, len(rows) // given.count)][: given.count]
     real = np.ascontiguousarray(data.load(data.folder, rows, None, Silent(), resolution=side).pixels)
-    low = as_float(real)
+    low = as_float(torch.from_numpy(real))
     for _ in doublings:
         low = halved(low)
     reduced = to_uint8(low)
-    bicubic = projected = as_float(reduced)
+    bicubic = projected = as_float(torch.from_numpy(reduced))
     for _ in doublings:
         bicubic, projected = doubled(bicubic), back_projected(doubled(projected), projected)
     made = {
