@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from pathlib import Path
 
-import jinja2
-
 from synthaug.documents import CompareDocument, RunDocument
 from synthaug.errors import SynthaugError
+from synthaug.evaluation.report.html import data_uri, encodable, templates
 from synthaug.files import check_outside, write_text
 from synthaug.pipelines.describe import describe
 from synthaug.runs import Run
 from synthaug.version import __version__
-
-_REPORT = Path(__file__).parents[1] / "evaluation" / "report"
 
 
 def compare(runs: Sequence[Run], *, out: Path | None = None, overwrite: bool = False) -> CompareDocument:
@@ -32,13 +28,9 @@ def compare(runs: Sequence[Run], *, out: Path | None = None, overwrite: bool = F
     if (out.exists() or out.is_symlink()) and not (overwrite and out.is_file()):
         raise SynthaugError(f"{str(out)!r} exists already", "give another file with --out, or --overwrite")
     check_outside(out.absolute(), [Path(described.data) for described in found if described.data is not None], "--out")
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader([Path(__file__).parent, _REPORT]), autoescape=True,
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
     shown = [(one, _samples(run, one)) for run, one in zip(runs, found, strict=True)]
-    page = environment.get_template("compare.html.j2").render(runs=shown, version=__version__)
-    write_text(out, page.encode("utf-8", "backslashreplace").decode("utf-8"))
+    page = templates().get_template("compare.html.j2").render(runs=shown, version=__version__)
+    write_text(out, encodable(page))
     return CompareDocument(runs=found, page=str(out.absolute()))
 
 
@@ -47,4 +39,4 @@ def _samples(run: Run, described: RunDocument) -> str | None:
     grids = sorted(run.samples.glob("*.png"))
     best = run.samples / f"{described.best_checkpoint}.png"
     chosen = best if best in grids else grids[-1] if grids else None
-    return None if chosen is None else f"data:image/png;base64,{base64.b64encode(chosen.read_bytes()).decode()}"
+    return None if chosen is None else data_uri(chosen.read_bytes(), "png")

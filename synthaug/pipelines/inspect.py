@@ -19,7 +19,6 @@ from synthaug.pipelines.auto import (
     choose,
     first_budget,
     mirror_test_of,
-    mirroring,
     series_of,
     typical_side,
 )
@@ -55,9 +54,9 @@ def run_inspect(request: InspectRequest, progress: Progress) -> InspectDocument:
     training = _training_counts(found)
     targets = rare_classes(training)
     series = series_of(found)
-    mirror_test = mirror_test_of(found, series)
-    allowed, why = mirroring(mirror_test)
-    chosen = choose(DataSummary(typical_side(found.images), found.channels, found.counts, False, series, mirror_test))
+    test = mirror_test_of(found, series)
+    chosen = choose(DataSummary(typical_side(found.images), found.channels, found.counts, False, series, test))
+    allowed, why = chosen["training.flip"]
     side, of_side = chosen["data.resolution"]
     budget, of_budget = first_budget(chosen, side)
     proposed = _proposed(series, found, alike) if series is not None else None

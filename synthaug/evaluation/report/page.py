@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
-
-import jinja2
 
 from synthaug.documents import BiasRow, EvaluateDocument
 from synthaug.evaluation.before_after import contrasts_shown
@@ -20,6 +17,7 @@ from synthaug.evaluation.report.confusion import Comparison, compare
 from synthaug.evaluation.report.contrasts import contrast_chart, questions
 from synthaug.evaluation.report.curves import chosen_kimg, training_plots
 from synthaug.evaluation.report.headline import glances, headline, sharpness_sentence
+from synthaug.evaluation.report.html import templates
 from synthaug.evaluation.report.material import ReportMaterial
 from synthaug.evaluation.report.quality import given_name, quality_blocks, quality_charts, reference_note
 from synthaug.evaluation.report.svg import number, signed
@@ -34,13 +32,7 @@ _DETAILED = 12  # target classes with figures of their own; the others are only 
 
 def render(document: EvaluateDocument, material: ReportMaterial) -> str:
     """The whole page as HTML."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates()
     environment.filters.update(number=number, signed=signed, arm_name=scores.arm_name)
     environment.globals.update(badge=badge)
     return environment.get_template("template.html.j2").render(_context(document, material))

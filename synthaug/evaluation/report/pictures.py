@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from synthaug.data.cache import LabelledImages
 from synthaug.documents import MadeFrom
 from synthaug.evaluation.images import Origins
 from synthaug.evaluation.report.charts import Table
+from synthaug.evaluation.report.html import data_uri
 
 BUDGET = 1_700_000  # bytes of image data in a page, before base64 adds a third
 TILES = 24  # per panel; fewer of large images, or of many classes
@@ -144,7 +144,7 @@ def thumbnails(images: LabelledImages | None, files: Sequence[str], budget: int)
         budget -= len(data)
         if budget < 0:
             break
-        found[file] = _uri(data, "png")
+        found[file] = data_uri(data, "png")
     return found
 
 
@@ -177,11 +177,7 @@ def _encode(tiles: Sequence[Pixels], budget: int) -> list[str]:
     else:
         while len(encoded) > 2 and sum(map(len, encoded)) > budget:
             encoded.pop()
-    return [_uri(data, kind) for data in encoded]
-
-
-def _uri(data: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
+    return [data_uri(data, kind) for data in encoded]
 
 
 def _bytes(tile: Pixels, kind: str, quality: int, largest: int | None = None) -> bytes:

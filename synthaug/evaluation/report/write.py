@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from synthaug.documents import EvaluateDocument
+from synthaug.evaluation.report.html import encodable
 from synthaug.evaluation.report.markdown import markdown
 from synthaug.evaluation.report.material import ReportMaterial
 from synthaug.evaluation.report.page import render
@@ -23,8 +24,8 @@ def write_report(document: EvaluateDocument, material: ReportMaterial, out: Path
     html = out / "report.html"
     if not document.report:
         document = document.model_copy(update={"report": str(html)})
-    write_text(html, _encodable(render(document, material)))
-    write_text(out / "report.md", _encodable(markdown(document)))
+    write_text(html, encodable(render(document, material)))
+    write_text(out / "report.md", encodable(markdown(document)))
     write_json(out / "report.json", _json(document.model_dump()))
     return html
 
@@ -32,14 +33,9 @@ def write_report(document: EvaluateDocument, material: ReportMaterial, out: Path
 def _json(value: Any) -> Any:
     """`value` without NaN, infinity, and text that UTF-8 cannot encode."""
     if isinstance(value, Mapping):
-        return {_encodable(str(key)): _json(item) for key, item in value.items()}
+        return {encodable(str(key)): _json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_json(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    return _encodable(value) if isinstance(value, str) else value
-
-
-def _encodable(text: str) -> str:
-    """File names that are not UTF-8 reach Python as lone surrogates; show them as escapes."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return encodable(value) if isinstance(value, str) else value
