@@ -23,7 +23,7 @@ from synthaug.evaluation.lineage import Learnt, ancestors
 from synthaug.progress import Progress
 from synthaug.sampling.gate import build_gate
 from synthaug.sampling.gated_samples import gated_samples
-from synthaug.sampling.generate import Sampler
+from synthaug.sampling.generate import SeededGenerator
 from synthaug.sampling.sources import RunSources
 
 PER_SEED = (100, 500)
@@ -282,7 +282,7 @@ class FreshSamples:
 
 
 def fresh_samples(
-    sampler: Sampler, real: RealImages, names: Sequence[str], *, seeds: int, gate: bool, device: str,
+    sampler: SeededGenerator, real: RealImages, names: Sequence[str], *, seeds: int, gate: bool, device: str,
     cache: Path | None, progress: Progress,
 ) -> FreshSamples:  # fmt: skip
     """Generate gated images to train classifiers on, and ungated images of the target classes.

@@ -42,7 +42,7 @@ from synthaug.sampling.gated_samples import (
     max_candidates,
     shortfall,
 )
-from synthaug.sampling.generate import Sampler
+from synthaug.sampling.generate import SeededGenerator
 from synthaug.sampling.judgement import Judgement
 from synthaug.sampling.upscaling import TrainedUpscaler
 from synthaug.seeds import look_draw
@@ -133,7 +133,7 @@ class SyntheticWriter:
         forks: share the work among forked processes.
     """
 
-    sampler: Sampler
+    sampler: SeededGenerator
     gate: Gate | None
     fit: Fit
     tables: Tables

@@ -24,11 +24,11 @@ from synthaug.metrics.quality import quality
 from synthaug.metrics.real import Reference
 from synthaug.metrics.second_judge import load_second_net
 from synthaug.pipelines.monitor_net import check_permitted, monitor_net
-from synthaug.progress import Progress, Silent
+from synthaug.progress import Progress, shown
 from synthaug.requests import CheckRequest, documented
 from synthaug.requests.options import workers_of
 from synthaug.runs import Run, find
-from synthaug.sampling.generate import Sampler, load
+from synthaug.sampling.generate import SeededGenerator, load
 from synthaug.seeds import check_seed
 
 COUNT = 500
@@ -40,7 +40,7 @@ def check(
     target: str | Path | Run | None = None, *, reference: Path | None = None, features: str | None = None,
     second_judge: str = "auto", count: int | None = None, checkpoint: str | Path = "best", runs: Path | None = None,
     device: str = "auto", cache: Path | None = None, jobs: int = 1, backend: str = "loky",
-    scheduler: str | None = None, progress: Progress = Silent(),
+    scheduler: str | None = None, progress: Progress | bool = True,
 ) -> CheckDocument:  # fmt: skip
     """Judge fresh, ungated samples of a run, or the images of a folder.
 
@@ -54,7 +54,7 @@ def check(
         SynthaugError: no such run or folder, a folder without a reference or with a `count` or `checkpoint`, unknown
             features or classes.
     """
-    return run_check(CheckRequest.of(locals()), progress)
+    return run_check(CheckRequest.of(locals()), shown(progress))
 
 
 def run_check(request: CheckRequest, progress: Progress) -> CheckDocument:
@@ -113,7 +113,7 @@ def _check_run(run: Run, request: CheckRequest, progress: Progress) -> CheckDocu
     return document
 
 
-def _generate(sampler: Sampler, count: int, progress: Progress) -> LabelledImages:
+def _generate(sampler: SeededGenerator, count: int, progress: Progress) -> LabelledImages:
     """`count` ungated images of every class, named by class and index; fewer where an export could have no more."""
     classes = sampler.classes
     counts = [int(min(count, sampler.most(name))) for name in classes]

@@ -19,7 +19,7 @@ from synthaug.metrics.sharpness_auc import sharpness
 from synthaug.models.family import to_uint8
 from synthaug.progress import Progress
 from synthaug.runs import find
-from synthaug.sampling.generate import Sampler
+from synthaug.sampling.generate import SeededGenerator
 from synthaug.sampling.upscaling import TrainedUpscaler, load_upscaler
 from synthaug.upscalers.resampling import doubled, halved
 
@@ -67,7 +67,7 @@ def choose_upscaler(name: str, runs: Path | None, data: RunData, labels: Sequenc
 
 
 def upscaled_fakes(
-    upscaler: TrainedUpscaler, sampler: Sampler, data: RunData, labels: Sequence[str], cache: Path | None,
+    upscaler: TrainedUpscaler, sampler: SeededGenerator, data: RunData, labels: Sequence[str], cache: Path | None,
     progress: Progress,
 ) -> UpscaledFakes:  # fmt: skip
     """Judge an upscaler on images of the generator: do they stay what they are, and are they as sharp as real ones?

@@ -14,7 +14,7 @@ from synthaug.errors import SynthaugError
 from synthaug.pipelines.evaluate import evaluate
 from synthaug.pipelines.export import export
 from synthaug.pipelines.fit import fit
-from synthaug.progress import Progress, Silent
+from synthaug.progress import Progress, shown
 
 RARE = ("3", "8")
 RARE_IMAGES, OTHER_IMAGES, TEST_IMAGES = 12, 90, 70
@@ -22,7 +22,7 @@ PER_CLASS = 100
 SEEDS, STEPS = 5, 120
 
 
-def demo(out: Path | None = None, *, runs: Path | None = None, progress: Progress = Silent()) -> EvaluateDocument:
+def demo(out: Path | None = None, *, runs: Path | None = None, progress: Progress | bool = True) -> EvaluateDocument:
     """Run fit, export and evaluate once, offline, in a few minutes on a CPU.
 
     Args:
@@ -33,19 +33,19 @@ def demo(out: Path | None = None, *, runs: Path | None = None, progress: Progres
         SynthaugError: `out` holds files that are not an earlier demo's.
     """
     out = Path("synthaug-demo") if out is None else out
-    data = out / "data"
+    data, reported = out / "data", shown(progress)
     write_digits(data)
-    progress.say(
+    reported.say(
         f"scikit-learn's handwritten digits, 8 × 8 px: {RARE_IMAGES} training images of {' and of '.join(RARE)}, "
         f"{OTHER_IMAGES} of each other digit, {TEST_IMAGES} of each to test"
     )
-    progress.say(
+    reported.say(
         "this is a short demonstration: about 2 minutes of training, a narrow network, a classifier of "
         f"{STEPS} steps, {SEEDS} seeds, one share of synthetic images; expect a verdict, not good images"
     )
-    fitted = fit(data, target_class=RARE, recipe="demo", runs=out / "runs" if runs is None else runs, progress=progress)
-    export(fitted.run, per_class=PER_CLASS, out=out / "export", overwrite=True, allow_short=True, progress=progress)
-    return evaluate(fitted.run, seeds=SEEDS, steps=STEPS, out=out / "report", progress=progress)
+    fitted = fit(data, target_class=RARE, recipe="demo", runs=out / "runs" if runs is None else runs, progress=reported)
+    export(fitted.run, per_class=PER_CLASS, out=out / "export", overwrite=True, allow_short=True, progress=reported)
+    return evaluate(fitted.run, seeds=SEEDS, steps=STEPS, out=out / "report", progress=reported)
 
 
 def write_digits(folder: Path) -> None:

@@ -66,7 +66,7 @@ from synthaug.pipelines.folds import fold_data
 from synthaug.pipelines.judged_quality import qualities
 from synthaug.pipelines.judged_size import evaluated_size
 from synthaug.pipelines.monitor_net import check_permitted
-from synthaug.progress import Progress, Silent
+from synthaug.progress import Progress, shown
 from synthaug.requests import EvaluateRequest, documented
 from synthaug.requests.options import workers_of
 from synthaug.runs import Run, find
@@ -85,7 +85,7 @@ def evaluate(
     mode: str | None = None, learning_curve: bool = False, out: Path | None = None,
     fail_under: float | None = None, gate: bool = True, checkpoint: str | Path = "best", runs: Path | None = None,
     features: str | None = None, device: str = "auto", cache: Path | None = None, jobs: int | None = None,
-    backend: str = "loky", scheduler: str | None = None, progress: Progress = Silent(),
+    backend: str = "loky", scheduler: str | None = None, progress: Progress | bool = True,
 ) -> EvaluateDocument:  # fmt: skip
     """Train classifiers with and without synthetic images, and say whether they help.
 
@@ -97,13 +97,13 @@ def evaluate(
         RunFailed: the gain is below `fail_under` (the report is written), or a worker process died.
     """
     request = EvaluateRequest.of(locals())
-    document = run_evaluate(request, progress)
+    document = run_evaluate(request, shown(progress))
     if request.fail_under is not None:
         require_gain(document, request.fail_under)
     return document
 
 
-def run_evaluate(request: EvaluateRequest, progress: Progress = Silent()) -> EvaluateDocument:
+def run_evaluate(request: EvaluateRequest, progress: Progress) -> EvaluateDocument:
     """Evaluate and write the report. `fail_under` is not checked here: see `require_gain`.
 
     Raises:

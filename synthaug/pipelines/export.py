@@ -50,13 +50,13 @@ from synthaug.exporters.workspace import Workspace
 from synthaug.files import check_outside, sha256, write_json, write_text
 from synthaug.pipelines.chosen_upscaler import choose_upscaler, upscaled_fakes
 from synthaug.pipelines.recommended import recommended_totals
-from synthaug.progress import Progress, Silent
+from synthaug.progress import Progress, shown
 from synthaug.requests import ExportRequest, documented
 from synthaug.requests.options import workers_of
 from synthaug.runs import Run, find
 from synthaug.sampling.critic import Critic
 from synthaug.sampling.gate import Gate, build_gate
-from synthaug.sampling.generate import Sampler, load
+from synthaug.sampling.generate import SeededGenerator, load
 from synthaug.sampling.selection import Rejection, Selector, build_selector
 from synthaug.sampling.sources import user_maps
 from synthaug.sampling.trained import load_discriminator
@@ -73,7 +73,7 @@ class _Job:
     """An export; the fields from `tables` on are filled while real images are placed."""
 
     request: ExportRequest
-    sampler: Sampler
+    sampler: SeededGenerator
     data: RunData
     plans: dict[str, ClassPlan]
     out: Path
@@ -174,7 +174,7 @@ def export(
     upscaler: str | Path | Run | None = None, link: bool = False, with_heldout: bool = False, overwrite: bool = False,
     seed: int | None = None, checkpoint: str | Path = "best", runs: Path | None = None, device: str = "auto",
     cache: Path | None = None, jobs: int | None = None, backend: str = "loky", scheduler: str | None = None,
-    progress: Progress = Silent(),
+    progress: Progress | bool = True,
 ) -> ExportDocument:  # fmt: skip
     """Write a dataset in which every class has as many images as asked, real ones first.
 
@@ -185,7 +185,7 @@ def export(
         RunFailed: a class cannot be filled, or the disk is full; nothing is left.
         Interrupted: by a signal; the same call goes on from there.
     """
-    return run_export(ExportRequest.of(locals()), progress)
+    return run_export(ExportRequest.of(locals()), shown(progress))
 
 
 def run_export(request: ExportRequest, progress: Progress) -> ExportDocument:

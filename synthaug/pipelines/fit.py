@@ -26,7 +26,7 @@ from synthaug.models.inputs import Sources
 from synthaug.pipelines.monitor_net import check_unchanged, monitor_net
 from synthaug.pipelines.prepare import Prepared, fabric_for, game_for, prepare
 from synthaug.pipelines.upscaler_images import upscaler_images
-from synthaug.progress import Progress, Silent
+from synthaug.progress import Progress, Silent, shown
 from synthaug.requests import FitRequest, documented
 from synthaug.runs import Run, RunFacts
 from synthaug.sampling.sources import NEAR, nearest, remoteness_of_classes, source_classes, source_pixels, sources_of
@@ -52,7 +52,7 @@ def fit(
     group_by: str | None = None, seed: int | None = None, device: str = "auto", devices: int | None = None,
     nodes: int | None = None, precision: str | None = None, features: str | None = None, name: str | None = None,
     runs: Path | None = None, resume: str | Path | None = None, checkpoint: str | Path | None = None,
-    from_: str | Path | None = None, strict: bool = False, cache: Path | None = None, progress: Progress = Silent(),
+    from_: str | Path | None = None, strict: bool = False, cache: Path | None = None, progress: Progress | bool = True,
 ) -> FitDocument:  # fmt: skip
     """Train a class-conditional generator on a folder of images. Nothing is written into the folder.
 
@@ -61,7 +61,7 @@ def fit(
         RunFailed: the training diverged before there was a checkpoint to go back to, or another process ended.
         Interrupted: SIGINT or SIGTERM; the state was saved.
     """
-    return run_fit(FitRequest.of(locals()), progress)
+    return run_fit(FitRequest.of(locals()), shown(progress))
 
 
 def run_fit(request: FitRequest, progress: Progress) -> FitDocument:

@@ -22,7 +22,7 @@ from synthaug.pipelines.auto import (
     series_of,
     typical_side,
 )
-from synthaug.progress import Progress, Silent
+from synthaug.progress import Progress, shown
 from synthaug.requests import InspectRequest, documented
 
 BALANCED = 1.5
@@ -32,14 +32,14 @@ BALANCED = 1.5
 @documented(InspectRequest)
 def inspect(
     data: str | Path, *, group_by: str | None = None, strict: bool = False, cache: Path | None = None,
-    progress: Progress = Silent(),
+    progress: Progress | bool = True,
 ) -> InspectDocument:  # fmt: skip
     """Describe a folder of labelled images. Nothing is written into it.
 
     Raises:
         SynthaugError: as `scan`.
     """
-    return run_inspect(InspectRequest.of(locals()), progress)
+    return run_inspect(InspectRequest.of(locals()), shown(progress))
 
 
 def run_inspect(request: InspectRequest, progress: Progress) -> InspectDocument:

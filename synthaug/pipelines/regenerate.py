@@ -20,10 +20,10 @@ from synthaug.exporters.manifest import MANIFEST, METADATA, Manifest, RunReferen
 from synthaug.exporters.real import verify
 from synthaug.files import check_outside, new_folder
 from synthaug.models.inputs import CHUNK
-from synthaug.progress import Progress, Silent
+from synthaug.progress import Progress, shown
 from synthaug.requests import RegenerateRequest, documented
 from synthaug.runs import Run, find
-from synthaug.sampling.generate import Sampler, load
+from synthaug.sampling.generate import SeededGenerator, load
 from synthaug.sampling.upscaling import TrainedUpscaler, load_upscaler
 
 _SHOWN = 3
@@ -52,7 +52,7 @@ class _Row(BaseModel):
 @documented(RegenerateRequest)
 def regenerate(
     manifest: str | Path, *, row: Sequence[int] = (), verify: bool = False, out: Path | None = None,
-    runs: Path | None = None, device: str = "auto", cache: Path | None = None, progress: Progress = Silent(),
+    runs: Path | None = None, device: str = "auto", cache: Path | None = None, progress: Progress | bool = True,
 ) -> RegenerateDocument:  # fmt: skip
     """Make synthetic images again: each is generated with its chunk, then sized and encoded as the export did it.
 
@@ -60,7 +60,7 @@ def regenerate(
         SynthaugError: no such manifest, run or row; the row of a real image; a checkpoint with another hash.
         RunFailed: with `verify`, images differ by more than one grey level.
     """
-    return run_regenerate(RegenerateRequest.of(locals()), progress)
+    return run_regenerate(RegenerateRequest.of(locals()), shown(progress))
 
 
 def run_regenerate(request: RegenerateRequest, progress: Progress) -> RegenerateDocument:
@@ -138,7 +138,7 @@ def _wanted(metadata: Path, rows: Sequence[int]) -> dict[int, _Row]:
     return found
 
 
-def _sampler(manifest: Manifest, request: RegenerateRequest) -> Sampler:
+def _sampler(manifest: Manifest, request: RegenerateRequest) -> SeededGenerator:
     """The export's generator.
 
     Raises:
@@ -180,7 +180,7 @@ def _check_hash(reference: RunReference | UpscalerReference, run: Run, found: st
         )
 
 
-def _check(number: int, row: _Row, sampler: Sampler, manifest: Manifest) -> None:
+def _check(number: int, row: _Row, sampler: SeededGenerator, manifest: Manifest) -> None:
     check_class_names([row.label])
     known = sampler.classes.index(row.label) if row.label in sampler.classes else -1
     looks = manifest.looks.get(row.label, [])
@@ -189,7 +189,7 @@ def _check(number: int, row: _Row, sampler: Sampler, manifest: Manifest) -> None
         raise SynthaugError(f"row {number} ({row.file_name!r}) does not fit the manifest", "export again")
 
 
-def _check_sources(wanted: dict[int, _Row], sampler: Sampler, progress: Progress) -> None:
+def _check_sources(wanted: dict[int, _Row], sampler: SeededGenerator, progress: Progress) -> None:
     """Compare the images and maps that rows were made from with the hashes in the rows.
 
     Raises:
@@ -213,7 +213,7 @@ def _check_sources(wanted: dict[int, _Row], sampler: Sampler, progress: Progress
 
 
 def _remake(
-    root: Path, manifest: Manifest, wanted: dict[int, _Row], sampler: Sampler, upscaler: TrainedUpscaler | None,
+    root: Path, manifest: Manifest, wanted: dict[int, _Row], sampler: SeededGenerator, upscaler: TrainedUpscaler | None,
     folder: Path, *, keep: bool, result: RegenerateDocument, progress: Progress,
 ) -> None:  # fmt: skip
     fit = sampler.trained.run.config().data.fit
@@ -242,7 +242,7 @@ def _remake(
                 task.advance()
 
 
-def _difference(made: Path, exported: Path, look: Look, sampler: Sampler) -> str | None:
+def _difference(made: Path, exported: Path, look: Look, sampler: SeededGenerator) -> str | None:
     """Describe a difference of more than one grey level between two files; None if there is none.
 
     Resampling can turn one grey level of the generator into two. Lossy formats and palettes spread differences over

@@ -30,7 +30,7 @@ from synthaug.pipelines.evaluate import run_evaluate
 from synthaug.pipelines.export import run_export
 from synthaug.pipelines.fit import run_fit
 from synthaug.pipelines.plan_fit import plan_fit
-from synthaug.progress import Progress, Silent
+from synthaug.progress import Progress, Silent, shown
 from synthaug.requests import EvaluateRequest, ExportRequest, FitRequest, RunRequest, documented
 from synthaug.runs import Run, all_runs
 
@@ -42,7 +42,7 @@ def run(
     data: str | Path, *, target_class: str | Sequence[str] = "auto", budget: str | None = None, recipe: str = "auto",
     set: Sequence[str] | dict[str, Any] = (), resolution: int | None = None, group_by: str | None = None,
     classifier: str = "cnn", seeds: int = 5, steps: int = 600, out: Path | None = None, seed: int | None = None,
-    device: str = "auto", cache: Path | None = None, progress: Progress = Silent(),
+    device: str = "auto", cache: Path | None = None, progress: Progress | bool = True,
 ) -> WorkflowDocument:  # fmt: skip
     """Train a generator, test whether its images help, and export a balanced data set if they do.
 
@@ -53,7 +53,8 @@ def run(
         Interrupted: SIGINT or SIGTERM during the training; the state was saved.
     """
     request = RunRequest.of(locals())
-    return run_workflow(request, plan_workflow(request, progress), progress)
+    reported = shown(progress)
+    return run_workflow(request, plan_workflow(request, reported), reported)
 
 
 def plan_workflow(request: RunRequest, progress: Progress) -> WorkflowPlan:

@@ -16,10 +16,10 @@ from synthaug.exporters.folder import write_synthetic
 from synthaug.exporters.looks import plain_look
 from synthaug.exporters.provenance import save_marked
 from synthaug.files import check_outside, check_replaceable, new_folder, write_json
-from synthaug.progress import Progress, Silent
+from synthaug.progress import Progress, shown
 from synthaug.requests import SamplesRequest, documented
 from synthaug.runs import Run, find
-from synthaug.sampling.generate import Sampler, load
+from synthaug.sampling.generate import SeededGenerator, load
 from synthaug.sampling.grid import grid
 from synthaug.sampling.sources import user_maps
 
@@ -32,14 +32,14 @@ def samples(
     run: str | Path | Run | None = None, *, class_: str | None = None, count: int = 16, out: Path | None = None,
     truncation: float = 1.0, mode: str | None = None, inputs: Path | None = None, overwrite: bool = False,
     seed: int | None = None, checkpoint: str | Path = "best",
-    runs: Path | None = None, device: str = "auto", cache: Path | None = None, progress: Progress = Silent(),
+    runs: Path | None = None, device: str = "auto", cache: Path | None = None, progress: Progress | bool = True,
 ) -> SamplesDocument:  # fmt: skip
     """Write PNG images of a class, ungated and at the generator's resolution, and one picture of all.
 
     Raises:
         SynthaugError: there is no such class or run, an option is bad, or the output exists.
     """
-    return run_samples(SamplesRequest.of(locals()), progress)
+    return run_samples(SamplesRequest.of(locals()), shown(progress))
 
 
 def run_samples(request: SamplesRequest, progress: Progress) -> SamplesDocument:
@@ -59,7 +59,7 @@ def run_samples(request: SamplesRequest, progress: Progress) -> SamplesDocument:
     return document.model_copy(update={"out": str(target)})
 
 
-def _labels(sampler: Sampler, asked: str | None, maps: OwnMaps | None) -> list[str]:
+def _labels(sampler: SeededGenerator, asked: str | None, maps: OwnMaps | None) -> list[str]:
     """The classes to show: the one that is asked for, else those with maps of the user, or the targets."""
     mapped = [] if maps is None else sorted({found.label for found in maps.maps})
     if maps is not None and asked is not None and asked not in mapped:
@@ -70,7 +70,7 @@ def _labels(sampler: Sampler, asked: str | None, maps: OwnMaps | None) -> list[s
     return labels
 
 
-def _shown(sampler: Sampler, label: str, pixels: NDArray[np.uint8], columns: int) -> list[NDArray[np.uint8]]:
+def _shown(sampler: SeededGenerator, label: str, pixels: NDArray[np.uint8], columns: int) -> list[NDArray[np.uint8]]:
     """What the picture shows of a class: its images, each row below the real images that they were made from."""
     if sampler.trained.sources is None:
         return [pixels]
@@ -79,7 +79,9 @@ def _shown(sampler: Sampler, label: str, pixels: NDArray[np.uint8], columns: int
     return [part for row in rows for part in (sources[row], pixels[row])]
 
 
-def _write(sampler: Sampler, labels: list[str], count: int, folder: Path, progress: Progress) -> SamplesDocument:
+def _write(
+    sampler: SeededGenerator, labels: list[str], count: int, folder: Path, progress: Progress
+) -> SamplesDocument:
     look = plain_look(sampler.trained.resolution, sampler.trained.channels)
     files: dict[str, list[str]] = {}
     shown: list[NDArray[np.uint8]] = []

@@ -19,10 +19,10 @@ from synthaug.files import check_outside, write_bytes
 from synthaug.models.codes import codes_of
 from synthaug.models.family import to_uint8
 from synthaug.models.inputs import CHUNK, Inputs
-from synthaug.progress import Progress, Silent
+from synthaug.progress import Progress, shown
 from synthaug.requests import TraverseRequest, documented
 from synthaug.runs import Run, find
-from synthaug.sampling.generate import Sampler, load
+from synthaug.sampling.generate import SeededGenerator, load
 from synthaug.sampling.grid import grid
 from synthaug.sampling.trained import TrainedGenerator
 from synthaug.sampling.walk import between, slerp
@@ -35,7 +35,7 @@ def traverse(
     run: str | Path | Run | None = None, *, along: str = "codes", code: int | None = None, class_: str | None = None,
     to: str | None = None, rows: int = 6, steps: int = 9, out: Path | None = None, overwrite: bool = False,
     seed: int | None = None, checkpoint: str | Path = "best", runs: Path | None = None, device: str = "auto",
-    cache: Path | None = None, progress: Progress = Silent(),
+    cache: Path | None = None, progress: Progress | bool = True,
 ) -> TraverseDocument:  # fmt: skip
     """Draw a walk through the generator's inputs. Along a row, one input changes.
 
@@ -46,7 +46,7 @@ def traverse(
     Raises:
         SynthaugError: there is no such run, code or class, an option is bad, or the output exists.
     """
-    return run_traverse(TraverseRequest.of(locals()), progress)
+    return run_traverse(TraverseRequest.of(locals()), shown(progress))
 
 
 def run_traverse(request: TraverseRequest, progress: Progress) -> TraverseDocument:
@@ -97,7 +97,7 @@ def _codes(run: Run, code: int | None) -> list[int]:
     return list(range(count)) if code is None else [code]
 
 
-def _ends(run: Run, sampler: Sampler, request: TraverseRequest) -> tuple[str, str | None]:
+def _ends(run: Run, sampler: SeededGenerator, request: TraverseRequest) -> tuple[str, str | None]:
     """The class to draw, or the first and the last one of a walk along classes.
 
     By default such a walk begins at the target class, or, if it starts from images, ends there and begins at the class
@@ -119,7 +119,7 @@ def _ends(run: Run, sampler: Sampler, request: TraverseRequest) -> tuple[str, st
     return start, end or largest_other(start)
 
 
-def _starts(sampler: Sampler, index: int, count: int) -> list[Inputs]:
+def _starts(sampler: SeededGenerator, index: int, count: int) -> list[Inputs]:
     """The inputs of the first images of a class, one by one."""
     chunks = [sampler.inputs.chunk(index, chunk) for chunk in range((count - 1) // CHUNK + 1)]
     return [chunk.row(k) for chunk in chunks for k in range(CHUNK)][:count]

@@ -12,7 +12,7 @@ from synthaug.documents import Unreadable, UpscaleDocument
 from synthaug.errors import SynthaugError
 from synthaug.exporters.looks import Tables, as_image, encode, read_look, to_mode
 from synthaug.files import check_outside, check_replaceable, new_folder, write_json
-from synthaug.progress import Progress, Silent
+from synthaug.progress import Progress, shown
 from synthaug.requests import UpscaleRequest, documented
 from synthaug.runs import Run, find
 from synthaug.sampling.upscaling import TrainedUpscaler, load_upscaler
@@ -23,7 +23,7 @@ DOCUMENT = "upscale.json"
 @documented(UpscaleRequest)
 def upscale(
     run: str | Path | Run, folder: str | Path, *, out: Path, overwrite: bool = False, checkpoint: str | Path = "best",
-    runs: Path | None = None, device: str = "auto", progress: Progress = Silent(),
+    runs: Path | None = None, device: str = "auto", progress: Progress | bool = True,
 ) -> UpscaleDocument:  # fmt: skip
     """Enlarge every image below a folder. Names, formats and colour modes stay; the files are marked as synthetic.
 
@@ -31,7 +31,7 @@ def upscale(
         SynthaugError: the run is no upscaler, it cannot enlarge images of these channels, there is no image, or the
             output exists.
     """
-    return run_upscale(UpscaleRequest.of(locals()), progress)
+    return run_upscale(UpscaleRequest.of(locals()), shown(progress))
 
 
 def run_upscale(request: UpscaleRequest, progress: Progress) -> UpscaleDocument:

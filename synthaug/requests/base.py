@@ -114,7 +114,9 @@ def documented(request: type[Request]) -> Callable[[F], F]:
     def add(function: F) -> F:
         summary, blank, rest = cleandoc(function.__doc__ or "").partition("\n\nRaises:")
         lines = [f"    {name}: {field.description}" for name, field in request.model_fields.items()]
-        lines.append("    progress: where to report.")
+        lines.append(
+            "    progress: show it in a notebook or on a terminal; or an object that gets it, see `synthaug.progress`."
+        )
         function.__doc__ = "\n".join([f"{summary}\n\nArgs:", *lines]) + blank + rest
         return function
 

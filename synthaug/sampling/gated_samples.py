@@ -15,7 +15,7 @@ from synthaug.errors import RunFailed
 from synthaug.models.inputs import CHUNK
 from synthaug.progress import Progress, Silent
 from synthaug.sampling.gate import Gate
-from synthaug.sampling.generate import Sampler
+from synthaug.sampling.generate import SeededGenerator
 from synthaug.sampling.judgement import (
     AGREEMENT,
     COPY,
@@ -50,7 +50,7 @@ def max_candidates(count: int, keep: float = 1.0) -> int:
     return math.ceil((20 * count + 500) / keep)
 
 
-def make_candidates(sampler: Sampler, gate: Gate | None, label: str, chunk: int) -> Candidates:
+def make_candidates(sampler: SeededGenerator, gate: Gate | None, label: str, chunk: int) -> Candidates:
     """Generate a chunk and measure it. This does not depend on other chunks."""
     pixels = sampler.chunk(label, chunk)
     if gate is None:
@@ -59,7 +59,7 @@ def make_candidates(sampler: Sampler, gate: Gate | None, label: str, chunk: int)
 
 
 def judge_chunks(
-    sampler: Sampler,
+    sampler: SeededGenerator,
     gate: Gate | None,
     label: str,
     count: int,
@@ -138,7 +138,7 @@ class GatedSamples(NamedTuple):
 
 
 def gated_samples(
-    sampler: Sampler,
+    sampler: SeededGenerator,
     gate: Gate | None,
     label: str,
     count: int,

@@ -24,7 +24,7 @@ from synthaug.translators.options import Mode
 
 
 @dataclass(frozen=True)
-class Sampler:
+class SeededGenerator:
     """A trained generator, the seed of its images, and their truncation, if any."""
 
     trained: TrainedGenerator
@@ -135,7 +135,7 @@ def load(
     device: str = "auto",
     runs: Path | None = None,
     cache: Path | None = None,
-) -> Sampler:
+) -> SeededGenerator:
     """Open a run's generator; `synthaug.load(run).sample("rare", 16)` gives 16 images.
 
     `run` is a path, a name, a number or what `synthaug.fit` returned; None is the latest run. `seed` is the run's own
@@ -154,4 +154,4 @@ def load(
         raise SynthaugError(f"seed {seed} is out of range", "give a number from 0 to 2147483647")
     trained = load_generator(found, checkpoint, device, mode, inputs, cache=cache)
     truncated = Truncation(trained, truncation) if truncation < 1 else None
-    return Sampler(trained, trained.seed if seed is None else seed, truncated)
+    return SeededGenerator(trained, trained.seed if seed is None else seed, truncated)

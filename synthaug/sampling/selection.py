@@ -19,7 +19,7 @@ from synthaug.errors import SynthaugError
 from synthaug.models.inputs import CHUNK
 from synthaug.progress import Progress, Silent
 from synthaug.sampling.critic import Critic, Scores, calibrate
-from synthaug.sampling.generate import Sampler
+from synthaug.sampling.generate import SeededGenerator
 from synthaug.seeds import coin, pilot_seed
 
 PILOT = 8
@@ -75,7 +75,7 @@ class Rejection(Selector):
         held_out: gives the real images of val; called only in `prepare`.
     """
 
-    sampler: Sampler
+    sampler: SeededGenerator
     held_out: Callable[[], LabelledImages]
     progress: Progress = field(default_factory=Silent)
     slope: float = 1.0
@@ -149,7 +149,7 @@ def build_selector(
     method: str,
     keep: float,
     critic: Critic,
-    sampler: Sampler,
+    sampler: SeededGenerator,
     held_out: Callable[[], LabelledImages],
     progress: Progress = Silent(),
 ) -> Selector:

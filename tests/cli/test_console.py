@@ -7,20 +7,21 @@ import io
 import pytest
 from rich.console import Console
 
+from synthaug.progress import counter, terminal
 from synthaug_cli import console
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [0.0]
-    monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(counter.time, "monotonic", lambda: now[0])
     return now
 
 
 def test_lines_come_every_few_seconds_with_rate_and_time_left(
     clock: list[float], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with console.LineProgress().task("fit", 200, "kimg") as task:
+    with terminal.LineProgress().task("fit", 200, "kimg") as task:
         for second in range(1, 13):
             clock[0] = float(second)
             task.note("loss 0.5")
@@ -35,14 +36,14 @@ def test_lines_come_every_few_seconds_with_rate_and_time_left(
 
 
 def test_quick_tasks_say_nothing(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
-    with console.LineProgress().task("scan", None, "files") as task:
+    with terminal.LineProgress().task("scan", None, "files") as task:
         clock[0] = 1.0
         task.advance(100)
     assert capsys.readouterr().err == ""
 
 
 def test_quiet_says_warnings_only(capsys: pytest.CaptureFixture[str]) -> None:
-    quiet = console.QuietProgress()
+    quiet = terminal.QuietProgress()
     with quiet.task("fit", 10, "kimg") as task:
         task.advance(10)
     quiet.say("something")
@@ -51,7 +52,7 @@ def test_quiet_says_warnings_only(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_bars_are_drawn_and_gone(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    bars = console.BarProgress()
+    bars = terminal.BarProgress()
     with bars.task("outer [x]", 2, "arms") as outer:
         with bars.task("inner", None, "steps") as inner:
             inner.advance(3)
@@ -71,7 +72,7 @@ def test_cell(value: object, written: str) -> None:
 
 
 def test_a_bar_keeps_amount_rate_and_time_whole_on_80_columns(clock: list[float]) -> None:
-    bars = console.BarProgress()
+    bars = terminal.BarProgress()
     with bars.task("comparing the images of a long name", 4000, "classifiers") as task:
         clock[0] = 100.0
         task.advance(1000)
@@ -87,7 +88,7 @@ def test_a_bar_keeps_amount_rate_and_time_whole_on_80_columns(clock: list[float]
 
 
 def test_until_the_time_left_is_known_a_task_says_how_long_it_has_taken(clock: list[float]) -> None:
-    task = console._Counter("gates", 10, "steps")
+    task = counter.Counter("gates", 10, "steps")
     clock[0] = 90.0
     assert (task.left, task.rate) == ("1 min 30 s", "")
     task.advance()

@@ -47,7 +47,7 @@ from synthaug.pipelines.export import export
 from synthaug.pipelines.fit import fit
 from synthaug.progress import Silent
 from synthaug.runs import Run, RunFacts, StartedFrom
-from synthaug.sampling.generate import Sampler
+from synthaug.sampling.generate import SeededGenerator
 from synthaug.tasks import Workers
 
 CLASSES = ["3", "5", "8", "9"]
@@ -231,9 +231,9 @@ def test_fresh_samples_of_a_run_at_the_default_share(digits: Digits, monkeypatch
     trained = FakeTrained(digits.run, digits.spare)
     asked: dict[str, Any] = {}
 
-    def load(run: Run, **arguments: Any) -> Sampler:
+    def load(run: Run, **arguments: Any) -> SeededGenerator:
         asked.update(arguments)
-        return Sampler(trained, arguments["seed"])  # type: ignore[arg-type]
+        return SeededGenerator(trained, arguments["seed"])  # type: ignore[arg-type]
 
     monkeypatch.setattr(evaluated_folds, "load", load)
     found = digits.evaluate(seeds=2, arms=None)
@@ -251,7 +251,7 @@ def test_fresh_samples_of_a_run_at_the_default_share(digits: Digits, monkeypatch
 def test_a_mix_of_all_classes_gives_each_its_own_images(digits: Digits, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every class has images; quality is of the targets; all of it is recommended, or none."""
     trained = FakeTrained(digits.run, digits.spare)
-    monkeypatch.setattr(evaluated_folds, "load", lambda run, **more: Sampler(trained, more["seed"]))  # type: ignore[arg-type]
+    monkeypatch.setattr(evaluated_folds, "load", lambda run, **more: SeededGenerator(trained, more["seed"]))  # type: ignore[arg-type]
     grids = []
     run_trials_as_it_is = run_trials
 

@@ -30,8 +30,8 @@ from synthaug.exporters.provenance import SOURCE_TYPE
 from synthaug.exporters.workspace import Workspace
 from synthaug.pipelines.export import export
 from synthaug.pipelines.samples import samples
+from synthaug.progress.terminal import LineProgress
 from synthaug.runs import Run
-from synthaug_cli.console import LineProgress
 
 DISC, RING, STRIPES = CLASSES
 COUNTS = {DISC: 40, RING: 12, STRIPES: 40}

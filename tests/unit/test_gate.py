@@ -28,7 +28,7 @@ from synthaug.sampling.agreement_gate import (
 from synthaug.sampling.copies import MEMORY_DIM, mirrored
 from synthaug.sampling.gate import Gate, build_gate
 from synthaug.sampling.gated_samples import gated_samples
-from synthaug.sampling.generate import Sampler
+from synthaug.sampling.generate import SeededGenerator
 from synthaug.sampling.judgement import AGREEMENT, COPY, DUPLICATE, NOT_NEEDED, Judgement
 
 COUNTS = (40, 12, 40)
@@ -61,10 +61,10 @@ def gate(built: Gate) -> Gate:
 
 
 @pytest.fixture(scope="module")
-def painters(tmp_path_factory: pytest.TempPathFactory) -> Sampler:
+def painters(tmp_path_factory: pytest.TempPathFactory) -> SeededGenerator:
     root = tmp_path_factory.mktemp("gate")
     save_images(root / "data", dict(zip(CLASSES, (8, 6, 8), strict=True)))
-    return Sampler(Painters()(make_run(root / "data", root / "runs")), seed=0)
+    return SeededGenerator(Painters()(make_run(root / "data", root / "runs")), seed=0)
 
 
 def _noisy(images: np.ndarray, amount: float) -> np.ndarray:
@@ -273,7 +273,7 @@ def test_classifiers_come_from_the_cache_the_second_time(
     assert np.array_equal(fit().thresholds, first.thresholds)
 
 
-def test_gated_samples_give_exactly_what_is_asked_for(gate: Gate, painters: Sampler) -> None:
+def test_gated_samples_give_exactly_what_is_asked_for(gate: Gate, painters: SeededGenerator) -> None:
     found = gated_samples(painters, gate, RARE, 90)
     assert found.pixels.shape == (90, 3, 16, 16)
     assert len(set(found.indices.tolist())) == 90
@@ -285,15 +285,15 @@ def test_gated_samples_give_exactly_what_is_asked_for(gate: Gate, painters: Samp
     assert np.array_equal(fewer.pixels, found.pixels[:40])
 
 
-def test_without_a_gate_the_first_samples_are_taken(painters: Sampler) -> None:
+def test_without_a_gate_the_first_samples_are_taken(painters: SeededGenerator) -> None:
     found = gated_samples(painters, None, RARE, 70)
     assert found.indices.tolist() == list(range(70))
     assert found.rejected == {}
     assert np.isnan(found.judgements.agreement).all()
 
 
-def test_a_collapsed_class_ends_with_its_counts(gate: Gate, painters: Sampler) -> None:
-    collapsed = Sampler(Painters("one")(painters.trained.run), seed=0)
+def test_a_collapsed_class_ends_with_its_counts(gate: Gate, painters: SeededGenerator) -> None:
+    collapsed = SeededGenerator(Painters("one")(painters.trained.run), seed=0)
     with pytest.raises(RunFailed, match=r"'disc' cannot be filled: 1 of 30 .*duplicate") as caught:
         gated_samples(collapsed, gate, "disc", 30, limit=256)
     assert "repeat each other" in caught.value.hint

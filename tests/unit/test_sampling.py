@@ -17,7 +17,7 @@ from synthaug.errors import RunFailed, SynthaugError
 from synthaug.models.family import to_uint8
 from synthaug.models.inputs import CHUNK, Inputs, NoiseInputs, noise
 from synthaug.runs import Run
-from synthaug.sampling.generate import Sampler, chunk_rows, load
+from synthaug.sampling.generate import SeededGenerator, chunk_rows, load
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +28,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.fixture
-def painter(run: Run) -> Sampler:
-    return Sampler(Painters()(run), seed=0)
+def painter(run: Run) -> SeededGenerator:
+    return SeededGenerator(Painters()(run), seed=0)
 
 
 def test_noise_is_standard_normal_and_free_of_its_neighbours() -> None:
@@ -68,7 +68,7 @@ def test_images_do_not_depend_on_how_many_are_asked_for(run: Run) -> None:
     assert len({image.tobytes() for image in all_at_once}) == 200
 
 
-def test_the_global_random_state_is_neither_read_nor_moved(painter: Sampler) -> None:
+def test_the_global_random_state_is_neither_read_nor_moved(painter: SeededGenerator) -> None:
     torch.manual_seed(1)
     before = torch.get_rng_state()
     first = painter.sample("disc", 3)
@@ -83,7 +83,7 @@ def test_another_seed_gives_other_images(run: Run) -> None:
     assert not np.array_equal(own.sample("disc", 4), other.sample("disc", 4))
 
 
-def test_no_images_are_an_empty_array(painter: Sampler) -> None:
+def test_no_images_are_an_empty_array(painter: SeededGenerator) -> None:
     assert painter.sample("disc", 0).shape == (0, 3, 16, 16)
 
 
@@ -92,14 +92,14 @@ def test_grey_levels_are_rounded_and_cut_off() -> None:
     assert levels.reshape(-1).tolist() == [0, 255, 128, 0, 255, 0]
 
 
-def test_a_wrong_class_name_gets_a_proposal(painter: Sampler) -> None:
+def test_a_wrong_class_name_gets_a_proposal(painter: SeededGenerator) -> None:
     with pytest.raises(SynthaugError, match="'dics'") as caught:
         painter.sample("dics", 1)
     assert 'did you mean "disc"' in caught.value.hint
 
 
 @pytest.mark.parametrize(("count", "start"), [(-1, 0), (1, -1)])
-def test_negative_numbers_are_refused(painter: Sampler, count: int, start: int) -> None:
+def test_negative_numbers_are_refused(painter: SeededGenerator, count: int, start: int) -> None:
     with pytest.raises(SynthaugError, match="-1"):
         painter.sample("disc", count, start)
 
@@ -121,6 +121,6 @@ def test_a_diverged_generator_is_an_error(run: Run) -> None:
             return super().forward(inputs) * torch.nan
 
     broken: nn.Module = Broken(3, 16)
-    sampler = Sampler(replace(Painters()(run), network=broken), seed=0)  # type: ignore[arg-type]
+    sampler = SeededGenerator(replace(Painters()(run), network=broken), seed=0)  # type: ignore[arg-type]
     with pytest.raises(RunFailed, match="not numbers"):
         sampler.sample("disc", 1)

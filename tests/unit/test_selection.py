@@ -22,7 +22,7 @@ from synthaug.runs import Run
 from synthaug.sampling.critic import Critic, calibrate
 from synthaug.sampling.gate import Gate
 from synthaug.sampling.gated_samples import gated_samples
-from synthaug.sampling.generate import Sampler
+from synthaug.sampling.generate import SeededGenerator
 from synthaug.sampling.selection import Rejection, Selector, TopK, build_selector, evidence
 from synthaug.sampling.trained import TrainedGenerator
 from synthaug.seeds import coin
@@ -30,13 +30,13 @@ from synthaug.seeds import coin
 CLASSES = ["disc", "ring", "stripes"]
 
 
-def sampler(seed: int = 0) -> Sampler:
+def sampler(seed: int = 0) -> SeededGenerator:
     network = Painter(3, 16, "rough")
     trained = TrainedGenerator(
         run=Run(Path("nowhere")), network=network, classes=CLASSES, targets=[], channels=3, resolution=16, z_dim=Z_DIM,
         seed=0, kimg=0, sha256="", checkpoint="", device=torch.device("cpu"), codes=Codes(),
     )  # fmt: skip
-    return Sampler(trained, seed)
+    return SeededGenerator(trained, seed)
 
 
 def held_out(counts: tuple[int, ...] = (40, 40, 0)) -> LabelledImages:

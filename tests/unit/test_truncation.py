@@ -13,7 +13,7 @@ from synthaug.errors import SynthaugError
 from synthaug.models.codes import Codes
 from synthaug.models.family import Generator
 from synthaug.models.inputs import Inputs
-from synthaug.sampling.generate import Sampler
+from synthaug.sampling.generate import SeededGenerator
 from synthaug.sampling.truncation import Truncation
 
 
@@ -87,10 +87,10 @@ def test_codes_that_are_mixed_into_the_latents_are_refused() -> None:
 
 def test_a_truncated_sampler_keeps_to_its_chunks() -> None:
     generator = trained("stylegan2")
-    sampler = Sampler(generator, 3, Truncation(generator, 0.5))
+    sampler = SeededGenerator(generator, 3, Truncation(generator, 0.5))
     assert (sampler.sample("b", 10, 60) == sampler.sample("b", 80)[60:70]).all()
-    assert (sampler.sample("b", 10) != Sampler(generator, 3).sample("b", 10)).any()
-    assert (sampler.psi, Sampler(generator, 3).psi) == (0.5, 1.0)
+    assert (sampler.sample("b", 10) != SeededGenerator(generator, 3).sample("b", 10)).any()
+    assert (sampler.psi, SeededGenerator(generator, 3).psi) == (0.5, 1.0)
 
 
 def test_a_family_need_not_know_of_latents() -> None:

@@ -1,4 +1,4 @@
-"""How a pipeline reports its progress. The command line draws it; the Python API is silent by default."""
+"""How a pipeline reports its progress: what it calls. Other files of this package draw it."""
 
 from __future__ import annotations
 

@@ -1,0 +1,176 @@
+"""Progress on stderr: bars on a terminal, else a line every few seconds."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from synthaug.progress.base import Task
+from synthaug.progress.counter import LINE_SECONDS, Counter
+
+if TYPE_CHECKING:  # rich is imported only when needed, so that --help is fast
+    from rich.progress import Progress as Bars
+
+
+_loading = False  # `loading…` stands on the terminal
+
+
+def loading() -> None:
+    """Show on a terminal at once that the command has begun: its imports take seconds. The first output replaces it."""
+    global _loading
+    if on_terminal():
+        print("loading…", end="", file=sys.stderr, flush=True)
+        _loading = True
+
+
+def loaded() -> None:
+    """Take `loading…` away."""
+    global _loading
+    if _loading:
+        _loading = False
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def on_terminal() -> bool:
+    """Whether a person at a terminal reads stderr."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def to_stderr(text: str) -> None:
+    """Write a line to stderr; go on if its reader has gone away."""
+    with suppress(BrokenPipeError, ValueError):
+        loaded()
+        print(text, file=sys.stderr, flush=True)
+
+
+def _wrapped(line: str) -> str:
+    """A line in as many as the terminal needs; no word is broken, so that paths can be copied."""
+    width = shutil.get_terminal_size().columns
+    return textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
+
+
+class QuietProgress:
+    """Nothing but warnings."""
+
+    @contextmanager
+    def task(self, name: str, total: float | None, unit: str) -> Iterator[Task]:
+        yield Counter(name, total, unit)
+
+    def say(self, line: str) -> None:
+        pass
+
+    def warn(self, line: str) -> None:
+        to_stderr(f"warning: {' '.join(line.split())}")
+
+
+class _Lines(Counter):
+    """A counter that prints a line every `LINE_SECONDS`, and at the end of a longer task."""
+
+    def __init__(self, name: str, total: float | None, unit: str) -> None:
+        super().__init__(name, total, unit)
+        self.printed = self.started
+
+    def advance(self, amount: float = 1.0) -> None:
+        super().advance(amount)
+        now = time.monotonic()
+        if now - self.printed >= LINE_SECONDS:
+            self.printed = now
+            to_stderr(self.line())
+
+
+class LineProgress(QuietProgress):
+    """Without a terminal: a line every few seconds."""
+
+    @contextmanager
+    def task(self, name: str, total: float | None, unit: str) -> Iterator[Task]:
+        counter = _Lines(name, total, unit)
+        yield counter
+        if text := counter.summary():
+            to_stderr(text)
+
+    def say(self, line: str) -> None:
+        to_stderr(line)
+
+
+class BarProgress:
+    """On a terminal: one bar per task, nested tasks below each other, then their notes; removed when done.
+
+    Where there is no room, bars get shorter first, then names and notes are cut; amount, rate and time stay whole.
+    """
+
+    def __init__(self) -> None:
+        self._bars: Bars | None = None
+        self._open = 0
+
+    def _display(self) -> Bars:
+        from rich.console import Console, RenderableType
+        from rich.progress import BarColumn, TextColumn
+        from rich.progress import Progress as Bars
+        from rich.table import Column
+        from rich.text import Text
+
+        class Noted(Bars):
+            def get_renderables(self) -> Iterator[RenderableType]:
+                yield self.make_tasks_table(self.tasks)
+                for task in self.tasks:
+                    if task.fields["counter"].text:
+                        yield Text(f"  {task.fields['counter'].text}", no_wrap=True, overflow="ellipsis")
+
+        whole = [
+            TextColumn("{task.fields[counter]." + part + "}", markup=False, table_column=Column(no_wrap=True))
+            for part in ("amount", "rate", "left")
+        ]
+        return Noted(
+            TextColumn("{task.description}", markup=False, table_column=Column(overflow="ellipsis", max_width=28)),
+            BarColumn(bar_width=None, table_column=Column(min_width=4, max_width=24, ratio=1)),
+            *whole,
+            console=Console(stderr=True),
+            transient=True,
+        )
+
+    @contextmanager
+    def task(self, name: str, total: float | None, unit: str) -> Iterator[Task]:
+        if self._bars is None:
+            loaded()
+            self._bars = self._display()
+            self._bars.start()
+        self._open += 1
+        bar = _Bar(self._bars, name, total, unit)
+        try:
+            yield bar
+            if text := bar.summary():
+                self._bars.console.print(text, markup=False, highlight=False)
+        finally:
+            self._open -= 1
+            self._bars.remove_task(bar.id)
+            if self._open == 0:
+                self._bars.stop()
+                self._bars = None
+
+    def say(self, line: str) -> None:
+        line = _wrapped(line)
+        if self._bars is None:
+            to_stderr(line)
+        else:
+            self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def warn(self, line: str) -> None:
+        self.say(f"warning: {' '.join(line.split())}")
+
+
+class _Bar(Counter):
+    """A counter drawn as a bar."""
+
+    def __init__(self, bars: Bars, name: str, total: float | None, unit: str) -> None:
+        super().__init__(name, total, unit)
+        self.bars = bars
+        self.id = bars.add_task(name, total=total, counter=self)
+
+    def advance(self, amount: float = 1.0) -> None:
+        super().advance(amount)
+        self.bars.update(self.id, advance=amount)
