@@ -22,6 +22,7 @@ from torch import Tensor
 from synthaug import turns
 from synthaug.errors import RunFailed
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -151,6 +152,28 @@ def first(action: Callable[[], T]) -> T:
         raise outcome[1]
     found: T = outcome[0]
     return found
+
+
+def divided(items: Sequence[S], work: Callable[[S], T]) -> list[T]:
+    """`work` of each item, in their order, for the first process; the others do a part of it and get an empty list.
+
+    What `work` raises in one process, all raise.
+    """
+    n = count()
+    if n == 1:
+        return [work(item) for item in items]
+    outcome: tuple[list[T], Exception | None]
+    try:
+        outcome = [work(item) for item in items[rank() :: n]], None
+    except Exception as error:  # raised below, by all
+        outcome = [], error
+    outcomes: list[Any] | None = [None] * n if rank() == 0 else None
+    dist.gather_object(outcome, outcomes)
+    errors = first(lambda: [error for _, error in outcomes or [] if error is not None])
+    if errors:
+        raise errors[0]
+    found = [done for done, _ in outcomes or []]
+    return [found[k % n][k // n] for k in range(len(items))] if found else []
 
 
 @contextmanager

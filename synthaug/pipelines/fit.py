@@ -94,7 +94,9 @@ def _fit(request: FitRequest, progress: Progress, held: ExitStack) -> FitDocumen
         _choose_source_classes(prepared, continued, train_images, judge, progress)
     prepared.sources = processes.first(lambda: prepared.sources)
     game.sources = _sources(request, prepared, train_images, progress)
-    monitor = _monitor(prepared, game, judge, train_images, val_images) if judge is not None else None
+    run = processes.first(lambda: run)
+    judge = judge or _judge(request, prepared, run, continued, train_images, progress)
+    monitor = _monitor(prepared, game, judge, train_images, val_images)
     run = processes.first(lambda: run or _create(request, prepared, held))
     if continued is not None:
         _restore(run, game)
@@ -354,17 +356,15 @@ def _restore(run: Run, game: Game) -> None:
     processes.first(lambda: run.replace_metrics(rows))
 
 
-def _train(
-    run: Run, prepared: Prepared, game: Game, monitor: Monitor | UpscalingMonitor | None, progress: Progress
-) -> None:
-    """Train, and write the outcome into the run's status and log; without a monitor, only train along.
+def _train(run: Run, prepared: Prepared, game: Game, monitor: Monitor | UpscalingMonitor, progress: Progress) -> None:
+    """Train, and in the first process write the outcome into the run's status and log.
 
     Raises:
         RunFailed: the disk is full, or the training diverged before there was a checkpoint to go back to.
         Interrupted: SIGINT or SIGTERM; the state was saved.
     """
-    if monitor is None:
-        train(run, game, None, Silent())
+    if processes.rank() != 0:
+        train(run, game, monitor, Silent())
         return
     counters = game.state.counters
     run_directories.point_latest(run)

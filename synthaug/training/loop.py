@@ -33,19 +33,18 @@ OnRow = Callable[[dict[str, Any]], None]
 def train(
     run: Run,
     game: Game,
-    monitor: Monitor | UpscalingMonitor | None,
+    monitor: Monitor | UpscalingMonitor,
     progress: Progress,
     on_row: OnRow = lambda row: None,
 ) -> Counters:
     """Train until the budget is spent. Checkpoints are written, scored and pruned on the way.
 
-    Of several processes, all train, and the first one scores, writes and decides.
+    Of several processes, all train and score; the first one writes and decides.
 
     After a divergence the training goes back to the last good checkpoint (`synthaug.training.stability`). When no
     rollback is left, it ends with that checkpoint, and the counters say why in `diverged`.
 
     Args:
-        monitor: None in a process that only trains along.
         on_row: gets each row of metrics.jsonl.
 
     Raises:
@@ -90,7 +89,7 @@ class _Loop:
         self,
         run: Run,
         game: Game,
-        monitor: Monitor | UpscalingMonitor | None,
+        monitor: Monitor | UpscalingMonitor,
         progress: Progress,
         on_row: OnRow,
         stop: StopRequest,
@@ -178,29 +177,29 @@ class _Loop:
         self._report(row)
         self._watch.discriminator(row, self._counters.interval)
         d = f"D {losses['loss_d']:.2f} " if "loss_d" in losses else ""
-        task.note(f"{d}G {losses['loss_g']:.2f} {self._monitor.latest if self._monitor else ''}")
+        task.note(f"{d}G {losses['loss_g']:.2f} {self._monitor.latest}")
 
     def _score(self) -> None:
         """Score the averaged network, note whether it is the best so far, and draw the sample grid."""
-        found = processes.first(self._scored)
-        self._counters.best_score, self._counters.best_checkpoint, self._counters.best_strength = found
-
-    def _scored(self) -> tuple[float | None, str | None, float]:
-        counters, network, monitor = self._counters, self._state.average.network, self._monitor
-        assert monitor is not None
+        counters, network = self._counters, self._state.average.network
         name = checkpoint.name_for(counters.images)
-        self._watch.averaged(network)
-        row = monitor.score(network)
+        processes.first(lambda: self._watch.averaged(network))
+        row = self._monitor.score(network)
+        found = processes.first(lambda: self._compared(row, name))
+        counters.best_score, counters.best_checkpoint, counters.best_strength = found
+        self._monitor.save_grid(network, self._run.samples / f"{name}.png")
+        processes.first(lambda: self._report({"kind": "monitor", "kimg": self._kimg, **row}))
+
+    def _compared(self, row: dict[str, Any], name: str) -> tuple[float | None, str | None, float]:
+        """The best score so far, its checkpoint and the strength of its condition; `row` says if it is this one."""
+        counters = self._counters
         self._watch.monitor(row, counters.images, counters.total)
-        value = row.pop("score")
         # While the class fades in, a less conditioned generator may score better. Its score does not count.
         strength = self._game.condition_strength
         fading = counters.best_strength < strength
-        row["best"] = counters.best_score is None or fading or value <= counters.best_score
+        row["best"] = counters.best_score is None or fading or row["score"] <= counters.best_score
         if row["best"]:
-            counters.best_score, counters.best_checkpoint, counters.best_strength = value, name, strength
-        monitor.save_grid(network, self._run.samples / f"{name}.png")
-        self._report({"kind": "monitor", "kimg": self._kimg, "score": value, **row})
+            return row["score"], name, strength
         return counters.best_score, counters.best_checkpoint, counters.best_strength
 
     def _save(self) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torchvision.utils import make_grid
 
+from synthaug import processes
 from synthaug.config import MonitorConfig
 from synthaug.data.cache import LabelledImages
 from synthaug.features import FeatureNet
@@ -48,12 +48,6 @@ class FixedNoise:
         return self._sources.add_to(inputs, self._sources.origins(MONITOR, class_index, indices))
 
 
-@dataclass
-class _Reference:
-    features: NDArray[np.float32]
-    kind: str  # "val" or "train"
-
-
 class Monitor:
     """Scores samples against val, and against train for classes without val.
 
@@ -65,6 +59,8 @@ class Monitor:
     measured on the target classes' val images, or on their training images if they have none. Copying would then look
     like success, so the share of samples that are closer to a training image than real images are to each other is a
     penalty.
+
+    Several processes divide the classes; the first one has the scores.
 
     Args:
         train: the training images.
@@ -95,30 +91,28 @@ class Monitor:
         self._grid_inputs = FixedNoise(len(self._classes), config.grid_columns, z_dim, rng, sources)
         self.latest = ""
 
-        self._train = {c: self._limited(train.of_class(c)) for c in targets}
-        self._real_spacing = {c: nearest(f, f, skip_self=True)[0] for c, f in self._train.items() if len(f) > 1}
-        self._references: dict[str, _Reference] = {}
-        for name in self._classes:
-            held_out = val.of_class(name)
-            if len(held_out) >= MIN_IMAGES:
-                self._references[name] = _Reference(self._limited(held_out), "val")
-            elif name in self._train and len(self._train[name]) > 1:
-                self._references[name] = _Reference(self._train[name], "train")
-        held_out_parts = [r.features for r in self._references.values() if r.kind == "val"]
-        self._pooled_kind = "val" if held_out_parts else "train"
+        held_out = [c for c in self._classes if len(val.of_class(c)) >= MIN_IMAGES]
+        own = [c for c in targets if len(train.of_class(c)) > 1]
+        self._kinds = {c: "val" if c in held_out else "train" for c in self._classes if c in {*held_out, *own}}
         # Pooled scores compare like with like: only classes that the reference holds are sampled into them.
-        self._pooled_classes = [c for c in self._classes if not held_out_parts or self._kind(c) == "val"]
-        if not held_out_parts:
-            held_out_parts = [self._limited(train.of_class(c)) for c in self._classes]
-        self._pooled = np.concatenate(held_out_parts)
-        self._real_spread = {c: _spread(r.features) for c, r in self._references.items()}
+        self._pooled_kind, self._pooled_classes = ("val", held_out) if held_out else ("train", self._classes)
+        self._wanted = [c for c in self._classes if c in self._kinds or c in self._pooled_classes]
 
-    def _kind(self, name: str) -> str | None:
-        return self._references[name].kind if name in self._references else None
+        learned_from = [c for c in self._classes if c in targets or not held_out]
+        self._train = self._limited(train, learned_from)
+        references = self._limited(val, held_out)
+        if processes.rank() != 0:
+            return
+        self._pooled = np.concatenate(list((references or self._train).values()))
+        self._real_spacing = {c: nearest(self._train[c], self._train[c], skip_self=True)[0] for c in own}
+        self._references = {c: references[c] if kind == "val" else self._train[c] for c, kind in self._kinds.items()}
+        self._real_spread = {c: _spread(features) for c, features in self._references.items()}
 
-    def _limited(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _limited(self, images: LabelledImages, names: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """Features of at most twice as many images as are sampled per class: more would cost time and change little."""
-        return self._features(np.ascontiguousarray(pixels[: 2 * self._config.samples_per_class]))
+        most = 2 * self._config.samples_per_class
+        found = processes.divided(names, lambda c: self._features(np.ascontiguousarray(images.of_class(c)[:most])))
+        return dict(zip(names, found, strict=False))
 
     @torch.inference_mode()
     def _sample(self, generator: Generator, label: int, inputs: FixedNoise) -> NDArray[np.uint8]:
@@ -131,22 +125,24 @@ class Monitor:
         `spread` is the variety of samples within their class ÷ that of real images, averaged over the classes: near
         zero if all samples of a class are one image. `target_spread` has it for each target class.
         """
+        found = processes.divided(
+            self._wanted,
+            lambda name: self._features(self._sample(generator, self._classes.index(name), self._sample_inputs)),
+        )
+        return processes.first(lambda: self._scores(dict(zip(self._wanted, found, strict=True))))
+
+    def _scores(self, samples: Mapping[str, NDArray[np.float32]]) -> dict[str, Any]:
         per_class: dict[str, dict[str, Any]] = {}
-        samples: dict[str, NDArray[np.float32]] = {}
-        wanted = [c for c in self._classes if c in self._references or c in self._pooled_classes]
-        for name in wanted:
-            label = self._classes.index(name)
-            samples[name] = self._features(self._sample(generator, label, self._sample_inputs))
-            reference = self._references.get(name)
-            if reference is not None:
+        for name, features in samples.items():
+            if name in self._references:
                 per_class[name] = {
-                    "kid": _rounded(kid_unbiased(reference.features, samples[name])),
-                    "coverage": _rounded(self._coverage(reference.features, samples[name])),
-                    "samples": len(samples[name]),
-                    "reference": reference.kind,
+                    "kid": _rounded(kid_unbiased(self._references[name], features)),
+                    "coverage": _rounded(self._coverage(self._references[name], features)),
+                    "samples": len(features),
+                    "reference": self._kinds[name],
                 }
             if name in self._real_spacing:
-                per_class.setdefault(name, {})["copies"] = _rounded(self._copies(name, samples[name]))
+                per_class.setdefault(name, {})["copies"] = _rounded(self._copies(name, features))
         pooled_kid = kid_unbiased(self._pooled, np.concatenate([samples[c] for c in self._pooled_classes]))
         spreads = {c: _spread(samples[c]) / real for c, real in self._real_spread.items() if real > 0}
         targets = [per_class[t] for t in self._targets if "coverage" in per_class.get(t, {})]
@@ -182,9 +178,12 @@ class Monitor:
         order = list(range(len(self._classes)))
         if len(order) > MAX_GRID_ROWS:
             order.sort(key=lambda k: self._classes[k] not in self._targets)
-        rows = [torch.from_numpy(self._sample(generator, k, self._grid_inputs)) for k in order[:MAX_GRID_ROWS]]
-        grid = make_grid(torch.cat(rows), nrow=self._config.grid_columns, padding=2, pad_value=128)
-        save_png(grid, file)
+        rows = processes.divided(order[:MAX_GRID_ROWS], lambda k: self._sample(generator, k, self._grid_inputs))
+        processes.first(lambda: self._write_grid(rows, file))
+
+    def _write_grid(self, rows: Sequence[NDArray[np.uint8]], file: Path) -> None:
+        images = torch.from_numpy(np.concatenate(rows))
+        save_png(make_grid(images, nrow=self._config.grid_columns, padding=2, pad_value=128), file)
 
 
 def save_png(image: torch.Tensor, file: Path) -> None:

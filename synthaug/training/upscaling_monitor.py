@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.utils import make_grid
 
+from synthaug import processes
 from synthaug.config import MonitorConfig
 from synthaug.data.batches import as_float
 from synthaug.data.cache import LabelledImages
@@ -74,7 +75,10 @@ class UpscalingMonitor:
         return np.concatenate([to_uint8(upscaler(Inputs(labels[: len(x)], None, x))) for x in batches])
 
     def score(self, upscaler: Generator) -> dict[str, Any]:
-        """The fields of `UpscalingScores` under `upscaling`, and `score`."""
+        """The fields of `UpscalingScores` under `upscaling`, and `score`, from the first process."""
+        return processes.first(lambda: self._scores(upscaler))
+
+    def _scores(self, upscaler: Generator) -> dict[str, Any]:
         decibels, similarity, distance = self._compare(self._enlarge(upscaler, self._low))
         before, similarity_before, distance_before = self._of_bicubic
         scores = UpscalingScores(
@@ -88,6 +92,9 @@ class UpscalingMonitor:
 
     def save_grid(self, upscaler: Generator, file: Path) -> None:
         """Draw four rows: reduced, enlarged by bicubic interpolation, by the upscaler, and real."""
+        processes.first(lambda: self._write_grid(upscaler, file))
+
+    def _write_grid(self, upscaler: Generator, file: Path) -> None:
         few = slice(0, None, max(1, len(self._real) // self._columns))
         side = self._real.shape[2] // self._low.shape[2]
         reduced = to_uint8(self._low[few]).repeat(side, axis=2).repeat(side, axis=3)

@@ -15,6 +15,7 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 from listener import Listener
+from monitor_material import Flat
 from safetensors.torch import load_file
 
 from synthaug.config import validate
@@ -48,13 +49,6 @@ STATEFUL: dict[str, Any] = {
     "auxiliary": {"acgan": 1.0},
 }
 Step = Callable[[Game, int, int], dict[str, Any]]
-
-
-class Flat:
-    name, sha256, dim, identity = "flat", "", 256, "flat@"
-
-    def __call__(self, pixels: np.ndarray, *, batch_size: int | None = None) -> np.ndarray:
-        return pixels.reshape(len(pixels), -1).astype(np.float32) / 255
 
 
 def images() -> LabelledImages:

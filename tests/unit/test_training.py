@@ -7,16 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from monitor_material import Flat, Painter, digits
 
 from synthaug import processes
 from synthaug.augment.diffaugment import DiffAugment
 from synthaug.config import MonitorConfig, validate
 from synthaug.data.batches import BalancedBatches, class_probabilities
-from synthaug.data.cache import LabelledImages
 from synthaug.data.mapped import MappedPixels
 from synthaug.models.blocks import MinibatchStd
 from synthaug.models.family import Generator
-from synthaug.models.inputs import Inputs
 from synthaug.runs import Run
 from synthaug.training.checkpoint import names, prune
 from synthaug.training.ema import Average
@@ -158,50 +157,14 @@ def test_fixed_noise_is_drawn_in_one_go_and_given_in_chunks_of_100(count: int) -
     assert all(chunk.labels.tolist() == [1] * len(chunk.noise) for chunk in chunks)
 
 
-class Painter(Generator):
-    """Paints class k as the k-th grey level; `repeat` gives one image for all noise."""
-
-    def __init__(self, real: np.ndarray, repeat: bool) -> None:
-        super().__init__()
-        self.z_dim, self._real, self._repeat = 4, torch.from_numpy(real).float() / 127.5 - 1, repeat
-
-    def forward(self, inputs: Inputs) -> torch.Tensor:
-        z = inputs.noise
-        which = (
-            torch.zeros(len(z), dtype=torch.int64)
-            if self._repeat
-            else (z[:, 0].abs() * 1000).long() % self._real.shape[1]
-        )
-        return self._real[inputs.labels, which]
-
-
-class Flat:
-    """Features that are the pixels themselves: fast, and enough to see a collapse."""
-
-    name, sha256, dim, identity = "flat", "", 64, "flat@"
-
-    def __call__(self, pixels: np.ndarray, *, batch_size: int | None = None) -> np.ndarray:
-        return pixels.reshape(len(pixels), -1).astype(np.float32) / 255
-
-
-def digits(start: int, count: int) -> LabelledImages:
-    from sklearn.datasets import load_digits
-
-    data = load_digits()
-    chosen = np.concatenate([np.flatnonzero(data.target == k)[start : start + count] for k in range(2)])
-    pixels = (data.images[chosen] * 15).astype(np.uint8)[:, None]
-    return LabelledImages(pixels, data.target[chosen].astype(np.int64), ["0", "1"], [str(i) for i in chosen])
-
-
 def test_the_monitor_prefers_real_images_to_one_repeated_and_notes_copies() -> None:
     train, val, fresh = digits(0, 40), digits(40, 40), digits(80, 60)
     monitor = Monitor(
         train, val, ["1"], MonitorConfig(samples_per_class=40), Flat(), z_dim=4, seed=0, device=torch.device("cpu")
     )
-    stack = lambda images: np.stack([images.of_class(k) for k in range(2)])  # noqa: E731
-    good = monitor.score(Painter(stack(fresh), repeat=False))
-    collapsed = monitor.score(Painter(stack(fresh), repeat=True))
-    copying = monitor.score(Painter(stack(train), repeat=False))
+    good = monitor.score(Painter(fresh))
+    collapsed = monitor.score(Painter(fresh, repeat=True))
+    copying = monitor.score(Painter(train))
     assert good["score"] < collapsed["score"]
     assert good["per_class"]["1"]["coverage"] > 0.6 > 0.3 > collapsed["per_class"]["1"]["coverage"]
     assert copying["per_class"]["1"]["copies"] > 0.9
@@ -215,7 +178,7 @@ def test_a_class_without_val_is_scored_against_train() -> None:
     monitor = Monitor(
         train, empty, ["1"], MonitorConfig(samples_per_class=20), Flat(), z_dim=4, seed=0, device=torch.device("cpu")
     )
-    row = monitor.score(Painter(np.stack([train.of_class(k) for k in range(2)]), repeat=False))
+    row = monitor.score(Painter(train))
     assert row["pooled"]["reference"] == "train"
     assert row["per_class"]["1"]["reference"] == "train"
     assert row["score"] > 0
