@@ -4,6 +4,8 @@
 # Other Python: make demo PYTHON=python3.12.  CPU-only PyTorch: PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make demo
 
 PYTHON ?= python3
+# Compiled modules are kept, also where containers say otherwise: torch's alone take seconds at each start.
+unexport PYTHONDONTWRITEBYTECODE
 VENV := .venv
 BIN := $(VENV)/bin
 USER_STAMP := $(VENV)/.installed
@@ -134,7 +136,7 @@ clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
-# --no-compile: Python compiles a module when it is first imported; most never are.
+# --no-compile: Python compiles a module when it is first imported, and keeps that; most never are.
 # The stamps are older than pyproject.toml when what it asks for may have changed; pip then adds what is missing.
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "error: Python %s is too old\nhint: synthaug needs 3.10 or newer: make PYTHON=python3.12" % sys.version.split()[0])'
