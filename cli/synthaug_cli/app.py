@@ -33,12 +33,21 @@ from synthaug_cli import (
     upscale,
 )
 from synthaug_cli import run as whole_way
+from synthaug_cli.completion import asked_words, complete
 from synthaug_cli.console import FLAGS, fail
+from synthaug_cli.help import Command, Group
 from synthaug_cli.options import everywhere, takes_request
 from synthaug_cli.usage import as_error
 
-REQUESTS = (whole_way, inspect, fit, export, evaluate, check, samples, traverse, upscale, regenerate)
-
+COMMANDS = {
+    "Start here": {"run": whole_way, "demo": demo},
+    "Step by step": {"inspect": inspect, "fit": fit, "evaluate": evaluate, "export": export},
+    "Images": {
+        "check": check, "samples": samples, "traverse": traverse, "upscale": upscale, "regenerate": regenerate,
+    },
+    "Look up": {"list": lists, "recipes": recipes, "runs": runs},
+}  # fmt: skip
+"""Group in the help text → name → module of the command, or of the group of commands."""
 
 _TRAIN = frozenset({"fit", "run"})
 """Commands that may be one of several processes that train as one."""
@@ -48,21 +57,20 @@ def application(arguments: Container[str] | None = None) -> typer.Typer:
     """Build the table of commands. With `arguments`, only the commands in them get their options, which saves time."""
     app = typer.Typer(
         name="synthaug",
-        help="Synthetic images for rare classes, and a test of whether they help.",
-        epilog="Begin with: synthaug inspect DATA",
-        add_completion=False,
+        cls=Group,
         rich_markup_mode=None,  # plain text is faster, and keeps square brackets
         context_settings={"help_option_names": ["--help", "-h"]},
     )
     app.callback(invoke_without_command=True)(everywhere(root))
-    for module in REQUESTS:
-        name = module.__name__.rpartition(".")[2]
-        named = arguments is None or name in arguments
-        app.command(name, help=module.command.__doc__)(everywhere(takes_request(module.command)) if named else _listed)
-    app.command("demo")(everywhere(demo.command))
-    app.command("list")(everywhere(lists.command))
-    app.add_typer(recipes.app)
-    app.add_typer(runs.app)
+    for group, modules in COMMANDS.items():
+        for name, module in modules.items():
+            if hasattr(module, "app"):
+                app.add_typer(module.app, rich_help_panel=group)
+                continue
+            command = _listed
+            if arguments is None or name in arguments:
+                command = everywhere(takes_request(module.command))
+            app.command(name, cls=Command, help=module.command.__doc__, rich_help_panel=group)(command)
     return app
 
 
@@ -71,6 +79,12 @@ def _listed() -> None:
 
 
 def root(context: typer.Context) -> None:
+    """Synthetic images for rare classes, and a test of whether they help.
+
+    Examples:
+        synthaug demo
+        synthaug run photos --target-class rare
+    """
     if context.invoked_subcommand is None:
         print(context.get_help())
 
@@ -115,6 +129,8 @@ def run(arguments: list[str]) -> int:
     except BaseException as failure:
         if isinstance(failure, typer.Exit):
             return failure.exit_code
+        if isinstance(failure, SystemExit):  # of Typer's shell completion
+            return int(failure.code or 0)
         if FLAGS.debug:
             traceback.print_exc()
         if follows() and not _TRAIN.isdisjoint(arguments) and isinstance(failure, SynthaugError):
@@ -125,7 +141,11 @@ def run(arguments: list[str]) -> int:
 
 def _invoke(arguments: list[str]) -> None:
     # not command.main(): it turns Ctrl-C into "Aborted!" and prints usage errors in its own form
-    command = typer.main.get_command(application(arguments))
+    words = asked_words()
+    command = typer.main.get_command(application(arguments if words is None else words))
+    if words is not None:
+        complete(command)
+        return
     with command.make_context("synthaug", arguments) as context:
         command.invoke(context)
 

@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 
 
 def command(request: CheckRequest) -> None:
-    """Measure how good synthetic images are."""
+    """Measure how good synthetic images are.
+
+    Examples:
+        synthaug check
+        synthaug check made/train --reference photos
+    """
     if request.reference is not None:
         fast_checks.folder(request.reference, "--reference")
     if request.target is None or not Path(request.target).is_dir():

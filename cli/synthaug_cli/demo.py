@@ -13,13 +13,26 @@ from synthaug_cli import console, evaluate, fast_checks
 def command(
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="Folder of the data, export and report. [default: ./synthaug-demo]"),
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="Folder of the data, export and report. [default: ./synthaug-demo]",
+            rich_help_panel="Output",
+        ),
     ] = None,
     runs: Annotated[
-        Path | None, typer.Option("--runs", metavar="DIR", help="Folder of the run. [default: runs in --out]")
+        Path | None,
+        typer.Option(
+            "--runs", metavar="DIR", help="Folder of the run. [default: runs in --out]", rich_help_panel="Run"
+        ),
     ] = None,
 ) -> None:
-    """Fit, export and evaluate on handwritten digits."""
+    """Fit, export and evaluate on handwritten digits.
+
+    Examples:
+        synthaug demo
+        synthaug demo --out digits --json
+    """
     fast_checks.new_folder(out, overwrite=True)
     if runs is not None:
         fast_checks.runs_folder(runs)

@@ -18,6 +18,10 @@ def command(request: EvaluateRequest) -> None:
     """Measure whether synthetic images help a classifier.
 
     Classifiers are trained with and without them, and compared on test images.
+
+    Examples:
+        synthaug evaluate
+        synthaug evaluate 7 --classifier resnet18 --size native --seeds 10
     """
     for folder, option in ((request.test, "--test"), (request.synthetic, "--synthetic"), (request.data, "--data")):
         if folder is not None:

@@ -16,6 +16,10 @@ def command(request: ExportRequest) -> None:
     """Write a balanced dataset of real and synthetic images.
 
     Every class gets its real training images first, and synthetic images for the rest.
+
+    Examples:
+        synthaug export --per-class 5000 --out balanced
+        synthaug export 7 --recommended --format webdataset
     """
     if not isinstance(request.out, str):
         fast_checks.new_folder(request.out, overwrite=True)  # the pipeline may continue an interrupted export

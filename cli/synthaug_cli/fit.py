@@ -21,9 +21,17 @@ if TYPE_CHECKING:
 
 def command(
     request: FitRequest,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and its cost, without training.")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Print the plan and its cost, without training.", rich_help_panel="Training"),
+    ] = False,
 ) -> None:
-    """Train a generator on a folder of images."""
+    """Train a generator on a folder of images.
+
+    Examples:
+        synthaug fit photos --target-class rare --budget 30min
+        synthaug fit photos --recipe auto --dry-run
+    """
     fast_checks.folder(request.data, "DATA")
     fast_checks.runs_folder(request.runs)
     if request.from_ is not None:
@@ -73,20 +81,29 @@ def render(made: FitDocument) -> None:
 
 
 def render_plan(plan: FitPlan) -> None:
-    settings = [[key, json.dumps(value), plan.origins.get(key, "")] for key, value in plan.config.items()]
-    console.table("configuration", ["key", "value", "from"], settings, words=3)
+    """What is trained and what it costs; then the classes; the settings, which are many, come last."""
+    targets = ", ".join(map(repr, plan.targets)) or "all classes"
+    model = f"{plan.config['model.family']} at {plan.config['data.resolution']} px"
+    console.line(f"plan         {model}, on {plural(plan.images, 'image')} for {targets}")
+    _render_cost(plan)
+    for text in plan.warnings:
+        console.line(f"note: {text}")
+    console.line()
     classes = []
     for name, share in plan.draws.items():
         counts = [split.get(name, 0) for split in plan.split.values()]
         classes.append([name, *counts, f"{share:.1%}", _target(name, plan.targets)])
     columns = ["class", *plan.split, "share of batches", ""]
     console.table(f"{plan.data}: {plural(plan.images, 'image')}", columns, classes)
-    for text in plan.warnings:
-        console.line(f"note: {text}")
+    settings = [[key, json.dumps(value), plan.origins.get(key, "")] for key, value in plan.config.items()]
+    console.table("configuration", ["key", "value", "from"], settings, words=3)
+
+
+def _render_cost(plan: FitPlan) -> None:
+    console.line(f"takes about  {console.duration(plan.estimated_seconds)} for {plan.estimated_kimg:,.1f} kimg")
     networks = ", ".join(f"{name} {count / 1e6:.2f} M parameters" for name, count in plan.parameters.items())
     console.line(f"networks     {networks}; {plural(plan.channels, 'channel')}")
     console.line(f"device       {plan.device}, {plan.precision}")
-    console.line(f"takes about  {console.duration(plan.estimated_seconds)} for {plan.estimated_kimg:,.1f} kimg")
     if plan.memory_megabytes is not None:
         console.line(f"in memory    about {plan.memory_megabytes:,.1f} MB at the peak of a step")
     if (guess := plan.guess_for_gpu) is not None:

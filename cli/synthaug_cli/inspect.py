@@ -15,7 +15,12 @@ SHOWN = 5  # files named per problem; --json has all of them
 
 
 def command(request: InspectRequest) -> None:
-    """Describe a folder of images, and propose the next command."""
+    """Describe a folder of images, and propose the next command.
+
+    Examples:
+        synthaug inspect photos
+        synthaug inspect photos --group-by 'patient(\\d+)' --json
+    """
     fast_checks.folder(request.data, "DATA")
     from synthaug.pipelines.inspect import run_inspect
 

@@ -27,8 +27,17 @@ TABLES = {
 }
 
 
-def command(kind: Annotated[str, typer.Argument(metavar="KIND", help=f"One of {', '.join(TABLES)}.")]) -> None:
-    """List the families, objectives, metrics, … with a line about each."""
+def command(
+    kind: Annotated[
+        str, typer.Argument(metavar="KIND", help=f"One of {', '.join(TABLES)}.", autocompletion=lambda: list(TABLES))
+    ],
+) -> None:
+    """List families, objectives, metrics, …, with a line about each.
+
+    Examples:
+        synthaug list families
+        synthaug list metrics --json
+    """
     fast_checks.choice(kind, list(TABLES), "KIND")
     module, _, attribute = TABLES[kind].partition(":")
     entries: Registry[Any] = getattr(importlib.import_module(module), attribute)

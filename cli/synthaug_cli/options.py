@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from synthaug import __version__
+from synthaug_cli.completion import values_of
 from synthaug_cli.console import FLAGS, loading
 
 if TYPE_CHECKING:
@@ -24,10 +25,18 @@ def _print_version(asked: bool) -> None:
 
 
 RunArgument = Annotated[
-    str | None, typer.Argument(metavar="RUN", help="A run's path, name or number. [default: the latest run]")
+    str | None,
+    typer.Argument(
+        metavar="RUN",
+        help="A run's path, name or number. [default: the latest run]",
+        autocompletion=values_of("RUN"),
+    ),
 ]
 Runs = Annotated[
-    Path | None, typer.Option("--runs", metavar="DIR", help="The folder of runs. [default: $SYNTHAUG_RUNS, or ./runs]")
+    Path | None,
+    typer.Option(
+        "--runs", metavar="DIR", help="The folder of runs. [default: $SYNTHAUG_RUNS, or ./runs]", rich_help_panel="Run"
+    ),
 ]
 EVERYWHERE: dict[str, Any] = {
     "json": Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")],
@@ -57,8 +66,10 @@ def everywhere(function: Callable[..., Any]) -> Callable[..., Any]:
 def takes_request(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add an option to a command for each field of its request, and build the request from the given options.
 
-    The command's other parameters are options of the command line only.
+    The command's other parameters are options of the command line only. A command without a request stays as it is.
     """
+    if "request" not in inspect.signature(function).parameters:
+        return function
     from synthaug import requests  # imports pydantic: a tenth of a second that `synthaug --help` can save
 
     first, *own = inspect.signature(function, locals=vars(requests), eval_str=True).parameters.values()
@@ -77,23 +88,29 @@ def _of_fields(request: type[Request]) -> Iterator[inspect.Parameter]:
     from synthaug.requests import flag
 
     for name, field in request.model_fields.items():
-        shown, words, written = flag(field), field.description or "", request.option(name)
+        shown, words, option = flag(field), field.description or "", request.option(name)
+        written = option
         default: Any = None if field.default is None else str(field.default)
         kind: Any = str | None
-        option: Any = typer.Option(written, metavar=shown.metavar, help=words)
-        if shown.argument:
-            option = typer.Argument(metavar=shown.metavar, help=words)
-            kind, default = (str, inspect.Parameter.empty) if field.is_required() else (kind, None)
-        elif field.annotation is bool:
-            both = f"{written}/--no-{name}" if field.default else written
-            kind, default, option = bool, field.default, typer.Option(both, help=words)
+        if field.annotation is bool:
+            written = f"{option}/--no-{name}" if field.default else option
+            kind, default = bool, field.default
         elif shown.many:
             meaning, opening, rest = words.partition(" [default")
             words = f"{meaning} Repeatable.{opening}{rest}"
-            kind, default, option = list[str] | None, None, typer.Option(written, metavar=shown.metavar, help=words)
+            kind, default = list[str] | None, None
         elif field.is_required():
             kind, default = str, inspect.Parameter.empty
-        yield _keyword(name, Annotated[kind, option], default)
+        common: dict[str, Any] = {
+            "metavar": shown.metavar or None,
+            "help": words,
+            "autocompletion": values_of(option, shown.metavar),
+        }
+        declared: Any = typer.Option(written, rich_help_panel=shown.group, **common)
+        if shown.argument:
+            declared = typer.Argument(**common)
+            default = default if field.is_required() else None
+        yield _keyword(name, Annotated[kind, declared], default)
 
 
 def _was_written(context: typer.Context, name: str) -> bool:

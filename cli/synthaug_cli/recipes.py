@@ -10,6 +10,8 @@ import typer
 
 from synthaug.errors import SynthaugError
 from synthaug_cli import console, fast_checks
+from synthaug_cli.completion import values_of
+from synthaug_cli.help import Command, Group
 from synthaug_cli.options import everywhere
 
 if TYPE_CHECKING:
@@ -19,11 +21,13 @@ if TYPE_CHECKING:
     from synthaug.config import Config
     from synthaug.documents import RecipeDocument, RecipesDocument
 
-app = typer.Typer(name="recipes", help="List, show, copy and check recipes.", rich_markup_mode=None)
+app = typer.Typer(name="recipes", help="List, show, copy and check recipes.", cls=Group, rich_markup_mode=None)
 
 _FIRST = ("default", "sprites-colour", "photos-64", "finetune", "demo")
 """Recipes that are listed first."""
-RecipeName = Annotated[str, typer.Argument(metavar="NAME", help="A recipe of `synthaug recipes ls`.")]
+RecipeName = Annotated[
+    str, typer.Argument(metavar="NAME", help="A recipe of `synthaug recipes ls`.", autocompletion=values_of("NAME"))
+]
 
 
 @app.callback()
@@ -32,24 +36,37 @@ def group() -> None:
     """List, show, copy and check recipes."""
 
 
-@app.command("ls")
+@app.command("ls", cls=Command)
 @everywhere
 def ls() -> None:
-    """List the recipes with their purpose and cost."""
+    """List the recipes with their purpose and cost.
+
+    Examples:
+        synthaug recipes ls
+        synthaug recipes ls --json
+    """
     from synthaug.config import recipe_names
     from synthaug.documents import RecipesDocument
 
     console.result(RecipesDocument(recipes={name: _describe(name) for name in recipe_names()}), render_list)
 
 
-@app.command("show")
+@app.command("show", cls=Command)
 @everywhere
 def show(
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="A recipe. [default: every key with its default]")
+        str | None,
+        typer.Argument(
+            metavar="NAME", help="A recipe. [default: every key with its default]", autocompletion=values_of("NAME")
+        ),
     ] = None,
 ) -> None:
-    """Print a recipe, or every key of a recipe."""
+    """Print a recipe, or every key of a recipe.
+
+    Examples:
+        synthaug recipes show default
+        synthaug recipes show
+    """
     from synthaug.documents import RecipeDocument
 
     if name is None:
@@ -62,14 +79,19 @@ def show(
     console.result(document, lambda shown: console.line(shown.text.rstrip()))
 
 
-@app.command("cp")
+@app.command("cp", cls=Command)
 @everywhere
 def cp(
     name: RecipeName,
     file: Annotated[Path | None, typer.Argument(metavar="FILE", help="The copy. [default: NAME.yaml]")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE.", rich_help_panel="Output")] = False,
 ) -> None:
-    """Copy a recipe to a file, to edit and use with --config."""
+    """Copy a recipe to a file, to edit and use with --config.
+
+    Examples:
+        synthaug recipes cp default
+        synthaug recipes cp default mine.yaml
+    """
     from synthaug.config import recipe_text
     from synthaug.files import write_text
 
@@ -85,10 +107,15 @@ def cp(
     console.result(_describe(name), lambda _: console.line(message))
 
 
-@app.command("validate")
+@app.command("validate", cls=Command)
 @everywhere
 def validate(file: Annotated[Path, typer.Argument(metavar="FILE", help="A recipe file.")]) -> None:
-    """Check a recipe, and report all faults at once."""
+    """Check a recipe, and report all faults at once.
+
+    Examples:
+        synthaug recipes validate mine.yaml
+        synthaug recipes validate mine.yaml --json
+    """
     from synthaug.config import resolve
     from synthaug.documents import RecipeDocument
     from synthaug.parsing import read_text

@@ -15,7 +15,12 @@ SHOWN = 10  # images that differ; --json has all of them
 
 
 def command(request: RegenerateRequest) -> None:
-    """Regenerate the synthetic images of an export from its manifest, bit for bit."""
+    """Make synthetic images of an export again, from its manifest.
+
+    Examples:
+        synthaug regenerate balanced --verify
+        synthaug regenerate balanced --row 0 --row 17 --out again
+    """
     if not request.manifest.exists():
         raise SynthaugError(
             f"there is no manifest {str(request.manifest)!r}", "give train/metadata.jsonl or manifest.json of an export"

@@ -17,11 +17,15 @@ if TYPE_CHECKING:
 
 def command(
     request: RunRequest,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Begin without asking.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Begin without asking.", rich_help_panel="Training")] = False,
 ) -> None:
-    """Train a generator, test whether its images help, and export them if they do.
+    """Train a generator, test whether it helps, export if it does.
 
     Prints the plan with its times, and asks before it begins. The same command continues what was interrupted.
+
+    Examples:
+        synthaug run photos --target-class rare
+        synthaug run photos --budget 20min --out results --yes
     """
     fast_checks.folder(request.data, "DATA")
     if not yes and not sys.stdin.isatty():

@@ -11,12 +11,14 @@ import typer
 
 from synthaug.errors import plural
 from synthaug_cli import console
+from synthaug_cli.completion import values_of
+from synthaug_cli.help import Command, Group
 from synthaug_cli.options import RunArgument, Runs, everywhere
 
 if TYPE_CHECKING:
     from synthaug.documents import CompareDocument, PruneDocument, RunDocument, RunsDocument
 
-app = typer.Typer(name="runs", help="List, show, compare and remove runs.", rich_markup_mode=None)
+app = typer.Typer(name="runs", help="List, show, compare and remove runs.", cls=Group, rich_markup_mode=None)
 
 
 @app.callback()
@@ -25,10 +27,15 @@ def group() -> None:
     """List, show, compare and remove runs."""
 
 
-@app.command("ls")
+@app.command("ls", cls=Command)
 @everywhere
 def ls(runs: Runs = None) -> None:
-    """List the runs, newest first."""
+    """List the runs, newest first.
+
+    Examples:
+        synthaug runs ls
+        synthaug runs ls --runs elsewhere --json
+    """
     from synthaug.documents import RunsDocument
     from synthaug.pipelines.describe import describe
     from synthaug.runs import all_runs, default_root
@@ -38,27 +45,45 @@ def ls(runs: Runs = None) -> None:
     console.result(RunsDocument(root=str(root), runs=found), render_list)
 
 
-@app.command("show")
+@app.command("show", cls=Command)
 @everywhere
 def show(run: RunArgument = None, runs: Runs = None) -> None:
-    """Describe a run: data, configuration, progress, checkpoints."""
+    """Describe a run: data, configuration, progress, checkpoints.
+
+    Examples:
+        synthaug runs show
+        synthaug runs show 7
+    """
     from synthaug.pipelines.describe import describe
     from synthaug.runs import find
 
     console.result(describe(find(run, runs)), render_run)
 
 
-@app.command("compare")
+@app.command("compare", cls=Command)
 @everywhere
 def compare(
-    names: Annotated[list[str], typer.Argument(metavar="RUN...", help="Paths, names or numbers of runs.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN...", help="Paths, names or numbers of runs.", autocompletion=values_of("RUN...")),
+    ],
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE.html", help="Write a page with the samples side by side.")
+        Path | None,
+        typer.Option(
+            "--out", metavar="FILE.html", help="Write a page with the samples side by side.", rich_help_panel="Output"
+        ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the page of an earlier call.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the page of an earlier call.", rich_help_panel="Output")
+    ] = False,
     runs: Runs = None,
 ) -> None:
-    """Compare runs: score, verdict, gain; with --out, their samples side by side."""
+    """Compare runs by score, verdict and gain; with --out, as a page.
+
+    Examples:
+        synthaug runs compare 6 7
+        synthaug runs compare 6 7 --out side-by-side.html
+    """
     from synthaug.pipelines import compare
     from synthaug.runs import find
 
@@ -66,16 +91,24 @@ def compare(
     console.result(compare.compare(found, out=out, overwrite=overwrite), render_comparison)
 
 
-@app.command("prune")
+@app.command("prune", cls=Command)
 @everywhere
 def prune(
     keep: Annotated[
-        int | None, typer.Option("--keep", metavar="N", min=0, help="Remove all but the newest N runs.")
+        int | None,
+        typer.Option("--keep", metavar="N", min=0, help="Remove all but the newest N runs.", rich_help_panel="Run"),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Remove them; by default they are only listed.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Remove them; by default they are only listed.", rich_help_panel="Run")
+    ] = False,
     runs: Runs = None,
 ) -> None:
-    """Remove runs without a checkpoint; with --keep, all but the newest."""
+    """Remove runs without a checkpoint; with --keep, all but the newest.
+
+    Examples:
+        synthaug runs prune
+        synthaug runs prune --keep 5 --yes
+    """
     from synthaug.documents import PruneDocument
     from synthaug.locks import Held, is_held
     from synthaug.pipelines.describe import checkpoints

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 
 def command(request: SamplesRequest) -> None:
-    """Write a few generated images of a class, without the gate."""
+    """Write a few generated images of a class, without the gate.
+
+    Examples:
+        synthaug samples --class rare --count 64
+        synthaug samples 7 --truncation 0.7 --out looks
+    """
     fast_checks.new_folder(request.out, request.overwrite)
     fast_checks.run(request.run, request.runs, request.class_)
     from synthaug.pipelines.samples import run_samples

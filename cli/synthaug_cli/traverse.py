@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 
 
 def command(request: TraverseRequest) -> None:
-    """Draw images along a walk through codes, noise or classes."""
+    """Draw images along a walk through codes, noise or classes.
+
+    Examples:
+        synthaug traverse --along noise --class rare
+        synthaug traverse 7 --along classes --to rare --out walk.png
+    """
     fast_checks.run(request.run, request.runs, request.class_, request.to)
     from synthaug.pipelines.traverse import run_traverse
 

@@ -16,6 +16,10 @@ def command(request: UpscaleRequest) -> None:
     """Enlarge the images of a folder with a trained upscaler.
 
     Names, formats and colour modes stay as they are.
+
+    Examples:
+        synthaug upscale 3 photos --out large
+        synthaug upscale 3 photos --out large --overwrite --device cuda
     """
     fast_checks.folder(request.folder, "FOLDER")
     fast_checks.new_folder(request.out, request.overwrite)

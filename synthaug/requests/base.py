@@ -23,10 +23,12 @@ _LONGEST = 4096  # characters; Linux has no longer paths
 class Flag:
     """How the command line shows a field: as an option that takes `metavar`, or as a positional `argument`.
 
-    An option with `many` can be given several times.
+    In the help text, the option stands in `group`: one of `OPTIONS` in `synthaug_cli/help.py`. An option with `many`
+    can be given several times.
     """
 
     metavar: str = ""
+    group: str = ""
     argument: bool = False
     many: bool = False
 

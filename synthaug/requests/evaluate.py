@@ -79,17 +79,17 @@ Classifier = Annotated[
         description="The classifier to train: `synthaug list classifiers`, `finetune:NET` for another pretrained net, "
         "or a file of your own."
     ),
-    Flag("NAME[:NET]|FILE.py"),
+    Flag("NAME[:NET]|FILE.py", "Classifier"),
 ]
 Seeds = Annotated[
     int,
     Field(ge=2, le=10_000, description="Classifiers per arm; a reliable verdict needs at least 5."),
-    Flag("N"),
+    Flag("N", "Classifier"),
 ]
 Steps = Annotated[
     int,
     Field(ge=1, le=10**6, description="Optimiser steps of every classifier, the same in all arms but `longer`."),
-    Flag("N"),
+    Flag("N", "Classifier"),
 ]
 SIDES = (16, 1024)
 """Bounds of `--size`, in pixels."""
@@ -99,72 +99,78 @@ class EvaluateRequest(Request):
     """Do the synthetic images help?"""
 
     run: RunName = None
-    test: Annotated[Path | None, Flag("DIR")] = Field(
+    test: Annotated[Path | None, Flag("DIR", "Data")] = Field(
         None, description="Test images of your own. [default: those that `fit` set aside]"
     )
-    synthetic: Annotated[Path | None, Flag("DIR")] = Field(
+    synthetic: Annotated[Path | None, Flag("DIR", "Data")] = Field(
         None, description="Judge the synthetic images in this folder, made by any tool."
     )
-    data: Annotated[Path | str | None, BeforeValidator(place), Flag("DATA")] = Field(
+    data: Annotated[Path | str | None, BeforeValidator(place), Flag("DATA", "Data")] = Field(
         None, description="With --synthetic and without a run: the real images. They are split as `fit` does."
     )
     target_class: TargetClass = Field(
         "auto", description="With --data: a class of the synthetic images. [default: auto, the rare classes]"
     )
-    resolution: Resolution = Field(None, description="With --data: side of the images, in pixels.")
+    resolution: Resolution = Field(None, description="With --data: side of the images, in pixels. [default: 32]")
     group_by: GroupBy = None
-    folds: Annotated[int | None, Flag("K")] = Field(
+    folds: Annotated[int | None, Flag("K", "Comparison")] = Field(
         None,
         ge=2,
         le=MOST_FOLDS,
         description="For few images: train a generator for each of K folds, and test on all images.",
     )
-    generators: Annotated[int | None, Flag("N")] = Field(
+    generators: Annotated[int | None, Flag("N", "Comparison")] = Field(
         None,
         ge=2,
         le=MOST_FOLDS,
         description="Judge N generators: train further ones with other seeds. The intervals contain what differs.",
     )
-    replicates: Annotated[tuple[str, ...] | None, BeforeValidator(parts), Flag("RUN,RUN,…")] = Field(
+    replicates: Annotated[tuple[str, ...] | None, BeforeValidator(parts), Flag("RUN,RUN,…", "Comparison")] = Field(
         None, description="The same with runs that you have trained: same images, split and settings, other seeds."
     )
     classifier: Classifier = "cnn"
-    weights: Annotated[Path | None, Flag("FILE")] = Field(
+    weights: Annotated[Path | None, Flag("FILE", "Classifier")] = Field(
         None, description="With --classifier finetune: your own weights of the net, .safetensors or .pth."
     )
-    size: Annotated[Literal["model", "native"] | int, BeforeValidator(_size), Flag("model|native|N")] = Field(
-        "model",
-        description="Size at which the classifier sees all images: the generator's; that of the real images, with "
-        "synthetic ones as export writes them; or N pixels.",
+    size: Annotated[Literal["model", "native"] | int, BeforeValidator(_size), Flag("model|native|N", "Classifier")] = (
+        Field(
+            "model",
+            description="Size at which the classifier sees all images: the generator's; that of the real images, with "
+            "synthetic ones as export writes them; or N pixels.",
+        )
     )
     upscaler: Upscaler = None
     seeds: Seeds = 5
     steps: Steps = 600
-    shares: Annotated[tuple[float, ...] | None, BeforeValidator(_shares), Flag("S,S,…")] = Field(
-        None, description="Shares of synthetic images in a class's batches; the best one on val is used."
+    shares: Annotated[tuple[float, ...] | None, BeforeValidator(_shares), Flag("S,S,…", "Comparison")] = Field(
+        None,
+        description="Shares of synthetic images in a class's batches; the best one on val is used. "
+        "[default: 0.1,0.25,0.5]",
     )
-    arms: Annotated[tuple[str, ...] | None, BeforeValidator(parts), Flag("A,A,…")] = Field(
+    arms: Annotated[tuple[str, ...] | None, BeforeValidator(parts), Flag("A,A,…", "Comparison")] = Field(
         None, description="Arms to train: names, `default`, or `all`; see docs/concepts.md. [default: default]"
     )
-    mix: Annotated[Literal["targets", "all"] | None, Flag("targets|all")] = Field(
+    mix: Annotated[Literal["targets", "all"] | None, Flag("targets|all", "Comparison")] = Field(
         None,
         description="Which classes get synthetic images in the synthetic arms. [default: targets; all if they are made "
         "from images]",
     )
     mode: Mode = None
-    learning_curve: bool = Field(
+    learning_curve: Annotated[bool, Flag(group="Comparison")] = Field(
         False, description="Also train with fewer real images, to express the gain as a number of real images."
     )
-    out: Annotated[Path | None, Flag("DIR")] = Field(
+    out: Annotated[Path | None, Flag("DIR", "Output")] = Field(
         None, description="The folder of the report. [default: inside the run]"
     )
-    fail_under: Annotated[float | None, Flag("X")] = Field(
+    fail_under: Annotated[float | None, Flag("X", "Output")] = Field(
         None,
         ge=-1,
         le=1,
         description="Exit with 1 if the better comparison gains less than X in mean F1 of the target classes.",
     )
-    gate: bool = Field(True, description="Judge images that pass the gate, as export writes them.")
+    gate: Annotated[bool, Flag(group="Sampling")] = Field(
+        True, description="Judge images that pass the gate, as export writes them."
+    )
     checkpoint: Checkpoint = "best"
     features: Features = Field(
         None, description="The network that compares images. [default: that of the run's monitor]"
@@ -266,14 +272,17 @@ class CheckRequest(Request):
     target: Annotated[Reference, Flag("RUN|DIR", argument=True)] = Field(
         None, description="A run, or a folder of synthetic images, one folder per class. [default: the latest run]"
     )
-    reference: Annotated[Path | None, Flag("DIR")] = Field(
+    reference: Annotated[Path | None, Flag("DIR", "Data")] = Field(
         None, description="Real images to compare with; needed with a folder of synthetic images."
     )
-    features: Features = Field(None, description="The network that compares images: `synthaug list features`.")
-    second_judge: Annotated[str, AfterValidator(_second_judge), Flag("NAME|none")] = Field(
+    features: Features = Field(
+        None,
+        description="The network that compares images: `synthaug list features`. [default: the monitor's of the run]",
+    )
+    second_judge: Annotated[str, AfterValidator(_second_judge), Flag("NAME|none", "Comparison")] = Field(
         "auto", description="Another network, which says whether it agrees. [default: one of another origin]"
     )
-    count: Annotated[int | None, Flag("N")] = Field(
+    count: Annotated[int | None, Flag("N", "Amount")] = Field(
         None, ge=8, le=100_000, description="Images to generate per class of a run. [default: 500]"
     )
     checkpoint: Checkpoint = "best"

@@ -90,38 +90,52 @@ class ExportRequest(Request):
     """Write a dataset of real and synthetic images."""
 
     run: RunName = None
-    per_class: Annotated[int | dict[str, int] | None, BeforeValidator(_totals), Flag("N|NAME=N", many=True)] = Field(
-        None, description="Total images of every class, or of one. [default: as many as the largest class has]"
+    per_class: Annotated[
+        int | dict[str, int] | None, BeforeValidator(_totals), Flag("N|NAME=N", "Amount", many=True)
+    ] = Field(None, description="Total images of every class, or of one. [default: as many as the largest class has]")
+    recommended: Annotated[bool, Flag(group="Amount")] = Field(
+        False, description="Add as many synthetic images to each class as `evaluate` recommends."
     )
-    recommended: bool = Field(False, description="Add as many synthetic images to each class as `evaluate` recommends.")
-    out: Annotated[Path | str | None, BeforeValidator(place), Flag("DIR|URL")] = Field(
+    out: Annotated[Path | str | None, BeforeValidator(place), Flag("DIR|URL", "Output")] = Field(
         None, description="The folder of the dataset. [default: ./exports/RUN]"
     )
-    synthetic_only: bool = Field(False, description="Write synthetic images only, N of each class.")
-    cap: bool = Field(False, description="Drop real images of classes that have more than N.")
-    strategy: Annotated[Strategy, Flag("all|not majority|not minority|minority|auto")] = Field(
+    synthetic_only: Annotated[bool, Flag(group="Amount")] = Field(
+        False, description="Write synthetic images only, N of each class."
+    )
+    cap: Annotated[bool, Flag(group="Amount")] = Field(
+        False, description="Drop real images of classes that have more than N."
+    )
+    strategy: Annotated[Strategy, Flag("all|not majority|not minority|minority|auto", "Amount")] = Field(
         "all", description="Which classes to fill up."
     )
-    format: Annotated[str, AfterValidator(_format), Flag("NAME")] = Field(
+    format: Annotated[str, AfterValidator(_format), Flag("NAME", "Output")] = Field(
         "folder", description="The format: `synthaug list formats`."
     )
-    gate: bool = Field(True, description="Reject copies, duplicates and images of another class.")
+    gate: Annotated[bool, Flag(group="Sampling")] = Field(
+        True, description="Reject copies, duplicates and images of another class."
+    )
     truncation: Truncation = 1.0
-    select: Annotated[Literal["drs", "top-k"] | None, Flag("drs|top-k")] = Field(
+    select: Annotated[Literal["drs", "top-k"] | None, Flag("drs|top-k", "Sampling")] = Field(
         None, description="Keep the images that the discriminator finds most real."
     )
-    keep: Annotated[float | None, Flag("SHARE")] = Field(
+    keep: Annotated[float | None, Flag("SHARE", "Sampling")] = Field(
         None, ge=LEAST, le=1, description=f"Share of the images that --select keeps. [default: {KEEP}]"
     )
     mode: Mode = None
     inputs: Inputs = None
-    allow_short: bool = Field(False, description="Continue if a class cannot be filled; the manifest records it.")
-    size: Annotated[Literal["native", "model"], Flag("native|model")] = Field(
+    allow_short: Annotated[bool, Flag(group="Amount")] = Field(
+        False, description="Continue if a class cannot be filled; the manifest records it."
+    )
+    size: Annotated[Literal["native", "model"], Flag("native|model", "Output")] = Field(
         "native", description="Size of the synthetic images: like the real ones, or as generated."
     )
     upscaler: Upscaler = None
-    link: bool = Field(False, description="Hard-link real images instead of copying them.")
-    with_heldout: bool = Field(False, description="Add val/ and test/, each with its own metadata.jsonl.")
+    link: Annotated[bool, Flag(group="Output")] = Field(
+        False, description="Hard-link real images instead of copying them."
+    )
+    with_heldout: Annotated[bool, Flag(group="Output")] = Field(
+        False, description="Add val/ and test/, each with its own metadata.jsonl."
+    )
     overwrite: Overwrite = False
     seed: NoiseSeed = None
     checkpoint: Checkpoint = "best"
@@ -165,11 +179,11 @@ class SamplesRequest(Request):
     """Generate a few images."""
 
     run: RunName = None
-    class_: Annotated[str | None, Flag("NAME")] = Field(
+    class_: Annotated[str | None, Flag("NAME", "Amount")] = Field(
         None, description="The class to generate images of. [default: all target classes, or those of --inputs]"
     )
-    count: Annotated[int, Flag("N")] = Field(16, ge=1, le=100_000, description="Images per class.")
-    out: Annotated[Path | None, Flag("DIR")] = Field(None, description="The folder. [default: ./samples/RUN]")
+    count: Annotated[int, Flag("N", "Amount")] = Field(16, ge=1, le=100_000, description="Images per class.")
+    out: Annotated[Path | None, Flag("DIR", "Output")] = Field(None, description="The folder. [default: ./samples/RUN]")
     truncation: Truncation = 1.0
     mode: Mode = None
     inputs: Inputs = None
@@ -188,27 +202,27 @@ class TraverseRequest(Request):
     """Draw a walk through the generator's inputs."""
 
     run: RunName = None
-    along: Annotated[Literal["codes", "noise", "classes"], Flag("codes|noise|classes")] = Field(
+    along: Annotated[Literal["codes", "noise", "classes"], Flag("codes|noise|classes", "Sampling")] = Field(
         "codes", description="What changes along a row."
     )
-    code: Annotated[int | None, Flag("K")] = Field(
+    code: Annotated[int | None, Flag("K", "Sampling")] = Field(
         None, ge=0, le=1000, description="The number of a code, counted from 0, categorical codes first. [default: all]"
     )
-    class_: Annotated[str | None, Flag("NAME")] = Field(
+    class_: Annotated[str | None, Flag("NAME", "Sampling")] = Field(
         None,
         description="The class to draw, or to start at. [default: the first target class; along classes in a run that "
         "starts from images: its nearest source class]",
     )
-    to: Annotated[str | None, Flag("NAME")] = Field(
+    to: Annotated[str | None, Flag("NAME", "Sampling")] = Field(
         None,
         description="The class to end at. [default: the largest other class; in a run that starts from images: the "
         "first target class]",
     )
-    rows: Annotated[int, Flag("N")] = Field(6, ge=1, le=100, description="Rows, each with its own noise.")
-    steps: Annotated[int, Flag("N")] = Field(
+    rows: Annotated[int, Flag("N", "Amount")] = Field(6, ge=1, le=100, description="Rows, each with its own noise.")
+    steps: Annotated[int, Flag("N", "Amount")] = Field(
         9, ge=2, le=100, description="Columns: values of a continuous code, or steps of the walk."
     )
-    out: Annotated[Path | None, AfterValidator(_picture), Flag("FILE")] = Field(
+    out: Annotated[Path | None, AfterValidator(_picture), Flag("FILE", "Output")] = Field(
         None, description="The picture. [default: traverse-RUN.png]"
     )
     overwrite: Overwrite = False
@@ -238,7 +252,7 @@ class UpscaleRequest(Request):
     folder: Annotated[Path, Flag("FOLDER", argument=True)] = Field(
         description="Folder of images, also in folders below it."
     )
-    out: Annotated[Path, Flag("DIR")] = Field(description="The folder of the enlarged images.")
+    out: Annotated[Path, Flag("DIR", "Output")] = Field(description="The folder of the enlarged images.")
     overwrite: Overwrite = False
     checkpoint: Checkpoint = "best"
     runs: Runs = None
@@ -251,11 +265,15 @@ class RegenerateRequest(Request):
     manifest: Annotated[Path, Flag("MANIFEST", argument=True)] = Field(
         description="An export's folder, its manifest.json, or its train/metadata.jsonl."
     )
-    row: Annotated[tuple[Annotated[int, Field(ge=0, le=MOST_IMAGES)], ...], Many, Flag("N", many=True)] = Field(
-        (), description="Only this row of train/metadata.jsonl, counted from 0. [default: all]"
+    row: Annotated[tuple[Annotated[int, Field(ge=0, le=MOST_IMAGES)], ...], Many, Flag("N", "Amount", many=True)] = (
+        Field((), description="Only this row of train/metadata.jsonl, counted from 0. [default: all]")
     )
-    verify: bool = Field(False, description="Fail if an image differs. Without --out, this is always on.")
-    out: Annotated[Path | None, Flag("DIR")] = Field(None, description="The folder of the images.")
+    verify: Annotated[bool, Flag(group="Output")] = Field(
+        False, description="Fail if an image differs. Without --out, this is always on."
+    )
+    out: Annotated[Path | None, Flag("DIR", "Output")] = Field(
+        None, description="The folder of the images. [default: none is written]"
+    )
     runs: Runs = None
     device: Device = "auto"
     cache: Cache = None

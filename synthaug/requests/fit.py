@@ -13,7 +13,6 @@ from synthaug.requests.options import (
     Cache,
     Data,
     Device,
-    Features,
     GroupBy,
     Many,
     Reference,
@@ -33,10 +32,10 @@ Settings = Annotated[
     tuple[str, ...] | dict[str, Any],
     Many,
     Field(description="Any key of a recipe, such as training.batch_size=32."),
-    Flag("KEY=VALUE", many=True),
+    Flag("KEY=VALUE", "Recipe", many=True),
 ]
 TrainingSeed = Annotated[
-    int | None, Field(description="Seed of the split and the training. [default: 0]"), Flag("N")
+    int | None, Field(description="Seed of the split and the training. [default: 0]"), Flag("N", "Training")
 ]  # fmt: skip
 
 
@@ -59,55 +58,67 @@ class FitRequest(Request):
     target_class: TargetClass = Field(
         "auto", description="A class to generate images of. [default: auto, the rare classes]"
     )
-    budget: Annotated[str | None, Flag("10min|90s|200kimg")] = Field(None, description="How long to train.")
-    recipe: Annotated[str | None, Flag("NAME")] = Field(
-        None, description="A recipe of `synthaug recipes ls`, or auto: settings chosen from the images."
+    budget: Annotated[str | None, Flag("10min|90s|200kimg", "Training")] = Field(
+        None, description="How long to train. [default: the recipe's]"
     )
-    family: Annotated[str | None, Flag("NAME")] = Field(None, description="Architecture: `synthaug list families`.")
-    objective: Annotated[str | None, Flag("NAME")] = Field(None, description="Loss: `synthaug list objectives`.")
-    config: Annotated[Path | None, Flag("FILE")] = Field(None, description="A recipe file.")
+    recipe: Annotated[str | None, Flag("NAME", "Recipe")] = Field(
+        None,
+        description="A recipe of `synthaug recipes ls`, or auto: settings chosen from the images. [default: default]",
+    )
+    family: Annotated[str | None, Flag("NAME", "Model")] = Field(
+        None, description="Architecture: `synthaug list families`. [default: the recipe's]"
+    )
+    objective: Annotated[str | None, Flag("NAME", "Training")] = Field(
+        None, description="Loss: `synthaug list objectives`. [default: the recipe's]"
+    )
+    config: Annotated[Path | None, Flag("FILE", "Recipe")] = Field(None, description="A recipe file.")
     set: Settings = ()
-    source_classes: Annotated[tuple[str, ...] | None, BeforeValidator(parts), Flag("NAME,NAME,…")] = Field(
+    source_classes: Annotated[tuple[str, ...] | None, BeforeValidator(parts), Flag("NAME,NAME,…", "Model")] = Field(
         None,
         description="Families that start from images: classes to translate. [default: the nearest ones]",
     )
-    pairs: Annotated[str | None, BeforeValidator(_text), Flag("DIR|edges")] = Field(
-        None, description="pix2pix: a folder with a map for each image, or edges: edge maps, drawn from the images."
+    pairs: Annotated[str | None, BeforeValidator(_text), Flag("DIR|edges", "Model")] = Field(
+        None,
+        description="pix2pix: a folder with a map for each image, or edges: edge maps, drawn from the images. "
+        "[default: edges]",
     )
-    resolution: Resolution = Field(None, description="Side of the generated images, in pixels.")
-    scale: Annotated[int | None, Flag("2|4")] = Field(
-        None, description="With an upscaler, such as --family srgan: how many times it enlarges --resolution."
+    resolution: Resolution = Field(None, description="Side of the generated images, in pixels. [default: the recipe's]")
+    scale: Annotated[int | None, Flag("2|4", "Model")] = Field(
+        None,
+        description="With an upscaler, such as --family srgan: how many times it enlarges --resolution. [default: 2]",
     )
-    fit: Annotated[str | None, Flag("pad|crop|stretch")] = Field(
-        None, description="How images that are not square are made square."
+    fit: Annotated[str | None, Flag("pad|crop|stretch", "Data")] = Field(
+        None, description="How images that are not square are made square. [default: the recipe's]"
     )
     group_by: GroupBy = None
     seed: TrainingSeed = None
     device: Device = "auto"
-    devices: Annotated[int | None, Flag("N")] = Field(
+    devices: Annotated[int | None, Flag("N", "Machine")] = Field(
         None, ge=1, description="Processes that train as one on this machine, one a GPU. [default: 1, or torchrun's]"
     )
-    nodes: Annotated[int | None, Flag("N")] = Field(
+    nodes: Annotated[int | None, Flag("N", "Machine")] = Field(
         None, ge=1, description="Machines that each start this command. [default: 1, or SLURM's]"
     )
-    precision: Annotated[str | None, Flag("auto|32-true|bf16-mixed")] = Field(
-        None, description="Number format of the training."
+    precision: Annotated[str | None, Flag("auto|32-true|bf16-mixed", "Machine")] = Field(
+        None, description="Number format of the training. [default: the recipe's]"
     )
-    features: Features = Field(
+    features: Annotated[str | None, Flag("NAME|FILE", "Training")] = Field(
         None, description="The monitor's network: `synthaug list features`. [default: efficientnet_lite0]"
     )
-    name: Annotated[str | None, Flag("NAME")] = Field(None, description="The run's name, after its number.")
-    resume: Annotated[Reference, Flag("PATH|auto")] = Field(
+    name: Annotated[str | None, Flag("NAME", "Run")] = Field(
+        None, description="The run's name, after its number. [default: made of family, classes, size and seed]"
+    )
+    resume: Annotated[Reference, Flag("PATH|auto", "Run")] = Field(
         None,
         description="Continue a run. auto: continue the latest unfinished run of equal configuration, or start one.",
     )
     checkpoint: Annotated[
-        str | None, BeforeValidator(lambda value: None if value is None else str(value)), Flag("NAME")
+        str | None, BeforeValidator(lambda value: None if value is None else str(value)), Flag("NAME", "Run")
     ] = Field(
         None,
         description="The checkpoint to continue from, or to start from with --from. [default: the last; the best]",
     )
-    from_: Annotated[Reference, Flag("RUN")] = Field(
+    from_: Annotated[Reference, Flag("RUN", "Run")] = Field(
         None, description="Start from the weights of an earlier run, which may have other classes."
     )
     strict: Strict = False

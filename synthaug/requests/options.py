@@ -54,71 +54,78 @@ RunName = Annotated[
     Flag("RUN", argument=True),
 ]
 Data = Annotated[Path | str, BeforeValidator(place), Flag("DATA", argument=True)]
-TargetClass = Annotated[str | tuple[str, ...], Flag("NAME", many=True)]
-Resolution = Annotated[int | None, Flag("16|32|64|96|128|192|256")]
+TargetClass = Annotated[str | tuple[str, ...], Flag("NAME", "Data", many=True)]
+Resolution = Annotated[int | None, Flag("16|32|64|96|128|192|256", "Data")]
 GroupBy = Annotated[
     str | None,
     Field(
         description="A regular expression, such as 'patient(\\d+)'. Images whose paths give the same first group stay "
         "in one split."
     ),
-    Flag("REGEX"),
+    Flag("REGEX", "Data"),
 ]
-Strict = Annotated[bool, Field(description="Stop if a single file cannot be read.")]
+Strict = Annotated[bool, Field(description="Stop if a single file cannot be read."), Flag(group="Data")]
 Runs = Annotated[
-    Path | None, Field(description="The folder of runs. [default: $SYNTHAUG_RUNS, or ./runs]"), Flag("DIR")
+    Path | None, Field(description="The folder of runs. [default: $SYNTHAUG_RUNS, or ./runs]"), Flag("DIR", "Run")
 ]
 Cache = Annotated[
-    Path | None, Field(description="The folder for decoded images. [default: ~/.cache/synthaug]"), Flag("DIR")
+    Path | None,
+    Field(description="The folder for decoded images. [default: ~/.cache/synthaug]"),
+    Flag("DIR", "Machine"),
 ]
 Device = Annotated[
     str, AfterValidator(_device), Field(description="Where to compute; cuda:1 is the second GPU."),
-    Flag("auto|cpu|cuda|mps"),
+    Flag("auto|cpu|cuda|mps", "Machine"),
 ]  # fmt: skip
-Checkpoint = Annotated[str | Path, Field(description="Which checkpoint of the run to use."), Flag("best|last|PATH")]
+Checkpoint = Annotated[
+    str | Path, Field(description="Which checkpoint of the run to use."), Flag("best|last|PATH", "Run")
+]
 NoiseSeed = Annotated[
-    int | None, Field(description="Seed of the noise. [default: the run's seed]", ge=0, le=2**31 - 1), Flag("N")
+    int | None,
+    Field(description="Seed of the noise. [default: the run's seed]", ge=0, le=2**31 - 1),
+    Flag("N", "Sampling"),
 ]
 Truncation = Annotated[
     float,
     AfterValidator(check_truncation),
     Field(description="Below 1, images are more typical of their class and less varied."),
-    Flag("PSI"),
+    Flag("PSI", "Sampling"),
 ]
 Mode = Annotated[
     translators.Mode | None,
     Field(
-        description="Families that start from images: translate those of other classes, vary the class's own, or both."
+        description="Families that start from images: translate those of other classes, vary the class's own, or both. "
+        "[default: as the run was trained]"
     ),
-    Flag("translate|vary|both"),
+    Flag("translate|vary|both", "Sampling"),
 ]
 Inputs = Annotated[
     Path | None,
     Field(description="pix2pix: maps of your own to paint, in DIR/CLASS, or in DIR for the only target class."),
-    Flag("DIR"),
+    Flag("DIR", "Sampling"),
 ]
-Features = Annotated[str | None, Flag("NAME|FILE")]
+Features = Annotated[str | None, Flag("NAME|FILE", "Comparison")]
 Upscaler = Annotated[
     Reference,
     Field(
         description="A run of an upscaler (`fit --family srgan`), which enlarges synthetic images before resampling."
     ),
-    Flag("RUN"),
+    Flag("RUN", "Sampling"),
 ]
 Jobs = Annotated[
-    int | None, Field(description="Tasks at once. [default: one per core]", ge=1, le=4096), Flag("N")
+    int | None, Field(description="Tasks at once. [default: one per core]", ge=1, le=4096), Flag("N", "Machine")
 ]  # fmt: skip
 TaskBackend = Annotated[
     Backend,
     Field(description="Where tasks run: loky, processes of this machine, or a cluster: docs/scale.md."),
-    Flag("loky|dask|ray"),
+    Flag("loky|dask|ray", "Machine"),
 ]
 Scheduler = Annotated[
     str | None,
     Field(description="With --backend dask or ray: the cluster's address. [default: one is started here]"),
-    Flag("ADDRESS"),
+    Flag("ADDRESS", "Machine"),
 ]
-Overwrite = Annotated[bool, Field(description="Replace the output of an earlier call.")]
+Overwrite = Annotated[bool, Field(description="Replace the output of an earlier call."), Flag(group="Output")]
 
 
 class HasTasks(Protocol):

@@ -23,19 +23,19 @@ class RunRequest(Request):
     target_class: TargetClass = Field(
         "auto", description="A class to generate images of. [default: auto, the rare classes]"
     )
-    budget: Annotated[str | None, Flag("10min|90s|200kimg")] = Field(
+    budget: Annotated[str | None, Flag("10min|90s|200kimg", "Training")] = Field(
         None, description="How long to train the generator. [default: what the recipe asks for, at most half an hour]"
     )
-    recipe: Annotated[str, Flag("NAME")] = Field(
+    recipe: Annotated[str, Flag("NAME", "Recipe")] = Field(
         "auto", description="A recipe of `synthaug recipes ls`, or auto: settings chosen from the images."
     )
     set: Settings = ()
-    resolution: Resolution = Field(None, description="Side of the generated images, in pixels.")
+    resolution: Resolution = Field(None, description="Side of the generated images, in pixels. [default: the recipe's]")
     group_by: GroupBy = None
     classifier: Classifier = "cnn"
     seeds: Seeds = 5
     steps: Steps = 600
-    out: Annotated[Path | None, Flag("DIR")] = Field(
+    out: Annotated[Path | None, Flag("DIR", "Output")] = Field(
         None, description="The folder of everything that is made. [default: ./synthaug-NAME, after the images' folder]"
     )
     seed: TrainingSeed = None

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
+from command_line import leaves, parse
 from page_commands import DOCS, trainings
 from page_commands import PAGES as PARTS
 
@@ -17,17 +16,9 @@ from synthaug.augment.diffaugment import POLICIES
 from synthaug.config import Config
 from synthaug.losses import AUXILIARIES, OBJECTIVES, REGULARIZERS
 from synthaug.models import DISCRIMINATORS, MODELS, UPSCALERS
-from synthaug_cli.app import application
 from synthaug_cli.options import EVERYWHERE
 
-COMMAND = typer.main.get_command(application())
 PAGES = sorted([DOCS.parent / "README.md", *DOCS.rglob("*.md")])
-
-
-def commands() -> Iterator[tuple[str, Any]]:
-    for name, command in COMMAND.commands.items():  # type: ignore[attr-defined]
-        for _, leaf in getattr(command, "commands", {name: command}).items():
-            yield name, leaf
 
 
 def options(command: Any) -> set[str]:
@@ -35,10 +26,10 @@ def options(command: Any) -> set[str]:
     return found - {f"--{name}" for name in EVERYWHERE} - {"--help"}
 
 
-@pytest.mark.parametrize("name", sorted({name for name, _ in commands()}))
+@pytest.mark.parametrize("name", sorted({name.split()[0] for name, _ in leaves()}))
 def test_every_option_has_its_place_on_its_page_and_no_other_stands_there(name: str) -> None:
     page = (DOCS / "commands" / f"{name}.md").read_text(encoding="utf-8")
-    real = set().union(*(options(leaf) for found, leaf in commands() if found == name))
+    real = set().union(*(options(leaf) for found, leaf in leaves() if found.split()[0] == name))
     assert real - set(re.findall(r"--[a-z-]+", page)) == set()
     in_table = "\n".join(re.findall(r"^\| (`--.*?) \| ", page, flags=re.MULTILINE))
     assert set(re.findall(r"`(--[a-z-]+)", in_table)) - real == set()
@@ -55,17 +46,7 @@ def written_commands() -> Iterator[tuple[Path, str]]:
 
 @pytest.mark.parametrize("command", sorted({command for _, command in written_commands()}))
 def test_every_command_in_the_documentation_parses(command: str) -> None:
-    arguments = shlex.split(command)[1:]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["synthaug"])
-        node: Any = COMMAND
-        context = None
-        while arguments and getattr(node, "commands", None) and arguments[0] in node.commands:
-            node = node.commands[arguments.pop(0)]
-            context = None
-        if "--help" not in arguments:
-            context = node.make_context("synthaug", arguments)
-            assert context is not None
+    parse(command, request=False)  # some have a placeholder, such as N, for a number
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(DOCS.parent)))
