@@ -77,8 +77,9 @@ class Group(_Grouped, typer.core.TyperGroup):
     def format_commands(self, ctx: Context, formatter: Formatter) -> None:
         commands = self.commands.items()
         for group in COMMANDS:
-            rows = [(name, summary(c)) for name, c in commands if (c.rich_help_panel or COMMANDS[-1]) == group]
-            _write(formatter, group, rows)
+            _write(
+                formatter, group, [(name, summary(command)) for name, command in commands if _panel(command) == group]
+            )
 
 
 def summary(command: Any) -> str:
@@ -89,6 +90,10 @@ def summary(command: Any) -> str:
 def examples_of(text: str | None) -> list[str]:
     """The commands under `Examples:` in a docstring."""
     return [line.strip() for line in (text or "").partition(_EXAMPLES)[2].splitlines() if line.strip()]
+
+
+def _panel(command: Any) -> str:
+    return str(command.rich_help_panel or COMMANDS[-1])
 
 
 def _is_argument(parameter: Any) -> bool:
