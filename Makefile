@@ -13,11 +13,12 @@ DEV_STAMP := $(VENV)/.installed-dev
 WORKERS ?= auto
 ARGS ?=
 
-.PHONY: help install demo test faults fuzz oldest audit sbom lint structure bench profile study study-verdict study-collapse study-copying study-stacked study-generators study-leaks study-gain study-translation clean
+.PHONY: help install demo test quickstart faults fuzz oldest audit sbom lint structure bench profile study study-verdict study-collapse study-copying study-stacked study-generators study-leaks study-gain study-translation clean
 
 help:
 	@sed -n '2,4s/^#   //p' Makefile
 	@echo "make install  the synthaug command and the development tools, in $(VENV)"
+	@echo "make quickstart  docs/quickstart.md, executed line by line with short trainings (minutes)"
 	@echo "make fuzz     100,000 odd files, tables, recipes and calls (INPUTS=1000 for fewer)"
 	@echo "make oldest   the fast unit tests with the oldest packages that pyproject.toml allows, in build/oldest (downloads 3 GB)"
 	@echo "make audit    known vulnerabilities of the packages; make sbom: a bill of materials (CycloneDX), in dist"
@@ -50,6 +51,10 @@ test: $(DEV_STAMP)
 # docs/reliability.md has the counts.
 faults: $(DEV_STAMP)
 	$(BIN)/python tests/faults/run.py $(ARGS)
+
+# docs/quickstart.md, line by line in a fresh environment, with trainings; the normal tests only ask those lines for help.
+quickstart: $(DEV_STAMP)
+	QUICKSTART=whole $(BIN)/python -m pytest tests/packaging/test_quickstart.py --timeout=0 $(ARGS)
 
 # Odd files, tables, recipes and calls; the normal tests try 2,000 of them.
 INPUTS ?= 100000

@@ -69,7 +69,7 @@ class RunFacts(BaseModel):
     @model_validator(mode="after")
     def _fits_together(self) -> RunFacts:
         if len({*self.classes}) < len(self.classes):
-            raise ValueError("a class stands twice in classes")
+            raise ValueError("classes names a class twice")
         if self.channels not in (1, 3):
             raise ValueError(f"channels = {self.channels}: images have 1 or 3")
         if unknown := sorted({*self.targets, *self.sources} - {*self.classes}):

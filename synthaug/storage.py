@@ -39,7 +39,7 @@ def place(value: Any) -> Any:
         raise SynthaugError(f"{text!r} chains several file systems", "give a URL with one protocol")
     if match is None or not match[2]:
         if match is not None and isinstance(value, Path) and not Path(value.parts[0]).exists():
-            raise SynthaugError(f"{text!r} is a URL that lost a slash, as in every Path", "give it as text")
+            raise SynthaugError(f"{text!r} is a URL that lost a slash when it became a Path", "give it as text")
         return Path(value)
     return Path(text[match.end() :]) if match[1].lower() in ("file", "local") else text.rstrip("/")
 

@@ -14,6 +14,8 @@ from synthaug.data.split import SplitRow
 from synthaug.documents import (
     Arm,
     BiasRow,
+    ChangedImage,
+    ChangedImages,
     CheckDocument,
     ClassQuality,
     ClassScores,
@@ -24,6 +26,7 @@ from synthaug.documents import (
     EvaluatedSize,
     Interval,
     LearningCurve,
+    NextStep,
     QualityScores,
     Range,
     Recommendation,
@@ -103,6 +106,27 @@ def interval(values: list[float]) -> Interval:
 
 def span(mean: float, half: float) -> Range:
     return Range(mean=mean, low=mean - half, high=mean + half)
+
+
+def changed(classes: list[str], targets: list[str], seeds: int, per_class: int) -> ChangedImages:
+    """Ten images of the first target class are newly right, three of the last one newly wrong."""
+
+    def image(label: str, number: int, *, right: bool) -> ChangedImage:
+        k = classes.index(label)
+        wrong, hits = classes[(k + 1) % len(classes)], (0, seeds) if right else (seeds, 0)
+        before, after = (wrong, label) if right else (label, wrong)
+        return ChangedImage(
+            test=f"{label}/{40 * k + number}.png", label=label, before=before, after=after,
+            right_before=hits[0], right_after=hits[1],
+        )  # fmt: skip
+
+    of = targets or classes
+    right = [image(of[0], n, right=True) for n in range(min(10, per_class))]
+    wrong = [image(of[-1], n, right=False) for n in range(min(3, per_class))]
+    return ChangedImages(
+        before="classical", after="synthetic", classifiers_before=seeds, classifiers_after=seeds,
+        right=len(right), wrong=len(wrong), newly_right=right, newly_wrong=wrong,
+    )  # fmt: skip
 
 
 def quality(targets: list[str], gated: bool, rng: np.random.Generator) -> CheckDocument:
@@ -299,6 +323,7 @@ def evaluation(
         size=EvaluatedSize(asked="native", pixels=64, generator=32, real=243, enlarged=7.6),
         sharpness={t: Sharpness(auc=span(0.97, 0.02), floor=span(0.52, 0.1), told_apart=True) for t in targets},
         share_chosen_on=share_chosen_on,
+        changed=changed(classes, targets, seeds, per_class),
         arms=arms,
         verdict=VerdictDocument(
             overall=verdict,
@@ -315,6 +340,10 @@ def evaluation(
         ),
         quality=quality(targets, True, rng),
         generator_quality=quality(targets, False, rng) if ungated else None,
+        next=NextStep(
+            sentence="Export the data set with the recommended numbers of synthetic images, and train on it.",
+            command="synthaug export 7 --recommended --out DIR",
+        ),
         warnings=["2 images of the data folder could not be read and were left out"],
         seconds=431.0,
         report="",
@@ -383,14 +412,17 @@ def training(targets: list[str], steps: int = 900) -> list[dict[str, Any]]:
 def material(classes: list[str], targets: list[str], *, size: int = 8, channels: int = 1) -> ReportMaterial:
     real = digits(classes, size=size, channels=channels)
     synthetic = digits(classes, size=size, channels=channels, noise=18.0)
+    rows = [i for label in targets or classes[:2] for i in np.flatnonzero(real.labels == classes.index(label))[:4]]
     pairs = [
-        (synthetic.pixels[i], real.pixels[i + (i > 0)], classes[int(real.labels[i])], 0.05 * i) for i in range(0, 60, 6)
+        (synthetic.pixels[i], real.pixels[i + (n > 0)], classes[int(real.labels[i])], 0.05 * n)
+        for n, i in enumerate(rows)
     ]
     return ReportMaterial(
         real=real,
         synthetic=synthetic,
         generator=digits(classes, size=size, channels=channels, noise=30.0),
         pairs=pairs,
+        tested=dict(zip(real.paths, real.pixels, strict=True)),
         training=training(targets),
         settings={"data.resolution": size, "training.budget": "200kimg", "training.augment": ["color"], "seed": 0},
         environment={"python": "3.11.2", "torch": "2.14.0", "cpu": "2 cores", "packages": {"numpy": "2.4.6"}},

@@ -41,6 +41,7 @@ def command(request: EvaluateRequest) -> None:
 def render(found: EvaluateDocument) -> None:
     """Print the arms, the targets before and after, the verdict, and the path of the report."""
     from synthaug.evaluation.before_after import before_and_after, is_synthetic
+    from synthaug.evaluation.changed_images import in_words
     from synthaug.evaluation.report.headline import sharpness_sentence
 
     if blur := sharpness_sentence(found, repr):
@@ -53,15 +54,21 @@ def render(found: EvaluateDocument) -> None:
         rows.append([name, share, f1.mean, f"{f1.low:.3f} to {f1.high:.3f}", arm.balanced_accuracy.mean])
     columns = ["arm", "synthetic", "macro-F1", "95% interval", "balanced accuracy"]
     console.table(f"{found.classifier}, {plural(found.seeds, 'seed')}, tested on {images}{size}", columns, rows)
-    shown = [name for name in dict.fromkeys(["real", *before_and_after(found)]) if name in found.arms]
+    before, after = before_and_after(found)
+    shown = {words: arm for words, arm in (("before", before), ("after", after)) if arm is not None}
     console.table(
-        "target classes, before and after",
-        ["class", *(f"{score}, {arm}" for score in ("F1", "recall") for arm in shown)],
+        f"target classes; before: {before}, the best control; after: {after}",
+        ["class", *(f"{score} {words}" for score in ("F1", "recall") for words in shown)],
         [
-            [name, *(getattr(found.arms[arm].per_class[name], score) for score in ("f1", "recall") for arm in shown)]
+            [
+                name,
+                *(getattr(found.arms[a].per_class[name], score) for score in ("f1", "recall") for a in shown.values()),
+            ]
             for name in found.targets[:SHOWN]
         ],
     )
+    if found.changed is not None:
+        console.line(f"{in_words(found.changed)}: pictures in the report\n")
     if len(found.targets) > SHOWN:
         more = plural(len(found.targets) - SHOWN, "more target class is", "more target classes are")
         console.line(f"{more} in the report\n")

@@ -19,7 +19,8 @@ from synthaug.documents.commands import (
     UpscalerReference as UpscalerReference, UpscalingScores as UpscalingScores,
 )
 from synthaug.documents.evaluation import (
-    Arm as Arm, ClassScores as ClassScores, Contrast as Contrast, CurvePoint as CurvePoint,
+    Arm as Arm, ChangedImage as ChangedImage, ChangedImages as ChangedImages,
+    ClassScores as ClassScores, Contrast as Contrast, CurvePoint as CurvePoint,
     EvaluateDocument as EvaluateDocument, EvaluatedSize as EvaluatedSize, Interval as Interval, MadeFrom as MadeFrom,
     LearningCurve as LearningCurve, Leaks as Leaks, LongerTraining as LongerTraining,
     NextStep as NextStep,

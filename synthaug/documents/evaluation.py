@@ -204,6 +204,30 @@ class MadeFrom(Document):
         return f"{plural(self.images, 'image')} from {plural(self.sources, 'real image')}"
 
 
+class ChangedImage(Document):
+    """A test image that one arm recognises and the other does not."""
+
+    test: str
+    label: str
+    before: str = Field(description="the class that most classifiers without synthetic images take it for")
+    after: str = Field(description="the same with synthetic images")
+    right_before: int = Field(description="how many classifiers without synthetic images are right")
+    right_after: int
+
+
+class ChangedImages(Document):
+    """What the best control and a synthetic arm do differently. An arm recognises an image if most classifiers do."""
+
+    before: str = Field(description="the best control")
+    after: str = Field(description="the synthetic arm")
+    classifiers_before: int = Field(description="seeds")
+    classifiers_after: int = Field(description="seeds, times generators")
+    right: int = Field(description="number of test images that are newly right")
+    wrong: int
+    newly_right: list[ChangedImage] = Field(description="the first of them, those that concern a target class first")
+    newly_wrong: list[ChangedImage]
+
+
 class NextStep(Document):
     """What to do after the evaluation."""
 
@@ -247,6 +271,9 @@ class EvaluateDocument(Document):
     share_chosen_on: Literal["val", "default", "user"]
     arms: dict[str, Arm]
     verdict: VerdictDocument
+    changed: ChangedImages | None = Field(
+        None, description="test images newly right and newly wrong; null in documents of versions before this key"
+    )
     leaks: Leaks | None = Field(None, description="test images that look like copies; null: none was found")
     recommended: dict[str, Recommendation] = Field(
         default_factory=dict, description="class of the mix → what to export"

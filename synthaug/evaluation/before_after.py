@@ -1,11 +1,17 @@
-"""The arms that are shown side by side: one without and one with synthetic images."""
+"""Before and after: the best control, and the arm with synthetic images that is shown beside it.
+
+They are the same two arms in all figures of the page, in Markdown and on the console.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Sequence
 
-from synthaug.documents import Arm, EvaluateDocument, TargetVerdict
+import numpy as np
+
+from synthaug.documents import EvaluateDocument
 from synthaug.evaluation.arms import ARMS, PlannedContrast, planned
 
 
@@ -14,45 +20,37 @@ def is_synthetic(arm: str) -> bool:
     return arm in ARMS and ARMS[arm].synthetic
 
 
-def before_and_after(document: EvaluateDocument, label: str | None = None) -> tuple[str | None, str | None]:
-    """The best control and a synthetic arm, for one class or for all.
+def before_and_after(document: EvaluateDocument) -> tuple[str | None, str | None]:
+    """The best control and a synthetic arm; None if there is none.
 
-    For one class, the synthetic arm is the one that helps; else the best of those whose gain is above zero. Otherwise,
-    and for all classes, it is the last one that the verdict rests on, so that test images do not choose it.
+    The synthetic arm is the one that helps the most target classes; else the best of those whose gain in their mean F1
+    is above zero. Otherwise it is the last one that the verdict rests on, so that test images do not choose it.
     """
     arms, verdict = document.arms, document.verdict
-    details = verdict.details.get(label) if label is not None else None
-    best: str | None = details.best_control if details else verdict.best_control
     controls = [name for name in arms if not is_synthetic(name)]
+    best: str | None = verdict.best_control
     if best not in controls:
-        best = max(controls, key=lambda name: _f1(arms[name], label), default=None)
-    synthetic = [name for name in ARMS if name in arms and is_synthetic(name)]
-    judged = [contrast.arm.name for contrast in planned(arms)] or synthetic
-    return best, _gaining(arms, details, label) or (judged[-1] if judged else None)
+        best = max(controls, key=lambda name: _target_f1(document, name), default=None)
+    pairs = planned(arms)
+    judged = [pair.arm.name for pair in pairs] or [name for name in ARMS if name in arms and is_synthetic(name)]
+    return best, _chosen(document, pairs) or (judged[-1] if judged else None)
 
 
-def contrasts_shown(document: EvaluateDocument) -> list[PlannedContrast]:
-    """The contrasts of an evaluation, the largest difference first."""
-    found = document.verdict.contrasts
-    shown = [contrast for contrast in planned(document.arms) if contrast.name in found]
-    return sorted(shown, key=lambda contrast: -_finite(found[contrast.name].mean))
+def _chosen(document: EvaluateDocument, pairs: Sequence[PlannedContrast]) -> str | None:
+    found, arm_of = document.verdict, {pair.name: pair.arm.name for pair in pairs}
+    helping = Counter(
+        arm_of[helped]
+        for name, details in found.details.items()
+        if name in document.targets and (helped := details.helping) in arm_of and helped is not None
+    )
+    gaining = [arm_of[name] for name, contrast in found.contrasts.items() if name in arm_of and contrast.low > 0]
+    candidates = [arm for arm, count in helping.items() if count == max(helping.values())] or gaining
+    return max(candidates, key=lambda arm: _target_f1(document, arm), default=None)
 
 
-def _gaining(arms: Mapping[str, Arm], details: TargetVerdict | None, label: str | None) -> str | None:
-    if details is None:
-        return None
-    there = {contrast.name: contrast.arm.name for contrast in planned(arms)}
-    if details.helping in there:
-        return there[details.helping]
-    gaining = [there[name] for name, contrast in details.contrasts.items() if name in there and contrast.low > 0]
-    return max(gaining, key=lambda name: _f1(arms[name], label), default=None)
-
-
-def _f1(arm: Arm, label: str | None) -> float:
-    if label is None:
-        return _finite(arm.macro_f1.mean)
-    return _finite(arm.per_class[label].f1) if label in arm.per_class else -math.inf
-
-
-def _finite(value: float) -> float:
-    return value if math.isfinite(value) else -math.inf
+def _target_f1(document: EvaluateDocument, arm: str) -> float:
+    """Mean F1 of the target classes."""
+    scored = document.arms[arm].per_class
+    values = [scored[name].f1 for name in document.targets if name in scored]
+    mean = float(np.mean(values)) if values else document.arms[arm].macro_f1.mean
+    return mean if math.isfinite(mean) else -math.inf

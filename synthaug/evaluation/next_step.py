@@ -7,6 +7,7 @@ import shlex
 import numpy as np
 
 from synthaug.documents import EvaluateDocument, NextStep
+from synthaug.errors import plural
 from synthaug.evaluation.arms import ARMS
 
 ENOUGH_SEEDS = 5
@@ -38,7 +39,7 @@ def next_step(document: EvaluateDocument, run: str | None) -> NextStep:
         return _step(f"Train the missing controls too: {controls}. They cost nothing and may do as well.", evaluate)
     free = _without_synthetic_images(document)
     if document.seeds < ENOUGH_SEEDS:
-        few = f"{document.seeds} classifiers an arm are few for a verdict: train more."
+        few = f"A verdict from {plural(document.seeds, 'classifier')} per arm is uncertain: train more."
         return _step(f"{free} {few}", f"{evaluate} --seeds {ENOUGH_SEEDS}")
     if document.learning_curve is None:
         return _step(f"{free} Then see what further real images would be worth.", f"{evaluate} --learning-curve")

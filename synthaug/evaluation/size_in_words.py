@@ -12,8 +12,9 @@ def with_size(verdict: VerdictDocument, size: EvaluatedSize) -> VerdictDocument:
     caveats = list(verdict.caveats)
     if size.asked == "model" and size.enlarged > NOTICED:
         caveats.append(
-            f"classifiers saw images of {size.pixels} px, the generator's size; the real images have about {size.real} "
-            f"px, and `export` enlarges synthetic ones {size.enlarged:.1f} times: --size native judges them so"
+            f"classifiers saw images of {size.pixels} px, the generator's size. The real images have about {size.real} "
+            f"px, and `export` enlarges synthetic ones {size.enlarged:.1f} times. "
+            "To judge them at that size: --size native"
         )
     if size.upscaler is not None and not size.upscaler.used:
         caveats.append(size.upscaler.text())

@@ -284,15 +284,15 @@ def _price(contrasts: Collection[str | None], macro: Finding) -> str:
 
 
 def _blind(findings: Mapping[str, Finding]) -> str:
-    """Which effects may have been missed."""
+    """Which effects may have been missed, as a sentence."""
     effects = {name: f.smallest_detectable for name, f in findings.items() if f.smallest_detectable is not None}
     if not effects:
-        return "with so few test images, no effect would be found in 80% of cases"
+        return "With so few test images, no effect would be found in 80% of cases."
     hardest = max(effects, key=lambda name: effects[name])
     if effects[hardest] == 0 and len(effects) == len(findings):
-        return "all scores are equal"
-    where = f" on {hardest}, where it is the hardest to see," if len(findings) > 1 else ""
-    return f"an effect below {effects[hardest]:.3f}{where} is found in fewer than 80% of cases"
+        return "All scores are equal."
+    where = f" on {hardest}, the class where it is the hardest to see," if len(findings) > 1 else ""
+    return f"An effect below {effects[hardest]:.3f}{where} is found in fewer than 80% of cases."
 
 
 def _sentence(
@@ -325,6 +325,6 @@ def _sentence(
                 f"does: {_gain(together)}."
             )
     return (
-        f"The synthetic images make no measurable difference: the best control is {together.best_control} "
-        f"(F1 {together.best_control_f1:.3f} of the target classes), and {_blind(findings)}.{note}"
+        f"The synthetic images make no measurable difference. The best control is {together.best_control} "
+        f"(F1 {together.best_control_f1:.3f} of the target classes). {_blind(findings)}{note}"
     )

@@ -101,7 +101,7 @@ def judge(
         new = scores.get("missed_clusters", Score()).floor
         if new is None or clusters.missed > new.high:
             beside = f" (new real images miss {new.mean:.1f})" if new else ""
-            mild.append(f"{clusters} clusters of real images have no sample{beside}")
+            mild.append(f"{clusters} groups of similar real images have no sample like them{beside}")
     if grave:
         return "collapsed", grave + mild
     return ("thinning", mild) if mild else ("healthy", [])

@@ -241,8 +241,8 @@ def _judge(near: _Tally, exact: _Tally, ratio: Range, z: float) -> tuple[Memoris
         )
     if z < -3 and ratio.high < 0.75:
         reasons.append(
-            f"samples are {ratio.mean:.2f} times as far from the training images as held-out images are (C_T {z:.1f}):"
-            " copies or blur; look at the worst pairs"
+            "samples are nearer to the training images than held-out images are"
+            f" ({ratio.mean:.2f} times the distance; C_T {z:.1f}): copies or blur. Look at the nearest pairs"
         )
     return ("suspect", reasons) if reasons else ("clear", [])
 

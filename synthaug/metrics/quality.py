@@ -202,7 +202,8 @@ def _told(table: list[BiasRow]) -> list[str]:
     out: list[str] = []
     for row in [row for row in table if row.beyond and abs(row.difference.mean) >= TOLD][:MOST_TOLD]:
         if row.name.startswith("cluster"):
-            out.append(f"{row.name} holds {row.synthetic:.0%} of the samples and {row.real:.0%} of real images")
+            group = f"images like {row.example}" if row.example is not None else row.name
+            out.append(f"{group} are {row.synthetic:.0%} of the samples and {row.real:.0%} of the real images")
         else:
             more, size = "more" if row.difference.mean > 0 else "less", abs(row.difference.mean)
             out.append(f"samples have {more} {row.name} than real images, by {size:.1f} standard deviations")

@@ -63,7 +63,7 @@ def coverage(context: Context) -> Score | None:
 
 @metric("Missed clusters", pooled=False, decimals=1)
 def missed_clusters(context: ClassContext) -> Score | None:
-    """Clusters of real images without any synthetic image; new real images miss some, too."""
+    """Groups of similar real images (clusters) without any synthetic image; new real images miss some, too."""
     found = context.clusters
     return Score(value=found.missed, floor=context.clusters_floor, text=str(found)) if found else None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,12 +13,13 @@ from typing import Any, Literal
 import numpy as np
 
 from synthaug.classifiers import check_classifier, takes_steps
-from synthaug.config import leaves, resolve
+from synthaug.config import resolve
 from synthaug.data.fetched import local_folder
 from synthaug.data.run_data import RunData
 from synthaug.device import resolve_device
 from synthaug.documents import (
     Arm,
+    ChangedImages,
     EvaluateDocument,
     EvaluatedSize,
     LearningCurve,
@@ -35,7 +36,9 @@ from synthaug.evaluation.arms import (
     needed_controls,
     shared_by_seeds,
 )
+from synthaug.evaluation.before_after import before_and_after
 from synthaug.evaluation.best_control import BestControl, best_control
+from synthaug.evaluation.changed_images import changed_images
 from synthaug.evaluation.fold import Fold, probabilities, shares_of, trials_of
 from synthaug.evaluation.grid import Trial
 from synthaug.evaluation.held_out import HeldOut, small_test_warnings
@@ -44,7 +47,6 @@ from synthaug.evaluation.learning_curve import SHARES, curve_contrast, in_words,
 from synthaug.evaluation.longer import longer_training, with_longer
 from synthaug.evaluation.next_step import ENOUGH_SEEDS, next_step
 from synthaug.evaluation.recommend import Validation, recommend
-from synthaug.evaluation.report.material import ReportMaterial
 from synthaug.evaluation.report.write import write_report
 from synthaug.evaluation.scores import Probabilities
 from synthaug.evaluation.shares import Candidates, candidates
@@ -57,7 +59,6 @@ from synthaug.evaluation.trial_cache import TrialCache
 from synthaug.evaluation.verdict import judge
 from synthaug.files import check_outside
 from synthaug.metrics.sharpness_auc import compare_sharpness
-from synthaug.parsing import read_json
 from synthaug.pipelines.auto import with_mirroring
 from synthaug.pipelines.describe import EVALUATION
 from synthaug.pipelines.evaluated_folds import asked_arms, generators_of, make_folds, mix_of, together
@@ -66,6 +67,7 @@ from synthaug.pipelines.folds import fold_data
 from synthaug.pipelines.judged_quality import qualities
 from synthaug.pipelines.judged_size import evaluated_size
 from synthaug.pipelines.monitor_net import check_permitted
+from synthaug.pipelines.report_material import report_material
 from synthaug.progress import Progress, shown
 from synthaug.requests import EvaluateRequest, documented
 from synthaug.requests.options import workers_of
@@ -124,9 +126,10 @@ def _evaluate(request: EvaluateRequest, classifier: str, whole: RunData, progres
         progress.warn(line)
     best = _train(evaluation)
     document = _document(evaluation, best, started)
+    document.changed = _changed(document, evaluation)
     document.next = next_step(document, None if whole.run is None else whole.run.reference())
     try:
-        write_report(document, _material(document, evaluation), evaluation.out)
+        write_report(document, report_material(document, evaluation.splits, evaluation.suspects), evaluation.out)
     except OSError as error:
         raise RunFailed(
             f"cannot write the report into {str(evaluation.out)!r}: {error.strerror or error}",
@@ -206,7 +209,7 @@ def _prepare(request: EvaluateRequest, classifier: str, whole: RunData, progress
     warnings += small_test_warnings(held_out, whole.targets, sum(real.alike for real in reals))
     warnings += [line for real in reals for line in real.warnings]
     if request.seeds < ENOUGH_SEEDS:
-        warnings.append(f"only {plural(request.seeds, 'seed')}: the intervals are wide, and may be wrong")
+        warnings.append(f"only {plural(request.seeds, 'seed')}: the intervals are wide, and not reliable")
     if tried.note:
         warnings.append(tried.note)
     mixed = whole.targets if mix == "targets" else whole.classes
@@ -220,8 +223,8 @@ def _prepare(request: EvaluateRequest, classifier: str, whole: RunData, progress
     shared = sorted({name for f in folds for name in shared_by_seeds(f.pool, f.real.per_seed, request.seeds)})
     if shared:
         notes.append(
-            f"there are too few synthetic images of {', '.join(shared)} for {request.seeds} seeds with "
-            f"{reals[0].per_seed} of their own: the seeds share some, and the intervals lack a part of their variance"
+            f"there are too few synthetic images of {', '.join(shared)}: each of the {request.seeds} seeds should have "
+            f"{reals[0].per_seed} of its own. They share some, so the intervals are too narrow"
         )
     warnings = list(dict.fromkeys([*warnings, *notes]))
     return _Evaluation(
@@ -422,27 +425,14 @@ def _learning_curve(evaluation: _Evaluation, tables: Mapping[str, F1Table]) -> L
     )  # fmt: skip
 
 
-def _material(document: EvaluateDocument, evaluation: _Evaluation) -> ReportMaterial:
-    """Images, settings and training curves for the report; with folds, those of the first, but suspects of all."""
-    fold = evaluation.folds[0]
-    real, pool, run = fold.real, fold.pool, fold.real.data.run
-    suspects = [(s.test, s.other, s.found.label, s.found.nearness) for some in evaluation.suspects for s in some]
-    synthetic_rows = {path: i for i, path in enumerate(pool.paths)}
-    train_rows = {path: i for i, path in enumerate(real.train.paths)}
-    pairs = []
-    for pair in document.quality.worst_pairs:
-        nearest = real.train.pixels[train_rows[pair.train]]
-        if pair.mirrored:
-            nearest = nearest[..., ::-1]
-        pairs.append(
-            (pool.pixels[synthetic_rows[pair.synthetic]], np.ascontiguousarray(nearest), pair.label, pair.distance)
-        )
-    environment = {}
-    if run is not None:
-        with suppress(OSError, ValueError, TypeError):
-            environment = dict(read_json(run.path / "environment.json"))
-    return ReportMaterial(
-        real=real.train, synthetic=pool, generator=fold.generator, origins=fold.origins, pairs=pairs, suspects=suspects,
-        training=run.metrics() if run is not None else [], settings=leaves(real.config.model_dump(mode="json")),
-        environment=environment,
+def _changed(document: EvaluateDocument, evaluation: _Evaluation) -> ChangedImages | None:
+    """What the best control and the synthetic arm of the report do differently; None if one was not trained."""
+    before, after = before_and_after(document)
+    if before is None or after is None:
+        return None
+    held_out, whole = evaluation.held_out, evaluation.whole
+    paths = [path for fold in evaluation.splits for path in fold.real.test.paths]
+    return changed_images(
+        (before, after), evaluation.probabilities(before), evaluation.probabilities(after), held_out.labels, paths,
+        held_out.classes, list(whole.target_indices.values()),
     )  # fmt: skip

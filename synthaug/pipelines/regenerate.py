@@ -205,7 +205,7 @@ def _check_sources(wanted: dict[int, _Row], sampler: SeededGenerator, progress: 
         source = sources.rows[origins[row.sample_index % CHUNK]]
         if (row.source_path, row.source_pixel_sha256) != (source.path, source.pixel_sha256):
             raise SynthaugError(
-                f"row {number} ({row.file_name!r}) was not made from {source.path!r}, which the run takes for it",
+                f"row {number} ({row.file_name!r}) was not made from {source.path!r}, as this run would make it",
                 "give the folder with the run of the export: --runs DIR",
             )
         needed[source.path] = source

@@ -90,7 +90,9 @@ def write_document(modules: dict[str, Any]) -> None:
     measured = sorted({f"{module['date']} on {module['on']}" for module in modules.values()})
     DOCUMENT.write_text(
         "# How fast it is\n\n"
-        f"`make bench`, {'; '.join(measured)}.\n\n"
+        "How fast synthaug trains, exports and judges, beside other tools. To measure it again:\n\n"
+        "```sh\nmake bench\n```\n\n"
+        f"Measured {'; '.join(measured)}.\n\n"
         "The ratio is the other tool's time ÷ synthaug's; above 1, synthaug is faster. Both run in turn, "
         "for several rounds.\n\n"
         f"{table(rows)}\n\n{LIMITS.read_text(encoding='utf-8')}",

@@ -14,6 +14,7 @@ from page_commands import PAGES as PARTS
 
 from synthaug.augment.diffaugment import POLICIES
 from synthaug.config import Config
+from synthaug.evaluation.report.terms import TERMS
 from synthaug.losses import AUXILIARIES, OBJECTIVES, REGULARIZERS
 from synthaug.models import DISCRIMINATORS, MODELS, UPSCALERS
 from synthaug_cli.options import EVERYWHERE
@@ -53,6 +54,21 @@ def test_every_command_in_the_documentation_parses(command: str) -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if p not in PARTS], ids=lambda p: str(p.relative_to(DOCS.parent)))
+def test_a_page_begins_with_what_it_is_for_and_an_example(page: Path) -> None:
+    head = re.split(r"^## ", page.read_text(encoding="utf-8"), maxsplit=1, flags=re.MULTILINE)[0]
+    title, text = head.split("\n", 1)
+    assert title.startswith("# ")
+    assert re.match(r"[A-Za-z`*]", text.strip()), "a sentence, before any table, list or code"
+    assert re.search(r"^```|^    \S", text, re.MULTILINE), "an example"
+
+
+def test_the_glossary_and_the_report_say_the_same() -> None:
+    glossary = " ".join((DOCS / "glossary.md").read_text(encoding="utf-8").split())
+    for term, sentence in TERMS.items():
+        assert f"- **{term}**: {sentence}" in glossary
 
 
 def entries() -> Iterator[tuple[str, str, Callable[[Config], bool]]]:

@@ -170,7 +170,15 @@ def test_extra_real_images_help(digits: Digits) -> None:
     assert np.sum(found.arms["synthetic"].confusion) == 8 * 280
     report = json.loads((digits.root / "report" / "report.json").read_text(encoding="utf-8"))
     assert EvaluateDocument.model_validate(report).verdict == found.verdict
-    assert (digits.root / "report" / "report.html").is_file()
+    changed = found.changed
+    assert changed is not None
+    assert (changed.before, changed.classifiers_before) == (found.verdict.best_control, 8)
+    assert changed.right > changed.wrong
+    best = changed.newly_right[0]
+    assert (best.label, best.after, best.test.split("/")[-2]) == (RARE, RARE, RARE)
+    assert best.right_before <= 4 < best.right_after
+    page = (digits.root / "report" / "report.html").read_text(encoding="utf-8")
+    assert page.count(f'alt="test image of {RARE}"') >= 1
     assert found.quality.reference == "test"
     assert set(found.quality.per_class) == {RARE}
 
@@ -567,6 +575,9 @@ def test_with_folds_every_image_is_tested_once_by_what_has_not_seen_it(
     assert np.sum(found.arms["synthetic"].confusion) == 2 * 102
     assert found.arms["synthetic"].shares == [0.25, 0.25]
     assert "overlapping" in found.verdict.caveats[0]
+    assert found.changed is not None
+    images = {row.path: row.label for row in Split.read(small_run.run.split_file).rows}
+    assert all(images[i.test] == i.label for i in (*found.changed.newly_right, *found.changed.newly_wrong))
     tested: list[str] = []
     for name in found.fold_runs:
         fold = Run(small_run.run.path / name)
@@ -618,6 +629,8 @@ def test_several_generators_are_replicates_of_one_split(small_run: Digits, monke
     assert found.arms["oversample"].confusion == alone.arms["oversample"].confusion  # trained once
     assert np.sum(found.arms["synthetic"].confusion) == 2 * np.sum(alone.arms["synthetic"].confusion)
     assert len(found.arms["synthetic"].f1_per_seed[RARE]) == 2
+    assert found.changed is not None
+    assert (found.changed.classifiers_before, found.changed.classifiers_after) == (2, 4)
 
     def again(*_: Any, **__: Any) -> None:
         raise AssertionError("a finished generator was trained again")

@@ -190,7 +190,7 @@ def test_the_size_stands_everywhere(scarce: Grainy) -> None:
     assert "were all read at 32 px" in (scarce.root / "report" / "report.html").read_text(encoding="utf-8")
     model = scarce.evaluate("more", arms=["oversample", "synthetic"], seeds=2)
     assert model.verdict.sentence.startswith("At 16 px, the generator's size, the synthetic images")
-    assert "--size native judges them so" in model.verdict.caveats[-1]
+    assert "To judge them at that size: --size native" in model.verdict.caveats[-1]
     assert set(model.arms) == {"oversample", "synthetic"}
 
 

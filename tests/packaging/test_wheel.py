@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import sys
-import sysconfig
 import zipfile
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(ROOT)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return next(out.glob("*.whl"))
 
 
 def test_wheel_holds_every_module_recipe_and_template_and_nothing_else(wheel: Path) -> None:
@@ -36,20 +25,8 @@ def test_wheel_holds_every_module_recipe_and_template_and_nothing_else(wheel: Pa
     assert {name.split("/")[0] for name in inside} == {"synthaug", "synthaug_cli", "synthaug_recipes"}
 
 
-def test_installed_wheel_works_from_another_folder(wheel: Path, tmp_path: Path) -> None:
-    environment = tmp_path / "environment"
-    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+def test_installed_wheel_works_from_another_folder(environment: Path, tmp_path: Path) -> None:
     python = environment / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", wheel], check=True)
-    # what synthaug depends on is borrowed from this environment; synthaug itself must come from the wheel
-    site = subprocess.run(
-        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    borrowed = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
-    Path(site.stdout.strip(), "zz_borrowed.pth").write_text("\n".join(borrowed) + "\n")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
 

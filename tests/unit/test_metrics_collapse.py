@@ -135,7 +135,7 @@ def test_each_score_alone_can_say_thinning_and_collapsed() -> None:
         assert judge("x", 20, {name: Score(value=mild, floor=real)})[0] == "thinning"
         assert judge("x", 20, {name: Score(value=grave, floor=real)})[0] == "collapsed"
     missed = judge("x", 20, {}, clusters=Clusters(11, 12))
-    assert missed == ("thinning", ["11 of 12 clusters of real images have no sample"])
+    assert missed == ("thinning", ["11 of 12 groups of similar real images have no sample like them"])
     varied = {"duplicate_rate": Score(value=0.95), "vendi_ratio": Score(value=0.9, floor=floor(1.0, 0.8))}
     assert judge("x", 20, varied)[0] == "thinning"
 
@@ -149,7 +149,7 @@ def test_clusters_that_real_images_miss_too_accuse_nobody() -> None:
     assert of(5, many) == of(2, few) == ("healthy", [])
     assert of(6, many) == (
         "thinning",
-        ["6 of 12 clusters of real images have no sample (new real images miss 3.1)"],
+        ["6 of 12 groups of similar real images have no sample like them (new real images miss 3.1)"],
     )
     assert of(3, few)[0] == "thinning"
 

@@ -29,8 +29,7 @@ from synthaug.documents import (
     Range,
     Score,
 )
-from synthaug.evaluation.arms import CONTRASTS
-from synthaug.evaluation.before_after import before_and_after, contrasts_shown
+from synthaug.evaluation.before_after import before_and_after
 from synthaug.evaluation.report import pictures, protocol, scores
 from synthaug.evaluation.report.bias import SHOWN as BIASES
 from synthaug.evaluation.report.bias import bias_chart, biases
@@ -148,8 +147,8 @@ def test_what_sharpness_tells_stands_before_everything_else_and_the_size_is_said
     page, html = written(document, material(DIGITS, ["3", "8"]), tmp_path)
     said = sharpness_sentence(document)
     assert said is not None
-    assert "“3” (the real one is sharper in 97% of pairs, and in 52% between real images)" in said
-    assert "The arms down-up have the same blur and no generator." in said
+    assert "“3” (the real one is sharper in 97% of pairs; between two real images, in 52%)" in said
+    assert "The arms down-up show what this blur does without a generator." in said
     assert page.words.index(headline(document)) < page.words.index(said) < page.words.index(document.verdict.sentence)
     assert html.count("Sharpness alone") == 1
     assert "64 px: real images of about 243 px, and synthetic ones of 32 px that were enlarged 7.6 times" in page.words
@@ -163,9 +162,9 @@ def test_sharpness_is_said_of_the_classes_where_it_matters() -> None:
     document.sharpness[DIGITS[1]].auc = Range(mean=0.02, low=0.0, high=0.04)
     said = sharpness_sentence(document)
     assert said is not None
-    assert f"“{DIGITS[1]}” (the synthetic one is sharper in 98% of pairs, and in 48% between real images)" in said
+    assert f"“{DIGITS[1]}” (the synthetic one is sharper in 98% of pairs; between two real images, in 48%)" in said
     assert f"“{DIGITS[0]}”" not in said
-    assert "and of 1 more target class:" in said
+    assert "and of 1 more target class." in said
     assert "down-up" not in said
     for found in document.sharpness.values():
         found.told_apart = False
@@ -227,8 +226,8 @@ def test_every_part_may_be_missing(tmp_path: Path) -> None:
     page, _ = written(document, ReportMaterial(), tmp_path)
     assert "Helps" in page.words
     sections = {a.get("id") for a in page.all("section")}
-    assert sections == {"compared", "scores", "settings"}
-    assert {a["href"] for a in page.all("a")} == {"#evidence", "#scores", "#compared", "#settings"}
+    assert sections == {"changed", "compared", "scores", "settings", "terms"}
+    assert {a["href"] for a in page.all("a")} == {f"#{name}" for name in {*sections, "evidence"}}
 
 
 @pytest.mark.parametrize("missing", ["arms", "confusion", "f1_per_seed", "per_class"])
@@ -286,12 +285,12 @@ def test_small_pictures_are_exact() -> None:
 def test_thumbnails_are_small_and_of_the_files_asked_for() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (3, 3, 100, 100), dtype=np.uint8)
     images = LabelledImages(pixels, np.zeros(3, np.int64), ["a"], ["x.png", "y.png", "z.png"])
-    found = pictures.thumbnails(images, ["z.png", "gone.png", "x.png", "z.png"], 100_000)
+    found = pictures.thumbnails(pictures.by_file(images), ["z.png", "gone.png", "x.png", "z.png"], 100_000)
     assert list(found) == ["z.png", "x.png"]
     got = Image.open(io.BytesIO(base64.b64decode(found["z.png"].partition(",")[2])))
     assert got.size == (64, 64)
-    assert list(pictures.thumbnails(images, ["z.png", "x.png"], 15_000)) == ["z.png"]
-    assert pictures.thumbnails(None, ["z.png"], 15_000) == {}
+    assert list(pictures.thumbnails(pictures.by_file(images), ["z.png", "x.png"], 15_000)) == ["z.png"]
+    assert pictures.thumbnails(pictures.by_file(None), ["z.png"], 15_000) == {}
 
 
 def test_a_copy_is_called_the_same_pixels(tmp_path: Path) -> None:
@@ -321,15 +320,19 @@ def test_test_images_count_once_whatever_the_seeds() -> None:
     assert recall.high == pytest.approx(want.high, abs=0.02)
 
 
-def test_before_and_after_follow_the_contrasts() -> None:
-    document = evaluation(DIGITS, ["3"])
-    assert [pair.name for pair in contrasts_shown(document)] == list(CONTRASTS)
-    document.verdict.contrasts = dict(reversed(document.verdict.contrasts.items()))
-    document.verdict.contrasts["synthetic+classical-classical"].mean = 0.9
-    assert [pair.name for pair in contrasts_shown(document)] == list(reversed(CONTRASTS))
-    assert before_and_after(document) == ("classical", "synthetic+classical")
-    del document.arms["synthetic+classical"]
-    assert before_and_after(document) == ("classical", "synthetic")
+def test_before_is_the_best_control_and_after_an_arm_that_the_verdict_rests_on() -> None:
+    document = evaluation(DIGITS, ["3", "8"])
+    assert before_and_after(document) == ("classical", "synthetic")  # the contrast that is above zero
+    document.verdict.contrasts["synthetic-oversample"].low = -0.1
+    assert before_and_after(document) == ("classical", "synthetic+classical")  # fixed, not the one that test likes best
+    document.verdict.details["8"].helping = "synthetic-oversample"
+    assert before_and_after(document) == ("classical", "synthetic")  # what helps a class
+    document.verdict.best_control = "oversample"
+    assert before_and_after(document)[0] == "oversample"
+    document.verdict.best_control = "unknown"
+    assert before_and_after(document)[0] == "classical"  # the best on the target classes
+    document.arms = {}
+    assert before_and_after(document) == (None, None)
 
 
 def test_confusion_shares_and_their_change() -> None:
@@ -435,21 +438,26 @@ def test_the_arm_shown_is_one_that_the_verdict_rests_on() -> None:
     document = evaluation(DIGITS, ["3"])
     (card,) = glances(document)
     assert [step.arm for step in card.steps] == ["real", "classical", "synthetic"]
-    assert card.difference is not None
-    assert card.difference[:3] == ("synthetic", "oversample", pytest.approx(0.09))
+    assert [step.words for step in card.steps] == ["nothing done", "before", "after"]
+    ((arm, control, difference),) = card.differences
+    assert (arm, control, difference.mean) == ("synthetic", "oversample", pytest.approx(0.09))
     assert card.steps[-1].recall == document.arms["synthetic"].per_class["3"].recall
-    for contrast in document.verdict.details["3"].contrasts.values():
+    for contrast in document.verdict.contrasts.values():
         contrast.low = -0.01
     document.arms["synthetic-targets+classical"] = document.arms["synthetic"]  # shows something, but decides nothing
     (card,) = glances(document)
     assert card.steps[-1].arm == "synthetic+classical"  # fixed, not the one that test likes best
-    assert card.against_best is None
+    assert [control for _, control, _ in card.differences] == ["classical"]
 
 
 def test_the_best_control_is_compared_where_it_is_another() -> None:
     document = with_everything(evaluation(DIGITS, ["3"]))
     (card,) = glances(document)
-    assert card.against_best == ("classical", document.verdict.details["3"].against_best["synthetic"])
+    details = document.verdict.details["3"]
+    assert card.differences == [
+        ("synthetic", "classical", details.against_best["synthetic"]),
+        ("synthetic", "oversample", details.contrasts["synthetic-oversample"]),
+    ]
     asked = questions(document)
     names = list(asked[0].contrasts)
     assert names == [
@@ -473,6 +481,18 @@ def test_how_the_best_control_was_chosen_is_told(tmp_path: Path) -> None:
     _, text = written(document, material(DIGITS, ["3"]), tmp_path)
     assert text.count(said) == 2
     assert f"Best control: {said}." in (tmp_path / "report.md").read_text()
+
+
+def test_changed_test_images_are_shown_with_what_they_are_and_were_taken_for(tmp_path: Path) -> None:
+    document = evaluation(DIGITS, ["3", "8"])
+    page, _ = written(document, material(DIGITS, ["3", "8"]), tmp_path)
+    assert "10 test images newly right · 8 of them" in page.words
+    assert "3 test images newly wrong" in page.words
+    assert page.words.count("4 → 3 0/5 → 5/5") == 8
+    assert sum(a.get("alt") == "test image of 8" for a in page.all("img")) == 3
+    document.changed = None
+    page, _ = written(document, material(DIGITS, ["3", "8"]), tmp_path)
+    assert "newly right" not in page.words
 
 
 def test_the_longer_training_is_told_apart() -> None:
@@ -543,7 +563,7 @@ def test_biases_are_marked_where_they_are_beyond_chance(tmp_path: Path) -> None:
     assert len(chart.rows) == BIASES < len(rows) == len(chart.table.body)
     assert [bool(row.flag) for row in chart.rows] == [row.beyond for row in rows[:BIASES]]
     assert ['class="mark worse"' in row.drawing for row in chart.rows] == [row.beyond for row in rows[:BIASES]]
-    assert "3 of 13 beyond chance" in chart.notes
+    assert "3 of 13 differences are larger than chance" in chart.notes
     document.quality.per_class["3"].bias = []  # then the generator's
     assert len(biases(document)["3"]) == len(rows)
     page, _ = written(document, ReportMaterial(), tmp_path)
@@ -593,8 +613,9 @@ def test_a_hundred_classes_are_still_a_page(tmp_path: Path, targets: int) -> Non
     assert len(html) < 3_000_000
     figures = [a.get("aria-label", "") for a in page.all("figure")]
     assert sum(name.startswith("F1 of class") and name.endswith("in every arm") for name in figures) == min(12, targets)
-    assert len(page.all("article")) == 6  # at a glance; the others stand below
-    assert f"{targets - 6} more target classes are below" in page.words
+    assert len(page.all("article")) == min(12, targets)  # at a glance; the others stand in tables
+    assert f"{min(12, targets) - 3} more target classes" in page.words
+    assert ("88 more are in the tables below" in page.words) == (targets == 100)
     for label in classes:
         assert label in page.words
 

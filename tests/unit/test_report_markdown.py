@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -58,6 +59,7 @@ def test_it_says_what_the_document_says() -> None:
     first, *sections = headings(tokens)
     assert first == f"✅ {headline(document, code)}"
     assert sections == [
+        "Before and after",
         "Arms",
         "Differences in F1",
         "Images",
@@ -65,7 +67,11 @@ def test_it_says_what_the_document_says() -> None:
         "Warnings",
         "What this cannot show",
     ]
-    arms, differences, images, export = tables(tokens)
+    before_after, arms, differences, images, export = tables(tokens)
+    assert before_after[0] == ["class", "verdict", "F1 before: classical", "F1 after: synthetic"]
+    f1 = [f"{np.mean(document.arms[arm].f1_per_seed['8']):.3f}" for arm in ("classical", "synthetic")]
+    assert before_after[2] == ["8", "helps", *f1]
+    assert "10 test images newly right, 3 newly wrong." in markdown(document)
     assert [row[0] for row in arms[1:]] == list(document.arms)
     best = document.arms["synthetic+classical"].macro_f1
     assert arms[-1][4] == f"{best.mean:.3f} [{best.low:.3f}, {best.high:.3f}]"
@@ -85,7 +91,7 @@ def test_it_says_what_the_document_says() -> None:
 def test_every_row_has_all_cells_and_every_name_comes_back() -> None:
     document = with_everything(evaluation(HOSTILE, HOSTILE, per_class=10))
     tokens = parsed(document)
-    arms, differences, images, export = tables(tokens)
+    _, arms, differences, images, export = tables(tokens)
     for table in (arms, differences, images, export):
         assert len(table) > 1
         assert {len(row) for row in table} == {len(table[0])}
@@ -124,7 +130,7 @@ def test_odd_characters_are_shown_and_not_obeyed(tmp_path: Path) -> None:
     words = (tmp_path / "report.md").read_text("utf-8")
     assert "\u202e" not in words
     assert "`line�break`" in words
-    _, _, images, _ = tables(PARSER.parse(words))
+    _, _, _, images, _ = tables(PARSER.parse(words))
     assert len(images) == 1 + len(ODD)
 
 

@@ -72,11 +72,11 @@ def test_any_control_counts() -> None:
 
 def test_what_may_have_been_missed_is_said_as_a_share_of_cases() -> None:
     found = verdict(arms(0.5, 0.55, noise=0.02))
-    assert f"an effect below {found.smallest_detectable:.3f} is found in fewer than 80% of cases" in found.sentence
+    assert f"An effect below {found.smallest_detectable:.3f} is found in fewer than 80% of cases" in found.sentence
     two = verdict(arms(0.5, 0.55, noise=0.02), ["rare", "other"])
     assert two.smallest_detectable is not None
     assert two.smallest_detectable > (found.smallest_detectable or 1.0)
-    assert "where it is the hardest to see, is found in fewer than 80%" in two.sentence
+    assert "the class where it is the hardest to see, is found in fewer than 80%" in two.sentence
 
 
 def test_hurts_only_when_both_contrasts_are_below_zero() -> None:

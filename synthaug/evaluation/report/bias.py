@@ -27,6 +27,16 @@ def examples(rows: Sequence[BiasRow]) -> list[str]:
     return [row.example for row in rows[:SHOWN] if row.example is not None]
 
 
+def missing(rows: Sequence[BiasRow]) -> list[str]:
+    """Example images of the groups of similar real images in which there is no synthetic image."""
+    return [row.example for row in rows if row.example is not None and row.synthetic == 0 < row.real]
+
+
+def _named(row: BiasRow) -> str:
+    """A group of similar images is named after an example: its number says nothing."""
+    return row.name if row.example is None else f"images like {row.example}"
+
+
 def bias_chart(label: str, rows: Sequence[BiasRow], pictures: Mapping[str, str]) -> Chart:
     """A class's largest changes; its table has all. `pictures` are the examples, file → data URI."""
     shown = rows[:SHOWN]
@@ -46,19 +56,19 @@ def bias_table(found: Mapping[str, Sequence[BiasRow]]) -> Table | None:
 
 
 def _beyond(rows: Sequence[BiasRow]) -> str:
-    return f"{sum(row.beyond for row in rows) or 'none'} of {len(rows)} beyond chance"
+    return f"{sum(row.beyond for row in rows) or 'none'} of {len(rows)} differences are larger than chance"
 
 
 def _table(rows: Sequence[BiasRow]) -> Table:
-    head = ["what", "real", "synthetic", "difference", "of other real images", "beyond chance", "example"]
+    head = ["what", "real", "synthetic", "difference", "of other real images", "beyond chance"]
     body = [
         [
-            row.name, number(row.real), number(row.synthetic), range_text(row.difference, 2), range_text(row.floor, 2),
-            "yes" if row.beyond else "no", row.example or "–",
+            _named(row), number(row.real), number(row.synthetic), range_text(row.difference, 2),
+            range_text(row.floor, 2), "yes" if row.beyond else "no",
         ]
         for row in rows
     ]  # fmt: skip
-    return Table(head, body, words=(0, 5, 6))
+    return Table(head, body, words=(0, 5))
 
 
 def _row(row: BiasRow, axis: Scale, pictures: Mapping[str, str]) -> Row:
@@ -68,10 +78,11 @@ def _row(row: BiasRow, axis: Scale, pictures: Mapping[str, str]) -> Row:
         estimate_mark(axis, row.difference, "worse" if row.beyond else "unclear", _HEIGHT),
     ]
     value = f"{number(row.real, 2)} → {number(row.synthetic, 2)}"
+    picture = pictures.get(row.example or "", "")
     return Row(
-        row.name,
+        "images like this" if picture else _named(row),
         drawing(*parts, height=_HEIGHT, class_="track"),
         value,
         flag="beyond chance" if row.beyond else "",
-        picture=pictures.get(row.example or "", ""),
+        picture=picture,
     )

@@ -30,17 +30,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """Summary of a target class: verdict, scores of three arms, image quality, recommended export.
+    """Summary of a target class: verdict, scores before and after, image quality, recommended export.
 
-    `difference` is (arm, control, mean, low, high) of the contrast that decides. `against_best` is the best control and
-    the difference to it, if that is a different control.
+    `differences` are (arm, control, difference): to the best control first, then the comparison fixed beforehand.
     """
 
     label: str
     verdict: Verdict | None
     steps: list[Step]
-    difference: tuple[str, str, float, float, float] | None
-    against_best: tuple[str, Contrast] | None
+    differences: list[tuple[str, str, Contrast]]
     quality: ClassQuality | None
     recommended: Recommendation | None
 
@@ -97,17 +95,17 @@ def sharpness_sentence(document: EvaluateDocument, name: Name = quoted) -> str |
         share = found.auc.mean if blurred else 1 - found.auc.mean
         said = f"the {'real' if blurred else 'synthetic'} one is sharper in {share:.0%} of pairs"
         if found.floor is not None:
-            said += f", and in {found.floor.mean if blurred else 1 - found.floor.mean:.0%} between real images"
+            said += f"; between two real images, in {found.floor.mean if blurred else 1 - found.floor.mean:.0%}"
         return f"{name(label)} ({said})"
 
     shown = "; ".join(pairs(label) for label in list(told)[:NAMED])
     rest = len(told) - NAMED
     more = f"; and of {plural(rest, 'more target class', 'more target classes')}" if rest > 0 else ""
     resized = document.size is not None and document.size.asked != "model"
-    beside = " The arms down-up have the same blur and no generator." if resized else ""
+    beside = " The arms down-up show what this blur does without a generator." if resized else ""
     return (
-        f"Sharpness alone tells synthetic from held-out real images of {shown}{more}: a classifier may learn it in the "
-        f"place of the class.{beside}"
+        f"Sharpness alone tells synthetic from held-out real images of {shown}{more}. "
+        f"A classifier may learn it instead of the class.{beside}"
     )
 
 
@@ -119,35 +117,28 @@ def glances(document: EvaluateDocument) -> list[Glance]:
 
 def _glance(document: EvaluateDocument, label: str) -> Glance:
     details = document.verdict.details.get(label)
-    best, decisive = before_and_after(document, label)
+    before, after = before_and_after(document)
     steps = []
-    if "real" in document.arms and best != "real":
-        steps.append(("today", "real"))
-    if best:
-        steps.append(("best without synthetic", best))
-    if decisive:
-        steps.append(("with synthetic images", decisive))
-    difference = _difference(details, decisive)
-    against_best = None
-    if details and decisive in details.against_best and (difference is None or difference[1] != details.best_control):
-        against_best = details.best_control, details.against_best[decisive]
+    if "real" in document.arms and before != "real":
+        steps.append(("nothing done", "real"))
+    if before:
+        steps.append(("before", before))
+    if after:
+        steps.append(("after", after))
     return Glance(
         label,
         document.verdict.per_target.get(label) or (details.verdict if details else None),
         [_step(document, label, words, arm) for words, arm in steps],
-        difference,
-        against_best,
+        _differences(details, after) if details and after else [],
         document.quality.per_class.get(label),
         document.recommended.get(label),
     )
 
 
-def _difference(details: TargetVerdict | None, arm: str | None) -> tuple[str, str, float, float, float] | None:
-    for name, contrast in (details.contrasts if details else {}).items():
-        pair = CONTRASTS[name]
-        if pair.arm.name == arm:
-            return pair.arm.name, pair.control.name, contrast.mean, contrast.low, contrast.high
-    return None
+def _differences(details: TargetVerdict, arm: str) -> list[tuple[str, str, Contrast]]:
+    best = [(arm, details.best_control, details.against_best[arm])] if arm in details.against_best else []
+    fixed = [(arm, CONTRASTS[n].control.name, c) for n, c in details.contrasts.items() if CONTRASTS[n].arm.name == arm]
+    return best + [one for one in fixed if not best or one[1] != details.best_control]
 
 
 def _step(document: EvaluateDocument, label: str, words: str, arm: str) -> Step:

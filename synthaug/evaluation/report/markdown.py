@@ -12,6 +12,8 @@ from collections.abc import Iterable, Sequence
 
 from synthaug.documents import EvaluateDocument, Score
 from synthaug.errors import plural
+from synthaug.evaluation.before_after import before_and_after
+from synthaug.evaluation.changed_images import in_words as changed_in_words
 from synthaug.evaluation.report import protocol, scores
 from synthaug.evaluation.report.contrasts import Question, interval_text, questions
 from synthaug.evaluation.report.headline import headline, sharpness_sentence
@@ -32,6 +34,7 @@ def markdown(document: EvaluateDocument) -> str:
         f"**{verdict.overall}**" + (f": {text(verdict.sentence)}" if verdict.sentence else ""),
         _next(document),
         _facts(document),
+        _section("Before and after", _before_and_after(document)),
         _section("Arms", _arms(document)),
         _section("Differences in F1", _differences(document)),
         _section("Copies among the test images", _leaks(document)),
@@ -47,6 +50,25 @@ def markdown(document: EvaluateDocument) -> str:
 def _next(document: EvaluateDocument) -> str:
     step = document.next
     return f"**What to do next.** {text(step.sentence)} {code(step.command)}" if step is not None else ""
+
+
+def _before_and_after(document: EvaluateDocument) -> str:
+    """F1 of the target classes with the best control and with synthetic images."""
+    before, after = before_and_after(document)
+    if before is None or after is None:
+        return ""
+    arms = document.arms[before], document.arms[after]
+    rows = [
+        [
+            cell(label),
+            document.verdict.per_target.get(label, "–"),
+            *(number(scores.f1(arm, label).mean) for arm in arms),
+        ]
+        for label in document.targets[:SHOWN]
+    ]
+    head = ["class", "verdict", f"F1 before: {cell(before)}", f"F1 after: {cell(after)}"]
+    changed = f"\n\n{changed_in_words(document.changed)}." if document.changed else ""
+    return f"{_table(head, rows, words=(0, 1))}{_more(len(document.targets))}{changed}" if rows else ""
 
 
 def code(name: str) -> str:

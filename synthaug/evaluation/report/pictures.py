@@ -17,6 +17,7 @@ from synthaug.evaluation.report.charts import Table
 from synthaug.evaluation.report.html import data_uri
 
 BUDGET = 1_700_000  # bytes of image data in a page, before base64 adds a third
+PAIRS = 16  # in a page
 TILES = 24  # per panel; fewer of large images, or of many classes
 SOURCES = 10  # per class
 PIXELATED = 64  # images up to this size are enlarged without smoothing
@@ -36,11 +37,27 @@ class Panel:
 
 
 @dataclass(frozen=True, slots=True)
+class Pair:
+    """A synthetic image and the training image nearest to it."""
+
+    label: str
+    synthetic: str
+    train: str
+    distance: float
+    same: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Album:
-    """The images of one class, real and synthetic, side by side."""
+    """The images of one class, real and synthetic, side by side; then the synthetic ones nearest to a real one.
+
+    `missing` are real images to which no synthetic one is alike.
+    """
 
     label: str
     panels: list[Panel]
+    pairs: list[Pair]
+    missing: list[str]
 
     def table(self) -> Table:
         """Which files are shown, in the order of the tiles."""
@@ -53,23 +70,18 @@ class Album:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """A synthetic image and the training image nearest to it."""
-
-    label: str
-    synthetic: str
-    train: str
-    distance: float
-    same: bool
-
-
 def albums(
-    sources: Sequence[tuple[str, str, LabelledImages | None]], labels: Sequence[str], budget: int
+    sources: Sequence[tuple[str, str, LabelledImages | None]],
+    labels: Sequence[str],
+    budget: int,
+    *,
+    pairs: Sequence[Pair] = (),
+    missing: Mapping[str, list[str]] | None = None,
 ) -> list[Album]:
     """For each label a panel from each source (title, note, images), all within `budget` bytes.
 
-    The images are taken at even steps from all images, not selected by quality.
+    The images are taken at even steps from all images, not selected by quality. `pairs` and `missing` (label →
+    pictures) are given to the albums of their classes.
     """
     found = [(label, [(t, n, *_of_class(images, label)) for t, n, images in sources if images]) for label in labels]
     filled = sum(len(pixels) > 0 for _, panels in found for _, _, pixels, _ in panels)
@@ -84,7 +96,8 @@ def albums(
             shown = _encode([pixels[i] for i in chosen], each)
             drawn.append(Panel(title, note, shown, [files[i] for i in chosen], len(pixels)))
         if any(panel.tiles for panel in drawn):
-            result.append(Album(label, drawn))
+            own = [pair for pair in pairs if pair.label == label]
+            result.append(Album(label, drawn, own, (missing or {}).get(label, [])))
     return result
 
 
@@ -121,7 +134,7 @@ def translated(
     return result
 
 
-def pairs(given: Sequence[tuple[Pixels, Pixels, str, float]], budget: int, count: int = 16) -> list[Pair]:
+def pairs(given: Sequence[tuple[Pixels, Pixels, str, float]], budget: int, count: int = PAIRS) -> list[Pair]:
     """The nearest pairs first."""
     nearest = sorted(given, key=lambda p: (not np.isfinite(p[3]), p[3]))[:count]
     result = []
@@ -133,14 +146,23 @@ def pairs(given: Sequence[tuple[Pixels, Pixels, str, float]], budget: int, count
     return result
 
 
-def thumbnails(images: LabelledImages | None, files: Sequence[str], budget: int) -> dict[str, str]:
+def pairs_of(given: Sequence[tuple[Pixels, Pixels, str, float]], labels: Sequence[str], budget: int) -> list[Pair]:
+    """The nearest pairs of each label: four of a few labels, two of many."""
+    most = max(2, min(4, PAIRS // max(1, len(labels))))
+    ordered = sorted(given, key=lambda pair: pair[3])
+    return pairs([pair for label in labels for pair in [p for p in ordered if p[2] == label][:most]], budget)
+
+
+def by_file(images: LabelledImages | None) -> dict[str, Pixels]:
+    """File → its pixels."""
+    return {} if images is None else dict(zip(images.paths, images.pixels, strict=True))
+
+
+def thumbnails(images: Mapping[str, Pixels], files: Sequence[str], budget: int) -> dict[str, str]:
     """Small pictures of those files that `images` has, file → data URI; the first ones within `budget`."""
-    if images is None:
-        return {}
-    places = {path: i for i, path in enumerate(images.paths)}
     found: dict[str, str] = {}
-    for file in dict.fromkeys(f for f in files if f in places):
-        data = _bytes(images.pixels[places[file]], "png", 0, PIXELATED)
+    for file in dict.fromkeys(f for f in files if f in images):
+        data = _bytes(images[file], "png", 0, PIXELATED)
         budget -= len(data)
         if budget < 0:
             break

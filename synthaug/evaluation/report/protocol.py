@@ -20,6 +20,19 @@ def title(document: EvaluateDocument) -> str:
     return (document.run and Path(document.run).name) or Path(document.data).name or "evaluation"
 
 
+def in_short(document: EvaluateDocument) -> str:
+    """What the verdict holds for, in one sentence: size, classifier, test images."""
+    size, judged = document.size, judged_on(document)
+    real = (
+        f" (your images have about {size.real} px)"
+        if size and size.asked == "model" and size.real != size.pixels
+        else ""
+    )
+    at = f" at {size.pixels} px{real}" if size else ""
+    trained = f"the classifier {document.classifier}, trained {plural(document.seeds, 'time')} with each method"
+    return f"Judged{at} by {trained}{f', on {judged}' if judged else ''}."
+
+
 def compared(document: EvaluateDocument) -> list[tuple[str, str]]:
     """The set-up as rows of (name, value)."""
     rows = [
