@@ -86,7 +86,7 @@ def check_replaceable(out: Path, *, marker: str, what: str, overwrite: bool) -> 
 
 
 def check_outside(path: Path, folders: Iterable[Path | None], option: str) -> None:
-    """Check that `path` lies in none of the `folders` of images, where an image would be taken for a real one.
+    """Check that `path` is outside all `folders` of images: what is written there would be taken for a real image.
 
     Args:
         path: what `option` of a command gives; it does not need to exist.
@@ -94,7 +94,7 @@ def check_outside(path: Path, folders: Iterable[Path | None], option: str) -> No
         option: how the user writes it.
 
     Raises:
-        SynthaugError: it lies in one of them, by whatever name or link, or is a link to itself.
+        SynthaugError: it lies in one of them, perhaps through a link, or is a link to itself.
     """
     try:
         path.stat()

@@ -42,7 +42,7 @@ def only_writer(folder: Path, what: str, *, wait: float = 0) -> Iterator[None]:
 
     Raises:
         Held: another process holds it; the message has its process id, computer, command and start.
-        SynthaugError: something that is no lock lies in its place.
+        SynthaugError: a file or folder that is no lock has its name.
     """
     lock, note = FileLock(folder / LOCK), folder / NOTE
     try:

@@ -216,7 +216,7 @@ def _one_thread() -> Iterator[None]:
 
 @contextmanager
 def _without_ctrl_c() -> Iterator[None]:
-    """Processes that begin here do not hear of Ctrl-C, which reaches the whole group: this one ends them."""
+    """Processes that begin here ignore Ctrl-C, which would reach all of them: this process ends them."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return

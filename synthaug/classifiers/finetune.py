@@ -149,7 +149,7 @@ def one_view(drawn: Labels, copied: Labels, images: int, seed: int) -> Labels:
         drawn: indices of images.
         copied: the image of each copy. Row `images` + i of the features is copy i.
         images: their number.
-        seed: equal seeds choose equally, whatever the images are.
+        seed: equal seeds choose the same, for any images.
 
     Returns:
         Rows of the features, of the shape of `drawn`.

@@ -150,7 +150,7 @@ ARMS: dict[str, ArmKind] = {
         ),
         ArmKind("smote", "points interpolated between real images in feature space", "natural", smote=True),
         ArmKind(
-            "down-up", "real images reduced to the generator’s size and enlarged again, in the place of generated ones",
+            "down-up", "real images reduced to the generator’s size and enlarged again, instead of generated ones",
             "balanced", down_up=True,
         ),
         ArmKind(

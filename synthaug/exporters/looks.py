@@ -184,7 +184,7 @@ def apply_look(
     This is the only place where images are enlarged: by the upscaler, if there is one, up to the power of two next to
     the look's size, and the rest of the way by resampling. No pixel is made up beside what the generator drew:
 
-    - `pad`: the bars, which the generator drew in the place of missing sides, are cut off.
+    - `pad`: the bars at the sides, which the generator has drawn too, are cut off.
     - `stretch`: the image is stretched back.
     - `crop`: the generator saw the middle square of real images, so the image is a square of the look's shorter side.
       With `sides` "mirrored", as in old exports, its sides are filled by reflection to the look's size.

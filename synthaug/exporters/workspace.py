@@ -54,7 +54,7 @@ class Workspace:
         """Lock the folder, and return whether an earlier export is continued; one with other settings is discarded.
 
         Raises:
-            SynthaugError: another process is exporting to the same place, or something else lies in the folder's place.
+            SynthaugError: another process exports to the same place, or something else has the folder's name.
         """
         self._put_back()
         self._check_ours()

@@ -199,7 +199,7 @@ class ConditionalSpectral(GeneratorRegularizer):
 class ModeSeeking(GeneratorRegularizer):
     """mean‖z₁ − z₂‖₁ ÷ mean‖G(z₁, y) − G(z₂, y)‖₁ over pairs of one class (MSGAN, 1903.05628, eq. 4, turned over).
 
-    It is cheap. It is large when the images of a class are alike whatever the noise: conditional generators collapse
+    It is cheap. It is large when the images of a class are alike for any noise: conditional generators collapse
     in this way.
     """
 

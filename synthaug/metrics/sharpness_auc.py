@@ -1,6 +1,6 @@
 """Are synthetic images told from real ones by their sharpness alone?
 
-If they are, a classifier can learn blur in the place of the class, and any other score is about blur first.
+If they are, a classifier can learn blur instead of the class, and all other scores measure blur first.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def compare_sharpness(
     Args:
         real: held-out images uint8 [N, C, S, S].
         synthetic: images of the same size.
-        train: real training images; in the place of the synthetic ones, they give the floor.
+        train: real training images, compared instead of the synthetic ones for the floor.
         rng: draws the half-samples.
     """
     held_out = sharpness(real)

@@ -162,7 +162,7 @@ def mirror_test_of(scanned: Scan, series: Series | None) -> MirrorTest | None:
 
 
 def with_mirroring(config: Config, folder: Path, cache: Path | None, progress: Progress) -> Config:
-    """The configuration for a folder without a run: what its unknown generator may do is what its classes survive."""
+    """The configuration for a folder without a run: arms mirror images if the classes survive it."""
     scanned = scan(folder, group_by=config.data.group_by, cache=cache, progress=progress)
     allowed, why = mirroring(mirror_test_of(scanned, series_of(scanned)))
     progress.say(f"arms with classical changes {'also' if allowed else 'do not'} mirror images: {why}")

@@ -132,7 +132,7 @@ class RunSources:
         Args:
             model: the run's.
             mode: None: as in `model`.
-            inputs: maps of the user, in the place of the run's.
+            inputs: maps of the user, instead of the run's.
             cache: the folder of decoded images.
 
         Raises:
@@ -206,7 +206,7 @@ def sources_of(train: LabelledImages, classes: Mapping[str, Sequence[str]], mode
     Args:
         train: the training images.
         classes: class → the classes to translate from.
-        mode: translate images of those, vary the class's own, or both by turns.
+        mode: translate images of those, vary the class's own, or both in turn.
     """
     rows = {}
     for index, label in enumerate(train.classes):

@@ -21,7 +21,7 @@ class SourceOptions(ModelConfig):
         default_factory=list, description="classes whose images are translated; []: those that resemble the target most"
     )
     mode: Mode = Field(
-        "both", description="translate: images of other classes become the class; vary: its own images; both: by turns"
+        "both", description="translate images of other classes, vary images of the class, or both in turn"
     )
     draws_per_source: int = Field(
         50, ge=1, le=10**6, description="the most images of a class that start from one real image"
@@ -98,7 +98,7 @@ class Pix2PixOptions(SourceOptions):
 
     mode: Mode = Field(
         "translate",
-        description="translate: maps of other classes are painted as the class; vary: its own maps; both: by turns",
+        description="translate: paint maps of other classes as the class; vary: paint its own maps; both: in turn",
     )
     draws_per_source: int = Field(
         1, ge=1, le=10**6, description="the most images of a class that are painted from one map; noise changes little"

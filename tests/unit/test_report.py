@@ -41,6 +41,7 @@ from synthaug.evaluation.report.material import ReportMaterial
 from synthaug.evaluation.report.quality import POOLED, quality_blocks, quality_charts
 from synthaug.evaluation.report.scores import class_estimates, over_seeds, wilson
 from synthaug.evaluation.report.svg import number, scale, signed, tag
+from synthaug.evaluation.report.terms import TERMS
 from synthaug.evaluation.report.worth import worth_plots
 from synthaug.evaluation.report.write import write_report
 from synthaug.metrics import METRICS
@@ -493,6 +494,63 @@ def test_changed_test_images_are_shown_with_what_they_are_and_were_taken_for(tmp
     document.changed = None
     page, _ = written(document, material(DIGITS, ["3", "8"]), tmp_path)
     assert "newly right" not in page.words
+
+
+PLAIN = {  # heads of tables that need no explanation
+    *(
+        "arm",
+        "class",
+        "name",
+        "value",
+        "what",
+        "why",
+        "place",
+        "metric",
+        "test",
+        "train",
+        "val",
+        "real",
+        "synthetic",
+        "export",
+    ),
+    *(
+        "before",
+        "after",
+        "right before",
+        "right after",
+        "finds",
+        "is right",
+        "scored",
+        "difference",
+        "difference of",
+        "curve",
+    ),
+    *(
+        "mean",
+        "low",
+        "high",
+        "p",
+        "found in 80%",
+        "distance",
+        "test image",
+        "training image",
+        "real images",
+        "generated images",
+    ),
+    *("beyond chance", "of other real images", "export, gated", "generator, ungated", "synthetic share"),
+    *("all classes pooled", "score of the checkpoint", "8 (against training images)"),
+}
+
+
+def test_every_term_in_the_head_of_a_table_has_a_sentence(tmp_path: Path) -> None:
+    document = with_everything(evaluation(DIGITS, ["3", "8"]))
+    _, html = written(document, material(DIGITS, ["3", "8"]), tmp_path)
+    heads = {
+        re.sub("<[^>]+>", "", head).strip().lower() for head in re.findall(r'<th scope="col"[^>]*>(.*?)</th>', html)
+    }
+    own = {*DIGITS, *(scores.arm_name(arm) for arm in document.arms), *(f"seed {i + 1}" for i in range(document.seeds))}
+    assert heads - PLAIN - own <= {term.lower() for term in TERMS}
+    assert all(f"<dt>{term}</dt>" in html for term in TERMS)
 
 
 def test_the_longer_training_is_told_apart() -> None:

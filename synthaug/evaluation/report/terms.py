@@ -6,6 +6,9 @@ TERMS: dict[str, str] = {
     "Target class": "A class that you want to improve, usually one with few images.",
     "Test images": "Real images that were set aside before any training. Scores are measured on them.",
     "Validation images": "Real images that are used to choose settings, and not to train or to test.",
+    "Generator": "The network that makes images. It learns from real ones.",
+    "Discriminator": "The generator’s opponent: a network that learns to tell real from generated images. Both get "
+    "better together. This is a GAN (generative adversarial network).",
     "Synthetic images": "Images made by the generator.",
     "Gate": "A check that rejects a synthetic image: wrong class, copy of a training image, or duplicate.",
     "Arm": "One way to train the classifier. All arms have the same test images and, unless it is said, the same "
@@ -14,6 +17,7 @@ TERMS: dict[str, str] = {
     "Best control": "The arm without synthetic images that recognises the target classes best. It is what “before” "
     "means.",
     "Share": "How many of the images that a classifier sees of a class are synthetic, in per cent.",
+    "Steps": "How many times a training corrects the weights of the network.",
     "Seed": "The start of the random numbers. Each arm is trained several times with different seeds, because a single "
     "training may be lucky.",
     "Recall": "Of the test images of a class, the share that is recognised.",
@@ -31,6 +35,10 @@ TERMS: dict[str, str] = {
     "gain may exist and go unseen.",
     "p-value": "How often chance alone would give a difference as large as this one, or larger.",
     "Confusion matrix": "A table that shows which classes are taken for which.",
+    "Standard deviation": "How far values typically are from their mean. A difference in this unit says whether it is "
+    "large for these images.",
+    "Learning curve": "How the score rises with the number of real images.",
+    "Loss": "A number that says how wrong a network is. Training makes it smaller.",
     "kimg": "A thousand training images shown to the generator’s opponent, the discriminator. Training time is counted "
     "in kimg.",
     "Checkpoint": "The generator as it was at one moment of the training. The best one is used.",
