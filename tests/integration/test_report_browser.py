@@ -14,7 +14,7 @@ import pytest
 from chromium import CHROMIUM, Chromium
 from report_material import evaluation, from_images, material, with_everything
 
-from synthaug.documents import EvaluateDocument
+from synthaug.documents import EvaluateDocument, Leaks, Suspect
 from synthaug.evaluation.report.material import ReportMaterial
 from synthaug.evaluation.report.write import write_report
 
@@ -112,7 +112,12 @@ def case(name: str) -> tuple[EvaluateDocument, ReportMaterial]:
     if name == "digits":
         return evaluation(DIGITS, ["3", "8"]), material(DIGITS, ["3", "8"])
     if name == "everything":
-        return with_everything(evaluation(DIGITS, ["3", "8"])), material(DIGITS, ["3", "8"])
+        document, given = with_everything(evaluation(DIGITS, ["3", "8"])), material(DIGITS, ["3", "8"])
+        document.warnings += ["the test images of a class come from only two groups"] * 5
+        copies = [Suspect(test=f"{i}.png", label="3", like="a.png", source="train", nearness=0.5) for i in range(20)]
+        document.leaks = Leaks(suspects=copies, verdict=document.verdict)
+        given.suspects = given.pairs
+        return document, given
     if name == "from images":
         document, given = case("everything")
         return from_images(document, given), given

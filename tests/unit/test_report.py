@@ -455,6 +455,7 @@ def test_the_best_control_is_compared_where_it_is_another() -> None:
     document = with_everything(evaluation(DIGITS, ["3"]))
     (card,) = glances(document)
     details = document.verdict.details["3"]
+    assert card.best_control == "classical"
     assert card.differences == [
         ("synthetic", "classical", details.against_best["synthetic"]),
         ("synthetic", "oversample", details.contrasts["synthetic-oversample"]),

@@ -33,12 +33,14 @@ class Glance:
     """Summary of a target class: verdict, scores before and after, image quality, recommended export.
 
     `differences` are (arm, control, difference): to the best control first, then the comparison fixed beforehand.
+    `best_control` is that of this class, which may be another than that of all target classes.
     """
 
     label: str
     verdict: Verdict | None
     steps: list[Step]
     differences: list[tuple[str, str, Contrast]]
+    best_control: str | None
     quality: ClassQuality | None
     recommended: Recommendation | None
 
@@ -130,6 +132,7 @@ def _glance(document: EvaluateDocument, label: str) -> Glance:
         document.verdict.per_target.get(label) or (details.verdict if details else None),
         [_step(document, label, words, arm) for words, arm in steps],
         _differences(details, after) if details and after else [],
+        details.best_control if details else None,
         document.quality.per_class.get(label),
         document.recommended.get(label),
     )
