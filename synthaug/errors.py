@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Iterable
 from typing import Any
 
@@ -55,6 +56,31 @@ class Interrupted(SynthaugError):
     def __init__(self, message: str, hint: str, exit_status: int = 130) -> None:
         super().__init__(message, hint)
         self.exit_status = exit_status
+
+
+def shell_command(name: str, *arguments: object, **options: object) -> str:
+    """A command of synthaug that can be pasted into a POSIX shell, whatever its values contain.
+
+    Args:
+        name: the command, such as "fit" or "recipes cp".
+        arguments: its positional arguments.
+        options: by their names, with `_` for `-`. True stands for an option without a value; a list is given several
+            times; None and False are left out.
+
+    >>> shell_command("fit", "my photos", target_class=["cat", "-x"], resume="auto", json=True)
+    "synthaug fit 'my photos' --target-class cat --target-class=-x --resume auto --json"
+    """
+    words = ["synthaug", *name.split()]
+    for argument in map(str, arguments):
+        words.append(f"./{argument}" if argument.startswith("-") else argument)
+    for key, value in options.items():
+        option = f"--{key.rstrip('_').replace('_', '-')}"
+        if value is True:
+            words.append(option)
+        elif value is not None and value is not False:
+            for one in map(str, value if isinstance(value, (list, tuple)) else [value]):
+                words += [f"{option}={one}"] if one.startswith("-") else [option, one]
+    return shlex.join(words)
 
 
 def plural(count: int, one: str, many: str = "") -> str:

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from synthaug.config import Config, Resolved, parse_yaml, validate_stored
 from synthaug.documents.base import in_words
-from synthaug.errors import SynthaugError, suggest
+from synthaug.errors import SynthaugError, shell_command, suggest
 from synthaug.files import DISK_FULL, write_json, write_text
 from synthaug.locks import only_writer
 from synthaug.parsing import YAML_BYTES, ParseError, read_json, read_text
@@ -191,7 +191,7 @@ class Run:
             data = facts.data_url or str(facts.data)
         except SynthaugError:
             data = "DATA"
-        return shlex.join(["synthaug", "fit", data, "--resume", str(self.path)])
+        return shell_command("fit", data, resume=self.path)
 
     def status(self) -> dict[str, Any]:
         """The contents of `status.json`: see `Status`.

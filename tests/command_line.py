@@ -26,12 +26,28 @@ def parse(written: str, *, request: bool = True) -> None:
     """Parse a line that begins with `synthaug`, as the shell and then the command line would.
 
     Args:
+        written: the line.
         request: also check the values, as the command would before it reads any file.
 
     Raises:
         SynthaugError: the request refuses its values.
         Exception: of Typer: there is no such command, option or argument.
     """
+    name, context = _context(written)
+    if request and context is not None and f"{name.capitalize()}Request" in requests.__all__:
+        requested(written)
+
+
+def requested(written: str) -> Any:
+    """The request that a command makes; it is checked, but not carried out."""
+    name, context = _context(written)
+    kind = getattr(requests, f"{name.capitalize()}Request")
+    sources = {field: context.get_parameter_source(field) for field in kind.model_fields}
+    return kind(**{field: context.params[field] for field, source in sources.items() if source.name == "COMMANDLINE"})
+
+
+def _context(written: str) -> tuple[str, Any]:
+    """The name of the command, and what Typer read; None for `--help`."""
     program, *arguments = shlex.split(written)
     assert program == "synthaug", written
     node, name = COMMAND, ""
@@ -39,10 +55,6 @@ def parse(written: str, *, request: bool = True) -> None:
         name = arguments.pop(0)
         node = node.commands[name]
     if "--help" in arguments:
-        return
+        return name, None
     with mock.patch("sys.argv", ["synthaug"]):
-        context = node.make_context("synthaug", arguments)
-    asked = getattr(requests, f"{name.capitalize()}Request", None)
-    if request and asked is not None:
-        sources = {name: context.get_parameter_source(name) for name in asked.model_fields}
-        asked(**{name: context.params[name] for name, source in sources.items() if source.name == "COMMANDLINE"})
+        return name, node.make_context("synthaug", arguments)

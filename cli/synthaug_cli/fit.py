@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from synthaug.errors import plural
+from synthaug.errors import plural, shell_command
 from synthaug.launched import follows
 from synthaug.progress import Silent
 from synthaug_cli import console, fast_checks
@@ -70,14 +69,18 @@ def render(made: FitDocument) -> None:
         console.line(f"ended early  diverged {made.diverged}")
     console.line(f"best         {made.best_checkpoint}")
     console.line(f"run          {made.run}")
-    run = shlex.quote(Run(Path(made.run)).reference())
+    run = Run(Path(made.run)).reference()
+    commands = [
+        shell_command("samples", run, class_=made.targets[:1]),
+        shell_command("evaluate", run),
+        shell_command("export", run, per_class="N", out="DIR"),
+    ]
     if made.upscaling is not None:
-        console.line(f"\nnext: synthaug export GENERATOR --per-class N --out DIR --upscaler {run}")
-        console.line(f"      synthaug upscale {run} FOLDER --out DIR")
-        return
-    console.line(f"\nnext: synthaug samples {run}{f' --class {shlex.quote(made.targets[0])}' if made.targets else ''}")
-    console.line(f"      synthaug evaluate {run}")
-    console.line(f"      synthaug export {run} --per-class N --out DIR")
+        commands = [
+            shell_command("export", "GENERATOR", per_class="N", out="DIR", upscaler=run),
+            shell_command("upscale", run, "FOLDER", out="DIR"),
+        ]
+    console.line("\nnext: " + "\n      ".join(commands))
 
 
 def render_plan(plan: FitPlan) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from synthaug.errors import SynthaugError
+from synthaug.errors import SynthaugError, shell_command
 from synthaug_cli import console, fast_checks
 from synthaug_cli.completion import values_of
 from synthaug_cli.help import Command, Group
@@ -103,7 +103,7 @@ def cp(
         raise SynthaugError(f"{str(target)!r} exists already", "give another name, or --overwrite")
     fast_checks.new_folder(target.parent, overwrite=True, option="FILE")
     write_text(target, text)
-    message = f"wrote {target}\nnext: edit it, then synthaug fit DATA --config {target}"
+    message = f"wrote {target}\nnext: edit it, then {shell_command('fit', 'DATA', config=target)}"
     console.result(_describe(name), lambda _: console.line(message))
 
 

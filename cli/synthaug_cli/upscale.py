@@ -1,4 +1,4 @@
-"""`synthaug upscale RUN FOLDER`: enlarge the images of a folder."""
+"""`synthaug upscale RUN FOLDER --out DIR`: enlarge the images of a folder."""
 
 from __future__ import annotations
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
-
 import numpy as np
 
 from synthaug.documents import EvaluateDocument, NextStep
-from synthaug.errors import plural
+from synthaug.errors import plural, shell_command
 from synthaug.evaluation.arms import ARMS
 
 ENOUGH_SEEDS = 5
@@ -28,7 +26,7 @@ def next_step(document: EvaluateDocument, run: str | None) -> NextStep:
         if run is not None and document.generator_quality is not None and document.recommended:
             return _step(
                 "Export the data set with the recommended numbers of synthetic images, and train on it.",
-                f"synthaug export {shlex.quote(run)} --recommended --out DIR",
+                shell_command("export", run, recommended=True, out="DIR"),
             )
         return _step(
             "Train with these images; more seeds say more exactly how much they help.",
@@ -55,22 +53,18 @@ def _step(sentence: str, command: str) -> NextStep:
 
 def _evaluate(document: EvaluateDocument, run: str | None) -> str:
     """The command of this evaluation, with the options that say what was judged."""
-    words = ["synthaug", "evaluate"]
-    words += [run] if run is not None else ["--data", document.data]
-    words += [word for name in document.targets if run is None for word in ("--target-class", name)]
+    options: dict[str, object] = {} if run is not None else {"data": document.data, "target_class": document.targets}
     if document.generator_quality is None:
-        words += ["--synthetic", document.synthetic]
+        options["synthetic"] = document.synthetic
     if document.classifier != "cnn":
-        words += ["--classifier", document.classifier]
+        options["classifier"] = document.classifier
     if document.size is not None and document.size.asked != "model":
-        words += ["--size", str(document.size.asked)]
+        options["size"] = document.size.asked
     if document.mix == "all":
-        words += ["--mix", "all"]
+        options["mix"] = "all"
     if document.generators:
-        words += ["--generators", str(len(document.generators))]
-    if document.folds is not None:
-        words += ["--folds", str(document.folds)]
-    return shlex.join(words)
+        options["generators"] = len(document.generators)
+    return shell_command("evaluate", *([] if run is None else [run]), **options, folds=document.folds)
 
 
 def _without_synthetic_images(document: EvaluateDocument) -> str:

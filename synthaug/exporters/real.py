@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Any
 from synthaug.data.cache import LabelledFile
 from synthaug.data.decode import decode_bytes, file_bytes, pixel_sha256, quiet_decoding
 from synthaug.data.shards import status
-from synthaug.errors import SynthaugError
+from synthaug.errors import SynthaugError, shell_command
 from synthaug.exporters.looks import Look, Tables, read_look
 from synthaug.exporters.manifest import MetadataRow
 from synthaug.files import digest
@@ -50,7 +49,7 @@ def locate(root: Path, row: LabelledFile) -> Path:
     except OSError as error:
         raise SynthaugError(
             f"the image {row.path!r} is missing from {str(root)!r} since the run was trained",
-            f"put it back, or train again: synthaug fit {shlex.quote(str(root))}",
+            f"put it back, or train again: {shell_command('fit', root)}",
         ) from error
     return path
 
@@ -73,7 +72,7 @@ def read(root: Path, rows: Sequence[LabelledFile], tables: Tables, task: Task, t
         if pixel_sha256(decode_bytes(data, path)[0]) != row.pixel_sha256:
             raise SynthaugError(
                 f"the image {str(path)!r} has changed since the run was trained",
-                f"restore the file, or train again: synthaug fit {shlex.quote(str(root))}",
+                f"restore the file, or train again: {shell_command('fit', root)}",
             )
         return RealImage(row, path, read_look(data, path.suffix, tables), digest(data))
 

@@ -14,7 +14,7 @@ from synthaug.data.decode import header_size, quiet_decoding
 from synthaug.data.enlargement import enlargement
 from synthaug.data.run_data import RunData
 from synthaug.documents import UpscaledFakes
-from synthaug.errors import SynthaugError, plural
+from synthaug.errors import SynthaugError, plural, shell_command
 from synthaug.metrics.sharpness_auc import sharpness
 from synthaug.models.family import to_uint8
 from synthaug.progress import Progress
@@ -42,7 +42,7 @@ def choose_upscaler(name: str, runs: Path | None, data: RunData, labels: Sequenc
         raise SynthaugError(
             f"the upscaler {found.run.name!r} enlarges {found.resolution} px to {found.resolution * found.scale} px, "
             f"but the generator makes {side} px",
-            f"train one with synthaug fit DATA --family srgan --resolution {side} --scale {found.scale}",
+            "train one with: " + shell_command("fit", data.folder, family="srgan", resolution=side, scale=found.scale),
         )
     if found.channels != data.channels:
         raise SynthaugError(

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from synthaug.documents import Contrast, EvaluateDocument, RunDocument
-from synthaug.errors import SynthaugError
+from synthaug.errors import SynthaugError, shell_command
 from synthaug.parsing import ParseError, read_json
 from synthaug.runs import Run
 
@@ -22,7 +22,7 @@ def report_of(run: Run) -> Path:
 
 def evaluate_it(run: Run) -> str:
     """A hint for a run that needs an evaluation."""
-    return f"evaluate it first: synthaug evaluate {run.name}"
+    return f"evaluate it first: {shell_command('evaluate', run.reference())}"
 
 
 def kept_evaluation(run: Run) -> EvaluateDocument | None:

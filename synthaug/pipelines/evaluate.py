@@ -26,7 +26,7 @@ from synthaug.documents import (
     Sharpness,
     VerdictDocument,
 )
-from synthaug.errors import RunFailed, SynthaugError, plural
+from synthaug.errors import Interrupted, RunFailed, SynthaugError, plural
 from synthaug.evaluation.arms import (
     ARMS,
     CONTRASTS,
@@ -116,7 +116,10 @@ def run_evaluate(request: EvaluateRequest, progress: Progress) -> EvaluateDocume
     workers_of(request).check_reachable()
     whole = _whole(request, progress)
     with nullcontext() if whole.run is None else whole.run.writing():
-        return _evaluate(request, classifier, whole, progress)
+        try:
+            return _evaluate(request, classifier, whole, progress)
+        except Interrupted as stop:  # of a generator that the evaluation trains
+            raise Interrupted(stop.message, f"continue with: {request.command()}", stop.exit_status) from stop
 
 
 def _evaluate(request: EvaluateRequest, classifier: str, whole: RunData, progress: Progress) -> EvaluateDocument:

@@ -100,7 +100,10 @@ def _fit(request: FitRequest, progress: Progress, held: ExitStack) -> FitDocumen
     run = processes.first(lambda: run or _create(request, prepared, held))
     if continued is not None:
         _restore(run, game)
-    _train(run, prepared, game, monitor, progress)
+    try:
+        _train(run, prepared, game, monitor, progress)
+    except Interrupted as stop:
+        raise Interrupted(stop.message, f"continue with: {request.continuing(run.path)}", stop.exit_status) from stop
     return _document(run, prepared, game.state.counters)
 
 

@@ -30,7 +30,6 @@ def fold_data(run: Run, folds: int, *, device: str, cache: Path | None, progress
         RunFailed: a fold's training diverged.
         Interrupted: the same evaluation continues from there.
     """
-    option = f"--folds {folds}"
     may_know = "which may have seen the test images of a fold"
     scanned = scan_of(run, because=may_know, option="--folds", cache=cache, progress=progress)
     configs = [_config(run.config(), folds, fold) for fold in range(folds)]
@@ -42,7 +41,7 @@ def fold_data(run: Run, folds: int, *, device: str, cache: Path | None, progress
         Wanted(config, f"fold{number}of{folds}", f"fold {number} of {folds}")
         for number, config in enumerate(configs, 1)
     ]
-    made = train_more(run, wanted, FOLDER, option=option, device=device, cache=cache, progress=progress)
+    made = train_more(run, wanted, FOLDER, device=device, cache=cache, progress=progress)
     return [RunData.open(fold) for fold in made]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from synthaug.data.folder import ImageRecord, Scan, scan
 from synthaug.data.plan import rare_classes
 from synthaug.data.series import Series
 from synthaug.documents import ClassCount, InspectDocument, Mirroring, SeriesProposal, TrainingProposal
+from synthaug.errors import shell_command
 from synthaug.pipelines.auto import (
     DataSummary,
     choose,
@@ -98,14 +98,7 @@ def _proposed(series: Series, found: Scan, alike: Sequence[Sequence[int]]) -> Se
 
 def propose_command(data: str | Path, targets: Sequence[str], budget: str, group_by: str | None = None) -> str:
     """`synthaug fit …`, quoted for a POSIX shell."""
-    folder = str(data) if not str(data).startswith("-") else f"./{data}"
-    words = ["synthaug", "fit", folder]
-    for target in targets:
-        words += [f"--target-class={target}"] if target.startswith("-") else ["--target-class", target]
-    words += ["--recipe", AUTO, "--budget", budget]
-    if group_by is not None:
-        words += [f"--group-by={group_by}"] if group_by.startswith("-") else ["--group-by", group_by]
-    return shlex.join(words)
+    return shell_command("fit", data, target_class=targets, recipe=AUTO, budget=budget, group_by=group_by)
 
 
 def _equal(images: Sequence[ImageRecord]) -> list[list[str]]:

@@ -54,7 +54,7 @@ def scan_of(run: Run, *, because: str, option: str, cache: Path | None, progress
 
 
 def train_more(
-    run: Run, wanted: Sequence[Wanted], folder: str, *, option: str, device: str, cache: Path | None, progress: Progress
+    run: Run, wanted: Sequence[Wanted], folder: str, *, device: str, cache: Path | None, progress: Progress
 ) -> list[Run]:
     """Train the runs that are not trained yet, on the data and targets of a run.
 
@@ -62,7 +62,6 @@ def train_more(
         run: whose data, targets and folder they share.
         wanted: the runs.
         folder: inside the run, for them.
-        option: of `synthaug evaluate`, for the hint after an interruption.
         device: where they train.
         cache: where decoded images are kept.
         progress: where to report.
@@ -84,11 +83,7 @@ def train_more(
                     runs=run.path / folder, resume="auto", device=device, cache=cache, progress=progress,
                 )  # fmt: skip
             except Interrupted as stop:
-                raise Interrupted(
-                    f"{one.called}: {stop.message}",
-                    f"continue with: synthaug evaluate {run.path} {option}",
-                    stop.exit_status,
-                ) from stop
+                raise Interrupted(f"{one.called}: {stop.message}", stop.hint, stop.exit_status) from stop
             except RunFailed as failed:
                 raise RunFailed(f"{one.called}: {failed.message}", failed.hint) from failed
             there = Run(Path(made.run))

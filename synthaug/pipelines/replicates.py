@@ -11,7 +11,7 @@ from pathlib import Path
 from synthaug import runs as run_directories
 from synthaug.config import Config, leaves
 from synthaug.data.split import Split
-from synthaug.errors import SynthaugError
+from synthaug.errors import SynthaugError, shell_command
 from synthaug.pipelines.more_runs import Wanted, scan_of, train_more
 from synthaug.progress import Progress
 from synthaug.runs import Run
@@ -37,8 +37,7 @@ def trained_replicates(run: Run, generators: int, *, device: str, cache: Path | 
         Wanted(_config(config, seed), f"seed{seed}", f"generator {number} of {generators}")
         for number, seed in enumerate(seeds, 2)
     ]
-    option = f"--generators {generators}"
-    return [run, *train_more(run, wanted, FOLDER, option=option, device=device, cache=cache, progress=progress)]
+    return [run, *train_more(run, wanted, FOLDER, device=device, cache=cache, progress=progress)]
 
 
 def _config(config: Config, seed: int) -> Config:
@@ -68,7 +67,7 @@ def _check_alike(run: Run, other: Run) -> None:
     if (mine.fingerprint, mine.targets, mine.started_from) != (its.fingerprint, its.targets, its.started_from):
         raise SynthaugError(
             f"{other.name!r} is no replicate of {run.name!r}: it has other images, targets or starting weights",
-            f"train one with: synthaug evaluate {run.path} --generators 2",
+            f"train one with: {shell_command('evaluate', run.path, generators=2)}",
         )
     ours, theirs = (leaves(one.config().model_dump(mode="json")) for one in (run, other))
     changed = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key) and key not in _MAY_DIFFER]
@@ -81,13 +80,13 @@ def _check_alike(run: Run, other: Run) -> None:
     if ours["seed"] == theirs["seed"]:
         raise SynthaugError(
             f"{other.name!r} has the seed of {run.name!r}, {ours['seed']}: it is the same training",
-            f"train one with: synthaug evaluate {run.path} --generators 2",
+            f"train one with: {shell_command('evaluate', run.path, generators=2)}",
         )
     if _sides(run) != _sides(other):
-        seed = run.config().split_seed
+        again = shell_command("fit", mine.data, seed="N", set=f"data.split_seed={run.config().split_seed}")
         raise SynthaugError(
             f"{other.name!r} has another split than {run.name!r}, so it may have seen its test images",
-            f"train it with the same split: synthaug fit {mine.data} --seed N --set data.split_seed={seed}",
+            f"train it with the same split: {again}",
         )
 
 

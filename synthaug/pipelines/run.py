@@ -146,7 +146,7 @@ def run_workflow(request: RunRequest, plan: WorkflowPlan, progress: Progress) ->
         judged = _judged(request, trained, progress)
         exported = _exported(request, judged, trained, out, progress)
     except Interrupted as stop:
-        raise Interrupted(stop.message, f"continue with: {request.command()}", stop.exit_status) from stop
+        raise Interrupted(stop.message, f"continue with: {request.command(yes=True)}", stop.exit_status) from stop
     return WorkflowDocument(
         plan=plan, run=str(trained.path), verdict=judged.verdict.overall, sentence=judged.verdict.sentence,
         report=judged.report, export=exported, next=judged.next,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from inspect import cleandoc
@@ -11,7 +12,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
-from synthaug.errors import SynthaugError, suggest
+from synthaug.errors import SynthaugError, shell_command, suggest
 from synthaug.parsing import is_text
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -71,6 +72,20 @@ class Request(BaseModel):
         fields = cls.model_fields
         return cls(**{k: v for k, v in arguments.items() if k != "progress" and _differs(v, fields[k].default)})
 
+    def command(self, **others: object) -> str:
+        """The command that makes this request, to be pasted; `others` are options that the command has beside it."""
+        arguments, options = [], {}
+        for name, field in type(self).model_fields.items():
+            if field.is_required() or self._given(name):
+                value, shown = getattr(self, name), flag(field)
+                if shown.argument:
+                    arguments.append(value)
+                elif value is False:
+                    options[f"no_{name}"] = True
+                else:
+                    options[name] = _written(value, shown.many)
+        return shell_command(type(self).__name__.removesuffix("Request").lower(), *arguments, **options, **others)
+
     def _given(self, name: str) -> bool:
         return _differs(getattr(self, name), type(self).model_fields[name].default)
 
@@ -80,6 +95,15 @@ class Request(BaseModel):
                 raise SynthaugError(
                     f"{self.option(name)} and {self.option(other)} contradict each other", "leave one of them out"
                 )
+
+
+def _written(value: Any, many: bool) -> object:
+    """A value as an option takes it: `NAME=VALUE` for an entry of a mapping, commas in a list that is given once."""
+    if isinstance(value, Mapping):
+        return [f"{k}={v if isinstance(v, str) else json.dumps(v)}" for k, v in value.items()]
+    if isinstance(value, tuple):
+        return value if many else ",".join(map(str, value))
+    return value
 
 
 def _check_given(request: type[Request], name: str, value: Any) -> None:

@@ -145,6 +145,11 @@ class FitRequest(Request):
         """Whether `resume` names a run. Its own configuration is then used."""
         return self.resume not in (None, "auto")
 
+    def continuing(self, run: Path) -> str:
+        """The command that continues this training in its run, to be pasted."""
+        own = ("device", "devices", "nodes", "features", "strict", "cache")
+        return FitRequest(data=self.data, resume=run, **{name: getattr(self, name) for name in own}).command()
+
     def _check(self) -> None:
         if self.checkpoint is not None and self.resume is None and self.from_ is None:
             raise SynthaugError(

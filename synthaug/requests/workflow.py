@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -64,16 +63,6 @@ class RunRequest(Request):
             "cache": self.cache,
         }  # fmt: skip
         return {name: value for name, value in given.items() if self._given(name) or name in ("data", "recipe")}
-
-    def command(self) -> str:
-        """This request as a command that begins without asking."""
-        words = ["synthaug", "run", str(self.data)]
-        for name in filter(self._given, type(self).model_fields):
-            value = self._settings() if name == "set" else getattr(self, name)
-            if name != "data":
-                each = value if isinstance(value, (tuple, list)) else [value]
-                words += [f"{self.option(name)}={one}" for one in each]
-        return shlex.join([*words, "--yes"])
 
     def _check(self) -> None:
         if isinstance(self.data, str) and self.out is None:

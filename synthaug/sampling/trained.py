@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from synthaug.config import ModelConfig
 from synthaug.data.maps import OwnMaps
 from synthaug.device import resolve_device
-from synthaug.errors import SynthaugError
+from synthaug.errors import SynthaugError, shell_command
 from synthaug.files import sha256
 from synthaug.models import build_family
 from synthaug.models.blocks import without_spectral_norm
@@ -109,7 +109,8 @@ def check_generates(run: Run) -> None:
     if isinstance(run.config().model, UpscalerOptions):
         raise SynthaugError(
             f"the run {run.name!r} is an upscaler, which only enlarges images",
-            f"name the run of a generator; enlarge a folder with `synthaug upscale {run.name} FOLDER --out DIR`",
+            "name the run of a generator; enlarge a folder with: "
+            + shell_command("upscale", run.reference(), "FOLDER", out="DIR"),
         )
 
 
