@@ -74,7 +74,8 @@ class Request(BaseModel):
 
     def command(self, **others: object) -> str:
         """The command that makes this request, to be pasted; `others` are options that the command has beside it."""
-        arguments, options = [], {}
+        arguments: list[object] = []
+        options: dict[str, object] = {}
         for name, field in type(self).model_fields.items():
             if field.is_required() or self._given(name):
                 value, shown = getattr(self, name), flag(field)
