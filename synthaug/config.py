@@ -163,10 +163,8 @@ class TrainingConfig(_Section):
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
     compile: Literal["auto"] | bool = Field("auto", description="`auto`: where it saves more time than it takes")
     rollbacks: int = Field(2, ge=0, le=20, description="how often a diverged training may return to a good checkpoint")
-    keep_checkpoints: int = Field(
-        3, ge=0, le=10**6, description="checkpoints kept besides the first, the last and the best"
-    )
-    tensorboard: bool = Field(False, description="write metrics for TensorBoard: pip install 'synthaug[tensorboard]'")
+    keep_checkpoints: int = Field(3, ge=0, le=10**6, description="kept besides the first, the last and the best")
+    trackers: list[str] = Field(default_factory=list, description="follow the training: tensorboard, mlflow (extras)")
 
     @model_validator(mode="after")
     def _fade_is_an_interval(self) -> TrainingConfig:
@@ -415,11 +413,16 @@ def validate_stored(tree: Mapping[str, Any]) -> Config:
     """Turn the configuration that a run has stored into a `Config`.
 
     Earlier versions stored the options of every family in every run. Those of other families are dropped if they have
-    their default.
+    their default. They also had `training.tensorboard`, which is a tracker now.
 
     Raises:
         SynthaugError: as `validate`.
     """
+    training = tree.get("training")
+    if isinstance(training, Mapping) and "tensorboard" in training:
+        training = dict(training)
+        training["trackers"] = ["tensorboard"] if training.pop("tensorboard") is True else []
+        tree = {**tree, "training": training}
     model = tree.get("model")
     if not isinstance(model, Mapping):
         return validate(tree)

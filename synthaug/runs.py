@@ -84,6 +84,7 @@ class Status(BaseModel):
 
     state: str = "unknown"
     kimg: float | None = None
+    total_kimg: float | None = None
     updated: str | None = None
     best_checkpoint: str | None = None
     last_checkpoint: str | None = None
@@ -119,6 +120,11 @@ class Run:
     @property
     def samples(self) -> Path:
         return self.path / "samples"
+
+    @property
+    def preview(self) -> Path:
+        """The page that `fit --preview` leaves."""
+        return self.path / "preview.html"
 
     @property
     def checkpoints(self) -> Path:

@@ -35,6 +35,7 @@ LAYERS = (
     (
         "config",
         "locks",
+        "page_server",
         "documents",
         "storage",
         "parsing",
@@ -42,6 +43,7 @@ LAYERS = (
         "budget",
         "device",
         "files",
+        "grid",
         "seeds",
         "progress",
         "tasks",

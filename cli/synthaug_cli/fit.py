@@ -69,6 +69,9 @@ def render(made: FitDocument) -> None:
         console.line(f"ended early  diverged {made.diverged}")
     console.line(f"best         {made.best_checkpoint}")
     console.line(f"run          {made.run}")
+    console.line(f"samples      {Run(Path(made.run)).samples}")
+    if Run(Path(made.run)).preview.is_file():
+        console.line(f"page         {Run(Path(made.run)).preview}")
     run = Run(Path(made.run)).reference()
     commands = [
         shell_command("samples", run, class_=made.targets[:1]),

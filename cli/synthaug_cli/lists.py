@@ -24,6 +24,7 @@ TABLES = {
     "classifiers": "synthaug.classifiers:CLASSIFIERS",
     "features": "synthaug.features:FEATURES",
     "formats": "synthaug.exporters:FORMATS",
+    "trackers": "synthaug.training.trackers:TRACKERS",
 }
 
 

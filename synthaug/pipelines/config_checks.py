@@ -12,8 +12,12 @@ from synthaug.features import check_features
 from synthaug.losses import AUXILIARIES, OBJECTIVES, REGULARIZERS
 from synthaug.models import DISCRIMINATORS, LARGEST, check_family
 from synthaug.models.options import CodeOptions
+from synthaug.training.trackers import TRACKERS
 from synthaug.translators.options import SourceOptions
 from synthaug.upscalers.options import UpscalerOptions
+
+_EXTRAS = frozenset({"tensorboard", "mlflow"})
+"""Trackers of a package of the same name, which is an extra."""
 
 
 def check_names(config: Config) -> None:
@@ -82,6 +86,8 @@ def _unknown_names(config: Config) -> Iterator[SynthaugError]:
     for name in config.training.auxiliary:
         yield from _fault(AUXILIARIES.check, name)
     yield from _fault(check_features, config.monitor.features)
+    for name in config.training.trackers:
+        yield from _fault(TRACKERS.check, name)
 
 
 def _incompatible(config: Config) -> Iterator[SynthaugError]:
@@ -135,10 +141,9 @@ def _incompatible(config: Config) -> Iterator[SynthaugError]:
             "training.ada = true has nothing to adapt: training.augment is empty",
             "give it transforms, such as --set training.augment=[color,affine]",
         )
-    if training.tensorboard and importlib.util.find_spec("tensorboard") is None:
-        yield SynthaugError(
-            "training.tensorboard = true needs the package tensorboard", "pip install 'synthaug[tensorboard]'"
-        )
+    for name in _EXTRAS.intersection(training.trackers):
+        if importlib.util.find_spec(name) is None:
+            yield SynthaugError(f"training.trackers: {name} is not installed", f"pip install 'synthaug[{name}]'")
 
 
 def _micro_batches(config: Config, size: int) -> Iterator[SynthaugError]:

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import platform
-import sys
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from synthaug import processes
 from synthaug import runs as run_directories
-from synthaug.config import Config
 from synthaug.data.cache import LabelledImages
 from synthaug.data.split import Split
 from synthaug.documents import FitDocument, MonitorScores
 from synthaug.errors import Interrupted, RunFailed, SynthaugError, plural
 from synthaug.features import FeatureNet, is_foreign
 from synthaug.files import DISK_FULL, write_json
+from synthaug.launched import follows
 from synthaug.models.inputs import Sources
+from synthaug.page_server import PageServer
+from synthaug.pipelines.environment import environment
 from synthaug.pipelines.monitor_net import check_unchanged, monitor_net
 from synthaug.pipelines.prepare import Prepared, fabric_for, game_for, prepare
+from synthaug.pipelines.preview import previewed
 from synthaug.pipelines.upscaler_images import upscaler_images
 from synthaug.progress import Progress, Silent, shown
 from synthaug.requests import FitRequest, documented
@@ -32,9 +30,11 @@ from synthaug.runs import Run, RunFacts
 from synthaug.sampling.sources import NEAR, nearest, remoteness_of_classes, source_classes, source_pixels, sources_of
 from synthaug.training import checkpoint
 from synthaug.training.game import Game
-from synthaug.training.loop import train
+from synthaug.training.interruption import StopRequest
+from synthaug.training.loop import OnRow, train
 from synthaug.training.monitor import Monitor
 from synthaug.training.state import Counters
+from synthaug.training.trackers import tracking
 from synthaug.training.transfer import noted_starting_point, transfer
 from synthaug.training.upscaling_monitor import UpscalingMonitor
 from synthaug.translators.options import SourceOptions
@@ -52,7 +52,8 @@ def fit(
     group_by: str | None = None, seed: int | None = None, device: str = "auto", devices: int | None = None,
     nodes: int | None = None, precision: str | None = None, features: str | None = None, name: str | None = None,
     runs: Path | None = None, resume: str | Path | None = None, checkpoint: str | Path | None = None,
-    from_: str | Path | None = None, strict: bool = False, cache: Path | None = None, progress: Progress | bool = True,
+    from_: str | Path | None = None, preview: bool = False, port: int | None = None, strict: bool = False,
+    cache: Path | None = None, progress: Progress | bool = True,
 ) -> FitDocument:  # fmt: skip
     """Train a class-conditional generator on a folder of images. Nothing is written into the folder.
 
@@ -66,11 +67,15 @@ def fit(
 
 def run_fit(request: FitRequest, progress: Progress) -> FitDocument:
     with ExitStack() as held, processes.together():
-        return _fit(request, progress, held)
+        server = None
+        if request.preview and not follows():
+            server = PageServer(request.port)  # a port in use is an error before any work
+            held.callback(server.close)
+        return _fit(request, progress, held, server)
 
 
-def _fit(request: FitRequest, progress: Progress, held: ExitStack) -> FitDocument:
-    """`held` has the lock of the run from its beginning to its end."""
+def _fit(request: FitRequest, progress: Progress, held: ExitStack, server: PageServer | None) -> FitDocument:
+    """`held` has the lock of the run from its beginning to its end; `server` shows the training."""
     prepared = prepare(request, progress)
     processes.join(prepared.device.type, *prepared.processes)
     continued, prepared.precision = processes.first(
@@ -100,10 +105,12 @@ def _fit(request: FitRequest, progress: Progress, held: ExitStack) -> FitDocumen
     run = processes.first(lambda: run or _create(request, prepared, held))
     if continued is not None:
         _restore(run, game)
+    stop = StopRequest(progress.say)
     try:
-        _train(run, prepared, game, monitor, progress)
-    except Interrupted as stop:
-        raise Interrupted(stop.message, f"continue with: {request.continuing(run.path)}", stop.exit_status) from stop
+        with previewed(run, server, stop.ask, progress) as page:
+            _train(run, prepared, game, monitor, progress, page, stop)
+    except Interrupted as end:
+        raise Interrupted(end.message, f"continue with: {request.continuing(run.path)}", end.exit_status) from end
     return _document(run, prepared, game.state.counters)
 
 
@@ -317,34 +324,13 @@ def _create(request: FitRequest, prepared: Prepared, held: ExitStack) -> Run:
         prepared.data.split.write(run.split_file)
         if prepared.maps is not None:
             prepared.maps.write(run.maps_file)
-        write_json(run.path / "environment.json", _environment(prepared))
+        write_json(run.path / "environment.json", environment(prepared.device, prepared.precision))
         run.set_status(state="running", kimg=0.0)
         run_directories.write_config(run, prepared.resolved, facts)
 
     run = run_directories.create(prepared.root, name, fill)
     held.enter_context(run.writing())
     return run
-
-
-def _environment(prepared: Prepared) -> dict[str, Any]:
-    packages = {}
-    for package in ("torch", "torchvision", "lightning-fabric", "numpy", "pillow", "scikit-learn", "timm"):
-        try:
-            packages[package] = version(package)
-        except PackageNotFoundError:
-            packages[package] = "not installed"
-    device = prepared.device
-    return {
-        "synthaug": __version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "command": sys.argv,
-        "device": str(device),
-        "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor(),
-        "threads": torch.get_num_threads(),
-        "precision": prepared.precision,
-        "packages": packages,
-    }
 
 
 def _restore(run: Run, game: Game) -> None:
@@ -359,15 +345,20 @@ def _restore(run: Run, game: Game) -> None:
     processes.first(lambda: run.replace_metrics(rows))
 
 
-def _train(run: Run, prepared: Prepared, game: Game, monitor: Monitor | UpscalingMonitor, progress: Progress) -> None:
+def _train(
+    run: Run, prepared: Prepared, game: Game, monitor: Monitor | UpscalingMonitor, progress: Progress, page: OnRow,
+    stop: StopRequest,
+) -> None:  # fmt: skip
     """Train, and in the first process write the outcome into the run's status and log.
+
+    `page` gets each row of metrics.jsonl, and so do the trackers.
 
     Raises:
         RunFailed: the disk is full, or the training diverged before there was a checkpoint to go back to.
         Interrupted: SIGINT or SIGTERM; the state was saved.
     """
     if processes.rank() != 0:
-        train(run, game, monitor, Silent())
+        train(run, game, monitor, Silent(), stop=stop)
         return
     counters = game.state.counters
     run_directories.point_latest(run)
@@ -380,11 +371,17 @@ def _train(run: Run, prepared: Prepared, game: Game, monitor: Monitor | Upscalin
         f"training images {place}"
     )
     progress.say(f"run {run.path}: {_described(prepared)}")
+    progress.say(f"samples of each checkpoint: {run.samples}")
     if isinstance(monitor, Monitor):
         _say_targets_without_val(prepared, progress)
     try:
-        with _tensorboard(run, prepared.config) as on_row:
-            train(run, game, monitor, progress, on_row)
+        with tracking(prepared.config.training.trackers, run) as track:
+
+            def on_row(row: dict[str, Any]) -> None:
+                track(row)
+                page(row)
+
+            train(run, game, monitor, progress, on_row, stop)
     except Interrupted:
         raise
     except BaseException as error:
@@ -426,14 +423,6 @@ def _say_targets_without_val(prepared: Prepared, progress: Progress) -> None:
             f"{prepared.config.data.min_images_for_val}): choosing the checkpoint by overall quality and variety, and "
             "checking for copies"
         )
-
-
-def _tensorboard(run: Run, config: Config) -> AbstractContextManager[Any]:
-    if not config.training.tensorboard:
-        return nullcontext(lambda row: None)
-    from synthaug.training.tensorboard import Board
-
-    return Board(run.path / "tensorboard")
 
 
 def _document(run: Run, prepared: Prepared, counters: Counters) -> FitDocument:

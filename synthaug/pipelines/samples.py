@@ -16,11 +16,11 @@ from synthaug.exporters.folder import write_synthetic
 from synthaug.exporters.looks import plain_look
 from synthaug.exporters.provenance import save_marked
 from synthaug.files import check_outside, check_replaceable, new_folder, write_json
+from synthaug.grid import grid
 from synthaug.progress import Progress, shown
 from synthaug.requests import SamplesRequest, documented
 from synthaug.runs import Run, find
 from synthaug.sampling.generate import SeededGenerator, load
-from synthaug.sampling.grid import grid
 from synthaug.sampling.sources import user_maps
 
 DOCUMENT = "samples.json"
@@ -85,6 +85,7 @@ def _write(
     look = plain_look(sampler.trained.resolution, sampler.trained.channels)
     files: dict[str, list[str]] = {}
     shown: list[NDArray[np.uint8]] = []
+    names: list[str] = []
     columns = _COLUMNS if len(labels) > 1 or count > 2 * _COLUMNS else max(1, round(count**0.5))
     with progress.task("samples", len(labels) * count, "images") as task, quiet_decoding():
         for label in labels:
@@ -99,7 +100,8 @@ def _write(
                 task.advance(len(pixels))
                 if start == 0:
                     shown += _shown(sampler, label, pixels[: 8 * _COLUMNS], columns)
-    (folder / "grid.png").write_bytes(save_marked(grid(shown, columns), "PNG"))
+                    names += [label] + [""] * (len(shown) - len(names) - 1)
+    (folder / "grid.png").write_bytes(save_marked(grid(shown, columns, names), "PNG"))
     document = SamplesDocument(
         out=".", per_class=files, grid="grid.png", checkpoint=sampler.trained.checkpoint, seed=sampler.seed,
         truncation=sampler.psi,

@@ -16,6 +16,7 @@ from synthaug.documents import TraverseDocument
 from synthaug.errors import SynthaugError
 from synthaug.exporters.provenance import save_marked
 from synthaug.files import check_outside, write_bytes
+from synthaug.grid import grid
 from synthaug.models.codes import codes_of
 from synthaug.models.family import to_uint8
 from synthaug.models.inputs import CHUNK, Inputs
@@ -23,7 +24,6 @@ from synthaug.progress import Progress, shown
 from synthaug.requests import TraverseRequest, documented
 from synthaug.runs import Run, find
 from synthaug.sampling.generate import SeededGenerator, load
-from synthaug.sampling.grid import grid
 from synthaug.sampling.trained import TrainedGenerator
 from synthaug.sampling.walk import between, slerp
 

@@ -27,6 +27,10 @@ class Progress(Protocol):
         """Print a line."""
         ...
 
+    def announce(self, line: str) -> None:
+        """Print a line that was asked for, such as the address of a page; also with `--quiet`."""
+        ...
+
     def warn(self, line: str) -> None:
         """Print a warning about something that limits the result."""
         ...
@@ -48,6 +52,9 @@ class Silent:
         yield _SilentTask()
 
     def say(self, line: str) -> None:
+        pass
+
+    def announce(self, line: str) -> None:
         pass
 
     def warn(self, line: str) -> None:

@@ -40,6 +40,9 @@ class NotebookProgress:
         self._lines.append(escape(line))
         self.draw(now=True)
 
+    def announce(self, line: str) -> None:
+        self.say(line)
+
     def warn(self, line: str) -> None:
         self._lines.append(f"<b>warning:</b> {escape(' '.join(line.split()))}")
         self.draw(now=True)

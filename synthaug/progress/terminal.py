@@ -64,6 +64,9 @@ class QuietProgress:
     def say(self, line: str) -> None:
         pass
 
+    def announce(self, line: str) -> None:
+        to_stderr(line)
+
     def warn(self, line: str) -> None:
         to_stderr(f"warning: {' '.join(line.split())}")
 
@@ -158,6 +161,9 @@ class BarProgress:
             to_stderr(line)
         else:
             self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def announce(self, line: str) -> None:
+        self.say(line)
 
     def warn(self, line: str) -> None:
         self.say(f"warning: {' '.join(line.split())}")

@@ -15,6 +15,7 @@ from synthaug.requests.options import (
     Device,
     GroupBy,
     Many,
+    Port,
     Reference,
     Resolution,
     Runs,
@@ -121,6 +122,10 @@ class FitRequest(Request):
     from_: Annotated[Reference, Flag("RUN", "Run")] = Field(
         None, description="Start from the weights of an earlier run, which may have other classes."
     )
+    preview: bool = Field(
+        False, description="Show samples, losses and time left on a page in the browser, which stays in the run."
+    )
+    port: Port = None
     strict: Strict = False
     runs: Runs = None
     cache: Cache = None
@@ -151,6 +156,8 @@ class FitRequest(Request):
         return FitRequest(data=self.data, resume=run, **{name: getattr(self, name) for name in own}).command()
 
     def _check(self) -> None:
+        if self.port is not None and not self.preview:
+            raise SynthaugError(f"--port {self.port} is for a page, and there is none", "add --preview")
         if self.checkpoint is not None and self.resume is None and self.from_ is None:
             raise SynthaugError(
                 f"--checkpoint {self.checkpoint} was given without a run", "add --resume RUN or --from RUN"

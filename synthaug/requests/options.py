@@ -125,6 +125,10 @@ Scheduler = Annotated[
     Field(description="With --backend dask or ray: the cluster's address. [default: one is started here]"),
     Flag("ADDRESS", "Machine"),
 ]
+Port = Annotated[
+    int | None, Field(description="The page's port on this machine. [default: any free one]", ge=1, le=65535),
+    Flag("N", "Output"),
+]  # fmt: skip
 Overwrite = Annotated[bool, Field(description="Replace the output of an earlier call."), Flag(group="Output")]
 
 

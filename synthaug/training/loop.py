@@ -36,6 +36,7 @@ def train(
     monitor: Monitor | UpscalingMonitor,
     progress: Progress,
     on_row: OnRow = lambda row: None,
+    stop: StopRequest | None = None,
 ) -> Counters:
     """Train until the budget is spent. Checkpoints are written, scored and pruned on the way.
 
@@ -46,16 +47,17 @@ def train(
 
     Args:
         on_row: gets each row of metrics.jsonl.
+        stop: by which others than the user at the terminal may end the training.
 
     Raises:
         RunFailed: it diverged before there was any checkpoint.
-        Interrupted: SIGINT or SIGTERM came; the state was saved first.
+        Interrupted: SIGINT or SIGTERM came, or `stop` was asked; the state was saved first.
     """
     counters = game.state.counters
     _decide_what_is_known(game)
     recovery = Recovery(run, game, progress, on_row)
     started = time.monotonic() - counters.seconds
-    with StopRequest(progress.say) as stop:
+    with stop or StopRequest(progress.say) as stop:
         while True:
             loop = _Loop(run, game, monitor, progress, on_row, stop, started)
             try:
@@ -209,7 +211,8 @@ class _Loop:
         self._counters.seconds = time.monotonic() - self._started
         name = checkpoint.save(self._run, self._state)
         best = self._counters.best_checkpoint
-        self._run.set_status(kimg=self._kimg, best_checkpoint=best, last_checkpoint=name)
+        total = None if self._counters.total is None else self._counters.total / 1000
+        self._run.set_status(kimg=self._kimg, total_kimg=total, best_checkpoint=best, last_checkpoint=name)
         checkpoint.prune(self._run, best, self._config.training.keep_checkpoints)
 
     def _end_early(self, scalars: Scalars, signal: int) -> None:

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torchvision.utils import make_grid
+from PIL import Image
 
 from synthaug import processes
 from synthaug.config import MonitorConfig
 from synthaug.data.cache import LabelledImages
 from synthaug.features import FeatureNet
 from synthaug.files import replacing
+from synthaug.grid import grid
 from synthaug.metrics.distances import nearest
 from synthaug.metrics.fidelity import kid_unbiased, prdc
 from synthaug.models.family import Generator, to_uint8
@@ -178,21 +179,16 @@ class Monitor:
         order = list(range(len(self._classes)))
         if len(order) > MAX_GRID_ROWS:
             order.sort(key=lambda k: self._classes[k] not in self._targets)
-        rows = processes.divided(order[:MAX_GRID_ROWS], lambda k: self._sample(generator, k, self._grid_inputs))
-        processes.first(lambda: self._write_grid(rows, file))
-
-    def _write_grid(self, rows: Sequence[NDArray[np.uint8]], file: Path) -> None:
-        images = torch.from_numpy(np.concatenate(rows))
-        save_png(make_grid(images, nrow=self._config.grid_columns, padding=2, pad_value=128), file)
+        shown = order[:MAX_GRID_ROWS]
+        rows = processes.divided(shown, lambda k: self._sample(generator, k, self._grid_inputs))
+        names = [self._classes[k] for k in shown]
+        processes.first(lambda: save_png(grid(rows, self._config.grid_columns, names), file))
 
 
-def save_png(image: torch.Tensor, file: Path) -> None:
-    """Write uint8 [C, H, W] as a PNG, all or nothing."""
-    from PIL import Image
-
-    array = image.permute(1, 2, 0).numpy()
+def save_png(picture: Image.Image, file: Path) -> None:
+    """Write a PNG, all or nothing."""
     with replacing(file) as temporary:
-        Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array).save(temporary, format="PNG")
+        picture.save(temporary, format="PNG")
 
 
 def _spread(features: NDArray[np.float32]) -> float:

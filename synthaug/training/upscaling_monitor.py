@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torchvision.utils import make_grid
 
 from synthaug import processes
 from synthaug.config import MonitorConfig
@@ -17,6 +16,7 @@ from synthaug.data.batches import as_float
 from synthaug.data.cache import LabelledImages
 from synthaug.documents import UpscalingScores
 from synthaug.features import FeatureNet
+from synthaug.grid import grid
 from synthaug.metrics.restoration import psnr, ssim
 from synthaug.models.family import Generator, to_uint8
 from synthaug.models.inputs import Inputs
@@ -97,8 +97,10 @@ class UpscalingMonitor:
     def _write_grid(self, upscaler: Generator, file: Path) -> None:
         few = slice(0, None, max(1, len(self._real) // self._columns))
         side = self._real.shape[2] // self._low.shape[2]
-        reduced = to_uint8(self._low[few]).repeat(side, axis=2).repeat(side, axis=3)
-        rows = [reduced, self._bicubic[few], self._enlarge(upscaler, self._low[few]), self._real[few]]
-        images = torch.from_numpy(np.concatenate([row[: self._columns] for row in rows]))
-        columns = min(len(reduced), self._columns)
-        save_png(make_grid(images, nrow=columns, padding=2, pad_value=128), file)
+        rows = {
+            "reduced": to_uint8(self._low[few]).repeat(side, axis=2).repeat(side, axis=3),
+            "bicubic": self._bicubic[few],
+            "upscaler": self._enlarge(upscaler, self._low[few]),
+            "real": self._real[few],
+        }
+        save_png(grid([row[: self._columns] for row in rows.values()], self._columns, list(rows)), file)

@@ -117,7 +117,10 @@ def test_the_run_directory_holds_what_the_design_promises(digits: Path, finished
         split = {(r["label"], r["split"]) for r in csv.DictReader(file)}
     assert ("2", "val") not in split  # six images are too few to give any to val
     grid = Image.open(sorted(finished.samples.iterdir())[-1])
-    assert grid.size == (10 * 18 + 2, 3 * 18 + 2)
+    assert grid.height == 3 * 66 + 2  # 16 px, four times as large
+    margin = grid.width - (10 * 66 + 2)  # the labels
+    assert 10 < margin < 40
+    assert (np.asarray(grid)[:, :margin] < 128).any()
 
 
 def test_images_that_do_not_fit_are_gathered_from_the_memory_map_and_the_training_is_the_same_bit_for_bit(

@@ -101,7 +101,7 @@ def test_scores_of_held_out_images_are_in_the_run_and_the_document(trained: FitD
     assert {"loss_d" in row for row in steps if row["kimg"] < 2.6} == {False}
     assert {"loss_d" in row for row in steps if row["kimg"] > 2.8} == {True}
     picture = Image.open(run.samples / f"{trained.best_checkpoint}.png")
-    assert picture.height == 4 * 34 + 2
+    assert picture.height == 4 * 66 + 2
 
 
 def test_a_resumed_training_ends_as_an_uninterrupted_one(data: Path, trained: FitDocument, tmp_path: Path) -> None:

@@ -34,8 +34,8 @@ from safetensors import safe_open
 from tables import keep, kept
 
 from synthaug import load
+from synthaug.grid import grid
 from synthaug.runs import Run
-from synthaug.sampling.grid import grid
 
 STUDIES = Path(__file__).parent
 FAMILIES = (

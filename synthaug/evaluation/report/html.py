@@ -27,3 +27,8 @@ def data_uri(data: bytes, kind: str) -> str:
 def encodable(text: str) -> str:
     """File names that are not UTF-8 reach Python as lone surrogates; show them as escapes."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def script(name: str) -> bytes:
+    """A script in this folder, for a page that is served."""
+    return (Path(__file__).parent / name).read_bytes()
