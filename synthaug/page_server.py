@@ -115,10 +115,10 @@ class PageServer:
 
 def way_from_elsewhere(port: int) -> str | None:
     """In a session over SSH, the command for the user's own machine that brings the page there; else None."""
-    client, _, rest = os.environ.get("SSH_CONNECTION", "").partition(" ")
-    *_, server, server_port = ["", *rest.split()]
-    if not client or not server:
+    parts = os.environ.get("SSH_CONNECTION", "").split()
+    if len(parts) != 4:
         return None
+    _, _, server, server_port = parts
     other = "" if server_port == "22" else f" -p {server_port}"
     return f"ssh -N -L {port}:{HERE}:{port}{other} {getpass.getuser()}@{server}"
 

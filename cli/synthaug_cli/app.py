@@ -19,6 +19,7 @@ from synthaug.files import DISK_FULL
 from synthaug.launched import follows
 from synthaug_cli import (
     check,
+    curate,
     demo,
     evaluate,
     export,
@@ -43,7 +44,8 @@ COMMANDS = {
     "Start here": {"run": whole_way, "demo": demo},
     "Step by step": {"inspect": inspect, "fit": fit, "evaluate": evaluate, "export": export},
     "Images": {
-        "check": check, "samples": samples, "traverse": traverse, "upscale": upscale, "regenerate": regenerate,
+        "check": check, "samples": samples, "curate": curate, "traverse": traverse, "upscale": upscale,
+        "regenerate": regenerate,
     },
     "Look up": {"list": lists, "recipes": recipes, "runs": runs},
 }  # fmt: skip

@@ -7,7 +7,8 @@ Every number that could not be measured is null, and `reasons` says why. Nothing
 # isort: skip_file
 from synthaug.documents.base import Document as Document
 from synthaug.documents.commands import (
-    ClassCount as ClassCount, ExportDocument as ExportDocument, ExportedClass as ExportedClass,
+    ByHand as ByHand, ClassCount as ClassCount, CurateDocument as CurateDocument, CuratedClass as CuratedClass,
+    ExportDocument as ExportDocument, ExportedClass as ExportedClass,
     FitDocument as FitDocument, FitPlan as FitPlan, GuessForGPU as GuessForGPU,
     InspectDocument as InspectDocument, Mirroring as Mirroring, Mismatch as Mismatch,
     MonitorScores as MonitorScores, RecipeDocument as RecipeDocument,

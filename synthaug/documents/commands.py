@@ -163,12 +163,45 @@ class UpscalerReference(Document):
         return f"the upscaler {self.name!r} {did}: {self.scores.text()}{fakes}"
 
 
+class ByHand(Document):
+    """Decisions of a person about images of a class (`synthaug curate`)."""
+
+    accepted: int
+    rejected: int
+
+    def __bool__(self) -> bool:
+        return self.accepted + self.rejected > 0
+
+    def text(self) -> str:
+        """Both numbers in words."""
+        return f"{self.accepted:,} accepted and {self.rejected:,} rejected by hand"
+
+
+class CuratedClass(Document):
+    """The images of a class on the page of `synthaug curate`."""
+
+    shown: int
+    accepted: int
+    rejected: int
+
+
+class CurateDocument(Document):
+    """What was decided on the page of `synthaug curate`, in this call and before it."""
+
+    run: str
+    decisions: str = Field(description="the file that keeps the decisions")
+    per_class: dict[str, CuratedClass]
+    checkpoint: str
+    seed: int
+
+
 class ExportedClass(Document):
     asked: int
     real: int
     synthetic: int
     rejected: dict[str, int] = Field(default_factory=dict, description="reason → rejected candidates")
     short: int = 0
+    by_hand: ByHand | None = Field(None, description="of these images and of those left out; null: nobody decided")
     enlarged: float | None = Field(
         None, description="how many times synthetic images are enlarged (median); null for a class without them"
     )

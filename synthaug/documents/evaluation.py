@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from synthaug.documents.base import Document
-from synthaug.documents.commands import UpscalerReference
+from synthaug.documents.commands import ByHand, UpscalerReference
 from synthaug.documents.quality import CheckDocument, Range
 from synthaug.errors import plural
 
@@ -267,6 +267,9 @@ class EvaluateDocument(Document):
         default_factory=dict,
         description="class of the mix → its synthetic images and their sources, with folds or several generators those "
         "of the first; empty for images from noise",
+    )
+    by_hand: dict[str, ByHand] = Field(
+        default_factory=dict, description="class of the mix → decisions by hand that were followed"
     )
     share_chosen_on: Literal["val", "default", "user"]
     arms: dict[str, Arm]

@@ -10,7 +10,7 @@ import numpy as np
 
 from synthaug.classifiers.logistic import RememberedFeatures
 from synthaug.data.cache import LabelledImages
-from synthaug.documents import MadeFrom
+from synthaug.documents import ByHand, MadeFrom
 from synthaug.evaluation.arms import ARMS, DOWN_UP
 from synthaug.evaluation.grid import Grid, Outcome, Trial
 from synthaug.evaluation.images import Origins, RealImages
@@ -39,8 +39,9 @@ class Fold:
 
     `pool` holds the synthetic images at the generator's size, for quality and pictures; `judged` the images of the
     classifiers; `generator` ungated images, if there is a run; `made_from` and `origins` what stands behind
-    the pool's images, if they were made from others. `run` and `checkpoint` have made the images. `outcomes`
-    is filled by the trials, and so is `features`, which they share; `chosen` (arm → share) by `choose`.
+    the pool's images, if they were made from others; `by_hand` what a person decided about them. `run` and `checkpoint`
+    have made the images. `outcomes` is filled by the trials, and so is `features`, which they share; `chosen` (arm →
+    share) by `choose`.
     """
 
     real: RealImages
@@ -51,6 +52,7 @@ class Fold:
     checkpoint: str = ""
     made_from: dict[str, MadeFrom] = field(default_factory=dict)
     origins: Origins | None = None
+    by_hand: dict[str, ByHand] = field(default_factory=dict)
     features: RememberedFeatures | None = None
     outcomes: dict[Trial, Outcome] = field(default_factory=dict)
     chosen: dict[str, float] = field(default_factory=dict)

@@ -21,6 +21,7 @@ from synthaug.documents import MadeFrom
 from synthaug.errors import RunFailed, SynthaugError, plural, suggest
 from synthaug.evaluation.lineage import Learnt, ancestors
 from synthaug.progress import Progress
+from synthaug.sampling.curation import Choice
 from synthaug.sampling.gate import build_gate
 from synthaug.sampling.gated_samples import gated_samples
 from synthaug.sampling.generate import SeededGenerator
@@ -282,8 +283,8 @@ class FreshSamples:
 
 
 def fresh_samples(
-    sampler: SeededGenerator, real: RealImages, names: Sequence[str], *, seeds: int, gate: bool, device: str,
-    cache: Path | None, progress: Progress,
+    sampler: SeededGenerator, real: RealImages, names: Sequence[str], *, seeds: int, gate: bool, choice: Choice | None,
+    device: str, cache: Path | None, progress: Progress,
 ) -> FreshSamples:  # fmt: skip
     """Generate gated images to train classifiers on, and ungated images of the target classes.
 
@@ -295,6 +296,7 @@ def fresh_samples(
         names: the classes of the mix.
         seeds: classifiers, each to be trained on images of its own.
         gate: reject the images that an export would reject.
+        choice: decisions by hand.
         device: where the gates run.
         cache: where the classifiers of the gates are stored.
         progress: shows the progress bars.
@@ -314,7 +316,7 @@ def fresh_samples(
             seed=real.config.seed, groups=real.train_group_names, device=device, cache=cache, progress=progress,
         )  # fmt: skip
     for name in names:
-        samples = gated_samples(sampler, with_gate, name, count, allow_short=True, progress=progress)
+        samples = gated_samples(sampler, with_gate, name, count, allow_short=True, choice=choice, progress=progress)
         reasons = ", ".join(f"{reason} {n}" for reason, n in samples.rejected.items())
         if not len(samples.pixels) and name in real.targets:
             raise RunFailed(

@@ -71,6 +71,13 @@ class SelectionReport(Document):
     limits: dict[str, dict[str, float]] = Field(description="drs: class → the largest logit of its pilot sample, and γ")
 
 
+class CurationReport(Document):
+    """Decisions by hand that the export followed; `by_hand` of each class counts them."""
+
+    sha256: str = Field(description="of the decisions")
+    only_accepted: bool = Field(description="whether images without a decision were left out, too")
+
+
 class Manifest(Document):
     """`manifest.json` at the root of an export."""
 
@@ -92,6 +99,7 @@ class Manifest(Document):
     inputs: OwnMaps | None = Field(None, description="maps of the user that were painted")
     truncation: float = Field(1.0, description="ψ: the share of each image's distance from its class's centre")
     selection: SelectionReport | None = None
+    curation: CurationReport | None = None
     upscaler: UpscalerReference | None = Field(None, description="the upscaler that was asked for")
     device: str
     config: dict[str, Any] = Field(description="the run's resolved configuration")
@@ -289,6 +297,10 @@ def _how(manifest: Manifest) -> str:
             "Candidates were rejected if classifiers trained on real images do not recognise their class, or if they\n"
             "copy a training image or another synthetic image. `gate` in the metadata has the measurements."
         )
+    if manifest.curation is not None:
+        said = "; ".join(f"{name}: {c.by_hand.text()}" for name, c in manifest.export.per_class.items() if c.by_hand)
+        only = " Only accepted images were used." if manifest.curation.only_accepted else ""
+        gates = f"{gates}\n\nA person looked at images ({said}).{only}"
     if manifest.selection is not None:
         gates = f"{_selected(manifest.selection)}\n\n{gates}"
     if any(c.sources is not None for c in manifest.export.per_class.values()):

@@ -32,6 +32,7 @@ from synthaug.exporters.manifest import NO_NUMBER, NO_TEXT, MetadataRow, gate_ro
 from synthaug.models.inputs import CHUNK
 from synthaug.progress import Silent, Task
 from synthaug.sampling.copies import MEMORY_DIM
+from synthaug.sampling.curation import Choice
 from synthaug.sampling.gate import Gate
 from synthaug.sampling.gated_samples import (
     MOST_PENDING,
@@ -58,6 +59,7 @@ class Output:
     chunks: int = 0
     written: int = 0
     remembered: int = 0
+    accepted_by_hand: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     sources: set[str] = field(default_factory=set)
 
@@ -66,6 +68,7 @@ class Output:
         self.chunks = entry["chunk"] + 1
         self.written += len(entry["rows"])
         self.remembered += entry["remembered"]
+        self.accepted_by_hand += entry["accepted_by_hand"]
         self.rejected.update(entry["rejected"])
         self.sources.update(row["source_path"] for row in entry["rows"] if row.get("source_path"))
 
@@ -131,6 +134,7 @@ class SyntheticWriter:
         looks: class → the looks that its images draw from.
         allow_short: a class that cannot be filled is no error.
         forks: share the work among forked processes.
+        choice: decisions by hand.
     """
 
     sampler: SeededGenerator
@@ -142,6 +146,7 @@ class SyntheticWriter:
     upscaler: TrainedUpscaler | None
     allow_short: bool
     forks: bool = False
+    choice: Choice | None = None
 
     def __post_init__(self) -> None:
         self._share = 1.0 if self.gate is None or self.gate.selector is None else self.gate.selector.keep
@@ -183,7 +188,7 @@ class SyntheticWriter:
         batches = judge_chunks(
             self.sampler, self.gate, label, count,
             limit=max_candidates(count, self._share), chunk=output.chunks, have=output.written,
-            submit=self._crew.submit if self.forks else None,
+            submit=self._crew.submit if self.forks else None, choice=self.choice,
         )  # fmt: skip
         available = Looks(self.looks[label], self.fit, self.sampler.trained.resolution)
         remembered = output.remembered
@@ -243,6 +248,7 @@ class SyntheticWriter:
             for row, name, look, file in zip(pending.rows, pending.names, pending.looks, written, strict=True)
         ]
         memory = 0 if pending.memory is None else len(pending.memory)
+        liked = set() if self.choice is None else self.choice.curation.of_class(label, "accepted")
         if pending.memory is not None and memory:
             journal.remember(pending.memory)
         entry = {
@@ -253,6 +259,7 @@ class SyntheticWriter:
             "rows": [vars(row) for row in rows],
             "rejected": dict(judgement.rejected),
             "remembered": memory,
+            "accepted_by_hand": len(liked.intersection(row.sample_index for row in rows)),
         }
         journal.record(entry)
         output.count(entry)

@@ -85,7 +85,8 @@ def evaluate(
     size: str | int = "model", upscaler: str | Path | Run | None = None, seeds: int = 5, steps: int = 600,
     shares: Sequence[float] | None = None, arms: Sequence[str] | None = None, mix: str | None = None,
     mode: str | None = None, learning_curve: bool = False, out: Path | None = None,
-    fail_under: float | None = None, gate: bool = True, checkpoint: str | Path = "best", runs: Path | None = None,
+    fail_under: float | None = None, gate: bool = True, curation: Path | None = None, only_accepted: bool = False,
+    checkpoint: str | Path = "best", runs: Path | None = None,
     features: str | None = None, device: str = "auto", cache: Path | None = None, jobs: int | None = None,
     backend: str = "loky", scheduler: str | None = None, progress: Progress | bool = True,
 ) -> EvaluateDocument:  # fmt: skip
@@ -356,7 +357,7 @@ def _document(evaluation: _Evaluation, best: BestControl, started: float) -> Eva
         classifier=evaluation.classifier, seeds=request.seeds, classes=held_out.classes, targets=whole.targets,
         split={"train": first.real.train.counts(), "val": first.real.val.counts(), "test": held_out.counts()},
         size=evaluation.size, sharpness=_sharpness(evaluation), mix=mix_of(request, whole),
-        made_from=first.made_from, share_chosen_on=tried.chosen_on,
+        made_from=first.made_from, by_hand=first.by_hand, share_chosen_on=tried.chosen_on,
         arms=_arms(evaluation, predicted, tables), verdict=verdict,
         leaks=leaks(evaluation.suspects, held_out, predicted, whole.targets, judged),
         recommended=recommended, learning_curve=curve, quality=gated_quality, generator_quality=generator_quality,

@@ -5,26 +5,31 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from synthaug.data.cache import LabelledImages
+from synthaug.data.folder import ImageRecord
 from synthaug.data.run_data import RunData
-from synthaug.documents import EvaluatedSize, MadeFrom
+from synthaug.documents import ByHand, EvaluatedSize, MadeFrom
 from synthaug.errors import SynthaugError
 from synthaug.evaluation.arms import TARGETS_ONLY
 from synthaug.evaluation.fold import Fold
 from synthaug.evaluation.images import RealImages, fresh_samples, synthetic_folder
 from synthaug.exporters.as_exported import AsExported
-from synthaug.exporters.manifest import METADATA, read_rows
+from synthaug.exporters.manifest import MANIFEST, METADATA, read_manifest, read_rows
 from synthaug.parsing import read_json
+from synthaug.pipelines.by_hand import choice_of, counted, images_of, kept_files, left_out, run_of
 from synthaug.pipelines.judged_size import judged_images
 from synthaug.pipelines.replicates import given_replicates, trained_replicates
 from synthaug.progress import Progress
 from synthaug.requests import EvaluateRequest
+from synthaug.requests.options import OFF
 from synthaug.runs import Run
+from synthaug.sampling.curation import Images
 from synthaug.sampling.generate import load
 from synthaug.seeds import evaluation_seed
 from synthaug.training.checkpoint import find_checkpoint
@@ -83,11 +88,17 @@ def make_folds(
         SynthaugError: the checkpoint belongs to another run, or the folder of synthetic images is bad.
     """
     if request.synthetic is None:
+        if len(runs) > 1 and reals[0].data.run is not None and (files := kept_files(reals[0].data.run)):
+            progress.say(f"{files} of decisions by hand are not used: several generators are judged")
         splits = [*reals, *[reals[0]] * (len(runs) - len(reals))]
-        made = [_fresh(request, real, run, mixed, size, progress) for real, run in zip(splits, runs, strict=True)]
+        made = [
+            _fresh(request, real, run, mixed, size, progress, alone=len(runs) == 1)
+            for real, run in zip(splits, runs, strict=True)
+        ]
         return [fold for fold, _ in made], [line for _, notes in made for line in notes]
     (real,) = reals
     root, rows, warnings = synthetic_folder(request.synthetic, real, mixed, cache=request.cache, progress=progress)
+    rows, by_hand = _curated(request, request.synthetic, rows, progress)
     pool = real.data.load(root, rows, request.cache, progress)
 
     def read(_: AsExported, side: int) -> LabelledImages:
@@ -97,13 +108,14 @@ def make_folds(
     run = real.data.run
     if run is None or not _exported_from(request.synthetic, run):
         warnings.append("it is unknown whether the generator of these images has seen the test images")
-    return [Fold(real, pool, judged, made_from=_made_from(request.synthetic, mixed))], warnings
+    return [Fold(real, pool, judged, made_from=_made_from(request.synthetic, mixed), by_hand=by_hand)], warnings
 
 
 def _fresh(
     request: EvaluateRequest, real: RealImages, run: Run, mixed: list[str], size: EvaluatedSize, progress: Progress,
+    *, alone: bool,
 ) -> tuple[Fold, list[str]]:  # fmt: skip
-    """A fold with fresh images of a run's generator, and warnings."""
+    """A fold with fresh images of a run's generator, and warnings; `alone` if there is no other generator."""
     checkpoint = request.checkpoint
     is_path = isinstance(checkpoint, Path) or os.sep in checkpoint
     if is_path and find_checkpoint(run, checkpoint).resolve().parent != run.checkpoints.resolve():
@@ -116,9 +128,14 @@ def _fresh(
         run, checkpoint=checkpoint, seed=evaluation_seed(run.config().seed), mode=request.mode, device=request.device,
         cache=request.cache,
     )  # fmt: skip
+    choice = None
+    if alone:  # decisions are about the images of an export, which are then judged instead of others
+        exported_from = replace(sampler, seed=run.config().seed)
+        choice = choice_of(request, run, Images.of(exported_from), progress)
+        sampler = sampler if choice is None else exported_from
     made = fresh_samples(
-        sampler, real, mixed, seeds=request.seeds, gate=request.gate, device=request.device, cache=request.cache,
-        progress=progress,
+        sampler, real, mixed, seeds=request.seeds, gate=request.gate, choice=choice, device=request.device,
+        cache=request.cache, progress=progress,
     )  # fmt: skip
 
     def read(exported: AsExported, side: int) -> LabelledImages:
@@ -126,8 +143,40 @@ def _fresh(
 
     judged = judged_images(real, made.gated, read, size, cache=request.cache, device=request.device, progress=progress)
     made_from = {} if made.origins is None else made.origins.counts(made.gated)
-    fold = Fold(real, made.gated, judged, made.ungated, run, sampler.trained.checkpoint, made_from, made.origins)
+    by_hand = {} if choice is None else counted(choice, mixed)
+    fold = Fold(
+        real, made.gated, judged, made.ungated, run, sampler.trained.checkpoint, made_from, made.origins, by_hand
+    )
     return fold, made.warnings
+
+
+def _curated(
+    request: EvaluateRequest, folder: Path, rows: list[ImageRecord], progress: Progress
+) -> tuple[list[ImageRecord], dict[str, ByHand]]:
+    """The images of a folder without those that decisions by hand leave out, if it is an export of a run that is here.
+
+    Raises:
+        SynthaugError: as `choice_of`; or decisions are asked for, and it is no such export.
+    """
+    asked = request.only_accepted or request.curation not in (None, OFF)
+    try:
+        manifest = read_manifest(folder / MANIFEST)
+        run = run_of(manifest, request.runs)
+    except SynthaugError as error:
+        if not asked:
+            return rows, {}
+        raise SynthaugError(
+            f"there are no decisions by hand about {str(folder)!r}: {error.message}",
+            "leave --curation and --only-accepted out",
+        ) from error
+    choice = choice_of(request, run, images_of(manifest), progress)
+    if choice is None:
+        return rows, {}
+    out, by_hand = left_out(folder, choice)
+    kept = [row for row in rows if (row.label, row.pixel_sha256) not in out]
+    if lost := sorted({row.label for row in rows} - {row.label for row in kept}):
+        raise SynthaugError(f"decisions by hand leave no image of {lost[0]!r}", "accept some, or give --curation off")
+    return kept, by_hand
 
 
 def _exported_from(folder: Path, run: Run) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,8 +17,7 @@ from synthaug.data.parallel import worth_forking
 from synthaug.data.plan import ClassPlan, plan
 from synthaug.data.run_data import RunData
 from synthaug.data.split import SplitRow
-from synthaug.documents import ExportDocument, ExportedClass, UpscaledFakes, UpscalerReference
-from synthaug.errors import SynthaugError, plural
+from synthaug.documents import ByHand, ExportDocument, ExportedClass, UpscaledFakes, UpscalerReference
 from synthaug.exporters import FORMATS, real
 from synthaug.exporters.croissant import CROISSANT, describe
 from synthaug.exporters.destination import ROW_BYTES, check_out, check_space, on_disk, working
@@ -34,6 +32,7 @@ from synthaug.exporters.looks import (
 from synthaug.exporters.manifest import (
     MANIFEST,
     NO_NUMBER,
+    CurationReport,
     GateReport,
     Manifest,
     RunReference,
@@ -47,16 +46,20 @@ from synthaug.exporters.names import file_names, synthetic_prefix
 from synthaug.exporters.remote import Remote, packed
 from synthaug.exporters.synthetic import Output, SyntheticWriter, ToFill, fill_classes
 from synthaug.exporters.workspace import Workspace
-from synthaug.files import check_outside, sha256, write_json, write_text
+from synthaug.files import sha256, write_json, write_text
+from synthaug.pipelines.by_hand import choice_of
 from synthaug.pipelines.chosen_upscaler import choose_upscaler, upscaled_fakes
+from synthaug.pipelines.export_maps import check_maps
 from synthaug.pipelines.recommended import recommended_totals
 from synthaug.progress import Progress, shown
 from synthaug.requests import ExportRequest, documented
 from synthaug.requests.options import workers_of
 from synthaug.runs import Run, find
 from synthaug.sampling.critic import Critic
+from synthaug.sampling.curation import Choice, Images
 from synthaug.sampling.gate import Gate, build_gate
 from synthaug.sampling.generate import SeededGenerator, load
+from synthaug.sampling.judgement import REJECTED_BY_HAND
 from synthaug.sampling.selection import Rejection, Selector, build_selector
 from synthaug.sampling.sources import user_maps
 from synthaug.sampling.trained import load_discriminator
@@ -82,6 +85,7 @@ class _Job:
     critic: Critic | None = None
     upscaler: TrainedUpscaler | None = None
     fakes: UpscaledFakes | None = None
+    choice: Choice | None = None
     tables: Tables = field(default_factory=dict)
     looks: dict[str, list[LookCount]] = field(default_factory=dict)
     prefixes: dict[str, str] = field(default_factory=dict)
@@ -139,6 +143,13 @@ class _Job:
         filled = [label for label, wanted in self.plans.items() if wanted.generate]
         return {label: typical_enlargement(self.looks[label], fit, side) for label in filled}
 
+    @property
+    def by_hand(self) -> CurationReport | None:
+        """The decisions by hand, for the manifest."""
+        if self.choice is None:
+            return None
+        return CurationReport(sha256=self.choice.curation.sha256(), only_accepted=self.choice.only_accepted)
+
     def settings(self) -> dict[str, Any]:
         """Everything that determines the bytes of the export. An export with equal settings can be continued."""
         sources = self.sampler.trained.sources
@@ -157,6 +168,7 @@ class _Job:
             "sources": sources and [sources.mode, str(sources.folder), [row.pixel_sha256 for row in sources.rows]],
             "truncation": self.sampler.psi,
             "selection": self.critic and [self.request.select, self.request.share_kept(), self.critic.sha256],
+            "by_hand": self.by_hand and self.by_hand.model_dump(),
             "size": self.request.size,
             "upscaler": self.upscaler and self.upscaler.reference().model_dump(),
             "link": self.request.link,
@@ -169,8 +181,8 @@ def export(
     run: str | Path | Run | None = None, *, per_class: int | Mapping[str, int] | None = None, recommended: bool = False,
     out: str | Path | None = None, synthetic_only: bool = False, cap: bool = False, strategy: str = "all",
     format: str = "folder", gate: bool = True, truncation: float = 1.0, select: str | None = None,
-    keep: float | None = None, mode: str | None = None, inputs: Path | None = None, allow_short: bool = False,
-    size: str = "native",
+    keep: float | None = None, mode: str | None = None, inputs: Path | None = None, curation: Path | None = None,
+    only_accepted: bool = False, allow_short: bool = False, size: str = "native",
     upscaler: str | Path | Run | None = None, link: bool = False, with_heldout: bool = False, overwrite: bool = False,
     seed: int | None = None, checkpoint: str | Path = "best", runs: Path | None = None, device: str = "auto",
     cache: Path | None = None, jobs: int | None = None, backend: str = "loky", scheduler: str | None = None,
@@ -215,11 +227,12 @@ def run_export(request: ExportRequest, progress: Progress) -> ExportDocument:
     local = Path("exports") / found.name if request.out is None else Path(request.out)
     out = local.absolute() if remote is None else remote.built_in
     job = _Job(request, sampler, data, plans, out, remote, progress, critic, upscaler)
+    job.choice = choice_of(request, found, Images.of(sampler), progress)
     check_out(job.out, data=job.root, run=found.path, overwrite=request.overwrite)
     if remote is not None:
         remote.check(overwrite=request.overwrite)
     check_space(job.out, _space(job) - Workspace(job.out).size())
-    _check_sources(job, filled)
+    check_maps(sampler, plans, data.folder, job.out, progress)
     with working(job.out, job.settings(), progress) as workspace:
         document = packed(workspace) or _fill(job, workspace)
         if remote is None:
@@ -227,28 +240,6 @@ def run_export(request: ExportRequest, progress: Progress) -> ExportDocument:
         else:
             remote.upload(workspace, document, progress, overwrite=request.overwrite)
     return document
-
-
-def _check_sources(job: _Job, filled: list[str]) -> None:
-    """Compare the maps to paint with their hashes; those that were drawn from real images are checked with these.
-
-    Raises:
-        SynthaugError: one is missing or has changed, or a class that gets images has none.
-    """
-    sources = job.sampler.trained.sources
-    if sources is None:
-        return
-    without = [label for label in filled if job.sampler.class_index(label) not in sources.images.rows]
-    if without:
-        one = next((f"{label}={job.plans[label].want}" for label in filled if label not in without), "CLASS=N")
-        raise SynthaugError(
-            f"{plural(len(without), 'class', 'classes')} to fill up without maps in {str(sources.folder)!r}: "
-            f"{', '.join(map(repr, without))}",
-            f"add DIR/CLASS with maps of each, or name the classes to fill up: --per-class {shlex.quote(one)}",
-        )
-    if sources.folder != job.data.folder:
-        check_outside(job.out, [sources.folder], "--out")
-        real.verify(sources.folder, sources.rows, "maps", job.progress)
 
 
 def _fill(job: _Job, workspace: Workspace) -> ExportDocument:
@@ -287,7 +278,7 @@ def _fill(job: _Job, workspace: Workspace) -> ExportDocument:
     writer = SyntheticWriter(
         job.sampler, gate, job.data.config.data.fit, job.tables, [row.path for row in job.data.split.of("train")],
         job.looks, upscaler, job.request.allow_short,
-        forks=job.sampler.trained.device.type == "cpu" and worth_forking(total - done),
+        forks=job.sampler.trained.device.type == "cpu" and worth_forking(total - done), choice=job.choice,
     )  # fmt: skip
     workers = workers_of(job.request)
     with job.progress.task("synthetic images", total, "images") as task:
@@ -401,6 +392,7 @@ def _per_class(job: _Job, outputs: Mapping[str, Output]) -> dict[str, ExportedCl
             asked=wanted.want, real=wanted.keep, synthetic=output.written,
             rejected=dict(sorted(output.rejected.items())), short=short, enlarged=enlarged.get(label),
             sources=len(output.sources) if output.sources else None,
+            by_hand=ByHand(accepted=output.accepted_by_hand, rejected=output.rejected[REJECTED_BY_HAND]) or None,
         )  # fmt: skip
         if short:
             reasons = ", ".join(f"{reason} {n}" for reason, n in output.rejected.most_common())
@@ -430,7 +422,7 @@ def _manifest(job: _Job, per_class: dict[str, ExportedClass], gate: Gate | None)
         targets=list(trained.targets),
         heldout={side: {label: n for label, n in counts[side].items() if n} for side in job.heldout}, gates=gates,
         mode=trained.sources and trained.sources.mode, inputs=trained.sources and trained.sources.inputs,
-        truncation=job.sampler.psi, selection=selection,
+        truncation=job.sampler.psi, selection=selection, curation=job.by_hand,
         upscaler=job.reference, device=str(trained.device),
         config=job.data.config.model_dump(mode="json"), looks={label: job.looks[label] for label in filled},
         quantisation=dict(sorted(job.tables.items())), sides="cut", warnings=list(job.warnings),

@@ -94,15 +94,19 @@ def previewed(run: Run, server: PageServer | None, stop: Callable[[], None], pro
         yield lambda row: None
         return
     page = Preview(run, stop)
+
+    def save() -> None:
+        try:
+            page.save()
+        except Exception as error:  # no training ends because its page cannot be drawn
+            progress.warn(f"{str(run.preview)!r} cannot be written: {type(error).__name__}: {error}")
+
     progress.announce(f"preview: {server.url}")
     if (way := way_from_elsewhere(server.port)) is not None:
         progress.announce(f"to open it on your own machine, run there first: {way}")
     try:
         with server.serving(page):
-            yield lambda row: page.save() if row["kind"] == "monitor" else None
+            yield lambda row: save() if row["kind"] == "monitor" else None
             page.await_last_look()
     finally:
-        try:
-            page.save()
-        except OSError as error:
-            progress.warn(f"{str(run.preview)!r} cannot be written: {error.strerror}")
+        save()

@@ -55,7 +55,7 @@ def _wrapped(line: str) -> str:
 
 
 class QuietProgress:
-    """Nothing but warnings."""
+    """Nothing but warnings, and what was asked for."""
 
     @contextmanager
     def task(self, name: str, total: float | None, unit: str) -> Iterator[Task]:

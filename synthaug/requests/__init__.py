@@ -8,11 +8,19 @@ from __future__ import annotations
 
 from synthaug.requests.base import Flag, Request, documented, flag
 from synthaug.requests.evaluate import CheckRequest, EvaluateRequest
-from synthaug.requests.export import ExportRequest, RegenerateRequest, SamplesRequest, TraverseRequest, UpscaleRequest
+from synthaug.requests.export import (
+    CurateRequest,
+    ExportRequest,
+    RegenerateRequest,
+    SamplesRequest,
+    TraverseRequest,
+    UpscaleRequest,
+)
 from synthaug.requests.fit import FitRequest, InspectRequest
 from synthaug.requests.workflow import RunRequest
 
 __all__ = [
-    "CheckRequest", "EvaluateRequest", "ExportRequest", "FitRequest", "Flag", "InspectRequest", "RegenerateRequest",
-    "Request", "RunRequest", "SamplesRequest", "TraverseRequest", "UpscaleRequest", "documented", "flag",
+    "CheckRequest", "CurateRequest", "EvaluateRequest", "ExportRequest", "FitRequest", "Flag", "InspectRequest",
+    "RegenerateRequest", "Request", "RunRequest", "SamplesRequest", "TraverseRequest", "UpscaleRequest", "documented",
+    "flag",
 ]  # fmt: skip

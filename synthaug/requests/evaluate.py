@@ -12,13 +12,16 @@ from synthaug.config import MOST_FOLDS
 from synthaug.errors import SynthaugError
 from synthaug.requests.base import Flag, Request
 from synthaug.requests.options import (
+    OFF,
     Cache,
     Checkpoint,
+    Decisions,
     Device,
     Features,
     GroupBy,
     Jobs,
     Mode,
+    OnlyAccepted,
     Reference,
     Resolution,
     RunName,
@@ -27,6 +30,7 @@ from synthaug.requests.options import (
     TargetClass,
     TaskBackend,
     Upscaler,
+    check_decisions,
     parts,
     workers_of,
 )
@@ -171,6 +175,8 @@ class EvaluateRequest(Request):
     gate: Annotated[bool, Flag(group="Sampling")] = Field(
         True, description="Judge images that pass the gate, as export writes them."
     )
+    curation: Decisions = None
+    only_accepted: OnlyAccepted = False
     checkpoint: Checkpoint = "best"
     features: Features = Field(
         None, description="The network that compares images. [default: that of the run's monitor]"
@@ -189,6 +195,7 @@ class EvaluateRequest(Request):
 
     def _check(self) -> None:
         workers_of(self)
+        check_decisions(self)
         if self.weights is not None:
             from synthaug.classifiers import full_name
 
@@ -230,8 +237,8 @@ class EvaluateRequest(Request):
 
     def _check_several(self, does: str, without: Sequence[str]) -> None:
         """With several generators, some options make no sense. `does` says what they are for."""
-        for name in without:
-            if (value := getattr(self, name)) is not None:
+        for name in (*without, "curation", "only_accepted"):
+            if (value := getattr(self, name)) not in (None, False, OFF):
                 raise SynthaugError(
                     f"{does}, but {self.option(name)} {str(value)!r} was given too", "leave one of them out"
                 )

@@ -14,13 +14,16 @@ from synthaug.requests.base import Flag, Request
 from synthaug.requests.options import (
     Cache,
     Checkpoint,
+    Decisions,
     Device,
     Inputs,
     Jobs,
     Many,
     Mode,
     NoiseSeed,
+    OnlyAccepted,
     Overwrite,
+    Port,
     Reference,
     RunName,
     Runs,
@@ -28,6 +31,7 @@ from synthaug.requests.options import (
     TaskBackend,
     Truncation,
     Upscaler,
+    check_decisions,
     workers_of,
 )
 from synthaug.sampling.options import KEEP, LEAST
@@ -123,6 +127,8 @@ class ExportRequest(Request):
     )
     mode: Mode = None
     inputs: Inputs = None
+    curation: Decisions = None
+    only_accepted: OnlyAccepted = False
     allow_short: Annotated[bool, Flag(group="Amount")] = Field(
         False, description="Continue if a class cannot be filled; the manifest records it."
     )
@@ -154,6 +160,7 @@ class ExportRequest(Request):
 
     def _check(self) -> None:
         workers_of(self)
+        check_decisions(self)
         if isinstance(self.out, str) and self.format == "folder":
             raise SynthaugError(
                 f"--out {self.out!r} is a URL, and the format 'folder' writes a file for each image",
@@ -257,6 +264,25 @@ class UpscaleRequest(Request):
     checkpoint: Checkpoint = "best"
     runs: Runs = None
     device: Device = "auto"
+
+
+class CurateRequest(Request):
+    """Accept and reject images by hand."""
+
+    target: Annotated[Reference, Flag("RUN|EXPORT", argument=True)] = Field(
+        None, description="A run, or the folder of an export. [default: the latest run]"
+    )
+    class_: Annotated[tuple[str, ...], Many, Flag("NAME", "Amount", many=True)] = Field(
+        (), description="A class to look at. [default: all target classes]"
+    )
+    count: Annotated[int, Flag("N", "Amount")] = Field(100, ge=1, le=10_000, description="Images of each class.")
+    gate: Annotated[bool, Flag(group="Sampling")] = Field(True, description="Leave out what an export would reject.")
+    seed: NoiseSeed = None
+    checkpoint: Checkpoint = "best"
+    port: Port = None
+    runs: Runs = None
+    device: Device = "auto"
+    cache: Cache = None
 
 
 class RegenerateRequest(Request):

@@ -122,7 +122,7 @@ class FitRequest(Request):
     from_: Annotated[Reference, Flag("RUN", "Run")] = Field(
         None, description="Start from the weights of an earlier run, which may have other classes."
     )
-    preview: bool = Field(
+    preview: Annotated[bool, Flag(group="Output")] = Field(
         False, description="Show samples, losses and time left on a page in the browser, which stays in the run."
     )
     port: Port = None

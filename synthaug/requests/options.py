@@ -14,6 +14,8 @@ from synthaug.storage import place
 from synthaug.tasks import Backend, Workers
 from synthaug.translators import options as translators
 
+OFF = Path("off")
+"""In the place of a file: none."""
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -125,11 +127,38 @@ Scheduler = Annotated[
     Field(description="With --backend dask or ray: the cluster's address. [default: one is started here]"),
     Flag("ADDRESS", "Machine"),
 ]
+Decisions = Annotated[
+    Path | None,
+    Field(description="Decisions of `synthaug curate`, or off. [default: those that the run keeps]"),
+    Flag("FILE|off", "Sampling"),
+]
+OnlyAccepted = Annotated[
+    bool, Field(description="Use only images that were accepted by hand."), Flag(group="Sampling")
+]  # fmt: skip
 Port = Annotated[
     int | None, Field(description="The page's port on this machine. [default: any free one]", ge=1, le=65535),
     Flag("N", "Output"),
 ]  # fmt: skip
 Overwrite = Annotated[bool, Field(description="Replace the output of an earlier call."), Flag(group="Output")]
+
+
+class HasDecisions(Protocol):
+    """A request of a command that follows decisions by hand."""
+
+    @property
+    def curation(self) -> Path | None: ...
+    @property
+    def only_accepted(self) -> bool: ...
+
+
+def check_decisions(request: HasDecisions) -> None:
+    """Check that both options fit together.
+
+    Raises:
+        SynthaugError: they do not.
+    """
+    if request.only_accepted and request.curation == OFF:
+        raise SynthaugError("--only-accepted and --curation off contradict each other", "leave one of them out")
 
 
 class HasTasks(Protocol):

@@ -135,13 +135,18 @@ class Gate:
                 for row in rows[near | (reference.copies.copied(pixels[rows]) >= 0)]:
                     result.reasons[row] = UNCHANGED
 
-    def accept(self, measured: Measured, class_index: int, needed: int) -> Judgement:
+    def accept(
+        self, measured: Measured, class_index: int, needed: int, by_hand: Sequence[str | None] | None = None
+    ) -> Judgement:
         """Compare each measured candidate, in order, with all images that were accepted before it.
+
+        Decisions by hand come last. An image that resembles one that they leave out stays out, too: nobody has seen it.
 
         Args:
             measured: the reasons for rejection are added to it.
             class_index: the class that they were generated for.
             needed: accept no more than this many.
+            by_hand: [n] why a candidate is left out; None where it is not.
         """
         result, projected, rows = measured
         chosen: list[int] = []  # positions in `rows`
@@ -150,8 +155,9 @@ class Gate:
         if projected is not None and self.duplicates:
             close, among = self._close(projected, class_index)
         position_of = {int(row): position for position, row in enumerate(rows)}
+        left_out = 0
         for row, reason in enumerate(result.reasons):
-            if len(chosen) >= needed:
+            if len(chosen) - left_out >= needed:
                 result.reasons[row] = NOT_NEEDED
             elif reason is None:
                 position = position_of[row]
@@ -159,6 +165,9 @@ class Gate:
                     result.reasons[row] = DUPLICATE
                 else:
                     chosen.append(position)
+                    if by_hand is not None and by_hand[row] is not None:
+                        result.reasons[row] = by_hand[row]
+                        left_out += 1
         if projected is not None and self.duplicates:
             self.accepted(class_index).add(projected.features[chosen], projected.pixels[chosen])
         return result

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from synthaug.errors import RunFailed
 from synthaug.models.inputs import CHUNK
 from synthaug.progress import Progress, Silent
+from synthaug.sampling.curation import Choice
 from synthaug.sampling.gate import Gate
 from synthaug.sampling.generate import SeededGenerator
 from synthaug.sampling.judgement import (
@@ -21,6 +22,8 @@ from synthaug.sampling.judgement import (
     COPY,
     DISCRIMINATOR,
     DUPLICATE,
+    NOT_BY_HAND,
+    REJECTED_BY_HAND,
     UNCHANGED,
     USED_UP,
     Judgement,
@@ -68,6 +71,7 @@ def judge_chunks(
     chunk: int = 0,
     have: int = 0,
     submit: Callable[[str, int], Future[Candidates]] | None = None,
+    choice: Choice | None = None,
 ) -> Iterator[Batch]:
     """Generate and judge chunks of candidates until `count` are accepted or `limit` were tried.
 
@@ -75,12 +79,14 @@ def judge_chunks(
         gate: None accepts everything.
         chunk: the first chunk to judge; `have` images were accepted before it (an interrupted export continues so).
         submit: calls `make_candidates` in another process for a class and a chunk. The result does not depend on it.
+        choice: decisions by hand.
     """
     class_index = sampler.class_index(label)
     most = sampler.most(label)
+    end = min(limit, most, math.inf if choice is None else choice.end(label))
     pending: deque[Future[Candidates]] = deque()
     tried = accepted = 0
-    while have < count and chunk * CHUNK < min(limit, most):
+    while have < count and chunk * CHUNK < end:
         if submit is None:
             pixels, measured = make_candidates(sampler, gate, label, chunk)
         else:
@@ -90,12 +96,13 @@ def judge_chunks(
             while len(pending) < wanted:
                 pending.append(submit(label, chunk + len(pending)))
             pixels, measured = pending.popleft().result()
+        by_hand = None if choice is None else choice.reasons(label, chunk)
         if gate is None or measured is None:
-            judgement = Judgement.unmeasured(len(pixels), count - have)
+            judgement = Judgement.unmeasured(len(pixels), count - have, by_hand)
             judgement.use_up(most - chunk * CHUNK)
         else:
             measured.judgement.use_up(most - chunk * CHUNK)
-            judgement = gate.accept(measured, class_index, count - have)
+            judgement = gate.accept(measured, class_index, count - have, by_hand)
         tried += len(pixels)
         accepted += (found := int(judgement.accepted.sum()))
         have += found
@@ -116,11 +123,13 @@ def shortfall(label: str, have: int, count: int, rejected: Counter[str]) -> RunF
         DUPLICATE: "its images repeat each other: ask for fewer, or train longer",
         USED_UP: "each real image may be used only so many times (model.draws_per_source): ask for fewer",
         DISCRIMINATOR: "the discriminator rejects most of its images: keep a larger share with --keep",
+        REJECTED_BY_HAND: "most of its images were rejected by hand: ask for fewer, or train longer",
+        NOT_BY_HAND: "too few of its images were accepted by hand: accept more with synthaug curate, or ask for fewer",
     }
     # A selection rejects most candidates by design, so it is named only if there is no other reason.
     faults = sorted(rejected, key=lambda reason: (reason == DISCRIMINATOR, -rejected[reason]))
     main = hints[faults[0]] if faults else "ask for fewer"
-    no_gate = ", or all candidates with --no-gate" if set(rejected) - {USED_UP} else ""
+    no_gate = ", or all candidates with --no-gate" if set(rejected) - {USED_UP, REJECTED_BY_HAND, NOT_BY_HAND} else ""
     return RunFailed(
         f"class {label!r} cannot be filled: {have} of {count} images could be used among {tried} candidates "
         f"(rejected: {reasons})",
@@ -145,6 +154,7 @@ def gated_samples(
     *,
     limit: int | None = None,
     allow_short: bool = False,
+    choice: Choice | None = None,
     progress: Progress | None = None,
 ) -> GatedSamples:
     """The first `count` images of a class that pass the gates.
@@ -152,6 +162,7 @@ def gated_samples(
     Args:
         limit: how many candidates may be tried; `max_candidates(count)` if None.
         allow_short: return fewer images instead of an error.
+        choice: decisions by hand.
 
     Raises:
         SynthaugError: there is no such class.
@@ -165,7 +176,7 @@ def gated_samples(
     rejected: Counter[str] = Counter()
     limit = max_candidates(count) if limit is None else limit
     with (progress or Silent()).task(f"samples of {label}", count, "image") as task:
-        for batch in judge_chunks(sampler, gate, label, count, limit=limit):
+        for batch in judge_chunks(sampler, gate, label, count, limit=limit, choice=choice):
             rows = np.flatnonzero(batch.judgement.accepted)
             pixels.append(batch.pixels[rows])
             indices.append(rows.astype(np.int64) + batch.chunk * CHUNK)

@@ -18,6 +18,8 @@ COPY = "copy"
 UNCHANGED = "unchanged"
 DUPLICATE = "duplicate"
 USED_UP = "source used up"
+REJECTED_BY_HAND = "rejected by hand"
+NOT_BY_HAND = "not accepted by hand"
 NOT_NEEDED = "not needed"
 """Reasons to reject a candidate. `USED_UP`: its source was drawn as often as allowed. `NOT_NEEDED` (enough were
 accepted before it) is not counted as a rejection."""
@@ -58,9 +60,12 @@ class Judgement:
         return self.agreement, self.nearest_real_distance, self.nearest_real_index, self.score
 
     @classmethod
-    def unmeasured(cls, n: int, needed: int) -> Judgement:
-        """The judgement without gates: the first `needed` are accepted."""
-        return cls.blank([None if i < needed else NOT_NEEDED for i in range(n)])
+    def unmeasured(cls, n: int, needed: int, by_hand: Sequence[str | None] | None = None) -> Judgement:
+        """The judgement without gates: the first `needed` are accepted, without those that are left out `by_hand`."""
+        result = cls.blank([None] * n if by_hand is None else list(by_hand))
+        for row in np.flatnonzero(result.accepted)[max(needed, 0) :]:
+            result.reasons[row] = NOT_NEEDED
+        return result
 
     @classmethod
     def blank(cls, reasons: list[str | None]) -> Judgement:

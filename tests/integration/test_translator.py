@@ -308,8 +308,9 @@ def test_an_evaluation_knows_what_its_images_were_made_from(run: Run) -> None:
     data, sampler = RunData.open(run), load(run, seed=7, device="cpu")
     real = evaluated.real_images(data, None, cache=None, progress=Silent())
     made = evaluated.fresh_samples(
-        sampler, real, [CLASSES[2], RARE], seeds=1, gate=False, device="cpu", cache=None, progress=Silent()
-    )
+        sampler, real, [CLASSES[2], RARE], seeds=1, gate=False, choice=None, device="cpu", cache=None,
+        progress=Silent(),
+    )  # fmt: skip
     assert made.origins is not None
     sources = data.images("train", None, Silent()).pixels[made.origins.rows]
     for name, index in ((CLASSES[2], 2), (RARE, 1)):

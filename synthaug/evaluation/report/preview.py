@@ -10,6 +10,7 @@ from typing import Any
 from synthaug.documents import UpscalingScores
 from synthaug.evaluation.report.curves import chosen_kimg, training_plots
 from synthaug.evaluation.report.html import encodable, templates
+from synthaug.evaluation.report.scores import arm_name
 from synthaug.evaluation.report.svg import number
 from synthaug.progress.counter import duration
 from synthaug.runs import Run
@@ -40,13 +41,14 @@ def render_preview(run: Run, source: Callable[[str], str], *, live: bool) -> str
     """
     facts, config, status, rows = run.facts(), run.config(), run.status(), run.metrics()
     page = templates()
-    page.filters["number"] = number
+    page.filters.update(number=number, arm_name=arm_name)  # those of the macros
     scored = [row for row in rows if row["kind"] == "monitor"]
     kimg = max((row["kimg"] for row in rows), default=0.0)
     total = status.get("total_kimg")
     given = {
-        "run": run, "facts": facts, "status": status, "live": live, "version": __version__,
+        "run": run, "facts": facts, "live": live, "version": __version__,
         "family": config.model.family, "resolution": config.data.resolution,
+        "state": status.get("state", "unknown"), "updated": status.get("updated"), "diverged": status.get("diverged"),
         "tone": _TONES.get(status.get("state", ""), "neutral"),
         "kimg": kimg, "total": total, "speed": speed(rows), "left": _left(rows, kimg, total),
         "score": scored[-1].get("score") if scored else None,
