@@ -31,7 +31,7 @@ WIRE = (
     "import os, sys; [os.dup2(int(a), n) for a, n in zip(sys.argv[1:3], (3, 4))]; os.execvp(sys.argv[3], sys.argv[3:])"
 )
 """Puts the two ends where the browser looks for them; both stand above 4, so that neither lies in the other's way."""
-KEYS = {"Tab": 9, "Enter": 13, " ": 32}
+KEYS = {"Tab": 9, "Enter": 13, " ": 32, "ArrowLeft": 37, "ArrowRight": 39, "a": 65, "r": 82, "u": 85}
 TIMEOUT = 60.0
 
 
@@ -97,14 +97,16 @@ class Chromium:
         found: dict[str, Any] = json.loads(message)
         return found
 
-    def open(self, page: Path, width: int, height: int = 900, *, dark: bool = False, print_: bool = False) -> None:
-        """Load `page` in a window of this size, and wait until it has loaded."""
+    def open(
+        self, page: Path | str, width: int, height: int = 900, *, dark: bool = False, print_: bool = False
+    ) -> None:
+        """Load `page`, a file or an address, in a window of this size, and wait until it has loaded."""
         self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         wishes = {"prefers-color-scheme": "dark" if dark else "light", "prefers-reduced-motion": "reduce"}
         features = [{"name": name, "value": value} for name, value in wishes.items()]
         self.send("Emulation.setEmulatedMedia", media="print" if print_ else "", features=features)
         self.events.clear()
-        self.send("Page.navigate", url=page.as_uri())
+        self.send("Page.navigate", url=page if isinstance(page, str) else page.as_uri())
         while not any(e.get("method") == "Page.loadEventFired" for e in self.events):
             self.events.append(self._next())
 
@@ -117,7 +119,7 @@ class Chromium:
 
     def press(self, key: str, *, shift: bool = False) -> None:
         text = {"Enter": "\r", " ": " "}.get(key)
-        code = {" ": "Space"}.get(key, key)
+        code = {" ": "Space"}.get(key, f"Key{key.upper()}" if len(key) == 1 else key)
         common = {"key": key, "code": code, "windowsVirtualKeyCode": KEYS[key], "modifiers": 8 if shift else 0}
         self.send("Input.dispatchKeyEvent", type="keyDown", **common, **({"text": text} if text else {}))
         self.send("Input.dispatchKeyEvent", type="keyUp", **common)

@@ -13,5 +13,8 @@ class Listener(Silent):
     def say(self, line: str) -> None:
         self.lines.append(line)
 
+    def announce(self, line: str) -> None:
+        self.say(line)
+
     def warn(self, line: str) -> None:
         self.warnings.append(line)

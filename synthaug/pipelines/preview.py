@@ -76,11 +76,11 @@ class Preview:
         with self._drawing:
             files = (self._run.metrics_file, self._run.path / "status.json")
             now = tuple((s.st_mtime_ns, s.st_size) for s in (file.stat() for file in files if file.is_file()))
-            begun = time.monotonic()
-            if not self._page or (now != self._of and begun >= self._next):
+            if not self._page or (now != self._of and time.monotonic() >= self._next):
+                begun = time.thread_time()  # of the processor: a busy machine is not the page's fault
                 self._page = render_preview(self._run, lambda name: f"samples/{name}", live=True).encode()
                 self._of = now
-                self._next = time.monotonic() + (time.monotonic() - begun) / _SHARE
+                self._next = time.monotonic() + (time.thread_time() - begun) / _SHARE
             return self._page
 
 

@@ -91,6 +91,7 @@ document.addEventListener("keydown", event => {
 });
 by("accept").onclick = KEYS.a;
 by("reject").onclick = KEYS.r;
+by("undo").onclick = KEYS.u;
 by("next").onclick = KEYS.ArrowRight;
 by("back").onclick = KEYS.ArrowLeft;
 by("finish").onclick = async () => {

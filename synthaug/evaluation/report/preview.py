@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from typing import Any
+
+import jinja2
 
 from synthaug.documents import UpscalingScores
 from synthaug.evaluation.report.curves import chosen_kimg, training_plots
@@ -40,8 +43,6 @@ def render_preview(run: Run, source: Callable[[str], str], *, live: bool) -> str
         live: the page asks the server for news, and has a button to stop the training.
     """
     facts, config, status, rows = run.facts(), run.config(), run.status(), run.metrics()
-    page = templates()
-    page.filters.update(number=number, arm_name=arm_name)  # those of the macros
     scored = [row for row in rows if row["kind"] == "monitor"]
     kimg = max((row["kimg"] for row in rows), default=0.0)
     total = status.get("total_kimg")
@@ -57,7 +58,15 @@ def render_preview(run: Run, source: Callable[[str], str], *, live: bool) -> str
         "grids": _grids(run, scored, facts.classes, source),
         "plots": training_plots(rows, facts.targets), "chosen": chosen_kimg(rows),
     }  # fmt: skip
-    return encodable(page.get_template("preview.html.j2").render(given))
+    return encodable(_template().render(given))
+
+
+@cache
+def _template() -> jinja2.Template:
+    """Compiled once, for the page is drawn again and again."""
+    found = templates()
+    found.filters.update(number=number, arm_name=arm_name)  # those of the macros
+    return found.get_template("preview.html.j2")
 
 
 def speed(rows: Sequence[Mapping[str, Any]]) -> float | None:
