@@ -75,7 +75,9 @@ class CurationReport(Document):
     """Decisions by hand that the export followed; `by_hand` of each class counts them."""
 
     sha256: str = Field(description="of the decisions")
-    only_accepted: bool = Field(description="whether images without a decision were left out, too")
+    only_accepted: bool = Field(
+        description="whether images without a decision were left out, too, in classes with some"
+    )
 
 
 class Manifest(Document):
@@ -299,7 +301,7 @@ def _how(manifest: Manifest) -> str:
         )
     if manifest.curation is not None:
         said = "; ".join(f"{name}: {c.by_hand.text()}" for name, c in manifest.export.per_class.items() if c.by_hand)
-        only = " Only accepted images were used." if manifest.curation.only_accepted else ""
+        only = " Of these classes, only accepted images were used." if manifest.curation.only_accepted else ""
         gates = f"{gates}\n\nA person looked at images ({said}).{only}"
     if manifest.selection is not None:
         gates = f"{_selected(manifest.selection)}\n\n{gates}"

@@ -38,7 +38,10 @@ def choice_of(request: HasDecisions, run: Run, images: Images, progress: Progres
             )
         return None
     said = "; ".join(f"{label}: {counts.text()}" for label, counts in decided.items() if counts)
-    progress.say(f"decisions by hand: {said}" + (". Only accepted images are used" if request.only_accepted else ""))
+    progress.say(
+        f"decisions by hand: {said}"
+        + (". Of these classes, only accepted images are used" if request.only_accepted else "")
+    )
     return Choice(curation=found, only_accepted=request.only_accepted)
 
 
@@ -74,8 +77,7 @@ def left_out(export: Path, choice: Choice) -> tuple[set[tuple[str, str]], dict[s
         if row.get("synthetic") is True:
             label, index = str(row["label"]), int(row["sample_index"])
             shown.setdefault(label, []).append(index)
-            decision = choice.curation.decisions.get(label, {}).get(index)
-            if decision == "rejected" or (choice.only_accepted and decision != "accepted"):
+            if choice.reason(label, index) is not None:
                 out.add((label, str(row["pixel_sha256"])))
     counts = {label: choice.curation.counts(label, indices) for label, indices in shown.items()}
     return out, {label: found for label, found in counts.items() if found}

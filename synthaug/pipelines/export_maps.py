@@ -14,7 +14,9 @@ from synthaug.progress import Progress
 from synthaug.sampling.generate import SeededGenerator
 
 
-def check_maps(sampler: SeededGenerator, plans: Mapping[str, ClassPlan], data: Path, out: Path, progress: Progress) -> None:
+def check_maps(
+    sampler: SeededGenerator, plans: Mapping[str, ClassPlan], data: Path, out: Path, progress: Progress
+) -> None:
     """Compare the maps to paint with their hashes; those that were drawn from real images are checked with these.
 
     Raises:

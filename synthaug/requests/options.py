@@ -133,8 +133,10 @@ Decisions = Annotated[
     Flag("FILE|off", "Sampling"),
 ]
 OnlyAccepted = Annotated[
-    bool, Field(description="Use only images that were accepted by hand."), Flag(group="Sampling")
-]  # fmt: skip
+    bool,
+    Field(description="Of classes that were looked at, use only images that were accepted by hand."),
+    Flag(group="Sampling"),
+]
 Port = Annotated[
     int | None, Field(description="The page's port on this machine. [default: any free one]", ge=1, le=65535),
     Flag("N", "Output"),

@@ -86,23 +86,31 @@ class Curation(BaseModel):
 
 
 class Choice(BaseModel):
-    """What decisions by hand do to a selection of images: leave out the rejected ones, or all but the accepted ones."""
+    """What decisions by hand do to a selection of images: leave out the rejected ones, or all but the accepted ones.
+
+    Classes that nobody has looked at stay as they are.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     curation: Curation
     only_accepted: bool = False
 
-    def reasons(self, label: str, chunk: int) -> list[str | None]:
-        """For each image of a chunk why it is left out; None where it is not."""
+    def reason(self, label: str, index: int) -> str | None:
+        """Why an image is left out; None if it is not."""
         found = self.curation.decisions.get(label, {})
-        decisions = (found.get(index) for index in range(chunk * CHUNK, (chunk + 1) * CHUNK))
-        other = NOT_BY_HAND if self.only_accepted else None
-        return [REJECTED_BY_HAND if d == "rejected" else None if d == "accepted" else other for d in decisions]
+        decision = found.get(index)
+        if decision == "rejected":
+            return REJECTED_BY_HAND
+        return NOT_BY_HAND if self.only_accepted and found and decision is None else None
+
+    def reasons(self, label: str, chunk: int) -> list[str | None]:
+        """The same for each image of a chunk."""
+        return [self.reason(label, index) for index in range(chunk * CHUNK, (chunk + 1) * CHUNK)]
 
     def end(self, label: str) -> float:
         """The index from which on all images of a class are left out."""
-        if not self.only_accepted:
+        if not (self.only_accepted and self.curation.decisions.get(label)):
             return math.inf
         return max(self.curation.of_class(label, "accepted"), default=-1) + 1
 

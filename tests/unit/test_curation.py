@@ -123,7 +123,10 @@ def test_only_accepted_images_are_used_and_the_search_ends_with_them(gate: Gate 
     assert accepted(1, choice, gate) == [3]
     reasons = choice.reasons("a", 1)
     assert (reasons[5], reasons[6], reasons[7], reasons[8]) == (NOT_BY_HAND, None, REJECTED_BY_HAND, NOT_BY_HAND)
-    assert choice.end("b") == 0
+    assert choice.end("b") == math.inf  # nobody has looked at this class
+    assert choice.reasons("b", 0) == [None] * 64
+    refused = Choice(curation=decided(a={1: "rejected"}), only_accepted=True)
+    assert accepted(5, refused, gate) == []
 
 
 def test_a_duplicate_of_a_rejected_image_stays_out() -> None:
