@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from synthaug.errors import shell_command
 from synthaug_cli import console
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def render(made: CurateDocument) -> None:
     console.table("decisions by hand", ["class", "shown", "accepted", "rejected"], rows)
     console.line(f"images     {made.checkpoint}, seed {made.seed}")
     console.line(f"decisions  {made.decisions}")
-    run = shlex.quote(Run(Path(made.run)).reference())
-    console.line(f"\nnext: synthaug evaluate {run}")
-    console.line(f"      synthaug export {run} --per-class N --out DIR")
-    console.line(f"      synthaug export {run} --per-class N --out DIR --only-accepted")
+    run = Run(Path(made.run)).reference()
+    console.line(f"\nnext: {shell_command('evaluate', run)}")
+    console.line(f"      {shell_command('export', run, per_class='N', out='DIR')}")
+    console.line(f"      {shell_command('export', run, per_class='N', out='DIR', only_accepted=True)}")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from synthaug.documents import ByHand
-from synthaug.errors import SynthaugError, plural
+from synthaug.errors import SynthaugError, plural, shell_command
 from synthaug.exporters.manifest import METADATA, Manifest, read_rows
 from synthaug.progress import Progress
 from synthaug.requests.options import OFF, HasDecisions
@@ -28,7 +28,7 @@ def choice_of(request: HasDecisions, run: Run, images: Images, progress: Progres
     if request.only_accepted and not any(counts.accepted for counts in decided.values()):
         raise SynthaugError(
             f"--only-accepted: no image of {run.name!r} ({images.checkpoint}, seed {images.seed}) was accepted by hand",
-            f"accept some: synthaug curate {run.reference()}",
+            f"accept some: {shell_command('curate', run.reference())}",
         )
     if not any(decided.values()):
         if others := kept_files(run):

@@ -124,7 +124,7 @@ def shortfall(label: str, have: int, count: int, rejected: Counter[str]) -> RunF
         USED_UP: "each real image may be used only so many times (model.draws_per_source): ask for fewer",
         DISCRIMINATOR: "the discriminator rejects most of its images: keep a larger share with --keep",
         REJECTED_BY_HAND: "most of its images were rejected by hand: ask for fewer, or train longer",
-        NOT_BY_HAND: "too few of its images were accepted by hand: accept more with synthaug curate, or ask for fewer",
+        NOT_BY_HAND: "too few of its images were accepted by hand: accept more with `synthaug curate`",
     }
     # A selection rejects most candidates by design, so it is named only if there is no other reason.
     faults = sorted(rejected, key=lambda reason: (reason == DISCRIMINATOR, -rejected[reason]))
