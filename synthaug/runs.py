@@ -19,6 +19,7 @@ from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from synthaug.config import Config, Resolved, parse_yaml, validate_stored
+from synthaug.documents import EvaluateDocument, FitDocument, WorkflowDocument
 from synthaug.documents.base import in_words
 from synthaug.errors import SynthaugError, shell_command, suggest
 from synthaug.files import DISK_FULL, write_json, write_text
@@ -247,6 +248,10 @@ class Run:
                     if isinstance(row, dict) and "kind" in row and isinstance(row.get("kimg"), (int, float)):
                         rows.append(row)
         return rows
+
+
+RunLike = str | Path | Run | FitDocument | EvaluateDocument | WorkflowDocument
+"""How Python functions take a run: its path, name or number, itself, or the result of `fit`, `evaluate` or `run`."""
 
 
 def write_config(run: Run, resolved: Resolved, facts: RunFacts) -> None:

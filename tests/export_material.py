@@ -26,10 +26,12 @@ from torch import Tensor, nn
 from synthaug.config import Config, resolve
 from synthaug.data.folder import scan
 from synthaug.data.split import split
+from synthaug.documents import FitDocument
 from synthaug.models import build_family
 from synthaug.models.codes import Codes
 from synthaug.models.family import Discriminator, ImageShape
 from synthaug.models.inputs import Inputs
+from synthaug.requests import FitRequest
 from synthaug.runs import Run, RunFacts, create, point_latest, write_config
 from synthaug.sampling.trained import TrainedGenerator
 from synthaug.training import checkpoint
@@ -204,6 +206,16 @@ class Painters:
             device=torch.device("cpu"),
             codes=Codes(),
         )
+
+
+def fit_by_painter(request: FitRequest, progress: object) -> FitDocument:
+    """A `run_fit` that leaves a run without training."""
+    runs = request.runs or Path(request.data).parent / "runs"
+    run = make_run(Path(request.data), runs, **{"data.test_fraction": 0.0, "seed": request.seed or 0})
+    return FitDocument(
+        run=str(run.path), kimg=1.0, seconds=1.0, images_per_second=1.0, best_checkpoint="kimg000001",
+        targets=run.facts().targets, split={}, monitor={},
+    )  # fmt: skip
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -21,8 +21,9 @@ import grimp
 LAYERS = (
     ("synthaug_cli",),
     ("synthaug",),  # the package's own file: names for Python users
+    ("torch", "imbalanced"),
     ("pipelines",),
-    ("requests",),
+    ("requests", "results"),
     ("evaluation", "exporters"),
     ("sampling",),
     ("training",),

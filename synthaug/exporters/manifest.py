@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
 from pydantic import Field, ValidationError
 
 from synthaug.data.maps import OwnMaps
@@ -245,20 +246,20 @@ def card(manifest: Manifest) -> str:
         folders = " and ".join(f"`{name}/`" for name in manifest.heldout)
         heldout = f"\nThe real images held out from training are in {folders}.\n"
     reading = (
-        '```python\ntorchvision.datasets.ImageFolder("train")\ndatasets.load_dataset("imagefolder", data_dir=".")\n```'
+        '```python\ntorchvision.datasets.ImageFolder("train")\ndatasets.load_dataset(".")  # image and label\n'
+        'datasets.load_dataset(".", "metadata")  # all columns; labels as text\n```'
         if manifest.format == "folder"
         else f"Format `{manifest.format}`: {FORMATS.summary(manifest.format)}"
     )
+    header = {
+        "pretty_name": manifest.data.name + ", with synthetic images",
+        "task_categories": ["image-classification"],
+        "size_categories": [size],
+        "tags": ["synthetic", "synthaug"],
+        **_configs(manifest),
+    }
     return f"""---
-pretty_name: {json.dumps(manifest.data.name + ", with synthetic images", ensure_ascii=False)}
-task_categories:
-- image-classification
-size_categories:
-- {size}
-tags:
-- synthetic
-- synthaug
----
+{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---
 
 # {_cell(manifest.data.name)}, with synthetic images
 
@@ -287,6 +288,29 @@ The generator saw the real training images only, never those held out.
 
 The real images keep their licence. This card does not name it, because the tool does not know it.
 """
+
+
+_FILES = {"folder": "{side}/*/*", "webdataset": "{side}/*.tar", "parquet": "data/{split}-*.parquet"}
+_SPLITS = {"train": "train", "val": "validation", "test": "test"}  # the names that `datasets` knows
+
+
+def _configs(manifest: Manifest) -> dict[str, Any]:
+    """Where Hugging Face `datasets` finds the images. The first configuration is what it loads by default.
+
+    With a metadata table, `datasets` takes labels from it, as text. So the default of a folder goes without it: then
+    labels are numbers with names, a `ClassLabel`, as in the Parquet files.
+    """
+    if manifest.format not in _FILES:
+        return {}
+    sides = [side for side in _SPLITS if side == "train" or side in manifest.heldout]
+
+    def files(pattern: str) -> list[dict[str, str]]:
+        return [{"split": _SPLITS[side], "path": pattern.format(side=side, split=_SPLITS[side])} for side in sides]
+
+    configs = [{"config_name": "default", "data_files": files(_FILES[manifest.format])}]
+    if manifest.format == "folder":
+        configs.append({"config_name": "metadata", "data_files": files("{side}/**")})
+    return {"configs": configs}
 
 
 def _how(manifest: Manifest) -> str:

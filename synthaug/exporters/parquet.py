@@ -49,15 +49,20 @@ SCHEMA = pyarrow.schema([("image", _IMAGE), *_COLUMNS.items()])
 def pack(tree: Path) -> None:
     """Turn the class folders into `data/*.parquet` of about 256 MiB; `train/metadata.jsonl` stays for `regenerate`."""
     (tree / "data").mkdir(exist_ok=True)
-    for side, name in _SIDES.items():
-        if (tree / side / METADATA).is_file():
-            _pack_side(tree / side, tree / "data", name)
-            for label in [p for p in (tree / side).iterdir() if p.is_dir()]:
-                shutil.rmtree(label)
+    rows = {side: _rows(tree / side) for side in _SIDES if (tree / side / METADATA).is_file()}
+    classes = {row["class_index"]: row["label"] for of_side in rows.values() for row in of_side}
+    schema = SCHEMA.with_metadata(_metadata([classes[index] for index in sorted(classes)]))
+    for side, of_side in rows.items():
+        _pack_side(tree / side, of_side, tree / "data", _SIDES[side], schema)
+        for label in [p for p in (tree / side).iterdir() if p.is_dir()]:
+            shutil.rmtree(label)
 
 
-def _pack_side(folder: Path, into: Path, name: str) -> None:
-    rows = [row for _, row in read_rows(folder / METADATA)]
+def _rows(folder: Path) -> list[dict[str, Any]]:
+    return [row for _, row in read_rows(folder / METADATA)]
+
+
+def _pack_side(folder: Path, rows: list[dict[str, Any]], into: Path, name: str, schema: pyarrow.Schema) -> None:
     shards: list[list[dict[str, Any]]] = [[]]
     size = 0
     for row in rows:
@@ -68,12 +73,12 @@ def _pack_side(folder: Path, into: Path, name: str) -> None:
         size += (folder / row["file_name"]).stat().st_size
     for number, shard in enumerate(shards):
         path = into / f"{name}-{number:05d}-of-{len(shards):05d}.parquet"
-        with pyarrow.parquet.ParquetWriter(path, SCHEMA.with_metadata(_metadata())) as writer:
+        with pyarrow.parquet.ParquetWriter(path, schema) as writer:
             for start in range(0, len(shard), _GROUP_ROWS):
-                writer.write_table(_table(folder, shard[start : start + _GROUP_ROWS]))
+                writer.write_table(_table(folder, shard[start : start + _GROUP_ROWS], schema))
 
 
-def _table(folder: Path, rows: list[dict[str, Any]]) -> Any:
+def _table(folder: Path, rows: list[dict[str, Any]], schema: pyarrow.Schema) -> Any:
     records = [
         {
             "image": {"bytes": (folder / row["file_name"]).read_bytes(), "path": row["file_name"]},
@@ -81,14 +86,15 @@ def _table(folder: Path, rows: list[dict[str, Any]]) -> Any:
         }
         for row in rows
     ]
-    return pyarrow.Table.from_pylist(records, schema=SCHEMA.with_metadata(_metadata()))
+    return pyarrow.Table.from_pylist(records, schema=schema)
 
 
-def _metadata() -> dict[str, str]:
-    """Schema metadata with the types of the columns, as `datasets` reads them."""
+def _metadata(classes: list[str]) -> dict[str, str]:
+    """Schema metadata with the types of the columns, as `datasets` reads them: it turns labels into numbers."""
     features: dict[str, Any] = {"image": {"_type": "Image"}}
     for column, kind in _COLUMNS.items():
         features[column] = {"dtype": str(kind), "_type": "Value"}
+    features["label"] = {"names": classes, "_type": "ClassLabel"}
     features["gate"] = {
         key: {"dtype": "string" if key.endswith("path") else "float64", "_type": "Value"} for key in _GATE.names
     }

@@ -27,7 +27,8 @@ from synthaug.pipelines.monitor_net import check_permitted, monitor_net
 from synthaug.progress import Progress, shown
 from synthaug.requests import CheckRequest, documented
 from synthaug.requests.options import workers_of
-from synthaug.runs import Run, find
+from synthaug.results import CheckResult
+from synthaug.runs import Run, RunLike, find
 from synthaug.sampling.generate import SeededGenerator, load
 from synthaug.seeds import check_seed
 
@@ -37,11 +38,12 @@ DOCUMENT = "check.json"
 
 @documented(CheckRequest)
 def check(
-    target: str | Path | Run | None = None, *, reference: Path | None = None, features: str | None = None,
-    second_judge: str = "auto", count: int | None = None, checkpoint: str | Path = "best", runs: Path | None = None,
-    device: str = "auto", cache: Path | None = None, jobs: int = 1, backend: str = "loky",
+    target: RunLike | None = None, *, reference: str | Path | None = None, features: str | None = None,
+    second_judge: str = "auto", count: int | None = None, checkpoint: str | Path = "best",
+    runs: str | Path | None = None,
+    device: str = "auto", cache: str | Path | None = None, jobs: int = 1, backend: str = "loky",
     scheduler: str | None = None, progress: Progress | bool = True,
-) -> CheckDocument:  # fmt: skip
+) -> CheckResult:  # fmt: skip
     """Judge fresh, ungated samples of a run, or the images of a folder.
 
     A run is compared with its own test images; without any, with its val images; without these, with its
@@ -54,7 +56,7 @@ def check(
         SynthaugError: no such run or folder, a folder without a reference or with a `count` or `checkpoint`, unknown
             features or classes.
     """
-    return run_check(CheckRequest.of(locals()), shown(progress))
+    return CheckResult.of(run_check(CheckRequest.of(locals()), shown(progress)))
 
 
 def run_check(request: CheckRequest, progress: Progress) -> CheckDocument:

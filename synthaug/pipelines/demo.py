@@ -9,12 +9,12 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from synthaug.documents import EvaluateDocument
 from synthaug.errors import SynthaugError
 from synthaug.pipelines.evaluate import evaluate
 from synthaug.pipelines.export import export
 from synthaug.pipelines.fit import fit
 from synthaug.progress import Progress, shown
+from synthaug.results import EvaluateResult
 
 RARE = ("3", "8")
 RARE_IMAGES, OTHER_IMAGES, TEST_IMAGES = 12, 90, 70
@@ -22,7 +22,9 @@ PER_CLASS = 100
 SEEDS, STEPS = 5, 120
 
 
-def demo(out: Path | None = None, *, runs: Path | None = None, progress: Progress | bool = True) -> EvaluateDocument:
+def demo(
+    out: str | Path | None = None, *, runs: str | Path | None = None, progress: Progress | bool = True
+) -> EvaluateResult:
     """Run fit, export and evaluate once, offline, in a few minutes on a CPU.
 
     Args:
@@ -32,8 +34,8 @@ def demo(out: Path | None = None, *, runs: Path | None = None, progress: Progres
     Raises:
         SynthaugError: `out` holds files that are not an earlier demo's.
     """
-    out = Path("synthaug-demo") if out is None else out
-    data, reported = out / "data", shown(progress)
+    out, reported = Path("synthaug-demo" if out is None else out), shown(progress)
+    data = out / "data"
     write_digits(data)
     reported.say(
         f"scikit-learn's handwritten digits, 8 × 8 px: {RARE_IMAGES} training images of {' and of '.join(RARE)}, "

@@ -71,25 +71,26 @@ from synthaug.pipelines.report_material import report_material
 from synthaug.progress import Progress, shown
 from synthaug.requests import EvaluateRequest, documented
 from synthaug.requests.options import workers_of
-from synthaug.runs import Run, find
+from synthaug.results import EvaluateResult
+from synthaug.runs import RunLike, find
 from synthaug.sampling.trained import check_generates
 from synthaug.seeds import named_stream
 
 
 @documented(EvaluateRequest)
 def evaluate(
-    run: str | Path | Run | None = None, *, test: Path | None = None, synthetic: Path | None = None,
+    run: RunLike | None = None, *, test: str | Path | None = None, synthetic: str | Path | None = None,
     data: str | Path | None = None, target_class: str | Sequence[str] = "auto", resolution: int | None = None,
     group_by: str | None = None, folds: int | None = None, generators: int | None = None,
-    replicates: Sequence[str] | None = None, classifier: str = "cnn", weights: Path | None = None,
-    size: str | int = "model", upscaler: str | Path | Run | None = None, seeds: int = 5, steps: int = 600,
+    replicates: Sequence[str] | None = None, classifier: str = "cnn", weights: str | Path | None = None,
+    size: str | int = "model", upscaler: RunLike | None = None, seeds: int = 5, steps: int = 600,
     shares: Sequence[float] | None = None, arms: Sequence[str] | None = None, mix: str | None = None,
-    mode: str | None = None, learning_curve: bool = False, out: Path | None = None,
-    fail_under: float | None = None, gate: bool = True, curation: Path | None = None, only_accepted: bool = False,
-    checkpoint: str | Path = "best", runs: Path | None = None,
-    features: str | None = None, device: str = "auto", cache: Path | None = None, jobs: int | None = None,
+    mode: str | None = None, learning_curve: bool = False, out: str | Path | None = None,
+    fail_under: float | None = None, gate: bool = True, curation: str | Path | None = None, only_accepted: bool = False,
+    checkpoint: str | Path = "best", runs: str | Path | None = None,
+    features: str | None = None, device: str = "auto", cache: str | Path | None = None, jobs: int | None = None,
     backend: str = "loky", scheduler: str | None = None, progress: Progress | bool = True,
-) -> EvaluateDocument:  # fmt: skip
+) -> EvaluateResult:  # fmt: skip
     """Train classifiers with and without synthetic images, and say whether they help.
 
     An interrupted evaluation continues when it is called again, and gives the same numbers: finished trials are in the
@@ -103,7 +104,7 @@ def evaluate(
     document = run_evaluate(request, shown(progress))
     if request.fail_under is not None:
         require_gain(document, request.fail_under)
-    return document
+    return EvaluateResult.of(document)
 
 
 def run_evaluate(request: EvaluateRequest, progress: Progress) -> EvaluateDocument:

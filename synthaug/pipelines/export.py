@@ -54,7 +54,8 @@ from synthaug.pipelines.recommended import recommended_totals
 from synthaug.progress import Progress, shown
 from synthaug.requests import ExportRequest, documented
 from synthaug.requests.options import workers_of
-from synthaug.runs import Run, find
+from synthaug.results import ExportResult
+from synthaug.runs import Run, RunLike, find
 from synthaug.sampling.critic import Critic
 from synthaug.sampling.curation import Choice, Images
 from synthaug.sampling.gate import Gate, build_gate
@@ -178,16 +179,17 @@ class _Job:
 
 @documented(ExportRequest)
 def export(
-    run: str | Path | Run | None = None, *, per_class: int | Mapping[str, int] | None = None, recommended: bool = False,
+    run: RunLike | None = None, *, per_class: int | Mapping[str, int] | None = None, recommended: bool = False,
     out: str | Path | None = None, synthetic_only: bool = False, cap: bool = False, strategy: str = "all",
     format: str = "folder", gate: bool = True, truncation: float = 1.0, select: str | None = None,
-    keep: float | None = None, mode: str | None = None, inputs: Path | None = None, curation: Path | None = None,
+    keep: float | None = None, mode: str | None = None, inputs: str | Path | None = None,
+    curation: str | Path | None = None,
     only_accepted: bool = False, allow_short: bool = False, size: str = "native",
-    upscaler: str | Path | Run | None = None, link: bool = False, with_heldout: bool = False, overwrite: bool = False,
-    seed: int | None = None, checkpoint: str | Path = "best", runs: Path | None = None, device: str = "auto",
-    cache: Path | None = None, jobs: int | None = None, backend: str = "loky", scheduler: str | None = None,
+    upscaler: RunLike | None = None, link: bool = False, with_heldout: bool = False, overwrite: bool = False,
+    seed: int | None = None, checkpoint: str | Path = "best", runs: str | Path | None = None, device: str = "auto",
+    cache: str | Path | None = None, jobs: int | None = None, backend: str = "loky", scheduler: str | None = None,
     progress: Progress | bool = True,
-) -> ExportDocument:  # fmt: skip
+) -> ExportResult:  # fmt: skip
     """Write a dataset in which every class has as many images as asked, real ones first.
 
     An interrupted export is continued by the same call.
@@ -197,7 +199,7 @@ def export(
         RunFailed: a class cannot be filled, or the disk is full; nothing is left.
         Interrupted: by a signal; the same call goes on from there.
     """
-    return run_export(ExportRequest.of(locals()), shown(progress))
+    return ExportResult.of(run_export(ExportRequest.of(locals()), shown(progress)))
 
 
 def run_export(request: ExportRequest, progress: Progress) -> ExportDocument:

@@ -26,7 +26,8 @@ from synthaug.pipelines.preview import previewed
 from synthaug.pipelines.upscaler_images import upscaler_images
 from synthaug.progress import Progress, Silent, shown
 from synthaug.requests import FitRequest, documented
-from synthaug.runs import Run, RunFacts
+from synthaug.results import FitResult
+from synthaug.runs import Run, RunFacts, RunLike
 from synthaug.sampling.sources import NEAR, nearest, remoteness_of_classes, source_classes, source_pixels, sources_of
 from synthaug.training import checkpoint
 from synthaug.training.game import Game
@@ -45,16 +46,17 @@ from synthaug.version import __version__
 @documented(FitRequest)
 def fit(
     data: str | Path, *, target_class: str | Sequence[str] = "auto", budget: str | None = None,
-    recipe: str | None = None, family: str | None = None, objective: str | None = None, config: Path | None = None,
+    recipe: str | None = None, family: str | None = None, objective: str | None = None,
+    config: str | Path | None = None,
     set: Sequence[str] | Mapping[str, Any] = (), source_classes: Sequence[str] | None = None,
     pairs: str | Path | None = None,
     resolution: int | None = None, scale: int | None = None, fit: str | None = None,
     group_by: str | None = None, seed: int | None = None, device: str = "auto", devices: int | None = None,
     nodes: int | None = None, precision: str | None = None, features: str | None = None, name: str | None = None,
-    runs: Path | None = None, resume: str | Path | None = None, checkpoint: str | Path | None = None,
-    from_: str | Path | None = None, preview: bool = False, port: int | None = None, strict: bool = False,
-    cache: Path | None = None, progress: Progress | bool = True,
-) -> FitDocument:  # fmt: skip
+    runs: str | Path | None = None, resume: RunLike | None = None, checkpoint: str | Path | None = None,
+    from_: RunLike | None = None, preview: bool = False, port: int | None = None, strict: bool = False,
+    cache: str | Path | None = None, progress: Progress | bool = True,
+) -> FitResult:  # fmt: skip
     """Train a class-conditional generator on a folder of images. Nothing is written into the folder.
 
     Raises:
@@ -62,7 +64,7 @@ def fit(
         RunFailed: the training diverged before there was a checkpoint to go back to, or another process ended.
         Interrupted: SIGINT or SIGTERM; the state was saved.
     """
-    return run_fit(FitRequest.of(locals()), shown(progress))
+    return FitResult.of(run_fit(FitRequest.of(locals()), shown(progress)))
 
 
 def run_fit(request: FitRequest, progress: Progress) -> FitDocument:

@@ -24,6 +24,7 @@ from synthaug.pipelines.auto import (
 )
 from synthaug.progress import Progress, shown
 from synthaug.requests import InspectRequest, documented
+from synthaug.results import InspectResult
 
 BALANCED = 1.5
 """Imbalance ratio below which no class is called rare."""
@@ -31,15 +32,15 @@ BALANCED = 1.5
 
 @documented(InspectRequest)
 def inspect(
-    data: str | Path, *, group_by: str | None = None, strict: bool = False, cache: Path | None = None,
+    data: str | Path, *, group_by: str | None = None, strict: bool = False, cache: str | Path | None = None,
     progress: Progress | bool = True,
-) -> InspectDocument:  # fmt: skip
+) -> InspectResult:  # fmt: skip
     """Describe a folder of labelled images. Nothing is written into it.
 
     Raises:
         SynthaugError: as `scan`.
     """
-    return run_inspect(InspectRequest.of(locals()), shown(progress))
+    return InspectResult.of(run_inspect(InspectRequest.of(locals()), shown(progress)))
 
 
 def run_inspect(request: InspectRequest, progress: Progress) -> InspectDocument:

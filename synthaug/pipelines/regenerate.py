@@ -51,8 +51,9 @@ class _Row(BaseModel):
 
 @documented(RegenerateRequest)
 def regenerate(
-    manifest: str | Path, *, row: Sequence[int] = (), verify: bool = False, out: Path | None = None,
-    runs: Path | None = None, device: str = "auto", cache: Path | None = None, progress: Progress | bool = True,
+    manifest: str | Path, *, row: Sequence[int] = (), verify: bool = False, out: str | Path | None = None,
+    runs: str | Path | None = None, device: str = "auto", cache: str | Path | None = None,
+    progress: Progress | bool = True,
 ) -> RegenerateDocument:  # fmt: skip
     """Make synthetic images again: each is generated with its chunk, then sized and encoded as the export did it.
 

@@ -32,6 +32,7 @@ from synthaug.pipelines.fit import run_fit
 from synthaug.pipelines.plan_fit import plan_fit
 from synthaug.progress import Progress, Silent, shown
 from synthaug.requests import EvaluateRequest, ExportRequest, FitRequest, RunRequest, documented
+from synthaug.results import RunResult
 from synthaug.runs import Run, all_runs
 
 PLAN = "plan.json"
@@ -41,9 +42,9 @@ PLAN = "plan.json"
 def run(
     data: str | Path, *, target_class: str | Sequence[str] = "auto", budget: str | None = None, recipe: str = "auto",
     set: Sequence[str] | dict[str, Any] = (), resolution: int | None = None, group_by: str | None = None,
-    classifier: str = "cnn", seeds: int = 5, steps: int = 600, out: Path | None = None, seed: int | None = None,
-    device: str = "auto", cache: Path | None = None, progress: Progress | bool = True,
-) -> WorkflowDocument:  # fmt: skip
+    classifier: str = "cnn", seeds: int = 5, steps: int = 600, out: str | Path | None = None, seed: int | None = None,
+    device: str = "auto", cache: str | Path | None = None, progress: Progress | bool = True,
+) -> RunResult:  # fmt: skip
     """Train a generator, test whether its images help, and export a balanced data set if they do.
 
     A second call with the same options continues an interrupted one.
@@ -54,7 +55,7 @@ def run(
     """
     request = RunRequest.of(locals())
     reported = shown(progress)
-    return run_workflow(request, plan_workflow(request, reported), reported)
+    return RunResult.of(run_workflow(request, plan_workflow(request, reported), reported))
 
 
 def plan_workflow(request: RunRequest, progress: Progress) -> WorkflowPlan:

@@ -19,7 +19,8 @@ from synthaug.files import check_outside, check_replaceable, new_folder, write_j
 from synthaug.grid import grid
 from synthaug.progress import Progress, shown
 from synthaug.requests import SamplesRequest, documented
-from synthaug.runs import Run, find
+from synthaug.results import SamplesResult
+from synthaug.runs import RunLike, find
 from synthaug.sampling.generate import SeededGenerator, load
 from synthaug.sampling.sources import user_maps
 
@@ -29,17 +30,18 @@ _COLUMNS = 16
 
 @documented(SamplesRequest)
 def samples(
-    run: str | Path | Run | None = None, *, class_: str | None = None, count: int = 16, out: Path | None = None,
-    truncation: float = 1.0, mode: str | None = None, inputs: Path | None = None, overwrite: bool = False,
+    run: RunLike | None = None, *, class_: str | None = None, count: int = 16, out: str | Path | None = None,
+    truncation: float = 1.0, mode: str | None = None, inputs: str | Path | None = None, overwrite: bool = False,
     seed: int | None = None, checkpoint: str | Path = "best",
-    runs: Path | None = None, device: str = "auto", cache: Path | None = None, progress: Progress | bool = True,
-) -> SamplesDocument:  # fmt: skip
+    runs: str | Path | None = None, device: str = "auto", cache: str | Path | None = None,
+    progress: Progress | bool = True,
+) -> SamplesResult:  # fmt: skip
     """Write PNG images of a class, ungated and at the generator's resolution, and one picture of all.
 
     Raises:
         SynthaugError: there is no such class or run, an option is bad, or the output exists.
     """
-    return run_samples(SamplesRequest.of(locals()), shown(progress))
+    return SamplesResult.of(run_samples(SamplesRequest.of(locals()), shown(progress)))
 
 
 def run_samples(request: SamplesRequest, progress: Progress) -> SamplesDocument:

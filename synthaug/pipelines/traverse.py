@@ -22,7 +22,8 @@ from synthaug.models.family import to_uint8
 from synthaug.models.inputs import CHUNK, Inputs
 from synthaug.progress import Progress, shown
 from synthaug.requests import TraverseRequest, documented
-from synthaug.runs import Run, find
+from synthaug.results import TraverseResult
+from synthaug.runs import Run, RunLike, find
 from synthaug.sampling.generate import SeededGenerator, load
 from synthaug.sampling.trained import TrainedGenerator
 from synthaug.sampling.walk import between, slerp
@@ -32,11 +33,11 @@ Line = NDArray[np.uint8]  # [columns, C, H, W]
 
 @documented(TraverseRequest)
 def traverse(
-    run: str | Path | Run | None = None, *, along: str = "codes", code: int | None = None, class_: str | None = None,
-    to: str | None = None, rows: int = 6, steps: int = 9, out: Path | None = None, overwrite: bool = False,
-    seed: int | None = None, checkpoint: str | Path = "best", runs: Path | None = None, device: str = "auto",
-    cache: Path | None = None, progress: Progress | bool = True,
-) -> TraverseDocument:  # fmt: skip
+    run: RunLike | None = None, *, along: str = "codes", code: int | None = None, class_: str | None = None,
+    to: str | None = None, rows: int = 6, steps: int = 9, out: str | Path | None = None, overwrite: bool = False,
+    seed: int | None = None, checkpoint: str | Path = "best", runs: str | Path | None = None, device: str = "auto",
+    cache: str | Path | None = None, progress: Progress | bool = True,
+) -> TraverseResult:  # fmt: skip
     """Draw a walk through the generator's inputs. Along a row, one input changes.
 
     With `along` "codes" it is an InfoGAN code: a continuous one from −.98 to .98, a categorical one over its choices.
@@ -46,7 +47,7 @@ def traverse(
     Raises:
         SynthaugError: there is no such run, code or class, an option is bad, or the output exists.
     """
-    return run_traverse(TraverseRequest.of(locals()), shown(progress))
+    return TraverseResult.of(run_traverse(TraverseRequest.of(locals()), shown(progress)))
 
 
 def run_traverse(request: TraverseRequest, progress: Progress) -> TraverseDocument:

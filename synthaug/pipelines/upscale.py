@@ -14,7 +14,7 @@ from synthaug.exporters.looks import Tables, as_image, encode, read_look, to_mod
 from synthaug.files import check_outside, check_replaceable, new_folder, write_json
 from synthaug.progress import Progress, shown
 from synthaug.requests import UpscaleRequest, documented
-from synthaug.runs import Run, find
+from synthaug.runs import RunLike, find
 from synthaug.sampling.upscaling import TrainedUpscaler, load_upscaler
 
 DOCUMENT = "upscale.json"
@@ -22,8 +22,8 @@ DOCUMENT = "upscale.json"
 
 @documented(UpscaleRequest)
 def upscale(
-    run: str | Path | Run, folder: str | Path, *, out: Path, overwrite: bool = False, checkpoint: str | Path = "best",
-    runs: Path | None = None, device: str = "auto", progress: Progress | bool = True,
+    run: RunLike, folder: str | Path, *, out: str | Path, overwrite: bool = False, checkpoint: str | Path = "best",
+    runs: str | Path | None = None, device: str = "auto", progress: Progress | bool = True,
 ) -> UpscaleDocument:  # fmt: skip
     """Enlarge every image below a folder. Names, formats and colour modes stay; the files are marked as synthetic.
 

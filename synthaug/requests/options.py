@@ -27,11 +27,11 @@ def _device(name: str) -> str:
 
 
 def _reference(value: Any) -> Any:
-    """A run's path, name or number. A `Run` or the document of `fit` is replaced by the path of its folder."""
-    from synthaug.documents import FitDocument
+    """A run's path, name or number. A `Run`, or a document with a run, is replaced by the path of its folder."""
+    from synthaug.documents import EvaluateDocument, FitDocument, WorkflowDocument
     from synthaug.runs import Run
 
-    if isinstance(value, FitDocument):
+    if isinstance(value, (FitDocument, EvaluateDocument, WorkflowDocument)):
         return value.run
     if isinstance(value, Run):
         return str(value.path)

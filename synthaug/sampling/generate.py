@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from synthaug.data.maps import OwnMaps
-from synthaug.documents import FitDocument
+from synthaug.documents import EvaluateDocument, FitDocument, WorkflowDocument
 from synthaug.errors import RunFailed, SynthaugError, suggest
 from synthaug.models.family import to_uint8
 from synthaug.models.inputs import CHUNK, InputSource
-from synthaug.runs import Run, find
+from synthaug.runs import Run, RunLike, find
 from synthaug.sampling.options import check_truncation
 from synthaug.sampling.trained import TrainedGenerator, load_generator
 from synthaug.sampling.truncation import Truncation
@@ -125,7 +125,7 @@ def chunk_rows(start: int, count: int) -> Iterator[tuple[int, range]]:
 
 
 def load(
-    run: str | Path | Run | FitDocument | None = None,
+    run: RunLike | None = None,
     *,
     checkpoint: str | Path = "best",
     seed: int | None = None,
@@ -133,25 +133,25 @@ def load(
     mode: Mode | None = None,
     inputs: OwnMaps | None = None,
     device: str = "auto",
-    runs: Path | None = None,
-    cache: Path | None = None,
+    runs: str | Path | None = None,
+    cache: str | Path | None = None,
 ) -> SeededGenerator:
     """Open a run's generator; `synthaug.load(run).sample("rare", 16)` gives 16 images.
 
-    `run` is a path, a name, a number or what `synthaug.fit` returned; None is the latest run. `seed` is the run's own
-    unless given. A `truncation` below 1 gives less varied, more typical images (see `sampling.truncation`). `mode` is
-    for families that start from images: `translate`, `vary` or `both`; `inputs` are maps of the user to paint; `cache`
-    is the folder of decoded images.
+    `run` is a path, a name, a number or a result of `fit`, `evaluate` or `run`; None is the latest run. `seed` is the
+    run's own unless given. A `truncation` below 1 gives less varied, more typical images (see `sampling.truncation`).
+    `mode` is for families that start from images: `translate`, `vary` or `both`; `inputs` are maps of the user to
+    paint; `cache` is the folder of decoded images.
 
     Raises:
         SynthaugError: there is no such run or checkpoint, or `seed` or `truncation` is out of range.
     """
     check_truncation(truncation)
-    if isinstance(run, FitDocument):
+    if isinstance(run, (FitDocument, EvaluateDocument, WorkflowDocument)):
         run = run.run
-    found = run if isinstance(run, Run) else find(run, runs)
+    found = run if isinstance(run, Run) else find(run, None if runs is None else Path(runs))
     if seed is not None and not 0 <= seed < 2**31:
         raise SynthaugError(f"seed {seed} is out of range", "give a number from 0 to 2147483647")
-    trained = load_generator(found, checkpoint, device, mode, inputs, cache=cache)
+    trained = load_generator(found, checkpoint, device, mode, inputs, cache=None if cache is None else Path(cache))
     truncated = Truncation(trained, truncation) if truncation < 1 else None
     return SeededGenerator(trained, trained.seed if seed is None else seed, truncated)

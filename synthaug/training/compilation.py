@@ -17,8 +17,8 @@ class Gain:
     def break_even(self) -> float:
         """Seconds of uncompiled training above which compiling pays.
 
-        >>> Gain(seconds=60.0, speedup=1.5).break_even
-        180.0
+        >>> round(Gain(seconds=60.0, speedup=1.5).break_even)
+        180
         >>> Gain(seconds=60.0, speedup=1.0).break_even
         inf
         """

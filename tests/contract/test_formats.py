@@ -98,8 +98,11 @@ def test_hugging_face_reads_it(
     found = datasets.load_dataset(name, data_files={"train": str(out / files)}, cache_dir=str(tmp_path / "cache"))
     train = found["train"]
     assert len(train) == 36
+    assert len(datasets.load_dataset(str(out), split="train", cache_dir=str(tmp_path / "card"))) == 36
     image = "png" if name == "webdataset" else "image"
     assert train[0][image].size == (16, 16)
+    if name == "parquet":
+        assert train.features["label"] == datasets.ClassLabel(names=sorted(CLASSES))
     rows = [row["json"] for row in train] if name == "webdataset" else list(train)
     assert sum(row["synthetic"] for row in rows) == sum(row["synthetic"] for row in metadata(out))
 

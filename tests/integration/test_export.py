@@ -150,6 +150,25 @@ def test_hugging_face_reads_it(gated: Path, tmp_path: Path, monkeypatch: pytest.
         assert pixel_sha256(row["image"]) == row["pixel_sha256"]
 
 
+def test_the_hub_reads_the_card_and_labels_are_class_labels(
+    gated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    hub, datasets = pytest.importorskip("huggingface_hub"), pytest.importorskip("datasets")
+    about = hub.DatasetCard.load(gated / "README.md").data
+    assert about.pretty_name == "data, with synthetic images"
+    assert about.task_categories == ["image-classification"]
+    assert [config["config_name"] for config in about.configs] == ["default", "metadata"]
+    found = datasets.load_dataset(str(gated), cache_dir=str(tmp_path))
+    assert set(found) == {"train", "validation", "test"}
+    for side in found.values():  # `push_to_hub` refuses splits with different features
+        assert side.features["label"] == datasets.ClassLabel(names=sorted(CLASSES))
+    assert Counter(found["train"]["label"]) == dict.fromkeys(range(3), 70)
+    assert found["train"][0]["image"].size == (16, 16)
+    rows = datasets.load_dataset(str(gated), "metadata", split="train", cache_dir=str(tmp_path))
+    assert sum(rows["synthetic"]) == sum(row["synthetic"] for row in metadata(gated))
+
+
 def test_the_manifest_and_the_card(gated: Path, run: Run) -> None:
     manifest = read_manifest(gated / "manifest.json")
     assert manifest.data.fingerprint == run.facts().fingerprint
