@@ -145,7 +145,7 @@ def _parquet(tree: Path) -> Parts:
     records = _records(
         "images",
         image=("sc:ImageObject", _from(name, path="bytes", column="image")),
-        label=("sc:Text", _from(name, column="label")),
+        label=("sc:Integer", _from(name, column="label")),
         synthetic=("sc:Boolean", _from(name, column="synthetic")),
         split=("sc:Text", _from(name, regex="^data/([a-z]+)-", fileProperty="fullpath")),
     )

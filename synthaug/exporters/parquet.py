@@ -28,7 +28,7 @@ _GATE = pyarrow.struct(
     + [("nearest_real_path", pyarrow.string())]
 )
 _COLUMNS = {
-    "label": pyarrow.string(),
+    "label": pyarrow.int64(),
     "synthetic": pyarrow.bool_(),
     "width": pyarrow.int32(),
     "height": pyarrow.int32(),
@@ -51,7 +51,8 @@ def pack(tree: Path) -> None:
     (tree / "data").mkdir(exist_ok=True)
     rows = {side: _rows(tree / side) for side in _SIDES if (tree / side / METADATA).is_file()}
     classes = {row["class_index"]: row["label"] for of_side in rows.values() for row in of_side}
-    schema = SCHEMA.with_metadata(_metadata([classes[index] for index in sorted(classes)]))
+    names = [classes.get(index, f"class {index}") for index in range(max(classes, default=-1) + 1)]
+    schema = SCHEMA.with_metadata(_metadata(names))
     for side, of_side in rows.items():
         _pack_side(tree / side, of_side, tree / "data", _SIDES[side], schema)
         for label in [p for p in (tree / side).iterdir() if p.is_dir()]:
@@ -83,6 +84,7 @@ def _table(folder: Path, rows: list[dict[str, Any]], schema: pyarrow.Schema) -> 
         {
             "image": {"bytes": (folder / row["file_name"]).read_bytes(), "path": row["file_name"]},
             **{column: row[column] for column in _COLUMNS},
+            "label": row["class_index"],
         }
         for row in rows
     ]
@@ -90,7 +92,7 @@ def _table(folder: Path, rows: list[dict[str, Any]], schema: pyarrow.Schema) -> 
 
 
 def _metadata(classes: list[str]) -> dict[str, str]:
-    """Schema metadata with the types of the columns, as `datasets` reads them: it turns labels into numbers."""
+    """Schema metadata with the types of the columns, as `datasets` reads them: labels are numbers with names."""
     features: dict[str, Any] = {"image": {"_type": "Image"}}
     for column, kind in _COLUMNS.items():
         features[column] = {"dtype": str(kind), "_type": "Value"}

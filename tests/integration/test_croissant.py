@@ -69,6 +69,8 @@ def test_images_and_classes(name: str, run: Run, tmp_path: Path, mlcroissant: An
             images += [{**r, "label": labels[r["sample"]], "split": side} for r in _records(dataset, f"images{after}")]
     else:
         images = _records(dataset, "images")
+    if name == "parquet":
+        images = [{**r, "label": classes[r["label"]]} for r in images]
     wanted = Counter((side, r["label"], r["pixel_sha256"]) for side in rows for r in rows[side])
     assert Counter((r["split"], r["label"], pixel_sha256(r["image"].convert("RGB"))) for r in images) == wanted
     if name == "parquet":
