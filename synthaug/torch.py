@@ -29,7 +29,7 @@ from synthaug.evaluation.images import PER_SEED
 from synthaug.exporters.manifest import METADATA, is_export, read_manifest, read_rows
 from synthaug.pipelines.describe import evaluate_it, kept_evaluation
 from synthaug.progress import Progress, shown
-from synthaug.results import Images
+from synthaug.results.images import Images
 from synthaug.runs import Run, RunLike, find
 from synthaug.sampling.gate import build_gate
 from synthaug.sampling.gated_samples import gated_samples

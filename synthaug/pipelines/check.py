@@ -27,7 +27,7 @@ from synthaug.pipelines.monitor_net import check_permitted, monitor_net
 from synthaug.progress import Progress, shown
 from synthaug.requests import CheckRequest, documented
 from synthaug.requests.options import workers_of
-from synthaug.results import CheckResult
+from synthaug.results.commands import CheckResult
 from synthaug.runs import Run, RunLike, find
 from synthaug.sampling.generate import SeededGenerator, load
 from synthaug.seeds import check_seed

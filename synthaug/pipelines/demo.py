@@ -14,7 +14,7 @@ from synthaug.pipelines.evaluate import evaluate
 from synthaug.pipelines.export import export
 from synthaug.pipelines.fit import fit
 from synthaug.progress import Progress, shown
-from synthaug.results import EvaluateResult
+from synthaug.results.trained import EvaluateResult
 
 RARE = ("3", "8")
 RARE_IMAGES, OTHER_IMAGES, TEST_IMAGES = 12, 90, 70

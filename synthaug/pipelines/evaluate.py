@@ -71,7 +71,7 @@ from synthaug.pipelines.report_material import report_material
 from synthaug.progress import Progress, shown
 from synthaug.requests import EvaluateRequest, documented
 from synthaug.requests.options import workers_of
-from synthaug.results import EvaluateResult
+from synthaug.results.trained import EvaluateResult
 from synthaug.runs import RunLike, find
 from synthaug.sampling.trained import check_generates
 from synthaug.seeds import named_stream

@@ -54,7 +54,7 @@ from synthaug.pipelines.recommended import recommended_totals
 from synthaug.progress import Progress, shown
 from synthaug.requests import ExportRequest, documented
 from synthaug.requests.options import workers_of
-from synthaug.results import ExportResult
+from synthaug.results.commands import ExportResult
 from synthaug.runs import Run, RunLike, find
 from synthaug.sampling.critic import Critic
 from synthaug.sampling.curation import Choice, Images

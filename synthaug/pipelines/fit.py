@@ -26,7 +26,7 @@ from synthaug.pipelines.preview import previewed
 from synthaug.pipelines.upscaler_images import upscaler_images
 from synthaug.progress import Progress, Silent, shown
 from synthaug.requests import FitRequest, documented
-from synthaug.results import FitResult
+from synthaug.results.trained import FitResult
 from synthaug.runs import Run, RunFacts, RunLike
 from synthaug.sampling.sources import NEAR, nearest, remoteness_of_classes, source_classes, source_pixels, sources_of
 from synthaug.training import checkpoint

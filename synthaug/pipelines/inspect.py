@@ -24,7 +24,7 @@ from synthaug.pipelines.auto import (
 )
 from synthaug.progress import Progress, shown
 from synthaug.requests import InspectRequest, documented
-from synthaug.results import InspectResult
+from synthaug.results.commands import InspectResult
 
 BALANCED = 1.5
 """Imbalance ratio below which no class is called rare."""

@@ -32,7 +32,7 @@ from synthaug.pipelines.fit import run_fit
 from synthaug.pipelines.plan_fit import plan_fit
 from synthaug.progress import Progress, Silent, shown
 from synthaug.requests import EvaluateRequest, ExportRequest, FitRequest, RunRequest, documented
-from synthaug.results import RunResult
+from synthaug.results.trained import RunResult
 from synthaug.runs import Run, all_runs
 
 PLAN = "plan.json"

@@ -19,7 +19,7 @@ from synthaug.files import check_outside, check_replaceable, new_folder, write_j
 from synthaug.grid import grid
 from synthaug.progress import Progress, shown
 from synthaug.requests import SamplesRequest, documented
-from synthaug.results import SamplesResult
+from synthaug.results.commands import SamplesResult
 from synthaug.runs import RunLike, find
 from synthaug.sampling.generate import SeededGenerator, load
 from synthaug.sampling.sources import user_maps

@@ -22,7 +22,7 @@ from synthaug.models.family import to_uint8
 from synthaug.models.inputs import CHUNK, Inputs
 from synthaug.progress import Progress, shown
 from synthaug.requests import TraverseRequest, documented
-from synthaug.results import TraverseResult
+from synthaug.results.commands import TraverseResult
 from synthaug.runs import Run, RunLike, find
 from synthaug.sampling.generate import SeededGenerator, load
 from synthaug.sampling.trained import TrainedGenerator

@@ -16,7 +16,8 @@ import synthaug
 from synthaug.documents import EvaluateDocument, FitDocument, NextStep
 from synthaug.errors import SynthaugError
 from synthaug.requests import ExportRequest
-from synthaug.results import EvaluateResult, FitResult, Images
+from synthaug.results.images import Images
+from synthaug.results.trained import EvaluateResult, FitResult
 from synthaug.runs import Run
 
 COUNTS = dict(zip(CLASSES, (30, 8, 30), strict=True))
