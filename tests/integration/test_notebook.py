@@ -11,6 +11,7 @@ import pytest
 
 NOTEBOOK = Path(__file__).parents[2] / "docs/first-steps.ipynb"
 TINY = """
+IMAGES = {"rare": 6, "common": 14, "test": 6}
 TRAINING = {"recipe": "demo", "budget": "1kimg", "set": {
     "model.width": 8, "model.discriminator_width": 8, "monitor.samples_per_class": 8,
     "gate.agreement": False, "gate.copies": False, "gate.duplicates": False,
@@ -42,14 +43,14 @@ def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         source = TINY if "parameters" in cell["metadata"].get("tags", ()) else "".join(cell["source"])
         shown.append(run_cell(source, names))
     _, _, look, trained, samples, verdict, loop, export = shown
-    assert "<td>8</td><td>62</td>" in look._repr_html_()
+    assert "<td>8</td><td>12</td>" in look._repr_html_()
     assert trained._repr_html_().count("<img ") == 1
     assert len(samples._repr_png_()) > 1000
     assert verdict.verdict.overall in ("helps", "no measurable effect", "hurts")
     assert "<pre>synthaug " in verdict._repr_html_()
     assert loop[0] == (64, 1, 16, 16)
     assert sum(loop[1]) == 64
-    assert "<td>8</td><td>12</td>" in export._repr_html_()
+    assert "<td>8</td><td>6</td>" in export._repr_html_()
     assert (tmp_path / "balanced/manifest.json").is_file()
 
 
