@@ -166,7 +166,7 @@ class _Found:
             if share > 0 and not len(synthetic) and len(real):
                 raise SynthaugError(
                     f"a share of {share:g} was asked for {name!r}, which has no synthetic images",
-                    f"leave {name!r} out of the share, or export more: synthaug export --per-class N",
+                    f"leave {name!r} out of the share, or export more images of it",
                 )
             often = _often(name, weight, len(real))
             result[real] = often * (1 - share) / max(len(real), 1)
