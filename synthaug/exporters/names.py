@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
+from synthaug.data.class_names import portable
+
 
 def file_names(paths: Iterable[str]) -> list[str]:
-    """A file name for each path: its last part, with a number if two are equal on some file system.
+    """A file name for each path: its last part as every system can have it, with a number if two are equal on some.
 
-    >>> file_names(["a/1.png", "b/1.PNG", "b/2.png"])
-    ['1.png', '1_2.PNG', '2.png']
+    >>> file_names(["a/1.png", "b/1.PNG", "b/2:30.png"])
+    ['1.png', '1_2.PNG', '2_30.png']
     """
     taken: set[str] = set()
     numbers: dict[str, int] = {}  # the last one that a name got
     names = []
     for path in paths:
-        pure = PurePosixPath(path)
+        pure = PurePosixPath(portable(PurePosixPath(path).name))
         name, first = pure.name, pure.name.casefold()
         while name.casefold() in taken:
             numbers[first] = numbers.get(first, 1) + 1

@@ -39,9 +39,10 @@ SAMPLE = pixels(1, 0, seed=5, resolution=32)[0]
 GREY = pixels(1, 0, seed=5, resolution=32, channels=1)[0]
 
 
-@given(st.lists(st.text("abAB.1_", min_size=1, max_size=6).map(lambda t: f"x/{t}.png"), max_size=30))
+@given(st.lists(st.text("abAB.1_:?", min_size=1, max_size=6).map(lambda t: f"x/{t}.png"), max_size=30))
 def test_file_names_are_unique_on_any_file_system(paths: list[str]) -> None:
     names = file_names(paths)
+    assert not any({":", "?"} & {*name} for name in names)
     assert len({name.casefold() for name in names}) == len(paths)
     assert all(name.endswith(".png") for name in names)
     prefix = synthetic_prefix(names)
