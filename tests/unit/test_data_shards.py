@@ -377,3 +377,54 @@ def test_parquet_files_that_are_not_as_they_say_are_broken_shards(tmp_path: Path
         pyarrow.parquet.write_table(table, tmp_path / f"{name}.parquet")
         with pytest.raises(shards.BrokenShard):
             ParquetShard(tmp_path / f"{name}.parquet")
+
+
+@pytest.mark.parametrize("what", ["images", "labels"])
+def test_a_value_that_stands_for_many_is_read_in_bounded_memory(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Parquet file of 2 KB whose 4,000 rows share one value of 1 MiB: 4 GiB if all were read."""
+    pyarrow = pytest.importorskip("pyarrow")
+    monkeypatch.setattr("synthaug.data.parquet._MOST_GROUP", 8 << 20)
+    monkeypatch.setattr("synthaug.data.parquet._MOST_TEXT", 8 << 20)
+    rows = 4000
+
+    def repeated(value: Any) -> Any:
+        return pyarrow.DictionaryArray.from_arrays(pyarrow.array(np.zeros(rows, np.int32)), pyarrow.array([value]))
+
+    large = {"images": _png() + bytes(1 << 20), "labels": "a" * (1 << 20)}
+    image, label = (large["images"], "a") if what == "images" else (_png(), large["labels"])
+    path = pyarrow.array([f"{k}.png" for k in range(rows)])
+    images = pyarrow.StructArray.from_arrays([repeated(image), path], ["bytes", "path"])
+    file = tmp_path / "bomb.parquet"
+    pyarrow.parquet.write_table(
+        pyarrow.table([images, repeated(label)], ["image", "label"]), file, compression="zstd", store_schema=False
+    )
+    most = pyarrow.default_memory_pool().max_memory()
+    if what == "labels":
+        with pytest.raises(shards.BrokenShard, match="MiB of text in a row group"):
+            ParquetShard(file)
+    else:
+        shard = ParquetShard(file)
+        for name in list(shard.members)[:2]:
+            with pytest.raises(OSError, match="a row group of more than 8 MiB of images"):
+                shard.read(name)
+    assert pyarrow.default_memory_pool().max_memory() - most < 64 << 20
+
+
+@pytest.mark.parametrize("size", [16, (1 << 27) - 1])
+def test_a_dictionary_page_that_lies_about_its_size_is_an_unreadable_image(size: int, tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    image = _png() + bytes(1 << 20)
+    table = pyarrow.table(
+        [pyarrow.array([{"bytes": image, "path": "a.png"}] * 3), pyarrow.array(["a"] * 3)], ["image", "label"]
+    )
+    file = tmp_path / "lies.parquet"
+    pyarrow.parquet.write_table(table, file, compression="zstd")
+    data = bytearray(file.read_bytes())
+    assert data[4:7] == b"\x15\x04\x15"  # a dictionary page, and then its size as a number of four bytes
+    data[7:11] = [(2 * size >> 7 * k & 127) | (128 if k < 3 else 0) for k in range(4)]
+    file.write_bytes(data)
+    shard = ParquetShard(file)
+    with pytest.raises(OSError, match="broken row group 0"):
+        shard.read(next(iter(shard.members)))
