@@ -38,12 +38,17 @@ def local_folder(place: Path | str, cache: Path | None, progress: Progress) -> P
     """
     if isinstance(place, Path):
         return place
-    folder = store.cache_root(cache) / store.FETCHED / digest(place)[:12] / name_of(place)
-    fetch(place, folder, progress)
+    folder = copy_of(place, cache)
+    _fetch(place, folder, progress)
     return folder
 
 
-def fetch(url: str, folder: Path, progress: Progress) -> None:
+def copy_of(url: str, cache: Path | None = None) -> Path:
+    """Where the shards at a URL are copied to; the folder need not exist."""
+    return store.cache_root(cache) / store.FETCHED / digest(url)[:12] / name_of(url)
+
+
+def _fetch(url: str, folder: Path, progress: Progress) -> None:
     """Copy the shards at a URL into a folder that is for nothing else; those that have not changed stay.
 
     Raises:

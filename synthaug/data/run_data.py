@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from synthaug.config import Config
 from synthaug.data.cache import LabelledFile, LabelledImages, load_images
-from synthaug.data.fetched import fetch
+from synthaug.data.fetched import copy_of
 from synthaug.data.folder import scan
 from synthaug.data.layout import SplitName
 from synthaug.data.plan import check_targets
 from synthaug.data.split import Split, check_trainable, split
 from synthaug.errors import SynthaugError
-from synthaug.progress import Progress, Silent
+from synthaug.progress import Progress
 from synthaug.runs import Run
 
 
@@ -37,21 +38,19 @@ class RunData:
 
     @classmethod
     def open(cls, run: Run) -> RunData:
-        """The images that a run was trained on.
+        """The images that a run was trained on. Nothing is fetched, for a run may come from anybody.
 
         Raises:
             SynthaugError: the data folder is gone, or the run is damaged.
         """
         facts = run.facts()
-        if facts.data_url is not None and not facts.data.is_dir():
-            fetch(facts.data_url, facts.data, Silent())
-        if not facts.data.is_dir():
-            raise SynthaugError(
-                f"the data folder {str(facts.data)!r} of the run {run.name!r} is gone",
-                "put it back where it was during the training, or train again on another folder of images",
-            )
+        folder, hint = facts.data, "put it back where it was during the training, or train again on another folder"
+        if facts.data_url is not None and not folder.is_dir():
+            folder, hint = copy_of(facts.data_url), f"fetch it again: synthaug inspect {shlex.quote(facts.data_url)}"
+        if not folder.is_dir():
+            raise SynthaugError(f"the data folder {str(facts.data)!r} of the run {run.name!r} is gone", hint)
         return cls(
-            folder=facts.data,
+            folder=folder,
             config=run.config(),
             classes=facts.classes,
             targets=facts.targets,

@@ -78,7 +78,7 @@ def train_more(
             progress.say(f"{one.called}: training its generator")
             try:
                 made = fit(
-                    facts.data_url or facts.data, target_class=facts.targets,
+                    RunData.open(run).folder, target_class=facts.targets,
                     set=leaves(one.config.model_dump(mode="json")), name=one.name,
                     runs=run.path / folder, resume="auto", device=device, cache=cache, progress=progress,
                 )  # fmt: skip

@@ -268,19 +268,23 @@ def test_shards_at_a_url_are_data(
     assert sorted(contents(folder)) == shards[:-1]
 
 
-def test_a_run_fetches_its_shards_again(packed: Path, tmp_path: Path) -> None:
+def test_a_run_never_fetches_and_finds_what_the_user_fetched(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _put(packed, "memory://pictures")
     folder = local_folder("memory://pictures", tmp_path / "cache", Silent())
     run = make_run(folder, tmp_path / "runs", data_url="memory://pictures")
     before = contents(folder)
     shutil.rmtree(tmp_path / "cache")
+    monkeypatch.setenv("SYNTHAUG_CACHE", str(tmp_path / "other"))
+    with pytest.raises(SynthaugError, match="is gone") as caught:
+        RunData.open(run)
+    assert caught.value.hint == "fetch it again: synthaug inspect memory://pictures"
+    assert not (tmp_path / "cache").exists()
+    inspect("memory://pictures")
     data = RunData.open(run)
     assert contents(data.folder) == before
-    assert len(data.images("train", tmp_path / "cache", Silent())) == len(data.split.of("train"))
-    fsspec.filesystem("memory").store.clear()
-    shutil.rmtree(tmp_path / "cache")
-    with pytest.raises(SynthaugError, match=r"holds no .tar or .parquet file"):
-        RunData.open(run)
+    assert len(data.images("train", None, Silent())) == len(data.split.of("train"))
 
 
 def test_one_shard_by_its_url(packed: Path, tmp_path: Path) -> None:
