@@ -56,8 +56,12 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
         yield temporary
         temporary.chmod(0o777 & ~_umask())  # mkdtemp makes folders that only their owner can read
         if replace and path.exists():
-            shutil.rmtree(path)
-        temporary.rename(path)
+            earlier = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+            path.rename(earlier / path.name)  # deleting takes longer, and a kill meanwhile would leave neither
+            temporary.rename(path)
+            shutil.rmtree(earlier, ignore_errors=True)
+        else:
+            temporary.rename(path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         remove_empty(made)

@@ -14,6 +14,7 @@ import re
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -146,7 +147,8 @@ def run_tasks(
             )
         try:
             results = parallel(
-                joblib.delayed(_in_worker)(work, pool.shared, task, _versions(), workers.backend) for task in tasks
+                joblib.delayed(_in_worker)(work, pool.shared, task, _versions(), workers.backend, os.getpid())
+                for task in tasks
             )
             try:
                 for result in results:
@@ -169,7 +171,7 @@ def run_tasks(
 
 
 def _in_worker(
-    work: Callable[[S, T], R], shared: S | _Stored[S], task: T, versions: dict[str, str], backend: Backend
+    work: Callable[[S, T], R], shared: S | _Stored[S], task: T, versions: dict[str, str], backend: Backend, parent: int
 ) -> R:
     import joblib
     import torch
@@ -179,10 +181,24 @@ def _in_worker(
         _check_alike(package, wanted, _versions()[package], f"on {socket.gethostname()}")
     if backend == "loky" and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends the workers
+        _end_with(parent)
     torch.set_num_threads(1)
     threadpool_limits(1)
     with joblib.parallel_config(backend="sequential"):  # no tasks of tasks
         return work(shared.get() if isinstance(shared, _Stored) else shared, task)
+
+
+@cache
+def _end_with(parent: int) -> None:
+    """End this process within a second after its parent was killed, which loky would take minutes to notice."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    if os.getppid() == parent:
+        threading.Thread(target=watch, daemon=True).start()
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
@@ -169,8 +170,8 @@ def as_synthaug(failure: BaseException) -> SynthaugError:
         return Interrupted("interrupted", "run the same command again", status)
     if hasattr(failure, "format_message"):
         return as_error(failure)
-    if isinstance(failure, MemoryError) or type(failure).__name__ == "OutOfMemoryError":
-        hint = "give fit --set training.micro_batch_size=4, or a smaller training.batch_size, or use --device cpu"
+    if _is_out_of_memory(failure):
+        hint = "close other programs, give fewer --jobs, or for a training --set training.micro_batch_size=4"
         return RunFailed(f"out of memory: {_first_line(failure)}", hint)
     if isinstance(failure, OSError) and failure.errno in DISK_FULL:
         where = f" while writing {os.fspath(failure.filename)!r}" if failure.filename else ""
@@ -187,6 +188,15 @@ def as_synthaug(failure: BaseException) -> SynthaugError:
     if FLAGS.debug:
         hint = "this is a bug in synthaug: please report it with the traceback above"
     return RunFailed(f"unexpected {type(failure).__name__}: {_first_line(failure)}", hint)
+
+
+def _is_out_of_memory(failure: BaseException) -> bool:
+    return (
+        isinstance(failure, MemoryError)
+        or type(failure).__name__ == "OutOfMemoryError"  # of torch, for a GPU
+        or (isinstance(failure, OSError) and failure.errno == errno.ENOMEM)
+        or (isinstance(failure, RuntimeError) and "can't allocate memory" in str(failure))  # of torch, for the CPU
+    )
 
 
 def _first_line(failure: BaseException) -> str:

@@ -7,6 +7,7 @@ request refuses, whatever the command, stands in `tests/unit/test_requests.py`; 
 from __future__ import annotations
 
 import json
+import mmap
 import shutil
 import struct
 import subprocess
@@ -20,8 +21,11 @@ from typing import Any
 import hostile_material
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image
+
+from synthaug_cli.app import as_synthaug
 
 Synthaug = Callable[..., Any]
 Listing = Callable[[Path], dict[str, tuple[int, int]]]
@@ -397,3 +401,21 @@ def test_the_shared_data_was_not_touched(
         outcome.result()
     assert listing(workplace / "good") == files
     assert {name.split("/")[0] for name in files} == set(CLASSES)
+
+
+@pytest.mark.parametrize(
+    "allocate",
+    [
+        lambda: bytearray(1 << 60),
+        lambda: torch.empty(1 << 55),
+        lambda: np.empty(1 << 55),
+        lambda: mmap.mmap(-1, 1 << 60),
+    ],
+    ids=["python", "torch", "numpy", "mmap"],
+)
+def test_memory_that_is_not_there_is_said_as_such(allocate: Callable[[], object]) -> None:
+    with pytest.raises(Exception) as caught:  # noqa: PT011 (each raises its own)
+        allocate()
+    told = as_synthaug(caught.value)
+    assert told.message.startswith("out of memory: ")
+    assert told.exit_status == 1

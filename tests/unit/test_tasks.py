@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import time
 from pathlib import Path
@@ -91,10 +93,29 @@ def test_one_job_is_this_process() -> None:
     assert list(run_tasks(add, 1, [], Workers(8), what="sums")) == []
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a fork")
+def test_a_worker_ends_with_a_command_that_was_killed() -> None:
+    reader, writer = os.pipe()
+    if (command := os.fork()) == 0:
+        if os.fork() == 0:
+            tasks._end_with(os.getppid())
+            os.write(writer, b"watches")
+        time.sleep(60)
+        os._exit(0)
+    os.close(writer)
+    assert os.read(reader, 7) == b"watches"
+    os.kill(command, signal.SIGKILL)
+    started = time.monotonic()
+    assert os.read(reader, 1) == b""  # no process has the other end any more
+    assert time.monotonic() - started < 50
+    os.waitpid(command, 0)
+    os.close(reader)
+
+
 def test_a_worker_with_other_versions_is_refused() -> None:
     versions = {**tasks._versions(), "torch": "0.1"}
     with pytest.raises(RunFailed, match=r"the worker on .* has torch .*, and this command has torch 0\.1"):
-        tasks._in_worker(add, 1, 2, versions, "dask")
+        tasks._in_worker(add, 1, 2, versions, "dask", os.getpid())
 
 
 def test_an_error_without_text_still_says_something() -> None:
