@@ -168,8 +168,9 @@ def _judged(request: RunRequest, trained: Run, progress: Progress) -> EvaluateDo
     if (kept := kept_evaluation(trained)) is not None:
         progress.say("evaluate: the report is written")
         return kept
-    options = {"classifier": request.classifier, "seeds": request.seeds, "steps": request.steps}
-    given = EvaluateRequest(run=str(trained.path), device=request.device, cache=request.cache, **options)
+    options: dict[str, Any] = {"classifier": request.classifier, "seeds": request.seeds, "steps": request.steps}
+    options |= {"device": request.device, "cache": request.cache, "features": request.features()}
+    given = EvaluateRequest(run=str(trained.path), **options)
     return run_evaluate(given, progress)
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from synthaug.errors import SynthaugError
+from synthaug.parsing import parse_yaml
 from synthaug.requests.base import Flag, Request
 from synthaug.requests.evaluate import Classifier, Seeds, Steps
 from synthaug.requests.fit import Settings, TrainingSeed
@@ -54,6 +55,11 @@ class RunRequest(Request):
         if isinstance(self.set, dict):
             return [f"{key}={json.dumps(value)}" for key, value in self.set.items()]
         return list(self.set)
+
+    def features(self) -> str | None:
+        """The feature net that `set` names: a file is loaded only because this call names it."""
+        given = dict(setting.partition("=")[::2] for setting in self._settings())
+        return str(parse_yaml(given["monitor.features"])) if "monitor.features" in given else None
 
     def fit_options(self) -> dict[str, Any]:
         """Options of `fit`, without the budget."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import typer
-from export_material import save_images
+from export_material import save_images, save_net
 from typer.testing import CliRunner
 
 from synthaug.documents import WorkflowDocument
@@ -38,7 +38,7 @@ def predict(images):
 SMALL = [
     *("--budget", "0.1kimg", "--resolution", "16", "--seeds", "2", "--device", "cpu", "--recipe", "default"),
     *("--set", "model.width=4", "--set", "model.discriminator_width=4", "--set", "gate.steps=5"),
-    *("--set", "gate.duplicates=false", "--classifier", "nearest.py"),
+    *("--set", "gate.duplicates=false", "--set", "monitor.features=net.pt", "--classifier", "nearest.py"),
 ]
 
 
@@ -47,6 +47,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("run")
     save_images(place / "my images", {"disc": 40, "ring": 20, "stripes": 40})
     (place / "nearest.py").write_text(NEAREST)
+    save_net(place / "net.pt")
     return place
 
 

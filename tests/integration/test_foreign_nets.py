@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from export_material import make_run, save_images
+from export_material import Means, make_run, save_images, save_net
 
 import synthaug
 from synthaug import features
@@ -24,13 +24,6 @@ SMALL = (
 )  # fmt: skip
 
 
-class Means(torch.nn.Module):
-    """Mean colour of each quarter: 12 features."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.nn.functional.adaptive_avg_pool2d(x, 2).flatten(1)
-
-
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("foreign") / "data"
@@ -40,7 +33,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def net(tmp_path: Path) -> Path:
-    torch.jit.script(Means()).save(str(tmp_path / "net.pt"))
+    save_net(tmp_path / "net.pt")
     return tmp_path / "net.pt"
 
 
