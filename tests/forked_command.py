@@ -5,25 +5,25 @@
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NoReturn
 
-COMMANDS = ("check", "evaluate", "export", "fit", "inspect", "regenerate", "samples", "traverse", "upscale")
+COMMANDS = ("check", "evaluate", "export", "fit", "inspect", "regenerate", "run", "samples", "traverse", "upscale")
+SYNTHAUG = Path(sys.executable).with_name("synthaug")
 
 
 def run(arguments: Sequence[str], cwd: Path, environment: Mapping[str, str], timeout: float) -> tuple[int, str, str]:
     """Exit status, stdout and stderr of `synthaug ARGUMENTS`."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["synthaug_cli.app", *(f"synthaug.pipelines.{name}" for name in COMMANDS)])
     with TemporaryDirectory() as folder:
         outputs = [Path(folder) / name for name in ("stdout", "stderr")]
-        process = context.Process(target=_command, args=(list(arguments), cwd, dict(environment), outputs))
-        process.start()
+        process = start(arguments, cwd, environment, outputs)
         process.join(timeout)
         if process.exitcode is None:
             process.kill()
@@ -32,7 +32,33 @@ def run(arguments: Sequence[str], cwd: Path, environment: Mapping[str, str], tim
     return process.exitcode, stdout, stderr
 
 
-def _command(arguments: list[str], cwd: Path, environment: dict[str, str], outputs: list[Path]) -> NoReturn:
+def start(
+    arguments: Sequence[str],
+    cwd: Path,
+    environment: Mapping[str, str],
+    outputs: Sequence[Path],
+    own_session: bool = False,
+    first: Callable[[], None] | None = None,
+) -> BaseProcess:
+    """Start `synthaug ARGUMENTS`, whose stdout and stderr go to the files `outputs`; `first` is called before it."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["synthaug_cli.app", *(f"synthaug.pipelines.{name}" for name in COMMANDS)])
+    given = (list(arguments), cwd, dict(environment), list(outputs), own_session, first)
+    process = context.Process(target=_command, args=given)
+    process.start()
+    return process
+
+
+def _command(
+    arguments: list[str],
+    cwd: Path,
+    environment: dict[str, str],
+    outputs: list[Path],
+    own_session: bool,
+    first: Callable[[], None] | None,
+) -> NoReturn:
+    if own_session:
+        os.setsid()
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
@@ -40,7 +66,12 @@ def _command(arguments: list[str], cwd: Path, environment: dict[str, str], outpu
     for number, output in enumerate(outputs, 1):
         os.dup2(os.open(output, os.O_WRONLY | os.O_CREAT), number)
     sys.stdout, sys.stderr = open(1, "w", encoding="utf-8"), open(2, "w", encoding="utf-8", buffering=1)  # noqa: SIM115
-    sys.argv = ["synthaug", *arguments]
+    sys.argv = [str(SYNTHAUG), *arguments]  # what starts further processes of a training calls it again
+    if first is not None:
+        first()
     from synthaug_cli.app import main
 
-    main()
+    try:
+        main()
+    finally:
+        atexit._run_exitfuncs()  # which a fork leaves out

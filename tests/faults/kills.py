@@ -2,52 +2,49 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from faults.workplace import COMMANDS, contents, finish, fresh, launch, left_over, make
+from faults.workplace import Running, contents, differences, fresh, launch, make
 
 
-def killed(start: Path, command: str, seconds: float, *, group: bool) -> Path:
-    """A copy of `start` in which the command was killed after so long, with its children if `group`."""
+def killed(start: Path, command: str, seconds: float, way: int) -> tuple[Path, Running]:
+    """A copy of `start` in which the command was killed after so long, with its children where `way` is even."""
     work = fresh(start)
-    process = launch(work, COMMANDS[command])
+    running = launch(work, command)
     time.sleep(seconds)
-    if process.poll() is None:
-        (os.killpg if group else os.kill)(process.pid, signal.SIGKILL)
-    process.communicate()
-    return work
+    alone = way % (1 + len(running.processes))  # 0: all are killed, k: the k-th alone
+    running.kill(signal.SIGKILL, group=alone == 0, only=[alone - 1] if alone else [])
+    running.finish()
+    return work, running
 
 
 def kill_and_repeat(place: Path, command: str, kills: int, seed: int) -> Iterator[list[str]]:
     """For each kill, the faults that were found after the command was run again to its end: none, if it held.
 
-    The moment is drawn from the time that the command takes without a kill; every second kill spares child processes.
+    The moment is drawn from the time that the command takes without a kill. Children are spared in every second kill;
+    of two processes, both are killed, or only the first or the second.
 
     Args:
-        place: an empty folder.
+        place: a folder, empty or of an earlier call.
         command: a key of `COMMANDS`.
         kills: how many.
         seed: of the moments.
     """
-    start, rng = make(place, trained=command != "fit"), random.Random(seed)
+    start, rng = make(place, command), random.Random(seed)
     work, begun = fresh(start), time.monotonic()
-    done = finish(launch(work, COMMANDS[command]))
-    assert done.status == 0, done.stderr
+    done = launch(work, command).finish()
+    assert done.status == 0, done
     seconds, wanted = time.monotonic() - begun, contents(work)
     for number in range(kills):
-        work = killed(start, command, rng.uniform(0, seconds), group=number % 2 == 0)
+        work, running = killed(start, command, rng.uniform(0.02, 1) * seconds, number)
         while contents(work) == wanted:  # it was done before
-            work = killed(start, command, rng.uniform(0, seconds), group=number % 2 == 0)
-        done = finish(launch(work, COMMANDS[command]))
-        if done.status:
-            yield [f"status {done.status}: {done.stderr.strip()[-300:]}"]
-            continue
-        found = contents(work)
-        faults = [f"left over: {name}" for name in left_over(work)]
-        faults += [f"differs: {name}" for name in sorted({*wanted, *found}) if wanted.get(name) != found.get(name)]
-        yield faults
+            work, running = killed(start, command, rng.uniform(0.02, 1) * seconds, number)
+        faults = [f"still running: {pid}" for pid in running.left()]
+        again = launch(work, command)
+        done = again.finish()
+        faults += [f"still running at the end: {pid}" for pid in again.left()]
+        yield faults + ([str(done)] if done.status else differences(wanted, work))

@@ -1,6 +1,6 @@
 """`make faults`: attack the tool, and count how often it held. With --write, the counts go to docs/reliability.md.
 
-python tests/faults/run.py kills --commands fit,export --times 20 --write
+python tests/faults/run.py kills --commands fit,export --times 30 --write
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from tempfile import TemporaryDirectory
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from faults.disk import full_disks, read_only
-from faults.images import changed_images
+from faults.disturbances import DISTURBANCES, disturbed
 from faults.kills import kill_and_repeat
-from faults.workplace import COMMANDS
+from faults.workplace import COMMANDS, UNTRAINED
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reliability.md"
@@ -27,21 +27,22 @@ PAGE = ROOT / "docs" / "reliability.md"
 def attacks(options: argparse.Namespace, place: Path) -> Iterator[tuple[str, Iterator[list[str]]]]:
     """What is attacked and how, and the faults that each attempt found."""
     for command in options.commands:
+        of_it = place / ("images" if command.startswith(UNTRAINED) else "trained")
         if options.kind == "kills":
-            yield f"SIGKILL of `{command}`", kill_and_repeat(place / command, command, options.times, options.seed)
-        elif options.kind == "images":
-            outcomes = changed_images(place / command, command, options.times, options.seed)
-            yield f"image deleted or swapped during `{command}`", outcomes
+            yield f"SIGKILL of `{command}`", kill_and_repeat(of_it, command, options.times, options.seed)
+        elif options.kind == "disk":
+            yield f"full disk during `{command}`", full_disks(of_it, command)
+            yield f"read-only folder for `{command}`", read_only(of_it, command)
         else:
-            yield f"full disk during `{command}`", full_disks(place / command, command)
-            yield f"read-only folder for `{command}`", read_only(place / f"{command}-ro", command)
+            kind = DISTURBANCES[options.kind]
+            yield f"{kind.what} `{command}`", disturbed(of_it, command, kind, options.times, options.seed)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kind", choices=["kills", "disk", "images"], nargs="?", default="kills")
+    parser.add_argument("kind", choices=["kills", "disk", *DISTURBANCES], nargs="?", default="kills")
     parser.add_argument("--commands", type=lambda text: text.split(","), default=list(COMMANDS))
-    parser.add_argument("--times", type=int, default=20)
+    parser.add_argument("--times", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--write", action="store_true", help=f"put the counts into {PAGE.relative_to(ROOT)}")
     options = parser.parse_args()
