@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from synthaug.errors import SynthaugError
 from synthaug.progress import Progress, terminal
 from synthaug.progress.counter import duration as duration
-from synthaug.progress.terminal import BarProgress, LineProgress, QuietProgress, loaded, on_terminal
+from synthaug.progress.terminal import BarProgress, LineProgress, QuietProgress, harmless, loaded, on_terminal
 from synthaug.progress.terminal import to_stderr as to_stderr
 
 if TYPE_CHECKING:  # pydantic is imported only when needed, so that --help is fast
@@ -47,7 +47,7 @@ def result(document: D, render: Callable[[D], None]) -> None:
 
 def line(text: str = "") -> None:
     """Print a line of the result without markup and wrapping, so that commands and paths can be copied."""
-    print(text)
+    print(harmless(text))
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, words: int = 1) -> None:
@@ -59,9 +59,9 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], 
 
     drawn = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
     for number, column in enumerate(columns):
-        drawn.add_column(Text(column), justify="left" if number < words else "right", overflow="fold")
+        drawn.add_column(Text(harmless(column)), justify="left" if number < words else "right", overflow="fold")
     for row in rows:
-        drawn.add_row(*(Text(cell(value)) for value in row))
+        drawn.add_row(*(Text(harmless(cell(value))) for value in row))
     console = Console(file=sys.stdout)
     if not console.is_terminal:
         console = Console(file=sys.stdout, width=160)

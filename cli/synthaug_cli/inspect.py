@@ -76,6 +76,6 @@ def _problem(title: str, items: list[str]) -> None:
     if items:
         console.line(f"\n{title}: {len(items)}")
         for item in items[:SHOWN]:
-            console.line(f"  {item}")
+            console.line("  " + item.replace("\n", "\\n"))
         if len(items) > SHOWN:
             console.line(f"  … and {len(items) - SHOWN} more (--json lists all)")

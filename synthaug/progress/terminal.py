@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import textwrap
@@ -17,6 +18,7 @@ if TYPE_CHECKING:  # rich is imported only when needed, so that --help is fast
     from rich.progress import Progress as Bars
 
 
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # without tabs and new lines
 _loading = False  # `loading…` stands on the terminal
 
 
@@ -41,11 +43,20 @@ def on_terminal() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()
 
 
+def harmless(text: str) -> str:
+    """The text without characters that a terminal obeys: names of files and texts in runs may come from anybody.
+
+    >>> harmless("\\x1b[2J.png")
+    '\\\\x1b[2J.png'
+    """
+    return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
 def to_stderr(text: str) -> None:
     """Write a line to stderr; go on if its reader has gone away."""
     with suppress(BrokenPipeError, ValueError):
         loaded()
-        print(text, file=sys.stderr, flush=True)
+        print(harmless(text), file=sys.stderr, flush=True)
 
 
 def _wrapped(line: str) -> str:
@@ -122,7 +133,7 @@ class BarProgress:
                 yield self.make_tasks_table(self.tasks)
                 for task in self.tasks:
                     if task.fields["counter"].text:
-                        yield Text(f"  {task.fields['counter'].text}", no_wrap=True, overflow="ellipsis")
+                        yield Text(harmless(f"  {task.fields['counter'].text}"), no_wrap=True, overflow="ellipsis")
 
         whole = [
             TextColumn("{task.fields[counter]." + part + "}", markup=False, table_column=Column(no_wrap=True))
@@ -147,7 +158,7 @@ class BarProgress:
         try:
             yield bar
             if text := bar.summary():
-                self._bars.console.print(text, markup=False, highlight=False)
+                self._bars.console.print(harmless(text), markup=False, highlight=False)
         finally:
             self._open -= 1
             self._bars.remove_task(bar.id)
@@ -156,7 +167,7 @@ class BarProgress:
                 self._bars = None
 
     def say(self, line: str) -> None:
-        line = _wrapped(line)
+        line = _wrapped(harmless(line))
         if self._bars is None:
             to_stderr(line)
         else:
@@ -175,7 +186,7 @@ class _Bar(Counter):
     def __init__(self, bars: Bars, name: str, total: float | None, unit: str) -> None:
         super().__init__(name, total, unit)
         self.bars = bars
-        self.id = bars.add_task(name, total=total, counter=self)
+        self.id = bars.add_task(harmless(name), total=total, counter=self)
 
     def advance(self, amount: float = 1.0) -> None:
         super().advance(amount)

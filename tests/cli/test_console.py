@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pytest
+from PIL import Image
 from rich.console import Console
 
 from synthaug.progress import counter, terminal
-from synthaug_cli import console
+from synthaug_cli import app, console
 
 
 @pytest.fixture
@@ -105,3 +107,18 @@ def test_loading_stands_on_a_terminal_until_the_first_line(
     console.to_stderr("scanning")
     console.to_stderr("done")
     assert capsys.readouterr().err == "loading…\r\x1b[Kscanning\ndone\n"
+
+
+def test_names_of_files_command_no_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("cat/0.png", "cat/1.png", "dog/0.png", "dog/1.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("L", (8, 8), len(name) + ord(name[-5])).save(tmp_path / name)
+    for name in ("cat/\x1b[2J\x9b1m.png", "cat/a\nnext: rm.png", "dog/\u202egnp.png", "\x1b]0;x\x07.txt"):
+        (tmp_path / name).write_bytes(b"no image")
+    assert app.run(["inspect", str(tmp_path), "--cache", str(tmp_path.with_name("cache"))]) == 0
+    console.table("", ["\x1b[1m"], [["\x1b[31m"]])
+    told = "".join(capsys.readouterr())
+    assert not {*"\x1b\x07\x9b\u202e"} & {*told}
+    assert not any(line.startswith("next: rm") for line in told.splitlines())
+    for written in (r"cat/\x1b[2J\x9b1m.png", r"cat/a\nnext: rm.png", r"dog/\u202egnp.png", r"\x1b]0;x\x07.txt"):
+        assert written in told
