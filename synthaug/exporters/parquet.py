@@ -98,6 +98,7 @@ def _metadata(classes: list[str]) -> dict[str, str]:
         features[column] = {"dtype": str(kind), "_type": "Value"}
     features["label"] = {"names": classes, "_type": "ClassLabel"}
     features["gate"] = {
-        key: {"dtype": "string" if key.endswith("path") else "float64", "_type": "Value"} for key in _GATE.names
+        field.name: {"dtype": "string" if field.name.endswith("path") else "float64", "_type": "Value"}
+        for field in _GATE
     }
     return {"huggingface": json.dumps({"info": {"features": features}})}
