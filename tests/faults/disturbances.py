@@ -12,7 +12,6 @@ import resource
 import shutil
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -59,10 +58,10 @@ def disturbed(place: Path, command: str, disturbance: Disturbance, times: int, s
         undo = disturbance.act(work, running, rng, number)
         done = running.finish()
         faults = [f"still running: {pid}" for pid in running.left()]
+        undo()
         if done.status == 0:
             yield faults + differences(wanted, work)
             continue
-        undo()
         if done.status not in (1, 2, 143) or not done.plainly:
             faults.append(str(done))
         again = launch(work, command).finish()
@@ -154,21 +153,6 @@ def _files_of_the_future(work: Path, *_: Any) -> Undo:
     return nothing
 
 
-def _late_names() -> None:
-    """A file appears under its new name a moment after it was renamed, and has gone from the old one at once."""
-    rename, replace = os.rename, os.replace
-
-    def late(now: Callable[..., None]) -> Callable[..., None]:
-        def move(source: Any, target: Any, **options: Any) -> None:
-            hidden = f"{os.fspath(source)}.on-its-way"
-            rename(source, hidden)
-            threading.Timer(0.2, now, (hidden, target), options).start()
-
-        return move
-
-    os.rename, os.replace = late(rename), late(replace)
-
-
 def _without_network() -> None:
     new_network = 0x40000000  # CLONE_NEWNET
     if ctypes.CDLL(None, use_errno=True).unshare(new_network):
@@ -182,6 +166,5 @@ DISTURBANCES = {
     "workers": Disturbance("worker killed, terminated or out of memory during", _a_child),
     "terminate": Disturbance("SIGTERM of", _terminate),
     "clock": Disturbance("clock put back during", _files_of_the_future, _clock_goes_back),
-    "rename": Disturbance("renamed files appear late during", first=_late_names),
     "network": Disturbance("no network for", first=_without_network),
 }

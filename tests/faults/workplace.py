@@ -22,7 +22,7 @@ from export_material import save_images, save_net
 
 SMALL = (
     "data.resolution=16", "data.min_images_for_val=8", "model.width=4", "model.discriminator_width=4",
-    "model.embed_dim=4", "training.batch_size=32", "training.augment=[color]", "gate.steps=10",
+    "model.embed_dim=4", "training.batch_size=32", "training.augment=[color]", "gate.steps=10", "gate.duplicates=false",
     "monitor.samples_per_class=8", "monitor.every_kimg=0.4", "monitor.features=net.pt",
 )  # fmt: skip
 _SMALL = ["--device", "cpu", *(word for key in SMALL for word in ("--set", key))]
