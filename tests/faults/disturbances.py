@@ -54,7 +54,7 @@ def disturbed(place: Path, command: str, disturbance: Disturbance, times: int, s
     for number in range(times):
         work = fresh(start)
         running = launch(work, command, first=disturbance.first)
-        time.sleep(rng.uniform(0.05, 0.9) * seconds)
+        running.runs_for(rng.uniform(0.05, 0.9) * seconds)
         undo = disturbance.act(work, running, rng, number)
         done = running.finish()
         faults = [f"still running: {pid}" for pid in running.left()]

@@ -11,11 +11,15 @@ from pathlib import Path
 from faults.workplace import Running, contents, differences, fresh, launch, make
 
 
-def killed(start: Path, command: str, seconds: float, way: int) -> tuple[Path, Running]:
-    """A copy of `start` in which the command was killed after so long, with its children where `way` is even."""
-    work = fresh(start)
-    running = launch(work, command)
-    time.sleep(seconds)
+def killed(start: Path, command: str, rng: random.Random, seconds: float, way: int) -> tuple[Path, Running]:
+    """A copy of `start` in which the command was killed within so long, with its children where `way` is even."""
+    while True:
+        work, begun = fresh(start), time.monotonic()
+        running = launch(work, command)
+        if running.runs_for(rng.uniform(0.02, 1) * seconds):
+            break
+        running.finish()  # this time it was faster
+        seconds = time.monotonic() - begun
     alone = way % (1 + len(running.processes))  # 0: all are killed, k: the k-th alone
     running.kill(signal.SIGKILL, group=alone == 0, only=[alone - 1] if alone else [])
     running.finish()
@@ -40,9 +44,9 @@ def kill_and_repeat(place: Path, command: str, kills: int, seed: int) -> Iterato
     assert done.status == 0, done
     seconds, wanted = time.monotonic() - begun, contents(work)
     for number in range(kills):
-        work, running = killed(start, command, rng.uniform(0.02, 1) * seconds, number)
-        while contents(work) == wanted:  # it was done before
-            work, running = killed(start, command, rng.uniform(0.02, 1) * seconds, number)
+        work, running = killed(start, command, rng, seconds, number)
+        while contents(work) == wanted:  # all was done
+            work, running = killed(start, command, rng, seconds, number)
         faults = [f"still running: {pid}" for pid in running.left()]
         again = launch(work, command)
         done = again.finish()

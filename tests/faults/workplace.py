@@ -74,6 +74,13 @@ class Running:
     processes: list[BaseProcess]
     stderr: list[Path]
 
+    def runs_for(self, seconds: float) -> bool:
+        """Wait so long; whether the command still runs then. If it has ended, the wait ends."""
+        until = time.monotonic() + seconds
+        while self.processes[0].exitcode is None and time.monotonic() < until:
+            time.sleep(0.01)
+        return self.processes[0].exitcode is None
+
     def finish(self, timeout: float = 900) -> Ended:
         """Wait for the command. If one of several processes fails, the others are asked to end, as `torchrun` does."""
         until, asked = time.monotonic() + timeout, False
