@@ -161,4 +161,4 @@ def test_a_documented_function_lists_its_arguments() -> None:
 
     text = inspect.__doc__ or ""
     assert text.startswith("Look.\n\nArgs:\n    data: Folder of images")
-    assert text.endswith("    progress: where to report.\n\nRaises:\n    SynthaugError: bad input.")
+    assert text.endswith("see `synthaug.progress`.\n\nRaises:\n    SynthaugError: bad input.")
