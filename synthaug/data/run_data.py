@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from synthaug.data.folder import scan
 from synthaug.data.layout import SplitName
 from synthaug.data.plan import check_targets
 from synthaug.data.split import Split, check_trainable, split
-from synthaug.errors import SynthaugError
+from synthaug.errors import SynthaugError, shell_command
 from synthaug.progress import Progress
 from synthaug.runs import Run
 
@@ -46,7 +45,7 @@ class RunData:
         facts = run.facts()
         folder, hint = facts.data, "put it back where it was during the training, or train again on another folder"
         if facts.data_url is not None and not folder.is_dir():
-            folder, hint = copy_of(facts.data_url), f"fetch it again: synthaug inspect {shlex.quote(facts.data_url)}"
+            folder, hint = copy_of(facts.data_url), f"fetch it again: {shell_command('inspect', facts.data_url)}"
         if not folder.is_dir():
             raise SynthaugError(f"the data folder {str(facts.data)!r} of the run {run.name!r} is gone", hint)
         return cls(
