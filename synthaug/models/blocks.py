@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from itertools import zip_longest
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -110,6 +110,26 @@ class ConditionalBatchNorm2d(nn.Module):
         return torch.addcmul(shift.to(x.dtype), x, scale.to(x.dtype))
 
 
+class _Smeared(torch.autograd.Function):
+    """Each weight of [C, C', h, w] added to 2 × 2 places of [C, C', h + 1, w + 1].
+
+    The gradient is written out: autograd's takes a pass for each of the steps.
+    """
+
+    @staticmethod
+    def forward(_: Any, weight: Tensor) -> Tensor:
+        return _sums_of_four(F.pad(weight, (1, 1, 1, 1)))
+
+    @staticmethod
+    def backward(_: Any, gradient: Tensor) -> Tensor:
+        return _sums_of_four(gradient)
+
+
+def _sums_of_four(x: Tensor) -> Tensor:
+    rows = x[:, :, 1:] + x[:, :, :-1]
+    return rows[..., 1:] + rows[..., :-1]
+
+
 class UpConv(nn.ConvTranspose2d):
     """Nearest-neighbour upsampling by two, then a 3 × 3 convolution, as one transposed convolution.
 
@@ -129,9 +149,8 @@ class UpConv(nn.ConvTranspose2d):
 
     def smeared(self) -> Tensor:
         """The kernel of the transposed convolution, float[C, C', 4, 4]."""
-        wide = F.pad(self.weight, (1, 1, 1, 1))
-        rows = wide[:, :, 1:] + wide[:, :, :-1]
-        return rows[..., 1:] + rows[..., :-1]
+        kernel: Tensor = _Smeared.apply(self.weight)
+        return kernel
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         return F.conv_transpose2d(x, self.smeared(), self.bias, stride=2, padding=1)
