@@ -33,11 +33,12 @@ from synthaug import load
 from synthaug.config import validate
 from synthaug.device import has_bf16
 from synthaug.models import build_family, dcgan
+from synthaug.models.blocks import UpConv
 from synthaug.models.family import ImageShape
 from synthaug.models.inputs import Inputs
 
 STUDIES = Path(__file__).parent
-WAYS = ("transposed", "nearest", "bilinear")
+WAYS = ("transposed", "nearest", "bilinear", "head")
 WAY = "STUDY_WAY"  # in the environment of a training
 RARE = {"crossfire": ("armour",), "signs": ("speed50", "sign10", "road-work")}
 USUAL = dcgan.UpConv, dcgan.ToImage
@@ -58,11 +59,18 @@ class Bilinear(Transposed):
         return weight
 
 
+def head(channels: int, image_channels: int) -> nn.Module:
+    up, conv = UpConv(channels, 16, bias=True), nn.Conv2d(16, image_channels, 3, padding=1)
+    return nn.Sequential(up, nn.LeakyReLU(0.2), conv)
+
+
 def use(way: str) -> None:
     """Build the default's generator with that way to enlarge, in this process."""
     layers: dict[str, Any] = {"transposed": Transposed, "bilinear": Bilinear}
     up, to_image = USUAL
-    if way in layers:
+    if way == "head":
+        to_image = head
+    elif way in layers:
         up, to_image = layers[way], lambda a, b: layers[way](a, b, bias=True)
     dcgan.UpConv, dcgan.ToImage = up, to_image  # type: ignore[misc]
 
@@ -98,7 +106,7 @@ def trained(way: str, name: str, of: Source, a: argparse.Namespace) -> Path:
 def score(way: str, run: Path, judge: Judge) -> None:
     use(way)
     sampler = load(run, checkpoint="last")
-    images = {c: sampler.sample(c, COUNT) for c in judge.train.classes}
+    images = {c: sampler.sample(c, COUNT) for c in judge.train.classes if len(judge.real.get(c, ([],))[0]) > 9}
     found = judge.score(images)
     figures = "  ".join(f"{k} {v:.3f}" for k, v in found.items() if k != "classes")
     print(f"{way:10}  lattice {mean_lattice(images.values()):.2f}  {figures}", flush=True)
