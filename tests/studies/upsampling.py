@@ -38,7 +38,7 @@ from synthaug.models.family import ImageShape
 from synthaug.models.inputs import Inputs
 
 STUDIES = Path(__file__).parent
-WAYS = ("transposed", "nearest", "bilinear", "head")
+WAYS = ("transposed", "nearest", "bilinear", "head", "icnr")
 WAY = "STUDY_WAY"  # in the environment of a training
 RARE = {"crossfire": ("armour",), "signs": ("speed50", "sign10", "road-work")}
 USUAL = dcgan.UpConv, dcgan.ToImage
@@ -66,7 +66,7 @@ def head(channels: int, image_channels: int) -> nn.Module:
 
 def use(way: str) -> None:
     """Build the default's generator with that way to enlarge, in this process."""
-    layers: dict[str, Any] = {"transposed": Transposed, "bilinear": Bilinear}
+    layers: dict[str, Any] = {"transposed": Transposed, "icnr": Transposed, "bilinear": Bilinear}
     up, to_image = USUAL
     if way == "head":
         to_image = head
