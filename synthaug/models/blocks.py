@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from itertools import zip_longest
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -110,67 +110,21 @@ class ConditionalBatchNorm2d(nn.Module):
         return torch.addcmul(shift.to(x.dtype), x, scale.to(x.dtype))
 
 
-class _Smeared(torch.autograd.Function):
-    """Each weight of [C, C', h, w] added to 2 × 2 places of [C, C', h + 1, w + 1].
-
-    The gradient is written out: autograd's takes a pass for each of the steps.
-    """
-
-    @staticmethod
-    def forward(_: Any, weight: Tensor) -> Tensor:
-        return _sums_of_four(F.pad(weight, (1, 1, 1, 1)))
-
-    @staticmethod
-    def backward(_: Any, gradient: Tensor) -> Tensor:
-        return _sums_of_four(gradient)
-
-
-def _sums_of_four(x: Tensor) -> Tensor:
-    rows = x[:, :, 1:] + x[:, :, :-1]
-    return rows[..., 1:] + rows[..., :-1]
-
-
-class UpConv(nn.ConvTranspose2d):
-    """Nearest-neighbour upsampling by two, then a 3 × 3 convolution, as one transposed convolution.
-
-    A transposed convolution with weights of its own for each of the four pixels that come from one shows its lattice in
-    the samples (Odena et al. 2016, doi:10.23915/distill.00003). Here the 4 × 4 kernel is a 3 × 3 one smeared over 2 × 2
-    pixels, as in the progressive GAN's code (1710.10196), so that all four see the same weights. It costs what the
-    transposed convolution costs: four products for a pixel, not nine.
-
-    >>> conv, x = UpConv(2, 3), torch.randn(1, 2, 4, 4)
-    >>> plain = F.conv2d(F.interpolate(x, scale_factor=2), conv.weight.transpose(0, 1).flip(2, 3), padding=1)
-    >>> torch.allclose(conv(x), plain, atol=1e-5)
-    True
-    """
-
-    def __init__(self, channels: int, out_channels: int, bias: bool = False) -> None:
-        super().__init__(channels, out_channels, 3, stride=2, padding=1, bias=bias)
-
-    def smeared(self) -> Tensor:
-        """The kernel of the transposed convolution, float[C, C', 4, 4]."""
-        kernel: Tensor = _Smeared.apply(self.weight)
-        return kernel
-
-    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        return F.conv_transpose2d(x, self.smeared(), self.bias, stride=2, padding=1)
-
-
-class ToImage(UpConv):
-    """To the few channels of an image, at twice the side.
+class ToImage(nn.ConvTranspose2d):
+    """A transposed convolution, 4 × 4 with stride 2, to the few channels of an image: doubles the side.
 
     oneDNN pads one or three channels to whole vectors. In evaluation on a CPU, a matrix product and `fold` take a fifth
     (one channel) to a half (three channels) of the time.
     """
 
     def __init__(self, channels: int, image_channels: int) -> None:
-        super().__init__(channels, image_channels, bias=True)
+        super().__init__(channels, image_channels, 4, stride=2, padding=1)
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         if self.training or x.device.type != "cpu" or x.dtype != torch.float32:
             return super().forward(x, output_size)
         b, c, h, w = x.shape
-        columns = x.permute(0, 2, 3, 1).reshape(b, h * w, c) @ self.smeared().reshape(c, -1)
+        columns = x.permute(0, 2, 3, 1).reshape(b, h * w, c) @ self.weight.reshape(c, -1)
         image = F.fold(columns.transpose(1, 2), (2 * h, 2 * w), kernel_size=4, stride=2, padding=1)
         assert self.bias is not None
         return image + self.bias[:, None, None]

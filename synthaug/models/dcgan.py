@@ -14,15 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from synthaug.config import ModelConfig
-from synthaug.models.blocks import (
-    ConditionalBatchNorm2d,
-    MinibatchStd,
-    ToImage,
-    UpConv,
-    given_by_norms,
-    sides,
-    spectral_norm,
-)
+from synthaug.models.blocks import ConditionalBatchNorm2d, MinibatchStd, ToImage, given_by_norms, sides, spectral_norm
 from synthaug.models.family import Discriminator, Family, Generator, ImageShape
 from synthaug.models.inputs import Inputs
 
@@ -37,7 +29,7 @@ def _widths(resolution: int, width: int) -> list[int]:
 
 
 class DCGANGenerator(Generator):
-    """A small map, then one convolution of the enlarged map an octave, each normalised by [z, class embedding]."""
+    """A small map, then one transposed convolution an octave, each normalised by [z, class embedding]."""
 
     def __init__(self, shape: ImageShape, z_dim: int, width: int, embed_dim: int) -> None:
         super().__init__()
@@ -48,7 +40,7 @@ class DCGANGenerator(Generator):
         self.side = sides(shape.resolution)[0]
         self.start = nn.Linear(condition, widths[0] * self.side**2)
         self.norms = nn.ModuleList(ConditionalBatchNorm2d(w, condition) for w in widths)
-        self.ups = nn.ModuleList(UpConv(a, b) for a, b in pairwise(widths))
+        self.ups = nn.ModuleList(nn.ConvTranspose2d(a, b, 4, 2, 1, bias=False) for a, b in pairwise(widths))
         self.to_image = ToImage(widths[-1], shape.channels)
 
     def forward(self, inputs: Inputs) -> Tensor:

@@ -20,7 +20,6 @@ from synthaug.models.blocks import (
     ConditionalBatchNorm2d,
     MinibatchStd,
     ProjectionHead,
-    UpConv,
     channels_at,
     given_by_norms,
     side_by_side,
@@ -58,7 +57,7 @@ class CoarseGenerator(nn.Module):
         self.side = side
         self.start = nn.Linear(condition_dim, 2 * width * side**2)
         self.norm1 = ConditionalBatchNorm2d(2 * width, condition_dim)
-        self.up = UpConv(2 * width, width)
+        self.up = nn.ConvTranspose2d(2 * width, width, 4, 2, 1, bias=False)
         self.norm2 = ConditionalBatchNorm2d(width, condition_dim)
         self.to_image = nn.Conv2d(width, channels, 3, padding=1)
 
