@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import typer
-from export_material import save_images, save_net
+from export_material import save_images
 from typer.testing import CliRunner
 
 from synthaug.documents import WorkflowDocument
@@ -38,7 +38,7 @@ def predict(images):
 SMALL = [
     *("--budget", "0.1kimg", "--resolution", "16", "--seeds", "2", "--device", "cpu", "--recipe", "default"),
     *("--set", "model.width=4", "--set", "model.discriminator_width=4", "--set", "gate.steps=5"),
-    *("--set", "gate.duplicates=false", "--set", "monitor.features=net.pt", "--classifier", "nearest.py"),
+    *("--set", "gate.duplicates=false", "--classifier", "nearest.py"),
 ]
 
 
@@ -47,7 +47,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("run")
     save_images(place / "my images", {"disc": 40, "ring": 20, "stripes": 40})
     (place / "nearest.py").write_text(NEAREST)
-    save_net(place / "net.pt")
     return place
 
 
@@ -162,3 +161,22 @@ def test_what_helps_is_exported_with_the_recommended_numbers(tmp_path: Path, mon
     assert [(r.recommended, str(r.out), r.run) for r in exported] == [
         (True, made.export, str(tmp_path / "out" / "runs" / "00000-x"))
     ]
+
+
+def test_a_feature_file_that_set_names_is_permitted_in_the_evaluation_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    def evaluate(request: Any, *_: Any) -> None:
+        asked.append(request.features)
+        raise KeyboardInterrupt
+
+    from synthaug.runs import Run
+
+    monkeypatch.setattr(workflow, "run_evaluate", evaluate)
+    for given in (["monitor.features=/nets/own.pt", "training.flip=true"], ["training.flip=true"]):
+        request = RunRequest(data=tmp_path, out=tmp_path / "out", set=given)
+        with pytest.raises(KeyboardInterrupt):
+            workflow._judged(request, Run(tmp_path / "run"), Silent())
+    assert asked == ["/nets/own.pt", None]
