@@ -30,6 +30,8 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_example(number: int, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for package in re.findall(r"^(?:from|import) (datasets|transformers|imblearn)", BLOCKS[number], flags=re.MULTILINE):
         pytest.importorskip(package)
+        if package == "datasets":  # it has read HF_HOME already
+            monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", workplace / "hf/datasets")
     monkeypatch.chdir(workplace)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HOME", str(workplace / "hf"))
