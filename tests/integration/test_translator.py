@@ -275,7 +275,7 @@ def test_pictures_show_the_real_image_beside_what_was_made_of_it(run: Run, tmp_p
     samples(run, class_=RARE, count=4, out=tmp_path / "s", device="cpu")
     sampler = load(run, device="cpu")
     picture = np.asarray(Image.open(tmp_path / "s" / "grid.png"))
-    left = picture.shape[1] - 4 * 66  # behind the name of the class
+    left = picture.shape[1] - 2 * 66  # two columns, behind the name of the class
     tile = picture[2:66, left : left + 64][::4, ::4].transpose(2, 0, 1)  # 16 px, enlarged four times
     assert np.array_equal(tile, sampler.sources(RARE, 1)[0])
     below = picture[68:132, left : left + 64][::4, ::4].transpose(2, 0, 1)
