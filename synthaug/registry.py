@@ -61,20 +61,38 @@ class Registry(Generic[T]):
         return name
 
     def get(self, name: str) -> T:
-        """Import and return the entry called `name`."""
+        """Import and return the entry called `name`.
+
+        Raises:
+            SynthaugError: the table has no such name, or it belongs to a plug-in that cannot be loaded.
+        """
         module, _, attribute = self._entries[self.check(name)].partition(":")
-        return cast(T, getattr(importlib.import_module(module), attribute))
+        try:
+            return cast(T, getattr(importlib.import_module(module), attribute))
+        except Exception as error:
+            if name in self._built_in:
+                raise
+            raise SynthaugError(
+                f"the plug-in {name!r} of {self.kind} ({self._entries[name]}) cannot be loaded: "
+                f"{type(error).__name__}: {error}",
+                "repair, update or uninstall its package",
+            ) from error
 
     def summary(self, name: str) -> str:
         """The first line of the entry's docstring, read without importing it.
 
-        This is the docstring of its module, or, if several entries share the module, of the function or class.
+        This is the docstring of its module, or, if several entries share the module, of the function or class. If the
+        module is missing or damaged, as that of a plug-in may be, the line says so.
         """
         module, _, attribute = self._entries[self.check(name)].partition(":")
-        spec = importlib.util.find_spec(module)
-        if spec is None or spec.origin is None:
-            return ""
-        tree: ast.Module | ast.FunctionDef | ast.ClassDef = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+        try:
+            spec = importlib.util.find_spec(module)
+            if spec is None or spec.origin is None:
+                return f"(cannot be loaded: there is no module {module})"
+            text = Path(spec.origin).read_text(encoding="utf-8")
+            tree: ast.Module | ast.FunctionDef | ast.ClassDef = ast.parse(text)
+        except Exception as error:  # to find a module, Python imports the packages above it, which may raise anything
+            return f"(cannot be loaded: {type(error).__name__}: {error})"
         if sum(target.partition(":")[0] == module for target in self._entries.values()) > 1:
             for node in tree.body:
                 if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name == attribute:

@@ -50,9 +50,9 @@ def key(grid: Grid) -> str:
 
 
 def _code_sha256(name: str) -> str:
-    """Hash of the source of a table entry: a plug-in's code may change while its name stays."""
+    """Hash of the module of a table entry: a plug-in's code may change while its name stays."""
     with suppress(OSError, TypeError):
-        return digest(inspect.getsource(CLASSIFIERS.get(entry(name))))
+        return sha256(Path(inspect.getfile(CLASSIFIERS.get(entry(name)))))
     return ""
 
 
