@@ -23,7 +23,7 @@ from synthaug.pipelines.fit import run_fit
 from synthaug.progress import Progress, shown
 from synthaug.requests import FitRequest
 from synthaug.runs import Run
-from synthaug.sampling.gate import build_gate
+from synthaug.sampling.gate import gate_of_run
 from synthaug.sampling.gated_samples import gated_samples
 from synthaug.sampling.generate import load
 
@@ -160,11 +160,8 @@ class Sampler(BaseOverSampler or object):  # type: ignore[misc]
         run, cache = Run(Path(trained.run)), root / "cache"
         data, sampler, gate = RunData.open(run), load(run, device=self.device, cache=cache), None
         if self.gate:
-            gate = build_gate(
-                data.images("train", cache, progress), data.targets, data.config.gate, seed=seed,
-                groups=[row.group for row in data.split.of("train")], device=self.device, cache=cache,
-                progress=progress,
-            )  # fmt: skip
+            train = data.images("train", cache, progress)
+            gate = gate_of_run(data, train, device=self.device, cache=cache, progress=progress)
         return {
             value: gated_samples(sampler, gate, names[value], count, progress=progress).pixels
             for value, count in wanted.items()

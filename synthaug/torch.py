@@ -31,7 +31,7 @@ from synthaug.pipelines.describe import evaluate_it, kept_evaluation
 from synthaug.progress import Progress, shown
 from synthaug.results.images import Images
 from synthaug.runs import Run, RunLike, find
-from synthaug.sampling.gate import build_gate
+from synthaug.sampling.gate import gate_of_run
 from synthaug.sampling.gated_samples import gated_samples
 from synthaug.sampling.generate import load
 
@@ -248,11 +248,7 @@ def _of_run(
     if wanted:
         sampler, checked = load(run, device=device, cache=cache), None
         if gate:
-            groups = [row.group for row in data.split.of("train")]
-            checked = build_gate(
-                train, data.targets, data.config.gate, seed=data.config.seed, groups=groups, device=device, cache=cache,
-                progress=progress,
-            )  # fmt: skip
+            checked = gate_of_run(data, train, device=device, cache=cache, progress=progress)
         count = per_class or int(np.clip(max(train.counts().values()), *PER_SEED))
         for name in wanted:
             made = gated_samples(sampler, checked, name, count, allow_short=True, progress=progress).pixels

@@ -19,7 +19,7 @@ from synthaug.features.feature_cache import describe
 from synthaug.metrics.distances import nearest
 from synthaug.models.inputs import CHUNK
 from synthaug.progress import Progress
-from synthaug.sampling.gate import build_gate
+from synthaug.sampling.gate import gate_of_run
 from synthaug.sampling.gated_samples import gated_samples
 from synthaug.sampling.generate import SeededGenerator
 
@@ -49,10 +49,7 @@ def of_run(
     built = None
     if gate:
         train = data.images("train", cache, progress)
-        built = build_gate(
-            train, data.targets, data.config.gate, seed=data.config.seed,
-            groups=[row.group for row in data.split.of("train")], device=device, cache=cache, progress=progress,
-        )  # fmt: skip
+        built = gate_of_run(data, train, device=device, cache=cache, progress=progress)
     found = {}
     for label in labels:
         made = gated_samples(sampler, built, label, count, allow_short=True, progress=progress)

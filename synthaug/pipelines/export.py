@@ -58,7 +58,7 @@ from synthaug.results.commands import ExportResult
 from synthaug.runs import Run, RunLike, find
 from synthaug.sampling.critic import Critic
 from synthaug.sampling.curation import Choice, Images
-from synthaug.sampling.gate import Gate, build_gate
+from synthaug.sampling.gate import Gate, gate_of_run
 from synthaug.sampling.generate import SeededGenerator, load
 from synthaug.sampling.judgement import REJECTED_BY_HAND
 from synthaug.sampling.selection import Rejection, Selector, build_selector
@@ -352,11 +352,9 @@ def _place_class(
 
 def _gate(job: _Job, labels: Sequence[str]) -> Gate:
     if job.request.gate:
-        gate = build_gate(
-            job.images("train"), job.sampler.trained.targets, job.data.config.gate,
-            seed=job.data.config.seed, groups=[row.group for row in job.data.split.of("train")],
-            device=job.request.device, cache=job.request.cache, progress=job.progress,
-        )  # fmt: skip
+        gate = gate_of_run(
+            job.data, job.images("train"), device=job.request.device, cache=job.request.cache, progress=job.progress
+        )
     else:
         gate = Gate.without_checks(job.sampler.classes)
     if job.request.select is not None and job.critic is not None:

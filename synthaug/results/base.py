@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from pathlib import Path
@@ -72,5 +71,6 @@ def picture(file: Path) -> str:
     """A PNG file inside the page; nothing if it is gone."""
     if not file.is_file():
         return ""
-    data = base64.b64encode(file.read_bytes()).decode("ascii")
-    return f'<img src="data:image/png;base64,{data}" style="max-width: 100%"/>'
+    from synthaug.evaluation.report.html import data_uri  # jinja2, which most results do without
+
+    return f'<img src="{data_uri(file.read_bytes(), "png")}" style="max-width: 100%"/>'

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from synthaug.config import GateConfig
 from synthaug.data.cache import LabelledImages
+from synthaug.data.run_data import RunData
 from synthaug.errors import SynthaugError
 from synthaug.features.base import Features
 from synthaug.metrics.distances import squared_distances
@@ -259,3 +260,13 @@ def build_gate(
     net = agreement.members
     neighbourhood = Neighbourhood(train, net) if near else None
     return Gate(classes, net, agreement if config.agreement else None, neighbourhood, config.copies, config.duplicates)
+
+
+def gate_of_run(
+    data: RunData, train: LabelledImages, *, device: str = "auto", cache: Path | None, progress: Progress | None = None
+) -> Gate:
+    """The gates as a run's configuration sets them up, trained on its training images; see `build_gate`."""
+    return build_gate(
+        train, data.targets, data.config.gate, seed=data.config.seed,
+        groups=[row.group for row in data.split.of("train")], device=device, cache=cache, progress=progress,
+    )  # fmt: skip

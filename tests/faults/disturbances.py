@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from faults.workplace import Running, contents, differences, fresh, launch, make
+from faults.workplace import Running, differences, fresh, launch, make, undisturbed
 from PIL import Image
 
 Undo = Callable[[], None]
@@ -47,10 +47,7 @@ class Disturbance:
 def disturbed(place: Path, command: str, disturbance: Disturbance, times: int, seed: int) -> Iterator[list[str]]:
     """The faults found in each of so many tries: none, if the command held."""
     start, rng = make(place, command), random.Random(seed)
-    work, begun = fresh(start), time.monotonic()
-    done = launch(work, command).finish()
-    assert done.status == 0, done
-    seconds, wanted = time.monotonic() - begun, contents(work)
+    seconds, wanted = undisturbed(start, command)
     for number in range(times):
         work = fresh(start)
         running = launch(work, command, first=disturbance.first)

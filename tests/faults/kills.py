@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from faults.workplace import Running, contents, differences, fresh, launch, make
+from faults.workplace import Running, contents, differences, fresh, launch, make, undisturbed
 
 
 def killed(start: Path, command: str, rng: random.Random, seconds: float, way: int) -> tuple[Path, Running]:
@@ -39,10 +39,7 @@ def kill_and_repeat(place: Path, command: str, kills: int, seed: int) -> Iterato
         seed: of the moments.
     """
     start, rng = make(place, command), random.Random(seed)
-    work, begun = fresh(start), time.monotonic()
-    done = launch(work, command).finish()
-    assert done.status == 0, done
-    seconds, wanted = time.monotonic() - begun, contents(work)
+    seconds, wanted = undisturbed(start, command)
     for number in range(kills):
         work, running = killed(start, command, rng, seconds, number)
         while contents(work) == wanted:  # all was done

@@ -166,7 +166,7 @@ def test_maps_of_the_user_stand_behind_no_training_image(
     seen: list[object] = []
     measure = Gate.measure
     monkeypatch.setattr(Gate, "measure", lambda self, *given: (seen.append(given[2]), measure(self, *given))[1])
-    monkeypatch.setattr("synthaug.pipelines.export.build_gate", lambda *a, **k: Gate.without_checks(CLASSES))
+    monkeypatch.setattr("synthaug.pipelines.export.gate_of_run", lambda *a, **k: Gate.without_checks(CLASSES))
     export(masked, out=tmp_path / "own", per_class={RARE: 20}, inputs=place / "own", device="cpu")
     assert seen == [None]
     export(masked, out=tmp_path / "usual", per_class={RARE: 20}, device="cpu")

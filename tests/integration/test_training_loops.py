@@ -37,7 +37,7 @@ def test_example(number: int, workplace: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("HF_HOME", str(workplace / "hf"))
     monkeypatch.setattr("synthaug.imbalanced.run_fit", fit_by_painter)  # no minutes of training
     monkeypatch.setattr("synthaug.sampling.generate.load_generator", Painters())
-    monkeypatch.setattr("synthaug.imbalanced.build_gate", lambda *given, **more: None)
+    monkeypatch.setattr("synthaug.imbalanced.gate_of_run", lambda *given, **more: None)
     exec(compile(BLOCKS[number], str(PAGE), "exec"), {"__name__": "example"})
 
 
