@@ -76,10 +76,9 @@ def _alike(scan: Scan) -> NDArray[np.intp]:
         return scan.alike
     first_with: dict[str, int] = {}
     exact = np.array([first_with.setdefault(image.pixel_sha256, k) for k, image in enumerate(scan.images)], np.intp)
-    small = _thumbnails(scan)
     distinct = np.unique(exact)
     component = np.arange(len(exact))
-    component[distinct] = distinct[near_duplicate_components(small[distinct])]
+    component[distinct] = distinct[near_duplicate_components(_thumbnails(scan), distinct)]
     scan.alike = component[exact]
     return scan.alike
 

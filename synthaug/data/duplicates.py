@@ -69,11 +69,6 @@ def make_thumbnails(small: Iterable[bytes]) -> NDArray[np.uint8]:
     return rows
 
 
-def as_rows(thumbnails: Iterable[bytes | memoryview]) -> NDArray[np.uint8]:
-    """Thumbnails that were stored as bytes, as uint8 [N, 1056]."""
-    return np.frombuffer(b"".join(thumbnails), np.uint8).reshape(-1, THUMBNAIL_BYTES)
-
-
 def perceptual_hashes(spectrum: NDArray[np.float32]) -> NDArray[np.uint64]:
     """64 bits per image, uint64 [N]: which of the 64 lowest DCT frequencies, without the mean, are above their median.
 
@@ -88,13 +83,15 @@ def perceptual_hashes(spectrum: NDArray[np.float32]) -> NDArray[np.uint64]:
     return bits.view(np.uint64)[:, 0]
 
 
-def near_duplicate_components(thumbnails: NDArray[np.uint8]) -> NDArray[np.intp]:
+def near_duplicate_components(thumbnails: NDArray[np.uint8], rows: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
     """The connected component [N] of each image in the graph of near-duplicate pairs of thumbnails [N, 1056].
 
-    An image with a flat thumbnail has a component of its own.
+    An image with a flat thumbnail has a component of its own. With `rows` [M], only these images are looked at, and
+    there are M components.
     """
-    component = np.arange(len(thumbnails))
-    comparison = _Comparison(thumbnails)
+    rows = np.arange(len(thumbnails)) if rows is None else rows
+    component = np.arange(len(rows))
+    comparison = _Comparison(thumbnails, rows)
     usable = comparison.usable
     for first, second in near_pairs(comparison.hashes, HASH_DISTANCE):
         for offset in range(0, len(first), _PAIRS):
@@ -107,16 +104,16 @@ def near_duplicate_components(thumbnails: NDArray[np.uint8]) -> NDArray[np.intp]
 
 
 class _Comparison:
-    """Confirms pairs of the images `usable` [M] of thumbnails [N, 1056], whose `hashes` are near.
+    """Confirms pairs of the images `rows[usable]` of thumbnails [N, 1056], whose `hashes` are near.
 
     Of each it keeps the low DCT frequencies only; the few pairs in which these agree are looked at again.
     """
 
-    def __init__(self, thumbnails: NDArray[np.uint8]) -> None:
-        self.thumbnails = thumbnails
+    def __init__(self, thumbnails: NDArray[np.uint8], rows: NDArray[np.intp]) -> None:
+        self.thumbnails, self.rows = thumbnails, rows
         usable, hashes, coarse = [np.zeros(0, np.intp)], [np.zeros(0, np.uint64)], [np.zeros((0, COARSE**2 - 1))]
-        for start in range(0, len(thumbnails), _AT_ONCE):
-            luminance, norm = _luminance(thumbnails[start : start + _AT_ONCE])
+        for start in range(0, len(rows), _AT_ONCE):
+            luminance, norm = _luminance(thumbnails[rows[start : start + _AT_ONCE]])
             some = np.flatnonzero(norm > FLATNESS * SIDE)
             spectrum = dctn((luminance[some] / norm[some, None]).reshape(-1, SIDE, SIDE), axes=(1, 2), norm="ortho")
             usable.append(some + start)
@@ -138,7 +135,7 @@ class _Comparison:
         return a[alike], b[alike]
 
     def _agree(self, a: NDArray[np.intp], b: NDArray[np.intp]) -> NDArray[np.bool_]:
-        one, other = self.thumbnails[self.usable[a]], self.thumbnails[self.usable[b]]
+        one, other = (self.thumbnails[self.rows[self.usable[some]]] for some in (a, b))
         (light, norm), (other_light, other_norm) = _luminance(one), _luminance(other)
         correlation = np.einsum("ij,ij->i", light / norm[:, None], other_light / other_norm[:, None])
         chroma, other_chroma = (some[:, LOOK * LOOK :].astype(np.int16) for some in (one, other))

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from synthaug.data import store
 from synthaug.data.class_names import check_class_names
-from synthaug.data.duplicates import LOOK, as_rows
+from synthaug.data.duplicates import LOOK
 from synthaug.data.inputs import find_images
 from synthaug.data.layout import EXAMPLE, Found, Layout, SplitName, walk
-from synthaug.data.reading import FileInfo, read_all
+from synthaug.data.reading import Read, read_all
 from synthaug.documents import Unreadable
 from synthaug.errors import SynthaugError, plural
 from synthaug.files import digest
@@ -135,8 +135,7 @@ def scan(
     place = store.outside(tree.root, store.cache_root(cache)) / store.SCANS
     found = find_images(tree)
     check_class_names(dict.fromkeys([*(entry.label for entry in found.entries), *found.empty]))
-    read, failures = read_all(tree.root, found.entries, place, progress)
-    result = _assemble(tree.root, found, read, failures, find_group)
+    result = _assemble(tree.root, found, read_all(tree.root, found.entries, place, progress), find_group)
     if group_by is not None and result.images and all(image.group is None for image in result.images):
         example = f"paths look like {result.images[0].path!r}"
         raise SynthaugError(f"the group expression {group_by!r} matches no path", example)
@@ -165,34 +164,25 @@ def _group_finder(group_by: str | None) -> Callable[[str], str | None]:
     return find
 
 
-def _assemble(
-    root: Path,
-    found: Found,
-    read: dict[str, FileInfo],
-    failures: dict[str, str],
-    find_group: Callable[[str], str | None],
-) -> Scan:
-    readable = sorted((entry for entry in found.entries if entry.path in read), key=lambda e: e.path)
-    images = []
-    for entry in readable:
-        file = read[entry.path]
-        images.append(
-            ImageRecord(
-                path=entry.path,
-                label=entry.label,
-                split=entry.split,
-                width=file.width,
-                height=file.height,
-                mode=file.mode,
-                format=file.format,
-                pixel_sha256=file.pixel_sha256,
-                group=find_group(entry.path),
-                file_bytes=entry.status.st_size,
-                synthetic=entry.synthetic,
-                coloured=file.coloured,
-            )
+def _assemble(root: Path, found: Found, read: Read, find_group: Callable[[str], str | None]) -> Scan:
+    images = [
+        ImageRecord(
+            path=entry.path,
+            label=entry.label,
+            split=entry.split,
+            width=file.width,
+            height=file.height,
+            mode=file.mode,
+            format=file.format,
+            pixel_sha256=file.pixel_sha256,
+            group=find_group(entry.path),
+            file_bytes=entry.status.st_size,
+            synthetic=entry.synthetic,
+            coloured=file.coloured,
         )
-    unreadable = [*found.unreadable, *(Unreadable(path=path, reason=reason) for path, reason in failures.items())]
+        for entry, file in zip(read.entries, read.infos, strict=True)
+    ]
+    unreadable = [*found.unreadable, *(Unreadable(path=path, reason=reason) for path, reason in read.failures.items())]
     result = Scan(
         root=root,
         layout=found.layout,
@@ -200,7 +190,7 @@ def _assemble(
         unreadable=sorted(unreadable, key=lambda u: u.path),
         ignored=sorted(found.ignored),
         empty=dict(found.empty),
-        thumbnails=as_rows(read[e.path].thumbnail for e in readable),
+        thumbnails=read.thumbnails,
     )
     tried = Counter(entry.label for entry in found.entries)
     for label in sorted(set(tried) - set(result.counts)):

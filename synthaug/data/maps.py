@@ -16,8 +16,9 @@ from synthaug.data import store
 from synthaug.data.class_names import normalise_label
 from synthaug.data.folder import scan
 from synthaug.data.layout import Entry, Tree, is_image_name, walk
-from synthaug.data.reading import FileInfo, read_all
+from synthaug.data.reading import read_all
 from synthaug.data.run_data import RunData
+from synthaug.data.scan_store import FileInfo
 from synthaug.data.split import Split, SplitRow
 from synthaug.documents import Document
 from synthaug.errors import SynthaugError, plural, suggest
@@ -150,13 +151,14 @@ def _read(
     """
     entries = [Entry(path, "", None, tree.files[path]) for path in sorted(set(paths))]
     place = store.outside(tree.root, store.cache_root(cache)) / store.SCANS
-    infos, failures = read_all(tree.root, entries, place, progress)
-    if failures:
+    read = read_all(tree.root, entries, place, progress)
+    if failures := read.failures:
         raise SynthaugError(
             f"{plural(len(failures), 'map')} in {str(tree.root)!r} cannot be read: "
             f"{_some(f'{path!r} ({reason})' for path, reason in sorted(failures.items()))}",
             "replace or remove them",
         )
+    infos = {entry.path: info for entry, info in zip(read.entries, read.infos, strict=True)}
     coloured = sorted(path for path, info in infos.items() if info.coloured)
     if coloured and data.channels == 1:
         raise SynthaugError(

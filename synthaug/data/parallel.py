@@ -11,11 +11,13 @@ import os
 import signal
 import sys
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from functools import partial
+from itertools import islice
 from multiprocessing import get_context
 from types import TracebackType
 from typing import Any, TypeVar
@@ -28,6 +30,7 @@ from synthaug.errors import LostProcess
 R = TypeVar("R")
 CHUNK = 64
 FORK_FROM = 1000
+_AHEAD = 8  # chunks for each worker
 _PR_SET_PDEATHSIG = 1
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
 
@@ -91,14 +94,18 @@ class Crew:
 def in_chunks(work: Callable[[range], R], count: int) -> Iterator[tuple[range, R]]:
     """Call `work` on ranges that cover `range(count)`, and yield each with its result, in order.
 
+    Only some are under way at once, so that results which nobody has taken yet do not fill the memory.
+
     Raises:
         LostProcess: a process died.
     """
     chunks = [range(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
     with Crew(work, forks=worth_forking(count)) as crew:
-        coming = [crew.submit(chunk) for chunk in chunks]
-        for chunk, future in zip(chunks, coming, strict=True):
-            yield chunk, future.result()
+        coming: deque[Future[Any]] = deque()
+        later = iter(chunks)
+        for chunk in chunks:
+            coming.extend(crew.submit(next_one) for next_one in islice(later, _AHEAD * workers() - len(coming)))
+            yield chunk, coming.popleft().result()
 
 
 def _install(work: Callable[..., Any]) -> None:

@@ -68,12 +68,13 @@ def find_series(paths: Sequence[str], labels: Sequence[str], thumbnails: NDArray
     """
     if not len(paths):
         return None
-    looks = _looks(thumbnails)
-    found = [_confirmed(one, paths, labels, looks) for one in (*_folders(paths, labels), *_by_numbers(paths, labels))]
+    found = [
+        _confirmed(one, paths, labels, thumbnails) for one in (*_folders(paths, labels), *_by_numbers(paths, labels))
+    ]
     confirmed = [one for one in found if one is not None]
     if confirmed:
         return min(confirmed, key=lambda one: one.groups)  # the largest series: a patient rather than a visit
-    return _numbered(paths, labels, looks)
+    return _numbered(paths, labels, thumbnails)
 
 
 def _folders(paths: Sequence[str], labels: Sequence[str]) -> list[str]:
@@ -121,13 +122,15 @@ def _start_again(expression: str, paths: Sequence[str], labels: Sequence[str]) -
     return float(np.mean([min(n) <= 1 and max(n) <= 1.5 * len(n) for n in numbers.values()])) > 0.5
 
 
-def _confirmed(expression: str, paths: Sequence[str], labels: Sequence[str], looks: Floats) -> Series | None:
+def _confirmed(
+    expression: str, paths: Sequence[str], labels: Sequence[str], thumbnails: NDArray[np.uint8]
+) -> Series | None:
     """The series, if their images are more alike than others of the class."""
     groups = np.unique(series_names(expression, paths), return_inverse=True)[1]
     sizes = np.bincount(groups)
     if len(sizes) < max(10, 2 * len(set(labels))) or sizes.max() > LARGEST * len(paths) or len(sizes) == len(paths):
         return None
-    same, chance = _nearest_in_series(groups, labels, looks)
+    same, chance = _nearest_in_series(groups, labels, thumbnails)
     spread = float(np.sqrt((chance * (1 - chance)).sum()))
     if len(same) < PAIRS or same.mean() - chance.mean() < MORE_ALIKE or (same - chance).sum() < CLEAR * spread:
         return None
@@ -139,7 +142,7 @@ def _confirmed(expression: str, paths: Sequence[str], labels: Sequence[str], loo
 
 
 def _nearest_in_series(
-    groups: NDArray[np.intp], labels: Sequence[str], looks: Floats
+    groups: NDArray[np.intp], labels: Sequence[str], thumbnails: NDArray[np.uint8]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """For images whose series has others in the class: whether the nearest is one of these, and how often by chance."""
     same, chance = [np.zeros(0)], [np.zeros(0)]
@@ -147,7 +150,8 @@ def _nearest_in_series(
         series = np.unique(groups[rows], return_inverse=True)[1]
         order = np.random.default_rng(0).permutation(series.max() + 1)[series]  # whole series, if not all images
         rows = rows[np.argsort(order, kind="stable")[:OF_A_CLASS]]
-        alike = looks[rows] @ looks[rows].T
+        looks = _looks(thumbnails[rows])
+        alike = looks @ looks.T
         np.fill_diagonal(alike, -np.inf)
         own = groups[rows][:, None] == groups[rows][None]
         others = own.sum(axis=1) - 1
@@ -157,7 +161,7 @@ def _nearest_in_series(
     return np.concatenate(same), np.concatenate(chance)
 
 
-def _numbered(paths: Sequence[str], labels: Sequence[str], looks: Floats) -> Series | None:
+def _numbered(paths: Sequence[str], labels: Sequence[str], thumbnails: NDArray[np.uint8]) -> Series | None:
     """Series of ten numbers, if names have one number and neighbouring numbers are more alike than distant ones."""
     last = [re.search(r"(\d+)\D*$", path.rsplit("/", 1)[-1].rsplit(".", 1)[0]) for path in paths]
     if sum(found is not None for found in last) < COVERED * len(paths):
@@ -168,7 +172,8 @@ def _numbered(paths: Sequence[str], labels: Sequence[str], looks: Floats) -> Ser
         rows = rows[numbers[rows] >= 0]
         rows = rows[np.argsort(numbers[rows], kind="stable")][:OF_A_CLASS]
         apart = np.abs(numbers[rows][:, None] - numbers[rows])
-        alike = looks[rows] @ looks[rows].T
+        looks = _looks(thumbnails[rows])
+        alike = looks @ looks.T
         upper = np.triu(np.ones_like(apart, bool), 1)
         near, far = alike[upper & (apart == 1)], alike[upper & (apart >= DISTANT)]
         if len(near) and len(far):
@@ -200,13 +205,6 @@ def _by_class(labels: Sequence[str]) -> list[NDArray[np.intp]]:
 
 def _looks(thumbnails: NDArray[np.uint8]) -> Floats:
     """Luminance at 16 × 16 and chroma at 4 × 4 pixels, as unit vectors [N, 288]."""
-    unit = np.empty((len(thumbnails), SIDE * SIDE + thumbnails.shape[1] - LOOK * LOOK), np.float32)
-    for start in range(0, len(thumbnails), _AT_ONCE):  # in blocks: what is computed between takes thrice the memory
-        unit[start : start + _AT_ONCE] = _unit(thumbnails[start : start + _AT_ONCE])
-    return unit
-
-
-def _unit(thumbnails: NDArray[np.uint8]) -> Floats:
     step = LOOK // SIDE
     small = thumbnails[:, : LOOK * LOOK].reshape(-1, SIDE, step, SIDE, step).mean((2, 4), dtype=np.float32)
     rows = np.concatenate([small.reshape(-1, SIDE * SIDE), 2 * thumbnails[:, LOOK * LOOK :].astype(np.float32)], axis=1)
