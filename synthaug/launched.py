@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from synthaug.errors import SynthaugError
+
 _RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
 
 
@@ -13,12 +15,19 @@ def follows() -> bool:
 
 
 def asked_for() -> tuple[int, int]:
-    """Processes on this node, and nodes, as `torchrun` or SLURM started them; (1, 1) without them."""
+    """Processes on this node, and nodes, as `torchrun` or SLURM started them; (1, 1) without them.
+
+    Raises:
+        SynthaugError: SLURM was not told how many processes each node has.
+    """
     environ = os.environ
     if "TORCHELASTIC_RUN_ID" in environ:
         local = int(environ["LOCAL_WORLD_SIZE"])
         return local, int(environ["WORLD_SIZE"]) // local
     if int(environ.get("SLURM_NTASKS", "1")) > 1 and "SLURM_PROCID" in environ:
-        nodes = int(environ.get("SLURM_NNODES", "1"))
-        return int(environ["SLURM_NTASKS"]) // nodes, nodes
+        nodes, tasks = int(environ.get("SLURM_NNODES", "1")), int(environ["SLURM_NTASKS"])
+        if "SLURM_NTASKS_PER_NODE" not in environ:
+            hint = f"say how many each node has: srun --nodes={nodes} --ntasks-per-node={max(1, tasks // nodes)} …"
+            raise SynthaugError(f"SLURM started {tasks} processes with --ntasks", hint)
+        return tasks // nodes, nodes
     return 1, 1

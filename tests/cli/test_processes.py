@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -89,6 +90,60 @@ def test_a_process_that_dies_ends_all_with_one_message(data: Path, tmp_path: Pat
     (error,) = [line for line in stderr.splitlines() if line.startswith("error: ")]
     assert "a process of this training ended" in error
     assert any("--resume" in line for line in stderr.splitlines() if line.startswith("hint: "))
+
+
+def test_torchrun_slurm_and_two_machines_start_the_same_training(data: Path, tmp_path: Path) -> None:
+    """SLURM and a second machine are played by their environment variables, with two processes here."""
+    alike = {
+        "SLURM_JOB_ID": "1", "SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2", "SLURM_NNODES": "1", "SLURM_NODEID": "0",
+    }  # fmt: skip
+    started = {
+        "torchrun": ([SYNTHAUG.with_name("torchrun"), "--standalone", "--nproc-per-node=2", SYNTHAUG], [], [{}]),
+        "slurm": ([SYNTHAUG], [], [{**alike, "SLURM_PROCID": k, "SLURM_LOCALID": k} for k in "01"]),
+        "machines": ([SYNTHAUG], ["--devices=1", "--nodes=2"], [{"NODE_RANK": k} for k in "01"]),
+    }
+    weights = {}
+    for name, (command, more, variables) in started.items():
+        shared = {
+            **os.environ, "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(tmp_path / "cache"),
+            "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()),
+        }  # fmt: skip
+        place = tmp_path / name
+        place.mkdir()
+        running = [
+            subprocess.Popen(
+                [*command, "fit", data, *SMALL, "--budget=0.048kimg", *more],
+                cwd=place, env=shared | one, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            )
+            for one in variables
+        ]  # fmt: skip
+        for process in running:
+            _, stderr = process.communicate()
+            assert process.returncode == 0, stderr
+        (run,) = (place / "runs").glob("0*")
+        assert json.loads((run / "status.json").read_text())["state"] == "finished"
+        (last,) = (run / "checkpoints").glob("kimg*")
+        weights[name] = {file.name: file.read_bytes() for file in sorted(last.glob("*.safetensors"))}
+    assert weights["torchrun"]
+    assert weights["torchrun"] == weights["slurm"] == weights["machines"]
+
+
+def test_slurm_must_say_how_many_processes_a_node_has(
+    data: Path, tmp_path: Path, synthaug: Synthaug, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"SLURM_NTASKS": "4", "SLURM_NNODES": "2", "SLURM_PROCID": "0"}.items():
+        monkeypatch.setenv(name, value)
+    done = synthaug("fit", data, *SMALL, cwd=tmp_path, forked=True)
+    assert done.status == 2
+    assert done.lines("error: ") == ["error: SLURM started 4 processes with --ntasks"]
+    assert "--nodes=2 --ntasks-per-node=2" in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @pytest.mark.parametrize(
