@@ -95,7 +95,8 @@ def test_a_process_that_dies_ends_all_with_one_message(data: Path, tmp_path: Pat
 def test_torchrun_slurm_and_two_machines_start_the_same_training(data: Path, tmp_path: Path) -> None:
     """SLURM and a second machine are played by their environment variables, with two processes here."""
     alike = {
-        "SLURM_JOB_ID": "1", "SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2", "SLURM_NNODES": "1", "SLURM_NODEID": "0",
+        "SLURM_JOB_ID": "1", "SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2", "SLURM_NNODES": "1",
+        "SLURM_NODEID": "0",
     }  # fmt: skip
     started = {
         "torchrun": ([SYNTHAUG.with_name("torchrun"), "--standalone", "--nproc-per-node=2", SYNTHAUG], [], [{}]),
