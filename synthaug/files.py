@@ -183,6 +183,19 @@ def sha256(path: Path) -> str:
         return found.hexdigest()
 
 
+def digest_of_rows(rows: Iterable[Any]) -> str:
+    """SHA-256 of the JSON of a list, whose rows are made one after another; it need not fit into the memory.
+
+    >>> digest_of_rows(iter([["a", 1], ["ü", 2]])) == digest(json.dumps([["a", 1], ["ü", 2]], ensure_ascii=False))
+    True
+    """
+    found = hashlib.sha256(b"[")
+    for number, row in enumerate(rows):
+        found.update((", " * (number > 0) + json.dumps(row, ensure_ascii=False)).encode())
+    found.update(b"]")
+    return found.hexdigest()
+
+
 def digest(*parts: Any) -> str:
     """SHA-256 of all arguments, for example as the key of a cache.
 

@@ -28,7 +28,7 @@ from synthaug.data.decode import (
 from synthaug.data.parallel import in_chunks
 from synthaug.data.shards import FileStatus, status
 from synthaug.errors import SynthaugError, suggest
-from synthaug.files import digest, replacing
+from synthaug.files import digest, digest_of_rows, replacing
 from synthaug.progress import Progress, Silent
 
 _LOCK_SECONDS = 3600
@@ -145,11 +145,9 @@ class _Work:
     @property
     def key(self) -> str:
         """Changes with the files, so that an image that is gone or has changed is noticed although it was stored."""
-        stamps = []
-        for row in self.rows:
-            found = self._status(row)
-            stamps.append([row.pixel_sha256, found.st_size, found.st_mtime_ns])
-        return digest([DECODE_VERSION, self.resolution, self.channels, self.fit, stamps])
+        found = ((row, self._status(row)) for row in self.rows)
+        files = digest_of_rows((row.pixel_sha256, now.st_size, now.st_mtime_ns) for row, now in found)
+        return digest([DECODE_VERSION, self.resolution, self.channels, self.fit, files])
 
     def _status(self, row: LabelledFile) -> FileStatus:
         try:

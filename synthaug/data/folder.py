@@ -6,7 +6,6 @@ The results are cached by path, size, time and inode, so the next scan decodes o
 from __future__ import annotations
 
 import gc
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -26,7 +25,7 @@ from synthaug.data.layout import EXAMPLE, Found, Layout, SplitName, walk
 from synthaug.data.reading import Read, read_all
 from synthaug.documents import Unreadable
 from synthaug.errors import SynthaugError, plural
-from synthaug.files import digest
+from synthaug.files import digest_of_rows
 from synthaug.progress import Progress, Silent
 
 
@@ -91,8 +90,7 @@ class Scan:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over path, class, split and pixels of every readable image."""
-        rows = sorted((i.path, i.label, i.split or "", i.pixel_sha256) for i in self.images)
-        return digest(json.dumps(rows, ensure_ascii=False))
+        return digest_of_rows((i.path, i.label, i.split or "", i.pixel_sha256) for i in self.images)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import os
 import statistics
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import torch
 from compare import Row, compare, readable, seconds
@@ -19,6 +20,7 @@ from torchvision.datasets import ImageFolder
 
 from synthaug.config import Config, ModelConfig, TrainingConfig
 from synthaug.data.batches import BalancedBatches, class_probabilities
+from synthaug.device import has_bf16
 from synthaug.models.family import Discriminator, Family, Generator
 from synthaug.models.inputs import Inputs
 from synthaug.training.game import Game, build_game
@@ -107,11 +109,17 @@ def our_game(folder: Path, generator: nn.Module, z_dim: int, discriminator: nn.M
         batch_size=BATCH, objective="non-saturating", regularizers={"r1": 0.0}, augment=[], beta1=0.5, beta2=0.999
     )
     family = Family.pair(_OurGenerator(generator, z_dim), _OurDiscriminator(discriminator))
-    cuda = torch.cuda.is_available()
-    fabric = Fabric(accelerator="cuda" if cuda else "cpu", devices=1, precision="bf16-mixed")
+    device, precision = here()
+    fabric = Fabric(accelerator=device.type, devices=1, precision=precision)
     family.generator.train()
     family.discriminator.train()
     return build_game(Config(training=training, model=ModelConfig(z_dim=z_dim)), family, batches, fabric)
+
+
+def here() -> tuple[torch.device, Literal["bf16-mixed", "32-true"]]:
+    """The device, and the precision that `--precision auto` has on it."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return device, "bf16-mixed" if has_bf16(device) else "32-true"
 
 
 def our_steps(game: Game, steps: int = STEPS) -> None:
@@ -191,8 +199,9 @@ def compiled(game: Game, eager: Game) -> str:
 
 
 def matmul_peak(n: int = 2048) -> float:
-    """GFLOP/s of a large bfloat16 matrix product on this machine."""
-    a, b = torch.randn(n, n, dtype=torch.bfloat16), torch.randn(n, n, dtype=torch.bfloat16)
+    """GFLOP/s of a large matrix product on this machine, in the type that convolutions have here."""
+    kind = torch.bfloat16 if here()[1] == "bf16-mixed" else torch.float32
+    a, b = torch.randn(n, n, dtype=kind), torch.randn(n, n, dtype=kind)
     a @ b
     return 2 * n**3 / min(seconds(lambda: a @ b) for _ in range(5)) / 1e9
 
@@ -205,11 +214,11 @@ def rows(scratch: Path) -> Iterator[Row]:
     with FlopCounterMode(display=False) as counter:
         adversarial_step(example, 0, seed=0)
     flops = counter.get_total_flops()
-    peak = matmul_peak()
+    peak, precision = matmul_peak(), here()[1]
     row = compare(
         f"training, DCGAN 32 px, batch {BATCH}, reading included",
         "the PyTorch DCGAN example's loop, same layers",
-        1.7,
+        1.7 if precision == "bf16-mixed" else 1.3,
         lambda: our_steps(example),
         example_loop(folder),
         amount=STEPS * BATCH,
@@ -219,7 +228,7 @@ def rows(scratch: Path) -> Iterator[Row]:
     reading = min(seconds(lambda: [example.batches.draw(torch.Generator()) for _ in range(50)]) / 50 for _ in range(3))
     row.notes.append(
         f"a step is {flops / 1e9:.1f} GFLOP of convolutions: {readable(flops / per_step / 1e9)} GFLOP/s, "
-        f"{flops / per_step / 1e9 / peak:.0%} of the {readable(peak)} GFLOP/s of a 2048³ bf16 matrix product here"
+        f"{flops / per_step / 1e9 / peak:.0%} of the {readable(peak)} GFLOP/s of a 2048³ product here, {precision}"
     )
     row.notes.append(f"drawing a batch takes {reading / per_step:.1%} of a step (target: under 2%)")
     row.notes.append(compiled(our_game(folder, ExampleGenerator(), 100, ExampleDiscriminator(), cache), example))
