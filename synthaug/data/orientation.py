@@ -52,14 +52,18 @@ class MirrorTest:
 
 
 def mirror_test(
-    thumbnails: NDArray[np.uint8], labels: NDArray[np.str_], groups: NDArray[np.integer]
+    thumbnails: NDArray[np.uint8],
+    labels: NDArray[np.str_],
+    groups: NDArray[np.integer],
+    rows: NDArray[np.intp] | None = None,
 ) -> MirrorTest | None:
     """Test whether classes survive mirroring; None with fewer than two classes or 60 images.
 
     Args:
-        thumbnails: uint8 [N, 1056], see `duplicates.make_thumbnails`.
+        thumbnails: uint8 [M, 1056], see `duplicates.make_thumbnails`.
         labels: class name of each image [N].
         groups: group number of each [N]; images of a group are not divided between training and test.
+        rows: the thumbnail of each image [N]; None: N = M.
     """
     rng = np.random.default_rng(0)
     names, of = np.unique(labels, return_inverse=True)
@@ -67,8 +71,9 @@ def mirror_test(
     of, numbers = of[chosen], np.unique(groups[chosen], return_inverse=True)[1]
     if len(names) < 2 or len(chosen) < FEWEST:
         return None
-    luminance = thumbnails[chosen, : LOOK * LOOK].reshape(-1, LOOK, LOOK).astype(np.float32)
-    chroma = thumbnails[chosen, LOOK * LOOK :].reshape(-1, 2, CHROMA_SIDE, CHROMA_SIDE).astype(np.float32)
+    small = thumbnails[chosen if rows is None else rows[chosen]]
+    luminance = small[:, : LOOK * LOOK].reshape(-1, LOOK, LOOK).astype(np.float32)
+    chroma = small[:, LOOK * LOOK :].reshape(-1, 2, CHROMA_SIDE, CHROMA_SIDE).astype(np.float32)
     plain, mirrored = _features(luminance, chroma), _features(luminance[:, :, ::-1], chroma[..., ::-1])
     fold = _folds(of, numbers, rng)
     right = np.zeros((2, len(of)), bool)

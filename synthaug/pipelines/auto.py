@@ -152,13 +152,13 @@ def mirror_test_of(scanned: Scan, series: Series | None) -> MirrorTest | None:
 
     Images that are alike, of one group or of one of the `series` are not divided between training and test.
     """
-    rows = [k for k, image in enumerate(scanned.images) if image.split in (None, "train")]
-    if scanned.thumbnails is None or not rows:
+    rows = np.flatnonzero([image.split in (None, "train") for image in scanned.images])
+    if scanned.thumbnails is None or not len(rows):
         return None
     names = None if series is None else series.names([image.path for image in scanned.images])
     groups = near_and_named(scanned, names)
-    labels = np.array([scanned.images[k].label for k in rows])
-    return mirror_test(scanned.thumbnails[rows], labels, groups[rows])
+    labels = np.array([scanned.images[k].label for k in rows.tolist()])
+    return mirror_test(scanned.thumbnails, labels, groups[rows], rows)
 
 
 def with_mirroring(config: Config, folder: Path, cache: Path | None, progress: Progress) -> Config:
