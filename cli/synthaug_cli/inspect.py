@@ -50,6 +50,15 @@ def render(found: InspectDocument) -> None:
     console.line()
     if found.targets:
         console.line(f"rare: {', '.join(found.targets)}")
+    for name, column in found.columns.items():
+        console.line(f"column      {name}: {_most_frequent(column.values)}")
+    for one in found.rare_combinations[:SHOWN]:
+        console.line(
+            f"seldom      {one.label} with {one.column} {one.value}: {plural(one.images, 'image')}, "
+            f"about {one.expected:.0f} expected"
+        )
+    if (more := len(found.rare_combinations) - SHOWN) > 0:
+        console.line(f"            … and {more} more (--json lists all)")
     console.line(f"mirroring   {'yes' if found.mirroring.allowed else 'no'}: {found.mirroring.reason}")
     if found.series is not None:
         console.line(f"series      --group-by '{found.series.group_by}': {found.series.reason}")

@@ -6,7 +6,7 @@ import re
 
 from synthaug.data.class_names import normalise_label
 from synthaug.data.layout import SPLIT_FOLDERS, Entry, Found, SplitName, Tree, by_folders, is_image_name, tables
-from synthaug.data.metadata import COLUMN_HINT, by_tables
+from synthaug.data.metadata import COLUMN_HINT, by_tables, names_files
 from synthaug.data.shards import BrokenShard, FileStatus, Shard, is_shard_name, open_shard
 from synthaug.documents import Unreadable
 from synthaug.errors import SynthaugError
@@ -36,7 +36,9 @@ def find_images(tree: Tree) -> Found:
         raise SynthaugError(
             f"{error.message}; {table_paths[0]} has no columns file_name and label", COLUMN_HINT
         ) from error
-    ignored_tables = {f"{path} (no columns file_name and label)" for path in table_paths}
+    ignored_tables = {
+        f"{path} (no columns file_name and label)" for path in table_paths if not names_files(tree.root, path)
+    }
     found.ignored = sorted({*found.ignored, *ignored_tables} - {*table_paths})
     return found
 

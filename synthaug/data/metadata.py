@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from synthaug.data.class_names import normalise_label
@@ -31,7 +31,7 @@ def by_tables(tree: Tree, tables: list[str]) -> Found | None:
     found.unreadable = [Unreadable(path=path, reason=reason) for path, reason in tree.refused.items()]
     seen: dict[str, str] = {}
     for table in tables:
-        rows = list(_rows(tree, table))
+        rows = list(rows_of(tree.root, table))
         column = next((c for c in LABEL_COLUMNS if any(c in row for _, row in rows)), None)
         if column is None or not any("file_name" in row for _, row in rows):
             found.ignored.append(table)
@@ -54,7 +54,7 @@ def _take(
     name = row.get("file_name")
     if not isinstance(name, str) or not name.strip():
         raise SynthaugError(f"{where} has no file_name", "each row names its image, relative to the table's folder")
-    if (path := _inside(table, name.strip())) is None:
+    if (path := inside(table, name.strip())) is None:
         found.unreadable.append(Unreadable(path=name, reason=f"{where} names a file outside the folder"))
         return
     value = row.get(column)
@@ -82,7 +82,7 @@ def _take(
     found.entries.append(Entry(path, label, split, tree.files[path], flag(row.get("synthetic"))))
 
 
-def _inside(table: str, name: str) -> str | None:
+def inside(table: str, name: str) -> str | None:
     """The file's path relative to the root; None if it leads out of the root."""
     relative = PurePosixPath(table).parent / name.replace("\\", "/")
     return None if relative.is_absolute() or ".." in relative.parts else str(relative)
@@ -94,13 +94,22 @@ def flag(value: Any) -> bool | None:
     return bool(value) if isinstance(value, (bool, int)) else None
 
 
-def _rows(tree: Tree, table: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def names_files(root: Path, table: str) -> bool:
+    """Whether a table says which image each row is about: its other columns can be used, also without a label."""
+    return any("file_name" in row for _, row in rows_of(root, table))
+
+
+def rows_of(root: Path, table: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """The rows of a table with the numbers of their lines.
+
+    Args:
+        root: the folder.
+        table: its path, relative to the folder.
 
     Raises:
         SynthaugError: the table cannot be read, or a line is not a row.
     """
-    path, csv_file = tree.root / table, table.endswith(".csv")
+    path, csv_file = root / table, table.endswith(".csv")
     try:
         lines = read_lines(path, newline="" if csv_file else "\n")
         yield from _csv_rows(table, lines) if csv_file else _json_rows(table, lines)

@@ -8,6 +8,7 @@ Every number that could not be measured is null, and `reasons` says why. Nothing
 from synthaug.documents.base import Document as Document
 from synthaug.documents.commands import (
     ByHand as ByHand, ClassCount as ClassCount, CurateDocument as CurateDocument, CuratedClass as CuratedClass,
+    ColumnSummary as ColumnSummary, RareCombination as RareCombination,
     ExportDocument as ExportDocument, ExportedClass as ExportedClass,
     FitDocument as FitDocument, FitPlan as FitPlan, GuessForGPU as GuessForGPU,
     InspectDocument as InspectDocument, Mirroring as Mirroring, Mismatch as Mismatch,
@@ -21,6 +22,7 @@ from synthaug.documents.commands import (
 )
 from synthaug.documents.evaluation import (
     Arm as Arm, ChangedImage as ChangedImage, ChangedImages as ChangedImages,
+    CombinationDocument as CombinationDocument,
     ClassScores as ClassScores, Contrast as Contrast, CurvePoint as CurvePoint,
     EvaluateDocument as EvaluateDocument, EvaluatedSize as EvaluatedSize, Interval as Interval, MadeFrom as MadeFrom,
     LearningCurve as LearningCurve, Leaks as Leaks, LongerTraining as LongerTraining,

@@ -46,6 +46,23 @@ class TrainingProposal(Document):
     budget_reason: str
 
 
+class ColumnSummary(Document):
+    """A column of the metadata table beside the label."""
+
+    kind: Literal["words", "numbers"]
+    values: dict[str, int] = Field(description="value, or range of a number → training images")
+
+
+class RareCombination(Document):
+    """A class and a value that are seldom together, or never."""
+
+    label: str
+    column: str
+    value: str
+    images: int = Field(description="training images with both")
+    expected: float = Field(description="how many there would be if the class and the column had nothing in common")
+
+
 class InspectDocument(Document):
     """What `synthaug inspect` found in a folder."""
 
@@ -64,6 +81,12 @@ class InspectDocument(Document):
     near_duplicates: list[list[str]] = Field(description="groups of similar images; each group stays in one split")
     conflicting_labels: list[list[str]] = Field(description="groups of files with equal pixels and different labels")
     targets: list[str] = Field(description="classes proposed for --target-class")
+    columns: dict[str, ColumnSummary] = Field(
+        default_factory=dict, description="columns of the metadata table with 2 to 20 values, or numbers"
+    )
+    rare_combinations: list[RareCombination] = Field(
+        default_factory=list, description="the rarest first, compared with what is expected"
+    )
     mirroring: Mirroring
     series: SeriesProposal | None = Field(None, description="null: no series found, or --group-by was given")
     training: TrainingProposal

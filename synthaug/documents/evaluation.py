@@ -228,6 +228,23 @@ class ChangedImages(Document):
     newly_wrong: list[ChangedImage]
 
 
+class CombinationDocument(Document):
+    """The target classes on the test images that have these values in the columns of `evaluate --by`."""
+
+    values: dict[str, str] = Field(description="column → value, or the range of a number")
+    images: int = Field(description="test images with these values, of all classes")
+    targets: dict[str, int] = Field(description="target class → test images with these values; those that have some")
+    before: float = Field(description="mean F1 of these target classes with the best control, on these images alone")
+    after: float = Field(description="the same with the synthetic arm of the report")
+    gain: Contrast | None = Field(
+        description="the difference, not corrected for the number of combinations; null: a target class has one group"
+    )
+
+    def name(self) -> str:
+        """The values in words."""
+        return ", ".join(f"{column} {value}" for column, value in self.values.items())
+
+
 class NextStep(Document):
     """What to do after the evaluation."""
 
@@ -276,6 +293,9 @@ class EvaluateDocument(Document):
     verdict: VerdictDocument
     changed: ChangedImages | None = Field(
         None, description="test images newly right and newly wrong; null in documents of versions before this key"
+    )
+    combinations: list[CombinationDocument] = Field(
+        default_factory=list, description="with `--by`: parts of the test images, the worst one first"
     )
     leaks: Leaks | None = Field(None, description="test images that look like copies; null: none was found")
     recommended: dict[str, Recommendation] = Field(

@@ -14,12 +14,14 @@ import numpy as np
 
 from synthaug.classifiers import check_classifier, takes_steps
 from synthaug.config import resolve
+from synthaug.data.attributes import Column, chosen_columns
 from synthaug.data.fetched import local_folder
 from synthaug.data.run_data import RunData
 from synthaug.device import resolve_device
 from synthaug.documents import (
     Arm,
     ChangedImages,
+    CombinationDocument,
     EvaluateDocument,
     EvaluatedSize,
     LearningCurve,
@@ -39,10 +41,11 @@ from synthaug.evaluation.arms import (
 from synthaug.evaluation.before_after import before_and_after
 from synthaug.evaluation.best_control import BestControl, best_control
 from synthaug.evaluation.changed_images import changed_images
+from synthaug.evaluation.combinations import by_combination
 from synthaug.evaluation.fold import Fold, probabilities, shares_of, trials_of
 from synthaug.evaluation.grid import Trial
 from synthaug.evaluation.held_out import HeldOut, small_test_warnings
-from synthaug.evaluation.images import real_images
+from synthaug.evaluation.images import RealImages, real_images
 from synthaug.evaluation.learning_curve import SHARES, curve_contrast, in_words, learning_curve
 from synthaug.evaluation.longer import longer_training, with_longer
 from synthaug.evaluation.next_step import ENOUGH_SEEDS, next_step
@@ -85,10 +88,11 @@ def evaluate(
     replicates: Sequence[str] | None = None, classifier: str = "cnn", weights: str | Path | None = None,
     size: str | int = "model", upscaler: RunLike | None = None, seeds: int = 5, steps: int = 600,
     shares: Sequence[float] | None = None, arms: Sequence[str] | None = None, mix: str | None = None,
-    mode: str | None = None, learning_curve: bool = False, out: str | Path | None = None,
-    fail_under: float | None = None, gate: bool = True, curation: str | Path | None = None, only_accepted: bool = False,
-    checkpoint: str | Path = "best", runs: str | Path | None = None,
-    features: str | None = None, device: str = "auto", cache: str | Path | None = None, jobs: int | None = None,
+    mode: str | None = None, by: str | Sequence[str] | None = None, learning_curve: bool = False,
+    out: str | Path | None = None, fail_under: float | None = None, gate: bool = True,
+    curation: str | Path | None = None, only_accepted: bool = False, checkpoint: str | Path = "best",
+    runs: str | Path | None = None, features: str | None = None, device: str = "auto",
+    cache: str | Path | None = None, jobs: int | None = None,
     backend: str = "loky", scheduler: str | None = None, progress: Progress | bool = True,
 ) -> EvaluateResult:  # fmt: skip
     """Train classifiers with and without synthetic images, and say whether they help.
@@ -132,6 +136,7 @@ def _evaluate(request: EvaluateRequest, classifier: str, whole: RunData, progres
     best = _train(evaluation)
     document = _document(evaluation, best, started)
     document.changed = _changed(document, evaluation)
+    document.combinations = _combinations(document, evaluation)
     document.next = next_step(document, None if whole.run is None else whole.run.reference())
     try:
         write_report(document, report_material(document, evaluation.splits, evaluation.suspects), evaluation.out)
@@ -165,7 +170,7 @@ class _Evaluation:
 
     `whole` is all data of the run or folder, also with folds. With `replicates`, the folds are one split with several
     generators. `mixed` are the classes that get synthetic images, `suspects` for each split the test images that look
-    like copies.
+    like copies, `columns` those of `--by`, for the test images.
     """
 
     request: EvaluateRequest
@@ -181,6 +186,7 @@ class _Evaluation:
     mixed: list[str]
     suspects: list[list[SuspectImage]]
     size: EvaluatedSize
+    columns: list[Column]
     warnings: list[str]
 
     @property
@@ -209,6 +215,7 @@ def _prepare(request: EvaluateRequest, classifier: str, whole: RunData, progress
         real_images(data, request.test, every_target=request.folds is None, cache=request.cache, progress=progress)
         for data in each
     ]
+    columns = _columns(request, reals)
     tried = candidates(request.shares, reals, mix)
     held_out = HeldOut.of(reals)
     warnings += small_test_warnings(held_out, whole.targets, sum(real.alike for real in reals))
@@ -246,8 +253,16 @@ def _prepare(request: EvaluateRequest, classifier: str, whole: RunData, progress
         mixed,
         suspects,
         size,
+        columns,
         warnings,
     )
+
+
+def _columns(request: EvaluateRequest, reals: Sequence[RealImages]) -> list[Column]:
+    """The columns of `--by`. With folds, all test images are of one folder."""
+    root = reals[0].test_root
+    paths = [row.path for real in reals for row in real.test_rows]
+    return chosen_columns(root, paths, request.by, "--by") if request.by else []
 
 
 def _whole(request: EvaluateRequest, progress: Progress) -> RunData:
@@ -440,4 +455,15 @@ def _changed(document: EvaluateDocument, evaluation: _Evaluation) -> ChangedImag
     return changed_images(
         (before, after), evaluation.probabilities(before), evaluation.probabilities(after), held_out.labels, paths,
         held_out.classes, list(whole.target_indices.values()),
+    )  # fmt: skip
+
+
+def _combinations(document: EvaluateDocument, evaluation: _Evaluation) -> list[CombinationDocument]:
+    """The parts of the test images that `--by` asks for."""
+    before, after = before_and_after(document)
+    if not evaluation.columns or before is None or after is None:
+        return []
+    return by_combination(
+        evaluation.columns, evaluation.held_out, evaluation.probabilities(before), evaluation.probabilities(after),
+        list(evaluation.whole.target_indices.values()),
     )  # fmt: skip

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from synthaug.config import AUTO
 from synthaug.data.alike import near_duplicate_groups
+from synthaug.data.attributes import rare_combinations, read_columns
 from synthaug.data.fetched import local_folder
 from synthaug.data.folder import ImageRecord, Scan, scan
 from synthaug.data.plan import rare_classes
 from synthaug.data.series import Series
-from synthaug.documents import ClassCount, InspectDocument, Mirroring, SeriesProposal, TrainingProposal
+from synthaug.documents import (
+    ClassCount,
+    ColumnSummary,
+    InspectDocument,
+    Mirroring,
+    RareCombination,
+    SeriesProposal,
+    TrainingProposal,
+)
 from synthaug.errors import shell_command
 from synthaug.pipelines.auto import (
     DataSummary,
@@ -26,6 +36,7 @@ from synthaug.progress import Progress, shown
 from synthaug.requests import InspectRequest, documented
 from synthaug.results.commands import InspectResult
 
+HELD_OUT = ("val", "test")
 BALANCED = 1.5
 """Imbalance ratio below which no class is called rare."""
 
@@ -61,6 +72,7 @@ def run_inspect(request: InspectRequest, progress: Progress) -> InspectDocument:
     side, of_side = chosen["data.resolution"]
     budget, of_budget = first_budget(chosen, side)
     proposed = _proposed(series, found, alike) if series is not None else None
+    columns, seldom = _columns(found)
     counts = {**dict.fromkeys(found.empty, 0), **found.counts}
     total = len(found.images)
     return InspectDocument(
@@ -72,6 +84,7 @@ def run_inspect(request: InspectRequest, progress: Progress) -> InspectDocument:
         formats=dict(Counter(i.format for i in found.images).most_common()), unreadable=found.unreadable,
         ignored=found.ignored, duplicates=exact, near_duplicates=near,
         conflicting_labels=[group for group in exact if len({labels[path] for path in group}) > 1], targets=targets,
+        columns=columns, rare_combinations=seldom,
         mirroring=Mirroring(allowed=allowed, reason=why), series=proposed,
         training=TrainingProposal(
             resolution=side, resolution_reason=of_side, channels=found.channels, budget=budget, budget_reason=of_budget
@@ -81,6 +94,18 @@ def run_inspect(request: InspectRequest, progress: Progress) -> InspectDocument:
         ),
         warnings=[*found.warnings, *_warnings(found, training)],
     )  # fmt: skip
+
+
+def _columns(found: Scan) -> tuple[dict[str, ColumnSummary], list[RareCombination]]:
+    """The columns that divide the training images, and which of their values are seldom in which class."""
+    images = [image for image in found.images if image.split not in HELD_OUT] or found.images
+    read = read_columns(found.root, [image.path for image in images]).values()
+    columns = [column for column in read if column.divides]
+    rare = rare_combinations(columns, [image.label for image in images])
+    return (
+        {c.name: ColumnSummary(kind=c.kind, values={v: c.values.count(v) for v in c.ordered}) for c in columns},
+        [RareCombination(**{**asdict(one), "expected": round(one.expected, 1)}) for one in rare],
+    )
 
 
 def _proposed(series: Series, found: Scan, alike: Sequence[Sequence[int]]) -> SeriesProposal:
@@ -112,8 +137,7 @@ def _equal(images: Sequence[ImageRecord]) -> list[list[str]]:
 
 def _training_counts(found: Scan) -> dict[str, int]:
     """Class → training images. A test folder with equal classes must not hide which classes are rare."""
-    held_out = ("val", "test")
-    counts = Counter(image.label for image in found.images if image.split not in held_out)
+    counts = Counter(image.label for image in found.images if image.split not in HELD_OUT)
     return dict(sorted(counts.items())) if counts else found.counts
 
 

@@ -160,6 +160,11 @@ class EvaluateRequest(Request):
         "from images]",
     )
     mode: Mode = None
+    by: Annotated[tuple[str, ...] | None, BeforeValidator(parts), Flag("COLUMN,COLUMN,…", "Comparison")] = Field(
+        None,
+        description="Also score the test images by columns of their metadata table, such as camera,site: each "
+        "combination of values, the worst first.",
+    )
     learning_curve: Annotated[bool, Flag(group="Comparison")] = Field(
         False, description="Also train with fewer real images, to express the gain as a number of real images."
     )

@@ -37,6 +37,7 @@ def markdown(document: EvaluateDocument) -> str:
         _section("Before and after", _before_and_after(document)),
         _section("Arms", _arms(document)),
         _section("Differences in F1", _differences(document)),
+        _section("Parts of the test images", _combinations(document)),
         _section("Copies among the test images", _leaks(document)),
         _section("Images", _images(document)),
         _section("Recommended export", _export(document)),
@@ -168,6 +169,19 @@ def _difference(q: Question, name: str) -> list[str]:
     clear = contrast.low > 0 or contrast.high < 0
     value = interval_text(contrast)
     return [text(name), f"**{value}**" if clear else value, number(q.smallest)]
+
+
+def _combinations(document: EvaluateDocument) -> str:
+    """F1 of the target classes by the columns of `--by`, the worst part first."""
+    rows = [
+        [
+            cell(part.name()), str(sum(part.targets.values())), number(part.before), number(part.after),
+            interval_text(part.gain) if part.gain else "–",
+        ]
+        for part in document.combinations[:SHOWN]
+    ]  # fmt: skip
+    head = ["part", "images of target classes", "F1 before", "F1 after", "difference"]
+    return _table(head, rows) + _more(len(document.combinations)) if rows else ""
 
 
 def _leaks(document: EvaluateDocument) -> str:

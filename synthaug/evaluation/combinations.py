@@ -1,0 +1,71 @@
+"""The target classes on parts of the test images: by camera, site, or any other column of a metadata table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import numpy.typing as npt
+
+from synthaug.data.attributes import Column
+from synthaug.documents import CombinationDocument, Contrast
+from synthaug.evaluation.held_out import HeldOut
+from synthaug.evaluation.scores import Probabilities
+from synthaug.evaluation.statistics import contrast
+
+FEWEST_GROUPS = 2
+"""Groups of target images from which a difference has an interval."""
+
+
+def by_combination(
+    columns: Sequence[Column],
+    held_out: HeldOut,
+    before: Probabilities,
+    after: Probabilities,
+    targets: Sequence[int],
+) -> list[CombinationDocument]:
+    """F1 of the target classes on the test images of each combination of values; the worst combination first.
+
+    A combination counts only its own images, also for precision. One without test images of a target class is left out.
+
+    Args:
+        columns: with a value for each test image [N].
+        held_out: the test images.
+        before: probabilities of the best control.
+        after: probabilities of the synthetic arm.
+        targets: indices of the target classes.
+    """
+    found = []
+    for values in product(*(column.ordered for column in columns)):
+        of_it = np.all([np.array(c.values) == value for c, value in zip(columns, values, strict=True)], axis=0)
+        if np.isin(held_out.labels[of_it], targets).any():
+            names = {column.name: value for column, value in zip(columns, values, strict=True)}
+            found.append(_of(names, _part(held_out, of_it), before[..., of_it, :], after[..., of_it, :], targets))
+    return sorted(found, key=lambda one: one.before)
+
+
+def _part(held_out: HeldOut, rows: npt.NDArray[np.bool_]) -> HeldOut:
+    """Some of the test images; groups and folds are numbered anew."""
+    groups, folds = (
+        np.unique(numbers[rows], return_inverse=True)[1].astype(np.int64)
+        for numbers in (held_out.groups, held_out.folds)
+    )
+    return replace(held_out, labels=held_out.labels[rows], groups=groups, folds=folds)
+
+
+def _of(
+    values: dict[str, str], part: HeldOut, before: Probabilities, after: Probabilities, targets: Sequence[int]
+) -> CombinationDocument:
+    present = [k for k in targets if (part.labels == k).any()]
+    tables, groups = [part.table(rows) for rows in (before, after)], part.groups_of_classes()
+    means = [float(table.seeds[..., present].mean()) for table in tables]
+    gain = None
+    if groups[present].min() >= FEWEST_GROUPS:
+        difference = contrast(tables[1], tables[0], present, groups)
+        gain = Contrast(mean=difference.mean, low=difference.low, high=difference.high, p_value=difference.p_value)
+    return CombinationDocument(
+        values=values, images=len(part.labels), before=means[0], after=means[1], gain=gain,
+        targets={part.classes[k]: int((part.labels == k).sum()) for k in present},
+    )  # fmt: skip
