@@ -19,6 +19,7 @@ from synthaug.documents import (
     CheckDocument,
     ClassQuality,
     ClassScores,
+    CombinationDocument,
     Contrast,
     CopyPair,
     CurvePoint,
@@ -249,6 +250,18 @@ def with_everything(document: EvaluateDocument) -> EvaluateDocument:
         per_target={label: curve(0.04) for label in document.targets},
     )
     return document
+
+
+def combinations(targets: list[str]) -> list[CombinationDocument]:
+    """The first target class by camera, badly on one of them; a part of one group has no interval."""
+    scores = {"<b>south</b>": (0.41, 0.55), "north": (0.78, 0.8), "(none)": (0.9, 0.9)}
+    return [
+        CombinationDocument(
+            values={"camera": camera}, images=40, targets=dict.fromkeys(targets[:1], 7), before=before,
+            after=after, gain=None if before == after else Contrast(mean=after - before, low=-0.03, high=0.31),
+        )
+        for camera, (before, after) in scores.items()
+    ]  # fmt: skip
 
 
 def curve(gain: float) -> TargetCurve:

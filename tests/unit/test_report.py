@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from report_material import curve, evaluation, material, with_everything
+from report_material import combinations, curve, evaluation, material, with_everything
 from scipy import stats
 
 from synthaug.data.cache import LabelledImages
@@ -495,6 +495,15 @@ def test_changed_test_images_are_shown_with_what_they_are_and_were_taken_for(tmp
     document.changed = None
     page, _ = written(document, material(DIGITS, ["3", "8"]), tmp_path)
     assert "newly right" not in page.words
+
+
+def test_parts_of_the_test_images_are_a_table_the_worst_first(tmp_path: Path) -> None:
+    document = evaluation(DIGITS, ["3", "8"])
+    assert "Parts of the test images" not in written(document, material(DIGITS, ["3", "8"]), tmp_path)[0].words
+    document.combinations = combinations(["3"])
+    page, _ = written(document, material(DIGITS, ["3", "8"]), tmp_path)
+    assert "camera <b>south</b> 7 0.410 0.550 +0.140 (-0.030 to +0.310)" in page.words.replace("\u2212", "-")
+    assert "camera (none) 7 0.900 0.900 –" in page.words
 
 
 PLAIN = {  # heads of tables that need no explanation

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
-from report_material import evaluation, with_everything
+from report_material import combinations, evaluation, with_everything
 
 from synthaug.documents import EvaluateDocument
 from synthaug.evaluation.report.headline import headline
@@ -51,6 +51,15 @@ def tables(tokens: list[Token]) -> list[list[list[str]]]:
 
 def headings(tokens: list[Token]) -> list[str]:
     return [tokens[i + 1].content for i, token in enumerate(tokens) if token.type == "heading_open"]
+
+
+def test_parts_of_the_test_images() -> None:
+    document = evaluation(DIGITS, ["3", "8"])
+    assert "Parts of the test images" not in markdown(document)
+    document.combinations = combinations(["3"])
+    section = markdown(document).split("### Parts of the test images")[1].split("###")[0]
+    assert "| `camera <b>south</b>` | 7 | 0.410 | 0.550 |" in section
+    assert section.rstrip().endswith("| 0.900 | 0.900 | – |")
 
 
 def test_it_says_what_the_document_says() -> None:
