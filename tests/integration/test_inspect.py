@@ -183,3 +183,19 @@ def test_series_in_file_names_are_proposed_and_understood(tmp_path: Path, look: 
     again = look(tmp_path / "data", group_by=found.series.group_by)
     assert again.series is None
     assert again.command == found.command
+
+
+def test_columns_of_a_table_and_what_is_seldom(tmp_path: Path, look: Look) -> None:
+    """Classes come from folders; the table says more, and is no file outside of any class."""
+    rows = ["file_name,light,note"]
+    for label, count, nights in (("common", 60, 30), ("rare", 24, 1)):
+        fill(tmp_path / label, count, seed=count)
+        rows += [f"{label}/{k:03}.png,{'night' if k < nights else 'day'},{label} {k}" for k in range(count)]
+    (tmp_path / "metadata.csv").write_text("\n".join(rows) + "\n")
+    found = look(tmp_path)
+    assert found.ignored == []
+    assert {name: (c.kind, c.values) for name, c in found.columns.items()} == {
+        "light": ("words", {"day": 53, "night": 31})
+    }
+    (seldom,) = found.rare_combinations
+    assert (seldom.label, seldom.value, seldom.images, seldom.expected) == ("rare", "night", 1, 8.9)
