@@ -429,8 +429,8 @@ def validate_stored(tree: Mapping[str, Any]) -> Config:
     own = family_options(_family_of(tree)).model_fields
     defaults = {
         key: field.get_default(call_default_factory=True)
-        for name in FAMILY_OPTIONS.names()
-        for key, field in FAMILY_OPTIONS.get(name).model_fields.items()
+        for options in FAMILY_OPTIONS.load()[0].values()
+        for key, field in options.model_fields.items()
         if key not in own
     }
     kept = {key: value for key, value in model.items() if key not in defaults or value != defaults[key]}
@@ -447,4 +447,4 @@ def _owners(key: str) -> list[str]:
     section, _, name = key.partition(".")
     if section != "model":
         return []
-    return [family for family in FAMILY_OPTIONS.names() if name in FAMILY_OPTIONS.get(family).model_fields]
+    return [family for family, options in FAMILY_OPTIONS.load()[0].items() if name in options.model_fields]

@@ -1,7 +1,7 @@
 """Tables of names: the choices of `--family`, `--objective`, `--classifier` and similar options.
 
-An entry is a "module:attribute", imported on first use, so listing a table is fast. Other packages add entries through
-the entry point group `synthaug.<kind>`.
+An entry is a "module:attribute", imported on first use, so listing a table is fast. Other packages, called plug-ins,
+add entries through the entry point group `synthaug.<kind>`, unless the variable `SYNTHAUG_NO_PLUGINS` is set.
 """
 
 from __future__ import annotations
@@ -9,15 +9,31 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
+import os
 from collections.abc import Mapping
-from functools import cached_property
-from importlib.metadata import entry_points
+from functools import cache, cached_property
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Generic, TypeVar, cast
 
 from synthaug.errors import SynthaugError, suggest
 
 T = TypeVar("T")
+
+
+@cache
+def _entry_points() -> list[EntryPoint]:
+    """The entry points of plug-ins, in all groups; to find them takes a while."""
+    if os.environ.get("SYNTHAUG_NO_PLUGINS"):
+        return []
+    found = entry_points()
+    groups = sorted(group for group in found.groups if group.startswith("synthaug."))
+    return [point for group in groups for point in found.select(group=group)]
+
+
+def plug_ins() -> dict[str, str]:
+    """The installed packages that add to a table, with their versions."""
+    return dict(sorted((point.dist.name, point.dist.version) for point in _entry_points() if point.dist is not None))
 
 
 class Registry(Generic[T]):
@@ -34,7 +50,9 @@ class Registry(Generic[T]):
     @cached_property
     def _entries(self) -> dict[str, str]:
         entries = dict(self._built_in)
-        for point in entry_points(group=f"synthaug.{self.kind.replace(' ', '_')}"):
+        for point in _entry_points():
+            if point.group != f"synthaug.{self.kind.replace(' ', '_')}":
+                continue
             if point.name in entries:
                 raise SynthaugError(
                     f"two {self.kind} are called {point.name!r}: {entries[point.name]} and {point.value}",
@@ -77,6 +95,19 @@ class Registry(Generic[T]):
                 f"{type(error).__name__}: {error}",
                 "repair, update or uninstall its package",
             ) from error
+
+    def is_plug_in(self, name: str) -> bool:
+        return name not in self._built_in
+
+    def load(self) -> tuple[dict[str, T], list[str]]:
+        """Import all entries. Returns them without the plug-ins that cannot be loaded, and what is wrong with those."""
+        entries, faults = {}, []
+        for name in self.names():
+            try:
+                entries[name] = self.get(name)
+            except SynthaugError as error:
+                faults.append(error.message)
+        return entries, faults
 
     def summary(self, name: str) -> str:
         """The first line of the entry's docstring, read without importing it.

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
+from synthaug.exporters.format import Format
 from synthaug.registry import Registry
 
-FORMATS: Registry[Callable[[Path], None]] = Registry(
+FORMATS: Registry[Format] = Registry(
     "formats",
     {
-        "folder": "synthaug.exporters.folder:pack",
-        "webdataset": "synthaug.exporters.webdataset:pack",
-        "parquet": "synthaug.exporters.parquet:pack",
+        "folder": "synthaug.exporters.folder:FORMAT",
+        "webdataset": "synthaug.exporters.webdataset:FORMAT",
+        "parquet": "synthaug.exporters.parquet:FORMAT",
     },
 )
-"""Name → function that converts a finished tree of image folders (train/<class>/*, train/metadata.jsonl) in place.
-Equal trees give equal bytes."""

@@ -11,6 +11,7 @@ from PIL import Image
 
 from synthaug.config import Fit
 from synthaug.data.decode import decode, decode_bytes, pixel_sha256
+from synthaug.exporters.format import Format
 from synthaug.exporters.looks import Look, Sides, Tables, apply_look, encode
 from synthaug.files import digest
 from synthaug.sampling.upscaling import TrainedUpscaler
@@ -21,6 +22,9 @@ _EXACT = ("PNG", "BMP")
 
 def pack(tree: Path) -> None:
     """The working tree is this format already."""
+
+
+FORMAT = Format(pack)
 
 
 @dataclass(frozen=True)

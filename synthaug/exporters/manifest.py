@@ -105,6 +105,9 @@ class Manifest(Document):
     curation: CurationReport | None = None
     upscaler: UpscalerReference | None = Field(None, description="the upscaler that was asked for")
     device: str
+    plug_ins: dict[str, str] = Field(
+        default_factory=dict, description="installed packages that add parts to synthaug → version"
+    )
     config: dict[str, Any] = Field(description="the run's resolved configuration")
     looks: dict[str, list[LookCount]] = Field(description="class → sizes and formats of its real files")
     quantisation: Tables

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from synthaug.errors import SynthaugError
+from synthaug.exporters.format import Format
 from synthaug.exporters.manifest import METADATA, read_rows
 
 try:
@@ -57,6 +58,9 @@ def pack(tree: Path) -> None:
         _pack_side(tree / side, of_side, tree / "data", _SIDES[side], schema)
         for label in [p for p in (tree / side).iterdir() if p.is_dir()]:
             shutil.rmtree(label)
+
+
+FORMAT = Format(pack)
 
 
 def _rows(folder: Path) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from synthaug.exporters.format import Format
 from synthaug.exporters.manifest import METADATA, dump_row, read_rows
 
 SHARD_BYTES = 1 << 28
@@ -24,6 +25,9 @@ def pack(tree: Path) -> None:
         folder = tree / side
         if (folder / METADATA).is_file():
             _pack_side(folder)
+
+
+FORMAT = Format(pack)
 
 
 def _pack_side(folder: Path) -> None:

@@ -37,5 +37,5 @@ METRICS: Registry[Metric] = Registry(
 
 
 def metrics() -> dict[str, Metric]:
-    """All entries of the table, imported."""
-    return {name: METRICS.get(name) for name in METRICS.names()}
+    """All entries of the table, imported, without the plug-ins that cannot be loaded."""
+    return METRICS.load()[0]

@@ -17,7 +17,7 @@ from synthaug.documents import BiasRow, CheckDocument, ClassQuality, CopyPair, Q
 from synthaug.errors import SynthaugError, plural, suggest
 from synthaug.features.base import FeatureNet, Pixels
 from synthaug.features.feature_cache import describe
-from synthaug.metrics import collapse, metrics
+from synthaug.metrics import METRICS, collapse, metrics
 from synthaug.metrics.context import AllClassesContext, ClassContext, Context
 from synthaug.metrics.matched_comparison import Fidelity
 from synthaug.metrics.memorisation import nearest_training_images
@@ -71,6 +71,8 @@ def quality(
         SynthaugError: a synthetic class has no real image, or there is no synthetic image.
     """
     bar = progress or Silent()
+    for fault in METRICS.load()[1]:
+        bar.warn(fault)
     given = _judged_classes(real_reference, train, synthetic, real)
     if real is None:
         real = describe_real(
@@ -166,7 +168,7 @@ def class_quality(
 ) -> ClassQuality:
     """All scores and both verdicts of one class. The arguments: see `ClassContext`."""
     context = ClassContext(name, synthetic, real, rng=rng, pixels=pixels, useful=useful)
-    scores = {key: metric.measure(context) or Score() for key, metric in metrics().items()}
+    scores, failed = _measured(context)
     verdict, reasons = collapse.judge(
         name, _counts(context)["n_diversity"], scores, clusters=context.clusters, taken_for=context.taken_for
     )
@@ -178,14 +180,29 @@ def class_quality(
         bias=table,
         collapse=verdict,
         memorisation=memory.verdict,
-        reasons=[*reasons, *memory.reasons, *_told(table), *context.images.notes, *few],
+        reasons=[*reasons, *memory.reasons, *_told(table), *context.images.notes, *few, *failed],
     )
 
 
 def pooled_quality(context: AllClassesContext) -> QualityScores:
     """The scores of all judged classes as one set."""
-    scores = {key: metric.measure(context) or Score() for key, metric in metrics().items() if metric.pooled}
-    return QualityScores(**_counts(context), scores=scores)
+    return QualityScores(**_counts(context), scores=_measured(context, pooled=True)[0])
+
+
+def _measured(context: Context, *, pooled: bool = False) -> tuple[dict[str, Score], list[str]]:
+    """The scores of all metrics, and why plug-ins among them failed: these must not cost the other scores."""
+    scores, failed = {}, []
+    for name, metric in metrics().items():
+        if pooled and not metric.pooled:
+            continue
+        try:
+            scores[name] = metric.measure(context) or Score()
+        except Exception as error:
+            if not METRICS.is_plug_in(name):
+                raise
+            scores[name] = Score()
+            failed.append(f"the plug-in metric {name!r} failed: {type(error).__name__}: {error}")
+    return scores, failed
 
 
 def _counts(context: Context) -> dict[str, int]:

@@ -9,11 +9,12 @@ from typing import Any
 
 import torch
 
+from synthaug.registry import plug_ins
 from synthaug.version import __version__
 
 
 def environment(device: torch.device, precision: str) -> dict[str, Any]:
-    """Versions, device and command, for `environment.json`."""
+    """Versions, plug-ins, device and command, for `environment.json`."""
     packages = {}
     for package in ("torch", "torchvision", "lightning-fabric", "numpy", "pillow", "scikit-learn", "timm"):
         try:
@@ -30,4 +31,5 @@ def environment(device: torch.device, precision: str) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "precision": precision,
         "packages": packages,
+        "plug_ins": plug_ins(),
     }

@@ -21,6 +21,7 @@ from synthaug.documents import ByHand, ExportDocument, ExportedClass, UpscaledFa
 from synthaug.exporters import FORMATS, real
 from synthaug.exporters.croissant import CROISSANT, describe
 from synthaug.exporters.destination import ROW_BYTES, check_out, check_space, on_disk, working
+from synthaug.exporters.format import Planned
 from synthaug.exporters.looks import (
     LookCount,
     Tables,
@@ -52,6 +53,7 @@ from synthaug.pipelines.chosen_upscaler import choose_upscaler, upscaled_fakes
 from synthaug.pipelines.export_maps import check_maps
 from synthaug.pipelines.recommended import recommended_totals
 from synthaug.progress import Progress, shown
+from synthaug.registry import plug_ins
 from synthaug.requests import ExportRequest, documented
 from synthaug.requests.options import workers_of
 from synthaug.results.commands import ExportResult
@@ -156,6 +158,7 @@ class _Job:
         sources = self.sampler.trained.sources
         return {
             "tool_version": __version__,
+            "plug_ins": plug_ins(),
             "run": str(self.run.path),
             "fingerprint": self.data.fingerprint,
             "split": sha256(self.run.split_file),
@@ -255,6 +258,8 @@ def _fill(job: _Job, workspace: Workspace) -> ExportDocument:
         else:
             outputs[entry["label"]].count(entry)
     _place_real_images(job, workspace, placed)
+    totals = {label: plan.keep + plan.generate for label, plan in job.plans.items()}
+    FORMATS.get(job.request.format).check(Planned(totals, job.looks, job.heldout))
     upscaler = job.upscaler
     if upscaler is not None and not upscaler.reference().used:
         job.warn(upscaler.reference().text())
@@ -374,7 +379,7 @@ def _finish(
     manifest = _manifest(job, per_class, gate)
     write_json(workspace.tree / MANIFEST, dump_manifest(manifest))
     write_text(workspace.tree / "README.md", card(manifest))
-    FORMATS.get(job.request.format)(workspace.tree)
+    FORMATS.get(job.request.format).pack(workspace.tree)
     write_json(workspace.tree / CROISSANT, describe(manifest, workspace.tree))
     out = str(job.out) if job.remote is None else job.remote.url
     return ExportDocument(
@@ -424,6 +429,7 @@ def _manifest(job: _Job, per_class: dict[str, ExportedClass], gate: Gate | None)
         mode=trained.sources and trained.sources.mode, inputs=trained.sources and trained.sources.inputs,
         truncation=job.sampler.psi, selection=selection, curation=job.by_hand,
         upscaler=job.reference, device=str(trained.device),
+        plug_ins=plug_ins(),
         config=job.data.config.model_dump(mode="json"), looks={label: job.looks[label] for label in filled},
         quantisation=dict(sorted(job.tables.items())), sides="cut", warnings=list(job.warnings),
     )  # fmt: skip

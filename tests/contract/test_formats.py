@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import sys
 import tarfile
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from export_material import CLASSES, Painters, contents, make_run, metadata, save_images
 
+from synthaug.errors import SynthaugError
 from synthaug.exporters import FORMATS
 from synthaug.exporters.manifest import read_manifest
 from synthaug.pipelines.export import export
 from synthaug.pipelines.regenerate import regenerate
 from synthaug.runs import Run
+from synthaug.sampling.generate import SeededGenerator
 
+GUIDE = Path(__file__).parents[2] / "docs" / "extending.md"
 COUNTS = dict(zip(CLASSES, (10, 6, 10), strict=True))
 
 
@@ -85,6 +93,39 @@ def test_a_format_holds_every_image(name: str, run: Run, reference: Path, tmp_pa
     assert not any(p.is_dir() for p in (out / "train").iterdir()) or name == "folder"
     result = regenerate(out / "manifest.json", verify=True, device="cpu")
     assert result.equal == result.rows > 10
+
+
+@pytest.fixture
+def zipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """The format of docs/extending.md."""
+    section = GUIDE.read_text(encoding="utf-8").partition("## An export format\n")[2]
+    (tmp_path / "zipped.py").write_text(section.partition("```python\n")[2].partition("```")[0], encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setitem(FORMATS._entries, "zipped", "zipped:FORMAT")
+    yield importlib.import_module("zipped")
+    del sys.modules["zipped"]
+
+
+def test_the_format_of_the_guide_holds_every_image(
+    zipped: ModuleType, run: Run, reference: Path, tmp_path: Path
+) -> None:
+    export(run, out=tmp_path / "out", format="zipped", per_class=12, gate=False, with_heldout=True, device="cpu")
+    for side in ("train", "test"):
+        with zipfile.ZipFile(tmp_path / "out" / side / "images.zip") as archive:
+            held = {sha256(archive.read(name)).hexdigest() for name in archive.namelist()}
+        assert held == _folder(reference, side).keys()
+
+
+def test_a_format_can_refuse_before_anything_is_generated(
+    zipped: ModuleType, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generated: list[object] = []
+    monkeypatch.setattr(SeededGenerator, "chunk", lambda *a, **k: generated.append(a))
+    monkeypatch.setattr(zipped, "MOST", 35)
+    with pytest.raises(SynthaugError, match="36 images are more than one zip file holds: 35"):
+        export(run, out=tmp_path / "out", format="zipped", per_class=12, gate=False, device="cpu")
+    assert not generated
+    assert not list(tmp_path.glob("*out*"))
 
 
 @pytest.mark.parametrize(("name", "files"), [("webdataset", "train/*.tar"), ("parquet", "data/train-*.parquet")])

@@ -15,6 +15,8 @@ from synthaug.evaluation.report.material import ReportMaterial
 from synthaug.evaluation.report.write import write_report
 from synthaug.metrics import METRICS, metrics
 from synthaug.metrics.quality import quality
+from synthaug.metrics.table import metric
+from synthaug.progress import Progress, Silent
 from synthaug_cli import check
 
 GUIDE = Path(__file__).parents[2] / "docs" / "extending.md"
@@ -32,8 +34,10 @@ def images(count: int, seed: int) -> LabelledImages:
     return LabelledImages(pixels, np.repeat([0, 1], count), ["3", "8"], [f"{seed}/{i}.png" for i in range(2 * count)])
 
 
-def judged() -> CheckDocument:
-    return quality(images(20, 0), images(20, 1), images(24, 2), Pixels(), reference="test", gated=True)
+def judged(progress: Progress | None = None) -> CheckDocument:
+    return quality(
+        images(20, 0), images(20, 1), images(24, 2), Pixels(), reference="test", gated=True, progress=progress
+    )
 
 
 @pytest.fixture
@@ -68,8 +72,8 @@ def test_a_metric_of_one_file_and_one_line_appears_everywhere(
     told = evaluation([str(i) for i in range(10)], ["3", "8"])
     told.quality, told.generator_quality = document, None
     page = write_report(told, ReportMaterial(), tmp_path).read_text(encoding="utf-8")
-    metric = METRICS.get("sharpness")
-    for text in (f"<h3>{metric.chart}</h3>", f"<dt>{metric.heading}</dt><dd>{metric.explanation}</dd>", f"{value:.3f}"):
+    new = METRICS.get("sharpness")
+    for text in (f"<h3>{new.chart}</h3>", f"<dt>{new.heading}</dt><dd>{new.explanation}</dd>", f"{value:.3f}"):
         assert text in page
     assert f"{value:.3f}" in (tmp_path / "report.md").read_text(encoding="utf-8")
 
@@ -93,12 +97,44 @@ def test_documents_with_a_metric_that_is_gone_still_open(request: pytest.Fixture
     assert CheckDocument.model_validate_json(text) == document
 
 
+@metric("Failing")
+def failing(context: object) -> None:
+    """The metric of a plug-in that is broken."""
+    raise ZeroDivisionError("no image")
+
+
+class Told(Silent):
+    """Keeps the warnings."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, line: str) -> None:
+        self.warnings.append(line)
+
+
+def test_a_broken_metric_of_a_plug_in_costs_no_other_score(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = judged()
+    monkeypatch.setitem(METRICS._entries, "gone", "no_such_package:gone")
+    monkeypatch.setitem(METRICS._entries, "failing", f"{__name__}:failing")
+    told = Told()
+    after = judged(told)
+    assert len(told.warnings) == 1
+    assert "plug-in 'gone' of metrics" in told.warnings[0]
+    for label, quality_before in before.per_class.items():
+        quality_after = after.per_class[label]
+        assert quality_after.scores == quality_before.scores | {"failing": Score()}
+        assert quality_after.reasons == [
+            *quality_before.reasons, "the plug-in metric 'failing' failed: ZeroDivisionError: no image",
+        ]  # fmt: skip
+
+
 @pytest.mark.parametrize("name", METRICS.names())
 def test_every_metric_says_what_it_is(name: str) -> None:
-    metric = METRICS.get(name)
-    assert metric.heading
-    assert METRICS.summary(name) == metric.explanation
-    assert metric.explanation.endswith(".")
+    shown = METRICS.get(name)
+    assert shown.heading
+    assert METRICS.summary(name) == shown.explanation
+    assert shown.explanation.endswith(".")
 
 
 def test_keys_of_format_version_1() -> None:
@@ -124,5 +160,5 @@ def test_keys_of_format_version_1() -> None:
 def test_pooled_scores_leave_out_what_belongs_to_a_class() -> None:
     document = judged()
     assert document.pooled
-    assert set(document.pooled.scores) == {name for name, metric in metrics().items() if metric.pooled}
+    assert set(document.pooled.scores) == {name for name, entry in metrics().items() if entry.pooled}
     assert QualityScores.model_validate_json(document.pooled.model_dump_json()) == document.pooled
