@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+MOST_FOLDS = 20
 MOST_KIMG = 1e6  # a thousand million images
 _MOST_SECONDS = 1e4 * 3600
 _BUDGET = re.compile(r"(?P<amount>\d+(?:\.\d+)?)\s*(?P<unit>s|min|h|kimg)")

@@ -22,7 +22,7 @@ from pydantic import (
 )  # fmt: skip
 
 from synthaug import parsing
-from synthaug.budget import MOST_KIMG, check_budget
+from synthaug.budget import MOST_FOLDS, MOST_KIMG, check_budget
 from synthaug.errors import SynthaugError, suggest
 from synthaug.parsing import ParseError
 from synthaug.registry import Registry
@@ -30,7 +30,6 @@ from synthaug.registry import Registry
 Fit = Literal["pad", "crop", "stretch"]
 Resolution = Literal[16, 32, 64, 96, 128, 192, 256]
 RESOLUTIONS: tuple[int, ...] = get_args(Resolution)
-MOST_FOLDS = 20
 _MAPPING_VALUES = ("training.regularizers", "training.auxiliary")  # merged as one value, not key by key
 _DEFAULT_FAMILY = "dcgan"
 _MOST_DOTS = 8  # in a key; a longer one would be nested deeper than Python's stack
@@ -40,7 +39,7 @@ Weight = Annotated[float, Field(ge=0, le=1e6)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True, validate_default=True, allow_inf_nan=False)
 
     @field_validator("*", mode="before")
     @classmethod

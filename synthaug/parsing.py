@@ -9,12 +9,10 @@ from __future__ import annotations
 import json
 import re
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 MOST_DEPTH = 64
 MOST_VALUES = 500_000  # of JSON, with commas inside strings
@@ -24,7 +22,6 @@ JSON_BYTES = 16 << 20
 TABLE_BYTES = 1 << 30
 LINE_BYTES = 1 << 20
 
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # 20 times as fast, where PyYAML was built with libyaml
 _STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _ODD = re.compile(r"\\u(?:0000|d[89a-f])|\d{19}", re.IGNORECASE)
@@ -119,11 +116,14 @@ def parse_yaml(text: str) -> Any:
     Raises:
         ParseError: it is not YAML, or beyond the limits of this module.
     """
+    import yaml  # here, so that `--help` need not wait for it
+
     if len(text) > YAML_BYTES:
         raise ParseError(f"is larger than {YAML_BYTES >> 20} MiB")
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # 20 times as fast, if PyYAML was built with libyaml
     try:
-        _check_events(text)
-        tree = yaml.load(text, Loader=_LOADER)
+        _check_events(yaml.parse(text, Loader=loader))
+        tree = yaml.load(text, Loader=loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         raise ParseError("is not valid YAML" + (f" at line {mark.line + 1}" if mark else "")) from error
@@ -135,13 +135,14 @@ def parse_yaml(text: str) -> Any:
     return tree
 
 
-def _check_events(text: str) -> None:
+def _check_events(events: Iterable[Any]) -> None:
+    from yaml import AliasEvent, CollectionEndEvent, CollectionStartEvent
+
     depth = 0
-    event: Any
-    for count, event in enumerate(yaml.parse(text, Loader=_LOADER)):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+    for count, event in enumerate(events):
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
         line = event.start_mark.line + 1
-        if isinstance(event, yaml.AliasEvent):
+        if isinstance(event, AliasEvent):
             raise ParseError(f"has the alias *{event.anchor} at line {line}; write the value out instead")
         if depth > MOST_DEPTH:
             raise ParseError(f"is nested deeper than {MOST_DEPTH} levels at line {line}")

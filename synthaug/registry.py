@@ -126,7 +126,10 @@ class Registry(Generic[T]):
             return f"(cannot be loaded: {type(error).__name__}: {error})"
         if sum(target.partition(":")[0] == module for target in self._entries.values()) > 1:
             for node in tree.body:
-                if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name == attribute:
+                if (
+                    isinstance(node, (ast.FunctionDef, ast.ClassDef))
+                    and node.name == attribute
+                    and ast.get_docstring(node)
+                ):
                     tree = node
-        docstring = ast.get_docstring(tree)
-        return docstring.splitlines()[0] if docstring else ""
+        return (ast.get_docstring(tree) or "").partition("\n")[0]

@@ -72,7 +72,9 @@ def takes_request(function: Callable[..., Any]) -> Callable[..., Any]:
         return function
     from synthaug import requests  # imports pydantic: a tenth of a second that `synthaug --help` can save
 
-    first, *own = inspect.signature(function, locals=vars(requests), eval_str=True).parameters.values()
+    named = function.__annotations__["request"]
+    asked = {named: getattr(requests, named)}
+    first, *own = inspect.signature(function, locals=asked, eval_str=True).parameters.values()
     request: type[Request] = first.annotation
 
     def command(context: typer.Context, **given: Any) -> Any:

@@ -20,7 +20,7 @@ from synthaug.errors import SynthaugError
 from synthaug.exporters import FORMATS
 from synthaug.exporters.looks import LookCount, Sides, Tables
 from synthaug.parsing import ParseError, parse_json, read_json, read_lines
-from synthaug.translators.options import Mode
+from synthaug.translators.modes import Mode
 from synthaug.version import __version__
 
 FORMAT_VERSION = 2

@@ -31,7 +31,7 @@ class FeatureNet(Protocol):
     @property
     def identity(self) -> str:
         """`name@` and the first 12 digits of the weights' hash."""
-        ...
+        return f"{self.name}@{self.sha256[:12]}"
 
     def __call__(self, pixels: Pixels, *, batch_size: int | None = None) -> Features:
         """Turn uint8 [N, C, H, W], C 1 or 3, into float32 [N, dim]."""
@@ -39,7 +39,7 @@ class FeatureNet(Protocol):
 
 
 @dataclass
-class TorchFeatureNet:
+class TorchFeatureNet(FeatureNet):
     """A torch module as a `FeatureNet`.
 
     `module` takes float [B, `channels`, h, w], normalised by `mean` and `std` on the scale 0 to 1; it returns [B, dim].
@@ -66,10 +66,6 @@ class TorchFeatureNet:
         self.module = self.module.eval().requires_grad_(False).to(self.device)
         if not isinstance(self.module, torch.jit.ScriptModule):
             self.module = self.module.to(memory_format=torch.channels_last)  # twice as fast for depthwise convolutions
-
-    @property
-    def identity(self) -> str:
-        return f"{self.name}@{self.sha256[:12]}"
 
     def __call__(self, pixels: Pixels, *, batch_size: int | None = None) -> Features:
         """Turn uint8 [N, C, H, W], C 1 or 3, into float32 [N, dim].

@@ -6,21 +6,37 @@ data are here; they raise a `SynthaugError`.
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from synthaug.requests.base import Flag, Request, documented, flag
-from synthaug.requests.evaluate import CheckRequest, EvaluateRequest
-from synthaug.requests.export import (
-    CurateRequest,
-    ExportRequest,
-    RegenerateRequest,
-    SamplesRequest,
-    TraverseRequest,
-    UpscaleRequest,
-)
-from synthaug.requests.fit import FitRequest, InspectRequest
-from synthaug.requests.workflow import RunRequest
+
+if TYPE_CHECKING:
+    from synthaug.requests.evaluate import CheckRequest, EvaluateRequest
+    from synthaug.requests.export import (
+        CurateRequest,
+        ExportRequest,
+        RegenerateRequest,
+        SamplesRequest,
+        TraverseRequest,
+        UpscaleRequest,
+    )
+    from synthaug.requests.fit import FitRequest, InspectRequest
+    from synthaug.requests.workflow import RunRequest
 
 __all__ = [
     "CheckRequest", "CurateRequest", "EvaluateRequest", "ExportRequest", "FitRequest", "Flag", "InspectRequest",
     "RegenerateRequest", "Request", "RunRequest", "SamplesRequest", "TraverseRequest", "UpscaleRequest", "documented",
     "flag",
 ]  # fmt: skip
+
+_MODULES = ("fit", "export", "evaluate", "workflow")
+
+
+def __getattr__(name: str) -> Any:
+    """The module of a request is imported when the request is asked for: the models of all take a tenth of a second."""
+    if name in __all__:
+        for module in _MODULES:
+            if (found := getattr(importlib.import_module(f"{__name__}.{module}"), name, None)) is not None:
+                return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

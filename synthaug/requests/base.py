@@ -46,7 +46,7 @@ class Request(BaseModel):
         SynthaugError: an option is unknown, missing or out of range, or two of them contradict each other.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     def __init__(self, **options: Any) -> None:
         for name, value in options.items():

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from synthaug.config import MOST_FOLDS
+from synthaug.budget import MOST_FOLDS
 from synthaug.errors import SynthaugError
 from synthaug.requests.base import Flag, Request
 from synthaug.requests.options import (

@@ -12,7 +12,7 @@ from synthaug.requests.base import Flag
 from synthaug.sampling.options import check_truncation
 from synthaug.storage import place
 from synthaug.tasks import Backend, Workers
-from synthaug.translators import options as translators
+from synthaug.translators import modes
 
 OFF = Path("off")
 """In the place of a file: none."""
@@ -94,7 +94,7 @@ Truncation = Annotated[
     Flag("PSI", "Sampling"),
 ]
 Mode = Annotated[
-    translators.Mode | None,
+    modes.Mode | None,
     Field(
         description="Families that start from images: translate those of other classes, vary the class's own, or both. "
         "[default: as the run was trained]"

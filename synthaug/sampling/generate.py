@@ -20,7 +20,7 @@ from synthaug.runs import Run, RunLike, find
 from synthaug.sampling.options import check_truncation
 from synthaug.sampling.trained import TrainedGenerator, load_generator
 from synthaug.sampling.truncation import Truncation
-from synthaug.translators.options import Mode
+from synthaug.translators.modes import Mode
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from synthaug.metrics.distances import squared_distances
 from synthaug.models.inputs import Sources
 from synthaug.progress import Progress, Silent
 from synthaug.runs import Run
-from synthaug.translators.options import Mode, Pix2PixOptions, SourceOptions
+from synthaug.translators.modes import Mode
+from synthaug.translators.options import Pix2PixOptions, SourceOptions
 
 MOST_CLASSES = 3
 NEAR = 1.25

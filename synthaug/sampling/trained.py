@@ -22,7 +22,8 @@ from synthaug.models.inputs import Inputs, InputSource, NoiseInputs
 from synthaug.runs import Run
 from synthaug.sampling.sources import RunSources
 from synthaug.training.checkpoint import find_checkpoint, load_tensors, load_weights, read_state
-from synthaug.translators.options import Mode, SourceOptions
+from synthaug.translators.modes import Mode
+from synthaug.translators.options import SourceOptions
 from synthaug.upscalers.options import UpscalerOptions
 
 N = TypeVar("N", bound=nn.Module)

@@ -8,10 +8,10 @@ from typing import Annotated, ClassVar, Literal, get_args
 from pydantic import AfterValidator, Field
 
 from synthaug.config import ModelConfig, Weight
+from synthaug.translators.modes import Mode
 
 EDGES = "edges"
 """In the place of a folder of maps: edge maps are drawn from the images."""
-Mode = Literal["both", "translate", "vary"]
 
 
 class SourceOptions(ModelConfig):

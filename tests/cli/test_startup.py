@@ -49,6 +49,18 @@ def test_nothing_heavy_is_imported(tmp_path: Path) -> None:
     assert after == [f"after {command} {status} []" for command, status in LIGHT_COMMANDS.items()], done.stderr
 
 
+def test_the_help_of_a_command_imports_little() -> None:
+    """Models cost: those of the configuration and of other commands take as long to build as pydantic to import."""
+    program = """
+import sys
+from synthaug_cli.app import run
+run(["fit", "--help"])
+print(sorted({"yaml", "synthaug.config", "synthaug.requests.export"} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr
+
+
 def test_inspect_does_not_import_torch() -> None:
     program = "import sys, synthaug.pipelines.inspect; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "False\n"

@@ -15,7 +15,7 @@ from synthaug.data.split import Split
 from synthaug.runs import Run
 from synthaug.sampling.gate import Gate, build_gate
 from synthaug.sampling.gated_samples import gated_samples
-from synthaug.translators.options import Mode
+from synthaug.translators.modes import Mode
 
 POOL = 375
 """Synthetic images of a class: what `evaluate` takes with 300 images in the largest class."""

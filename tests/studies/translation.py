@@ -44,7 +44,7 @@ from synthaug.data.cache import LabelledImages
 from synthaug.evaluation.statistics import F1Table, contrast
 from synthaug.runs import Run
 from synthaug.sampling.generate import load
-from synthaug.translators.options import Mode
+from synthaug.translators.modes import Mode
 
 STEPS, GATE_STEPS = 600, 600
 RARE_POOL, COMMON_POOL = 375, 100
