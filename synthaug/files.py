@@ -75,6 +75,18 @@ def remove_unfinished(root: Path) -> None:
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
+def check_new_file(out: Path, *, overwrite: bool, option: str = "--out") -> None:
+    """Check that a file can be written at `out`: nothing is there, or with `overwrite` a file or a link.
+
+    Raises:
+        SynthaugError: a folder is there, or something else without `overwrite`; a link counts even if it leads nowhere.
+    """
+    if out.is_dir():
+        raise SynthaugError(f"{str(out)!r} is a folder", f"give the name of a file with {option}")
+    if (out.exists() or out.is_symlink()) and not overwrite:
+        raise SynthaugError(f"{str(out)!r} exists already", f"give another name with {option}, or --overwrite")
+
+
 def check_replaceable(out: Path, *, marker: str, what: str, overwrite: bool) -> None:
     """Check that a folder can be written at `out`: nothing is there, or an earlier output, which holds `marker`.
 

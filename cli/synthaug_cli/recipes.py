@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from synthaug.errors import SynthaugError, shell_command
+from synthaug.errors import shell_command
 from synthaug_cli import console, fast_checks
 from synthaug_cli.completion import values_of
 from synthaug_cli.help import Command, Group
@@ -93,14 +93,13 @@ def cp(
         synthaug recipes cp default mine.yaml
     """
     from synthaug.config import recipe_text
-    from synthaug.files import write_text
+    from synthaug.files import check_new_file, write_text
 
     text = recipe_text(name)
     target = Path(f"{name}.yaml") if file is None else file
     if target.is_dir():
         target = target / f"{name}.yaml"
-    if target.exists() and not overwrite:
-        raise SynthaugError(f"{str(target)!r} exists already", "give another name, or --overwrite")
+    check_new_file(target, overwrite=overwrite, option="FILE")
     fast_checks.new_folder(target.parent, overwrite=True, option="FILE")
     write_text(target, text)
     message = f"wrote {target}\nnext: edit it, then {shell_command('fit', 'DATA', config=target)}"

@@ -118,11 +118,14 @@ def prune(
     found = all_runs(root)
     older = found[: max(0, len(found) - keep)] if keep is not None else [r for r in found if not checkpoints(r)]
     removed = [r for r in older if not is_held(r.path)]
-    size = sum(f.stat().st_size for r in removed for f in r.path.rglob("*") if f.is_file())
+    folders = [run for run in removed if not run.path.is_symlink()]
+    size = sum(f.stat().st_size for run in folders for f in run.path.rglob("*") if f.is_file())
     if yes:
-        for run in removed:
+        for run in folders:
             with suppress(Held), run.writing():
                 shutil.rmtree(run.path)
+        for link in (run.path for run in removed if run not in folders):
+            link.unlink()  # and not the run elsewhere that it leads to
         _repair_latest(root)
     console.result(PruneDocument(root=str(root), runs=[r.name for r in removed], bytes=size, removed=yes), render_prune)
 

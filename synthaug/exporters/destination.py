@@ -67,8 +67,10 @@ def check_space(out: Path, needed: int) -> None:
 
 
 @contextmanager
-def working(out: Path, settings: Mapping[str, Any], progress: Progress) -> Iterator[Workspace]:
+def working(out: Path, settings: Mapping[str, Any], progress: Progress, command: str) -> Iterator[Workspace]:
     """Open the workspace of an export. It is deleted after bad input and where the disk is full; else it stays.
+
+    `command` is what the user gave; the same again continues the export.
 
     Raises:
         Interrupted: on a KeyboardInterrupt in the block.
@@ -86,9 +88,7 @@ def working(out: Path, settings: Mapping[str, Any], progress: Progress) -> Itera
         yield workspace
     except KeyboardInterrupt as error:
         workspace.release()
-        raise Interrupted(
-            f"the export to {str(out)!r} was interrupted", "run the same command again: it continues from there"
-        ) from error
+        raise Interrupted(f"the export to {str(out)!r} was interrupted", f"continue with: {command}") from error
     except OSError as error:
         if error.errno in DISK_FULL:
             workspace.discard()
@@ -97,7 +97,7 @@ def working(out: Path, settings: Mapping[str, Any], progress: Progress) -> Itera
             workspace.release()
             raise LostProcess(
                 f"the export to {str(out)!r} stopped: {error.strerror or error}",
-                "run the same command again: it continues from there",
+                f"continue with: {command}",
             ) from error
         workspace.discard()
         raise SynthaugError(

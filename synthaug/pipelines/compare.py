@@ -8,7 +8,7 @@ from pathlib import Path
 from synthaug.documents import CompareDocument, RunDocument
 from synthaug.errors import SynthaugError
 from synthaug.evaluation.report.html import data_uri, encodable, templates
-from synthaug.files import check_outside, write_text
+from synthaug.files import check_new_file, check_outside, write_text
 from synthaug.pipelines.describe import describe
 from synthaug.runs import Run
 from synthaug.version import __version__
@@ -25,8 +25,7 @@ def compare(runs: Sequence[Run], *, out: Path | None = None, overwrite: bool = F
         return CompareDocument(runs=found)
     if out.suffix.lower() != ".html":
         raise SynthaugError(f"{str(out)!r} is no name of a page", "give a file that ends in .html with --out")
-    if (out.exists() or out.is_symlink()) and not (overwrite and out.is_file()):
-        raise SynthaugError(f"{str(out)!r} exists already", "give another file with --out, or --overwrite")
+    check_new_file(out, overwrite=overwrite)
     check_outside(out.absolute(), [Path(described.data) for described in found if described.data is not None], "--out")
     shown = [(one, _samples(run, one)) for run, one in zip(runs, found, strict=True)]
     page = templates().get_template("compare.html.j2").render(runs=shown, version=__version__)

@@ -238,7 +238,7 @@ def run_export(request: ExportRequest, progress: Progress) -> ExportDocument:
         remote.check(overwrite=request.overwrite)
     check_space(job.out, _space(job) - Workspace(job.out).size())
     check_maps(sampler, plans, data.folder, job.out, progress)
-    with working(job.out, job.settings(), progress) as workspace:
+    with working(job.out, job.settings(), progress, request.command()) as workspace:
         document = packed(workspace) or _fill(job, workspace)
         if remote is None:
             workspace.finish()

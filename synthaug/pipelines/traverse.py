@@ -15,7 +15,7 @@ from synthaug.data.split import Split
 from synthaug.documents import TraverseDocument
 from synthaug.errors import SynthaugError
 from synthaug.exporters.provenance import save_marked
-from synthaug.files import check_outside, write_bytes
+from synthaug.files import check_new_file, check_outside, write_bytes
 from synthaug.grid import grid
 from synthaug.models.codes import codes_of
 from synthaug.models.family import to_uint8
@@ -56,7 +56,7 @@ def run_traverse(request: TraverseRequest, progress: Progress) -> TraverseDocume
     numbers = _codes(found, request.code) if along == "codes" else []
     target = (Path(f"traverse-{found.name}.png") if request.out is None else request.out).absolute()
     check_outside(target, [found.facts().data], "--out")
-    _check_picture(target, request.overwrite)
+    check_new_file(target, overwrite=request.overwrite)
     sampler = load(found, checkpoint=request.checkpoint, seed=request.seed, device=request.device, cache=request.cache)
     name, end = _ends(found, sampler, request)
     index = sampler.class_index(name)
@@ -165,10 +165,3 @@ def _line(trained: TrainedGenerator, start: Inputs, z: torch.Tensor, labels: Seq
     classes = start.labels.expand(len(z)) if labels is None else torch.tensor(labels)
     sources = None if start.sources is None else start.sources.expand(len(z), -1, -1, -1)
     return to_uint8(trained.generate(Inputs(classes, z, sources)))
-
-
-def _check_picture(out: Path, overwrite: bool) -> None:
-    if out.is_dir():
-        raise SynthaugError(f"--out {str(out)!r} is a folder", "give a file name that ends in .png")
-    if out.exists() and not overwrite:
-        raise SynthaugError(f"{str(out)!r} exists already", "give another name with --out, or --overwrite")

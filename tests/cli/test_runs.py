@@ -64,6 +64,15 @@ def test_without_keep_only_runs_that_came_to_nothing(place: Path, synthaug: Synt
     assert left(place) == ["00000-old", "00002-training", "00003-new"]
 
 
+def test_of_a_link_only_the_link_is_removed(place: Path, synthaug: Synthaug) -> None:
+    (place / "runs" / "00000-old").rename(place / "kept-elsewhere")
+    (place / "runs" / "00000-old").symlink_to(place / "kept-elsewhere")
+    done = synthaug("runs", "prune", "--keep", "2", "--yes", cwd=place)
+    assert (done.status, done.lines("error: ")) == (0, [])
+    assert not (place / "runs" / "00000-old").is_symlink()
+    assert (place / "kept-elsewhere" / "config.yaml").is_file()
+
+
 def test_keep_the_newest(place: Path, synthaug: Synthaug) -> None:
     assert synthaug("runs", "prune", "--keep", "1", "--yes", cwd=place).status == 0
     assert left(place) == ["00002-training", "00003-new"]

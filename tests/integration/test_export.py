@@ -17,6 +17,7 @@ from typing import Any
 import export_material
 import numpy as np
 import pytest
+from command_line import requested
 from export_material import CLASSES, Painters, contents, make_run, metadata, save_images, source_type
 from PIL import Image
 
@@ -30,6 +31,7 @@ from synthaug.exporters.workspace import Workspace
 from synthaug.pipelines.export import export
 from synthaug.pipelines.samples import samples
 from synthaug.progress.terminal import LineProgress
+from synthaug.requests import ExportRequest
 from synthaug.runs import Run
 
 DISC, RING, STRIPES = CLASSES
@@ -360,9 +362,11 @@ def test_ctrl_c_keeps_the_work(run: Run, tmp_path: Path, monkeypatch: pytest.Mon
     export(run, out=tmp_path / "whole", per_class=150, gate=False, device="cpu")
     with monkeypatch.context() as patched:
         _interrupt_after(patched, 130, KeyboardInterrupt())
-        with pytest.raises(Interrupted, match="interrupted"):
+        with pytest.raises(Interrupted, match="interrupted") as caught:
             export(run, out=tmp_path / "out", per_class=150, gate=False, device="cpu")
     assert not (tmp_path / "out").exists()
+    asked = ExportRequest(run=run, out=tmp_path / "out", per_class=150, gate=False, device="cpu")
+    assert requested(caught.value.hint.removeprefix("continue with: ")) == asked
     assert sum(1 for _ in Workspace(tmp_path / "out").tree.rglob("synthetic_*")) >= 100
     export(run, out=tmp_path / "out", per_class=150, gate=False, device="cpu")
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")

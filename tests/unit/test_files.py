@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from synthaug import files
+from synthaug.errors import SynthaugError
+from synthaug.files import check_new_file
 
 
 def test_a_new_folder_is_complete_or_not_there(tmp_path: Path) -> None:
@@ -36,6 +38,21 @@ def test_an_earlier_folder_is_replaced_only_when_that_is_asked_for(tmp_path: Pat
     with files.new_folder(target, replace=True) as folder:
         (folder / "young").touch()
     assert [p.name for p in tmp_path.rglob("*")] == ["new", "young"]
+
+
+def test_a_file_is_replaced_only_when_that_is_asked_for_and_a_folder_never(tmp_path: Path) -> None:
+    file, lost, folder = tmp_path / "file", tmp_path / "lost", tmp_path / "folder"
+    file.touch()
+    lost.symlink_to(tmp_path / "nowhere")
+    folder.mkdir()
+    check_new_file(tmp_path / "new", overwrite=False)
+    for there in (file, lost):
+        check_new_file(there, overwrite=True)
+        with pytest.raises(SynthaugError, match="exists already"):
+            check_new_file(there, overwrite=False)
+    for overwrite in (False, True):
+        with pytest.raises(SynthaugError, match="is a folder"):
+            check_new_file(folder, overwrite=overwrite)
 
 
 def test_a_digest_depends_on_each_part() -> None:

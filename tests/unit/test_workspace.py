@@ -187,14 +187,14 @@ workspace.journal("a").record({"kind": "synthetic", "split": "train", "label": "
 )
 def test_what_is_made_stays_where_the_same_command_can_go_on(tmp_path: Path, error: Exception, stays: bool) -> None:
     def fails() -> None:
-        with working(tmp_path / "out", {}, Silent()) as workspace:
+        with working(tmp_path / "out", {}, Silent(), "synthaug export 7") as workspace:
             (workspace.tree / "made").write_text("for hours")
             raise error
 
     with pytest.raises(SynthaugError) as caught:
         fails()
     assert (Workspace(tmp_path / "out").tree / "made").exists() == stays
-    assert ("continues from there" in caught.value.hint or isinstance(error, LostProcess)) == stays
+    assert ("continue with: synthaug export 7" in caught.value.hint or isinstance(error, LostProcess)) == stays
     assert (Workspace(tmp_path / "out").size() >= len("for hours")) == stays
 
 
