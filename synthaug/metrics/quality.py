@@ -104,11 +104,9 @@ def quality(
             everything = AllClassesContext(found, per_class, real, rng=stream(seed, 0), useful=useful_in_all)
             pooled = pooled_quality(everything)
     pairs.sort(key=lambda pair: pair[0])
-    opinion = None
-    if second is not None:
-        opinion = second_opinion(
-            second, real_reference, train, synthetic, found, real, features.name, seed=seed, progress=bar, keep=keep
-        )
+    opinion = None if second is None else second_opinion(
+        second, real_reference, train, synthetic, found, real, features.name, seed=seed, progress=bar, keep=keep
+    )  # fmt: skip
     return CheckDocument(
         per_class=per_class,
         pooled=pooled,
