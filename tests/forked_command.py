@@ -9,6 +9,7 @@ import atexit
 import multiprocessing
 import os
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -73,5 +74,6 @@ def _command(
 
     try:
         main()
-    finally:
-        atexit._run_exitfuncs()  # which a fork leaves out
+    finally:  # what an interpreter does at its end, and a fork leaves out or does too late: joblib's workers end first
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()

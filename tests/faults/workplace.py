@@ -29,6 +29,9 @@ _SMALL = ["--device", "cpu", *(word for key in SMALL for word in ("--set", key))
 _FIT = ["fit", "data", "--resume", "auto", "--precision", "32-true", "--budget", "1.1kimg", *_SMALL]
 _EXPORT = ["export", "--per-class", "300", "--no-gate", "--out", "exports/out", "--device", "cpu"]
 _EVALUATE = ["evaluate", "--no-gate", "--seeds", "2", "--steps", "4", "--arms", "real,oversample,synthetic"]
+_RUN = ["run", "data", "--yes", "--out", "result", "--recipe", "default", "--target-class", "disc"]
+_BRIEF = ["--budget", "1.1kimg", "--seeds", "2", "--classifier", "logistic"]
+_UNGATED = ["--set", "gate.agreement=false", "--set", "data.min_images_for_val=50"]
 _JUDGED = ["--features", "net.pt", "--device", "cpu"]
 COMMANDS: dict[str, list[str]] = {
     "fit": _FIT,
@@ -39,7 +42,7 @@ COMMANDS: dict[str, list[str]] = {
     "evaluate --jobs 2": [*_EVALUATE, *_JUDGED, "--jobs", "2"],
     "check": ["check", "--count", "32", *_JUDGED],
     "check --jobs 2": ["check", "--count", "32", *_JUDGED, "--jobs", "2"],
-    "run": ["run", "data", "--yes", "--out", "result", "--budget", "1.1kimg", "--seeds", "2", "--steps", "4", *_SMALL],
+    "run": [*_RUN, *_BRIEF, *_SMALL, *_UNGATED],
 }
 UNTRAINED = ("fit", "run")
 """Commands that begin with nothing but images."""
