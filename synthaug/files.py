@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,6 +25,30 @@ _ROWS = 512
 _UNFINISHED = re.compile(r"\..+\.[a-z0-9_]{8}\.(tmp|partial)")
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """The `errno` of an OSError if there is no room left."""
+STORAGE_FAILED = frozenset({errno.EBUSY, errno.EIO, errno.ESTALE})
+"""The `errno` of an OSError if a disk or a network file system does not work now."""
+_WAITS = (0.1, 0.5, 2.0)  # seconds between attempts to rename
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename a file or folder, as `os.replace`.
+
+    A network file system may fail for a moment. It may also do it, lose the answer, ask again, and say that `source`
+    is not there.
+    """
+    there = os.path.lexists(source)
+    for wait in (*_WAITS, None):
+        try:
+            source.replace(target)
+            return
+        except FileNotFoundError:
+            if there and not os.path.lexists(source) and os.path.lexists(target):
+                return
+            raise
+        except OSError as error:
+            if wait is None or error.errno not in STORAGE_FAILED:
+                raise
+            time.sleep(wait)
 
 
 @contextmanager
@@ -38,7 +63,7 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.chmod(0o666 & ~_umask())  # mkstemp makes files that only their owner can read
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
-        temporary.replace(path)
+        move(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -57,11 +82,11 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
         temporary.chmod(0o777 & ~_umask())  # mkdtemp makes folders that only their owner can read
         if replace and path.exists():
             earlier = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
-            path.rename(earlier / path.name)  # deleting takes longer, and a kill meanwhile would leave neither
-            temporary.rename(path)
+            move(path, earlier / path.name)  # deleting takes longer, and a kill meanwhile would leave neither
+            move(temporary, path)
             shutil.rmtree(earlier, ignore_errors=True)
         else:
-            temporary.rename(path)
+            move(temporary, path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         remove_empty(made)

@@ -22,7 +22,7 @@ from synthaug.config import Config, Resolved, parse_yaml, validate_stored
 from synthaug.documents import EvaluateDocument, FitDocument, WorkflowDocument
 from synthaug.documents.base import in_words
 from synthaug.errors import SynthaugError, shell_command, suggest
-from synthaug.files import DISK_FULL, write_json, write_text
+from synthaug.files import DISK_FULL, move, write_json, write_text
 from synthaug.locks import only_writer
 from synthaug.parsing import YAML_BYTES, ParseError, read_json, read_text
 
@@ -286,7 +286,9 @@ def create(root: Path, description: str, fill: Callable[[Run], None] = lambda ru
             try:
                 fill(Run(unfinished))
                 taken = [int(m[1]) for m in (_NUMBERED.fullmatch(p.name) for p in root.iterdir()) if m]
-                return Run(unfinished.rename(root / f"{max(taken, default=-1) + 1:05d}-{slug}"))
+                made = root / f"{max(taken, default=-1) + 1:05d}-{slug}"
+                move(unfinished, made)
+                return Run(made)
             finally:
                 shutil.rmtree(unfinished, ignore_errors=True)
     except OSError as error:
@@ -303,7 +305,7 @@ def point_latest(run: Run) -> None:
         temporary = root / ".latest"
         temporary.unlink(missing_ok=True)
         temporary.symlink_to(run.name)
-        temporary.replace(root / "latest")
+        move(temporary, root / "latest")
 
 
 def all_runs(root: Path) -> list[Run]:

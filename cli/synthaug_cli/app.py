@@ -16,7 +16,7 @@ from typing import NoReturn
 import typer
 
 from synthaug.errors import Interrupted, RunFailed, SynthaugError
-from synthaug.files import DISK_FULL
+from synthaug.files import DISK_FULL, STORAGE_FAILED
 from synthaug.launched import follows
 from synthaug_cli import (
     check,
@@ -177,6 +177,10 @@ def as_synthaug(failure: BaseException) -> SynthaugError:
         where = f" while writing {os.fspath(failure.filename)!r}" if failure.filename else ""
         hint = "free some space, then run the same command again"
         return RunFailed(f"the disk is full{where}: {failure.strerror}", hint)
+    if isinstance(failure, OSError) and failure.errno in STORAGE_FAILED:
+        where = f" at {os.fspath(failure.filename)!r}" if failure.filename else ""
+        hint = "run the same command again when the disk or the network works"
+        return RunFailed(f"the storage failed{where}: {failure.strerror}", hint)
     if isinstance(failure, OSError) and isinstance(failure.filename, (str, os.PathLike)):
         hint = "give another path, or change its permissions"
         return SynthaugError(f"cannot use {os.fspath(failure.filename)!r}: {failure.strerror}", hint)

@@ -28,7 +28,7 @@ from typing import Any, Literal
 from synthaug.errors import SynthaugError
 from synthaug.exporters.journal import TREE, Journal, holder_of
 from synthaug.exporters.manifest import METADATA, is_export
-from synthaug.files import make_folders, remove_empty, replacing, write_json
+from synthaug.files import make_folders, move, remove_empty, replacing, write_json
 from synthaug.locks import LOCK, NOTE, is_held, only_writer
 
 SETTINGS, CLASSES, PACKED, UPLOADED = "settings.json", "classes", "packed.json", "uploaded.txt"
@@ -106,7 +106,7 @@ class Workspace:
     def _put_back(self) -> None:
         """Restore the old export if a process died after moving it away and before moving the new one in."""
         if _is(self.replaced, stat.S_ISDIR) and not self.out.exists():
-            self.replaced.rename(self.out)
+            move(self.replaced, self.out)
 
     def journal(self, label: str) -> Journal:
         """The journal of a class. It can be pickled, for tasks of other processes."""
@@ -137,9 +137,9 @@ class Workspace:
             if not is_export(self.out):
                 raise SynthaugError(f"{str(self.out)!r} appeared while exporting", "give another folder with --out")
             shutil.rmtree(self.replaced, ignore_errors=True)
-            self.out.rename(self.replaced)
+            move(self.out, self.replaced)
         try:
-            self.tree.rename(self.out)
+            move(self.tree, self.out)
         except OSError:
             self._put_back()
             raise

@@ -60,7 +60,7 @@ from synthaug.evaluation.suspects import in_words as suspects_in_words
 from synthaug.evaluation.trial import run_trials, shared_features
 from synthaug.evaluation.trial_cache import TrialCache
 from synthaug.evaluation.verdict import judge
-from synthaug.files import check_outside
+from synthaug.files import DISK_FULL, check_outside
 from synthaug.metrics.sharpness_auc import compare_sharpness
 from synthaug.pipelines.auto import with_mirroring
 from synthaug.pipelines.describe import EVALUATION
@@ -141,6 +141,8 @@ def _evaluate(request: EvaluateRequest, classifier: str, whole: RunData, progres
     try:
         write_report(document, report_material(document, evaluation.splits, evaluation.suspects), evaluation.out)
     except OSError as error:
+        if error.errno in DISK_FULL:
+            raise
         raise RunFailed(
             f"cannot write the report into {str(evaluation.out)!r}: {error.strerror or error}",
             "give another folder with --out",

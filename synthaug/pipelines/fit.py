@@ -238,7 +238,7 @@ def _maps_of(run: Run) -> Split | None:
 
 def _load_starting_point(prepared: Prepared, game: Game, continued: Run | None) -> None:
     """Load the weights that a training starts from, unless the run to continue has a checkpoint of its own."""
-    if continued is not None and checkpoint.names(continued):
+    if continued is not None and processes.first(lambda: checkpoint.names(continued)):
         return
     if prepared.start is None and continued is not None:
         prepared.start = noted_starting_point(continued)
@@ -337,7 +337,7 @@ def _create(request: FitRequest, prepared: Prepared, held: ExitStack) -> Run:
 
 def _restore(run: Run, game: Game) -> None:
     """Load the last checkpoint, and drop later rows of metrics.jsonl, which a crash may leave."""
-    existing = checkpoint.names(run)
+    existing = processes.first(lambda: checkpoint.names(run))  # another machine may see what was set aside
     if existing:
         checkpoint.restore(run, existing[-1], game.state)
     last = existing[-1] if existing else None

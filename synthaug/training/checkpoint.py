@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from synthaug.documents.base import in_words
 from synthaug.errors import SynthaugError, suggest
-from synthaug.files import new_folder, regular, sha256, write_json, write_tensors
+from synthaug.files import move, new_folder, regular, sha256, write_json, write_tensors
 from synthaug.parsing import ParseError, read_json
 from synthaug.runs import Run
 from synthaug.training.state import Counters, TrainingState
@@ -104,7 +104,8 @@ def set_aside(run: Run, name: str) -> Path:
     place = run.path / ASIDE
     place.mkdir(exist_ok=True)
     target = next(target for k in count(1) if not (target := place / (name if k == 1 else f"{name}-{k}")).exists())
-    return (run.checkpoints / name).rename(target)
+    move(run.checkpoints / name, target)
+    return target
 
 
 def set_damaged_aside(run: Run) -> list[DamagedCheckpoint]:

@@ -6,8 +6,10 @@ request refuses, whatever the command, stands in `tests/unit/test_requests.py`; 
 
 from __future__ import annotations
 
+import errno
 import json
 import mmap
+import os
 import shutil
 import struct
 import subprocess
@@ -418,4 +420,12 @@ def test_memory_that_is_not_there_is_said_as_such(allocate: Callable[[], object]
         allocate()
     told = as_synthaug(caught.value)
     assert told.message.startswith("out of memory: ")
+    assert told.exit_status == 1
+
+
+@pytest.mark.parametrize("name", [(), ("here",)])
+def test_storage_that_does_not_work_now_is_no_fault_of_the_path(name: tuple[str, ...]) -> None:
+    told = as_synthaug(OSError(errno.EIO, os.strerror(errno.EIO), *name))
+    assert told.message == f"the storage failed{' at ' * len(name)}{''.join(map(repr, name))}: Input/output error"
+    assert "again" in told.hint
     assert told.exit_status == 1

@@ -6,6 +6,7 @@ After an error, the cause is undone, and the same command must give what it give
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import random
 import resource
@@ -16,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from faults.workplace import Running, differences, fresh, launch, make, undistur
 from PIL import Image
 
 Undo = Callable[[], None]
+_RENAME = "rename-that-fails"
 
 
 def nothing() -> None:
@@ -150,6 +153,28 @@ def _files_of_the_future(work: Path, *_: Any) -> Undo:
     return nothing
 
 
+def _renames_fail() -> None:
+    """In the command's process, a rename fails once `_RENAME` names how: after it was done, if its answer is lost."""
+    really, order = os.replace, Path.cwd() / "cache" / _RENAME
+
+    def replace(source: Any, target: Any) -> None:
+        number = int(order.read_text()) if order.exists() else 0
+        order.unlink(missing_ok=True)
+        if number in (0, errno.ENOENT):
+            really(source, target)
+        if number:
+            raise OSError(number, os.strerror(number), os.fspath(source))
+
+    os.replace = replace
+
+
+def _fail_a_rename(work: Path, running: Running, rng: random.Random, number: int) -> Undo:
+    order = work / "cache" / _RENAME
+    order.parent.mkdir(exist_ok=True)
+    order.write_text(str((errno.ESTALE, errno.EBUSY, errno.ENOENT)[number % 3]))
+    return partial(order.unlink, missing_ok=True)
+
+
 def _without_network() -> None:
     new_network = 0x40000000  # CLONE_NEWNET
     if ctypes.CDLL(None, use_errno=True).unshare(new_network):
@@ -163,5 +188,6 @@ DISTURBANCES = {
     "workers": Disturbance("worker killed, terminated or out of memory during", _a_child),
     "terminate": Disturbance("SIGTERM of", _terminate),
     "clock": Disturbance("clock put back during", _files_of_the_future, _clock_goes_back),
+    "rename": Disturbance("rename that fails for a moment, or seems to, during", _fail_a_rename, _renames_fail),
     "network": Disturbance("no network for", first=_without_network),
 }

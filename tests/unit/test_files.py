@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -53,6 +56,50 @@ def test_a_file_is_replaced_only_when_that_is_asked_for_and_a_folder_never(tmp_p
     for overwrite in (False, True):
         with pytest.raises(SynthaugError, match="is a folder"):
             check_new_file(folder, overwrite=overwrite)
+
+
+def failing(times: int, number: int, *, does_it: bool = False) -> Callable[..., None]:
+    """`os.replace` as on a network file system that fails so many times, perhaps after it has done it."""
+    really, left = os.replace, iter(range(times))
+
+    def replace(source: Path, target: Path) -> None:
+        fails = next(left, None) is not None
+        if does_it or not fails:
+            really(source, target)
+        if fails:
+            raise OSError(number, os.strerror(number), str(source))
+
+    return replace
+
+
+@pytest.mark.parametrize(
+    "replace",
+    [failing(2, errno.ESTALE), failing(2, errno.EBUSY), failing(1, errno.ENOENT, does_it=True)],
+    ids=["stale", "busy", "answer lost"],
+)
+def test_a_rename_that_fails_for_a_moment_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replace: Callable[..., None]
+) -> None:
+    monkeypatch.setattr(files, "_WAITS", (0, 0))
+    monkeypatch.setattr(os, "replace", replace)
+    files.write_text(tmp_path / "file", "whole")
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "whole"
+
+
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.EACCES])
+def test_a_rename_that_goes_on_failing_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(files, "_WAITS", (0, 0))
+    monkeypatch.setattr(os, "replace", failing(9, number))
+    with pytest.raises(OSError, match=os.strerror(number)):
+        files.write_text(tmp_path / "file", "whole")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    monkeypatch.undo()
+    with pytest.raises(FileNotFoundError):
+        files.move(tmp_path / "missing", tmp_path / "file")
 
 
 def test_a_digest_depends_on_each_part() -> None:
