@@ -35,6 +35,17 @@ CASES = {
     "export 0 --no-gate --out hostile/loop/x": "links to itself",
     "samples 0 --out /proc/x": "/proc",
     "inspect hostile/upper": "one folder on Windows",
+    **{
+        f"evaluate 0 {option} hostile/{folder}": says
+        for option in ("--test", "--synthetic")
+        for folder, says in {
+            "links-out": "symbolic link out of the folder",
+            "rows-out": "names no image of it",
+            "script-label": "has '<'",
+            "deep-row": "line 1 is nested deeper than 64 levels",
+            "bombs": "decompression bomb",
+        }.items()
+    },
     "evaluate 0 --classifier hostile/exit.py": "ended its process with status 0",
 }
 """Command line → what its error must say."""
@@ -84,7 +95,25 @@ def write_hostile(place: Path) -> None:
     (hostile / "loop").symlink_to("loop")
     for label in ("cat", "Cat"):
         shutil.copytree(place / "good" / "cat", hostile / "upper" / label)
+    _folders_of_images(place)
     (hostile / "exit.py").write_text("import os\nos._exit(0)\n")
+
+
+def _folders_of_images(place: Path) -> None:
+    """Folders of which no image can be read, for `--test` and `--synthetic`."""
+    tables = {
+        "rows-out": '{"file_name": "../../good/cat/0.png", "label": "cat"}',
+        "script-label": '{"file_name": "0.png", "label": "<script>"}',
+        "deep-row": '{"label":' * 1000 + "1" + "}" * 1000,
+    }
+    for name in ("links-out", "bombs"):
+        (place / "hostile" / name / "cat").mkdir(parents=True)
+    (place / "hostile" / "links-out" / "cat" / "0.png").symlink_to("/etc/hostname")
+    shutil.copy(place / "bad" / "bomb" / "bombs" / "bomb.png", place / "hostile" / "bombs" / "cat")
+    for name, row in tables.items():
+        (place / "hostile" / name).mkdir()
+        shutil.copy(place / "good" / "cat" / "0.png", place / "hostile" / name)
+        (place / "hostile" / name / "metadata.jsonl").write_text(row + "\n")
 
 
 def _export(place: Path, name: str, *, row: dict[str, Any] | None = None, look: dict[str, Any] | None = None) -> None:

@@ -34,7 +34,7 @@ def find_images(tree: Tree) -> Found:
         if not table_paths:
             raise
         raise SynthaugError(
-            f"{error.message}; {table_paths[0]} has no columns file_name and label", COLUMN_HINT
+            f"{error.message}; {table_paths[0]} names no image of it by file_name and label", COLUMN_HINT
         ) from error
     ignored_tables = {
         f"{path} (no columns file_name and label)" for path in table_paths if not names_files(tree.root, path)

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from faults.disk import full_disks, read_only
 from faults.disturbances import DISTURBANCES, disturbed
 from faults.kills import kill_and_repeat
-from faults.workplace import COMMANDS, UNTRAINED
+from faults.workplace import COMMANDS, before
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reliability.md"
@@ -28,7 +28,7 @@ PAGE = ROOT / "docs" / "reliability.md"
 def attacks(options: argparse.Namespace, place: Path) -> Iterator[tuple[str, str, Iterator[list[str]]]]:
     """What is attacked and how, the command, and the faults that each attempt found."""
     for command in options.commands:
-        of_it = place / ("images" if command.startswith(UNTRAINED) else "trained")
+        of_it = place / "-".join(["after", *before(command)])
         if options.kind == "kills":
             yield f"SIGKILL of `{command}`", command, kill_and_repeat(of_it, command, options.times, options.seed)
         elif options.kind == "disk":
@@ -52,13 +52,13 @@ def main() -> int:
     failed = 0
     with TemporaryDirectory() as place:
         for attack, command, outcomes in attacks(options, Path(place)):
-            tried, held = before = counted(attack) if options.add else (0, 0)
+            tried, held = earlier = counted(attack) if options.add else (0, 0)
             for faults in outcomes:
                 tried, held = tried + 1, held + (not faults)
                 print(f"{attack} {tried}: {'held' if not faults else '; '.join(faults)}", flush=True)
                 if options.write or options.add:
                     write(attack, tried, held, call(options.kind, command, tried))
-            failed += (tried - held) - (before[0] - before[1])
+            failed += (tried - held) - (earlier[0] - earlier[1])
     return failed > 0
 
 

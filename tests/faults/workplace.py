@@ -43,9 +43,13 @@ COMMANDS: dict[str, list[str]] = {
     "check": ["check", "--count", "32", *_JUDGED],
     "check --jobs 2": ["check", "--count", "32", *_JUDGED, "--jobs", "2"],
     "run": [*_RUN, *_BRIEF, *_SMALL, *_UNGATED],
+    "inspect": ["inspect", "data"],
+    "samples": ["samples", "--count", "8", "--out", "samples", "--device", "cpu"],
+    "traverse": ["traverse", "--along", "noise", "--out", "walk.png", "--device", "cpu"],
+    "regenerate": ["regenerate", "exports/out", "--out", "again", "--device", "cpu"],
+    "runs compare": ["runs", "compare", "0", "0", "--out", "runs.html"],
 }
-UNTRAINED = ("fit", "run")
-"""Commands that begin with nothing but images."""
+_BEFORE: dict[str, list[str]] = {"fit": [], "run": [], "inspect": [], "regenerate": ["fit", "export"]}
 _OF_TIME = {"seconds", "images_per_second", "updated", "time"}
 _NOT_COMPARED = {"log.txt", "environment.json", "writer.lock", ".lock"}
 """Texts with times in them, and the locks, which stay."""
@@ -164,8 +168,13 @@ def _free_port() -> int:
         return int(found.getsockname()[1])
 
 
+def before(command: str) -> list[str]:
+    """The commands that come before one: usually a training."""
+    return _BEFORE.get(command.split()[0], ["fit"])
+
+
 def make(place: Path, command: str) -> Path:
-    """A folder `start` in `place`: images, the cache, and a finished run if the command needs one.
+    """A folder `start` in `place`: images, the cache, and what the commands make that come before this one.
 
     It is made at the path of the copies that `fresh` makes of it, which a run holds.
     """
@@ -173,8 +182,8 @@ def make(place: Path, command: str) -> Path:
     if not start.exists():
         save_images(work / "data", {"disc": 16, "ring": 24, "stripes": 24})
         save_net(work / "net.pt")
-        if not command.startswith(UNTRAINED):
-            done = launch(work, "fit").finish()
+        for earlier in before(command):
+            done = launch(work, earlier).finish()
             assert done.status == 0, done
         work.rename(start)
     return start

@@ -282,9 +282,10 @@ def test_metadata_rows_without_a_file_a_label_or_a_place(tree: Tree, look: Look)
         ('{"file_name": "1.png", "label": "a"}\n{oops', "line 2 is not valid JSON"),
         ("[1, 2]", "not a JSON object"),
         ('{"file_name": "1.png", "label": "a"}\n{"label": "a"}', "line 2 has no file_name"),
-        ('{"label": "a"}', "no class folders; metadata.jsonl has no columns file_name and label"),
+        ('{"label": "a"}', "names no image of it by file_name and label"),
+        ('{"file_name": "../data/1.png", "label": "a"}', "names no image of it by file_name and label"),
         ('{"file_name": "1.png", "label": "a"}\n{"file_name": "1.png", "label": "b"}', "as 'b', an earlier row as 'a'"),
-        ('{"file_name": "1.png", "text": "a"}', "no columns file_name and label"),
+        ('{"file_name": "1.png", "text": "a"}', "no class folders; metadata.jsonl names no image of it"),
     ],
 )
 def test_bad_tables_are_errors(tree: Tree, look: Look, text: str, message: str) -> None:
