@@ -44,7 +44,9 @@ SOURCES = (
 )  # fmt: skip
 SETS = {source.name: source for source in SOURCES}
 SETS |= {
-    f"{name}-{n}": replace(SETS[name], name=f"{name}-{n}", images=n) for name in ("signs", "rubbish") for n in (12, 50)
+    f"{name}-{n}": replace(SETS[name], name=f"{name}-{n}", images=n)
+    for name in ("signs", "rubbish")
+    for n in (12, 50, 100)
 }
 
 

@@ -34,6 +34,9 @@ def main() -> None:
     parser.add_argument("--features", nargs="+", default=["efficientnet_lite0"])
     parser.add_argument("--count", type=int, default=300, help="the most images")
     parser.add_argument("--picture", type=Path)
+    parser.add_argument(
+        "--also", nargs="*", type=Path, default=[], help="TorchScript of other tools: [0, 1] to [-1, 1]"
+    )
     parser.add_argument("--columns", type=int, default=10)
     given = parser.parse_args()
     upscaler = load_upscaler(Run(given.run))
@@ -54,6 +57,12 @@ def main() -> None:
         "bicubic, projected back": to_uint8(projected),
         f"{upscaler.run.name}, {upscaler.checkpoint}": np.stack([upscaler.enlarge(image) for image in reduced]),
     }
+    for file in given.also:
+        with torch.no_grad():
+            other = torch.jit.load(str(file))
+            made[file.stem] = to_uint8(
+                torch.cat([other(part) for part in torch.from_numpy(reduced / 255).float().split(16)])
+            )
     print(f"{len(real)} test images, {upscaler.resolution} to {side} px; {' '.join(given.features)}")
     nets = [load_features(name) for name in given.features]
     of_real = [net(real) for net in nets]
@@ -66,7 +75,7 @@ def main() -> None:
     if given.picture is not None:
         few = slice(0, None, max(1, len(real) // given.columns))
         nearest = reduced.repeat(upscaler.scale, axis=2).repeat(upscaler.scale, axis=3)
-        lines = [nearest, made["bicubic"], list(made.values())[-1], real]
+        lines = [nearest, made["bicubic"], list(made.values())[2], real]
         page = np.concatenate([np.concatenate(list(line[few][: given.columns]), axis=2) for line in lines], axis=1)
         Image.fromarray(page[0] if len(page) == 1 else page.transpose(1, 2, 0)).save(given.picture)
 
