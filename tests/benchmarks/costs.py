@@ -1,10 +1,11 @@
-"""What a thousand images of training cost, by recipe and size: the constants of the cost model in docs/scale.md.
+"""What a thousand images of training cost, and a classifier: the constants of the cost model in docs/scale.md.
 
     OMP_NUM_THREADS=1 python tests/benchmarks/costs.py
     OMP_NUM_THREADS=1 python tests/benchmarks/costs.py --recipes default stylegan2 --sizes 64
 
 Seconds are those of the processor, so that other work does not count: of one core with one thread. They come from the
-few steps on noise that `synthaug fit --dry-run` takes. Operations do not depend on the machine.
+few steps on noise that `synthaug fit --dry-run` takes. Operations do not depend on the machine. Classifiers take a
+tenth of the usual steps, on noise.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import torch
 from material import write_images
 
+from synthaug.classifiers import make_classifier
 from synthaug.errors import SynthaugError
 from synthaug.pipelines import cost
 from synthaug.pipelines.plan_fit import plan_fit
@@ -30,6 +33,7 @@ RECIPES = (
 )  # fmt: skip
 SIZES = (32, 64, 128)
 KIMG = 1
+FEW_STEPS, USUAL_STEPS = 60, 600
 
 
 def row(recipe: str, size: int, data: Path, cache: Path) -> str:
@@ -50,9 +54,21 @@ def row(recipe: str, size: int, data: Path, cache: Path) -> str:
     )
 
 
+def classifier_row(name: str, size: int) -> str:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (400, 3, size, size), dtype=np.uint8)
+    begun = time.process_time()
+    make_classifier(name)(device="cpu").fit(
+        pixels, np.arange(400) % 10, np.ones(400), num_classes=10, loss_weights=None, steps=FEW_STEPS, seed=0,
+        augment="classical",
+    )  # fmt: skip
+    return f"| `{name}` | {size} | {USUAL_STEPS / FEW_STEPS * (time.process_time() - begun):.3g} |"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recipes", nargs="*", default=list(RECIPES))
+    parser.add_argument("--classifiers", nargs="*", default=["cnn"])
     parser.add_argument("--sizes", nargs="*", type=int, default=list(SIZES))
     a = parser.parse_args()
     torch.set_num_threads(1)
@@ -64,6 +80,10 @@ def main() -> None:
             data = write_images(Path(scratch) / f"data{size}", count=400, side=size)
             for recipe in a.recipes:
                 print(row(recipe, size, data, Path(scratch) / "cache"), flush=True)
+    print(f"| classifier | px | seconds of {USUAL_STEPS} steps, one core |\n|---|---:|---:|")
+    for name in a.classifiers:
+        for size in a.sizes:
+            print(classifier_row(name, size), flush=True)
 
 
 if __name__ == "__main__":
