@@ -51,7 +51,8 @@ LAYERS = (
         "version",
         "synthaug_recipes",
     ),
-    ("registry", "errors", "turns"),
+    ("launched", "registry"),
+    ("errors", "turns"),
 )
 LONG_FUNCTION, LONG_FILE = 80, 450
 

@@ -72,23 +72,7 @@ def render(found: EvaluateDocument) -> None:
     if len(found.targets) > SHOWN:
         more = plural(len(found.targets) - SHOWN, "more target class is", "more target classes are")
         console.line(f"{more} in the report\n")
-    if found.combinations:
-        console.table(
-            "parts of the test images, the worst first; F1 of the target classes",
-            ["part", "images", "before", "after", "difference"],
-            [
-                [
-                    part.name(),
-                    sum(part.targets.values()),
-                    part.before,
-                    part.after,
-                    part.gain.text() if part.gain else "–",
-                ]
-                for part in found.combinations[:SHOWN]
-            ],
-        )
-    if len(found.combinations) > SHOWN:
-        console.line(f"{len(found.combinations) - SHOWN} more parts in the report\n")
+    _parts(found)
     verdict = found.verdict
     for name, contrast in verdict.contrasts.items():
         console.line(f"{name:<34} {contrast.text()} in mean F1 of the target classes")
@@ -127,3 +111,24 @@ def render(found: EvaluateDocument) -> None:
     if found.next is not None:
         console.line(f"next:    {found.next.sentence}")
         console.line(f"         {found.next.command}")
+
+
+def _parts(found: EvaluateDocument) -> None:
+    """Print the parts of the test images that `--by` asks for, the worst first."""
+    if found.combinations:
+        console.table(
+            "parts of the test images, the worst first; F1 of the target classes",
+            ["part", "images", "before", "after", "difference"],
+            [
+                [
+                    part.name(),
+                    sum(part.targets.values()),
+                    part.before,
+                    part.after,
+                    part.gain.text() if part.gain else "–",
+                ]
+                for part in found.combinations[:SHOWN]
+            ],
+        )
+    if len(found.combinations) > SHOWN:
+        console.line(f"{len(found.combinations) - SHOWN} more parts in the report\n")

@@ -9,9 +9,10 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from synthaug.data.attributes import Column
+from synthaug.data.attributes import Column, chosen_columns
 from synthaug.documents import CombinationDocument, Contrast
 from synthaug.evaluation.held_out import HeldOut
+from synthaug.evaluation.images import RealImages
 from synthaug.evaluation.scores import Probabilities
 from synthaug.evaluation.statistics import contrast
 
@@ -19,11 +20,20 @@ FEWEST_GROUPS = 2
 """Groups of target images from which a difference has an interval."""
 
 
+def columns_of(names: Sequence[str], folds: Sequence[RealImages]) -> list[Column]:
+    """The columns of `--by`, with a value for each test image of all folds, which are of one folder.
+
+    Raises:
+        SynthaugError: a column that cannot be used.
+    """
+    paths = [row.path for fold in folds for row in fold.test_rows]
+    return chosen_columns(folds[0].test_root, paths, names, "--by") if names else []
+
+
 def by_combination(
     columns: Sequence[Column],
     held_out: HeldOut,
-    before: Probabilities,
-    after: Probabilities,
+    predicted: tuple[Probabilities, Probabilities],
     targets: Sequence[int],
 ) -> list[CombinationDocument]:
     """F1 of the target classes on the test images of each combination of values; the worst combination first.
@@ -33,8 +43,7 @@ def by_combination(
     Args:
         columns: with a value for each test image [N].
         held_out: the test images.
-        before: probabilities of the best control.
-        after: probabilities of the synthetic arm.
+        predicted: probabilities of the best control, and of the synthetic arm.
         targets: indices of the target classes.
     """
     found = []
@@ -42,7 +51,7 @@ def by_combination(
         of_it = np.all([np.array(c.values) == value for c, value in zip(columns, values, strict=True)], axis=0)
         if np.isin(held_out.labels[of_it], targets).any():
             names = {column.name: value for column, value in zip(columns, values, strict=True)}
-            found.append(_of(names, _part(held_out, of_it), before[..., of_it, :], after[..., of_it, :], targets))
+            found.append(_of(names, _part(held_out, of_it), [rows[..., of_it, :] for rows in predicted], targets))
     return sorted(found, key=lambda one: one.before)
 
 
@@ -56,10 +65,10 @@ def _part(held_out: HeldOut, rows: npt.NDArray[np.bool_]) -> HeldOut:
 
 
 def _of(
-    values: dict[str, str], part: HeldOut, before: Probabilities, after: Probabilities, targets: Sequence[int]
+    values: dict[str, str], part: HeldOut, predicted: Sequence[Probabilities], targets: Sequence[int]
 ) -> CombinationDocument:
     present = [k for k in targets if (part.labels == k).any()]
-    tables, groups = [part.table(rows) for rows in (before, after)], part.groups_of_classes()
+    tables, groups = [part.table(rows) for rows in predicted], part.groups_of_classes()
     means = [float(table.seeds[..., present].mean()) for table in tables]
     gain = None
     if groups[present].min() >= FEWEST_GROUPS:

@@ -14,7 +14,7 @@ import numpy as np
 
 from synthaug.classifiers import check_classifier, takes_steps
 from synthaug.config import resolve
-from synthaug.data.attributes import Column, chosen_columns
+from synthaug.data.attributes import Column
 from synthaug.data.fetched import local_folder
 from synthaug.data.run_data import RunData
 from synthaug.device import resolve_device
@@ -41,11 +41,11 @@ from synthaug.evaluation.arms import (
 from synthaug.evaluation.before_after import before_and_after
 from synthaug.evaluation.best_control import BestControl, best_control
 from synthaug.evaluation.changed_images import changed_images
-from synthaug.evaluation.combinations import by_combination
+from synthaug.evaluation.combinations import by_combination, columns_of
 from synthaug.evaluation.fold import Fold, probabilities, shares_of, trials_of
 from synthaug.evaluation.grid import Trial
 from synthaug.evaluation.held_out import HeldOut, small_test_warnings
-from synthaug.evaluation.images import RealImages, real_images
+from synthaug.evaluation.images import real_images
 from synthaug.evaluation.learning_curve import SHARES, curve_contrast, in_words, learning_curve
 from synthaug.evaluation.longer import longer_training, with_longer
 from synthaug.evaluation.next_step import ENOUGH_SEEDS, next_step
@@ -217,7 +217,7 @@ def _prepare(request: EvaluateRequest, classifier: str, whole: RunData, progress
         real_images(data, request.test, every_target=request.folds is None, cache=request.cache, progress=progress)
         for data in each
     ]
-    columns = _columns(request, reals)
+    columns = columns_of(request.by or (), reals)
     tried = candidates(request.shares, reals, mix)
     held_out = HeldOut.of(reals)
     warnings += small_test_warnings(held_out, whole.targets, sum(real.alike for real in reals))
@@ -242,29 +242,9 @@ def _prepare(request: EvaluateRequest, classifier: str, whole: RunData, progress
         )
     warnings = list(dict.fromkeys([*warnings, *notes]))
     return _Evaluation(
-        request,
-        progress,
-        classifier,
-        arms,
-        whole,
-        out,
-        folds,
-        replicates,
-        held_out,
-        tried,
-        mixed,
-        suspects,
-        size,
-        columns,
-        warnings,
-    )
-
-
-def _columns(request: EvaluateRequest, reals: Sequence[RealImages]) -> list[Column]:
-    """The columns of `--by`. With folds, all test images are of one folder."""
-    root = reals[0].test_root
-    paths = [row.path for real in reals for row in real.test_rows]
-    return chosen_columns(root, paths, request.by, "--by") if request.by else []
+        request, progress, classifier, arms, whole, out, folds, replicates, held_out, tried, mixed, suspects, size,
+        columns, warnings,
+    )  # fmt: skip
 
 
 def _whole(request: EvaluateRequest, progress: Progress) -> RunData:
@@ -465,7 +445,6 @@ def _combinations(document: EvaluateDocument, evaluation: _Evaluation) -> list[C
     before, after = before_and_after(document)
     if not evaluation.columns or before is None or after is None:
         return []
-    return by_combination(
-        evaluation.columns, evaluation.held_out, evaluation.probabilities(before), evaluation.probabilities(after),
-        list(evaluation.whole.target_indices.values()),
-    )  # fmt: skip
+    predicted = evaluation.probabilities(before), evaluation.probabilities(after)
+    targets = list(evaluation.whole.target_indices.values())
+    return by_combination(evaluation.columns, evaluation.held_out, predicted, targets)

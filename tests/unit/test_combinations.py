@@ -35,7 +35,7 @@ def material(seed: int = 0) -> tuple[HeldOut, np.ndarray, np.ndarray, Column, Co
 
 def test_the_worst_part_comes_first_with_its_own_gain() -> None:
     held_out, before, after, light, _ = material()
-    worst, best = by_combination([light], held_out, before, after, [2])
+    worst, best = by_combination([light], held_out, (before, after), [2])
     assert (worst.values, best.values) == ({"light": "night"}, {"light": "day"})
     rows = np.array(light.values) == "night"
     assert worst.images == rows.sum()
@@ -52,7 +52,7 @@ def test_the_worst_part_comes_first_with_its_own_gain() -> None:
 
 def test_all_combinations_together_are_all_images() -> None:
     held_out, before, after, light, site = material()
-    found = by_combination([light, site], held_out, before, after, [1, 2])
+    found = by_combination([light, site], held_out, (before, after), [1, 2])
     assert len(found) == 4
     assert sum(part.images for part in found) == 240
     assert [part.before for part in found] == sorted(part.before for part in found)
@@ -64,7 +64,7 @@ def test_a_part_without_a_target_is_left_out_and_one_group_has_no_interval() -> 
     group = held_out.groups == held_out.groups[rare[0]]
     values = np.where(group, "one group", np.where(held_out.labels == 2, "rest", "none of it"))
     column = Column("place", "words", values.tolist(), ["none of it", "one group", "rest"])
-    found = {part.values["place"]: part for part in by_combination([column], held_out, before, after, [2])}
+    found = {part.values["place"]: part for part in by_combination([column], held_out, (before, after), [2])}
     assert set(found) == {"one group", "rest"}
     assert found["one group"].gain is None
     assert found["rest"].gain is not None
@@ -73,6 +73,6 @@ def test_a_part_without_a_target_is_left_out_and_one_group_has_no_interval() -> 
 def test_folds_and_several_generators() -> None:
     held_out, before, after, light, _ = material()
     folds = HeldOut(held_out.labels, held_out.groups, (np.arange(240) >= 120).astype(np.int64), CLASSES)
-    assert by_combination([light], folds, before, after, [2])[0].gain is not None
-    replicates = by_combination([light], held_out, before, np.stack([after, after]), [2])
-    assert replicates[0].after == pytest.approx(by_combination([light], held_out, before, after, [2])[0].after)
+    assert by_combination([light], folds, (before, after), [2])[0].gain is not None
+    replicates = by_combination([light], held_out, (before, np.stack([after, after])), [2])
+    assert replicates[0].after == pytest.approx(by_combination([light], held_out, (before, after), [2])[0].after)
