@@ -44,7 +44,8 @@ def only_writer(folder: Path, what: str, *, wait: float = 0) -> Iterator[None]:
         Held: another process holds it; the message has its process id, computer, command and start.
         SynthaugError: a file or folder that is no lock has its name.
     """
-    lock, note = FileLock(folder / LOCK), folder / NOTE
+    # Another thread than the one that took the lock may give it back.
+    lock, note = FileLock(folder / LOCK, thread_local=False), folder / NOTE
     try:
         if (folder / LOCK).is_symlink():
             raise OSError(errno.ELOOP, "a link", str(folder / LOCK))
