@@ -20,14 +20,14 @@ from sklearn.datasets import load_digits
 PAGE = (Path(__file__).parents[2] / "docs" / "quickstart.md").read_text(encoding="utf-8")
 WHOLE = os.environ.get("QUICKSTART") == "whole"
 SHORT = {
-    "run": "--yes --budget 1kimg --recipe demo --seeds 2 --steps 5",
-    "fit": "--budget 1kimg --recipe demo",
+    "run": "--yes --budget 1kimg --recipe demo --set gate.steps=5 --seeds 2 --steps 5",
+    "fit": "--budget 1kimg --recipe demo --set gate.steps=5",
     "evaluate": "--seeds 2 --steps 5",
     "export": "--no-gate",
 }
 """Options that make a line short; the last of an option counts."""
 SHORT_CODE = {
-    'budget="10min"': 'budget="1kimg", recipe="demo"',
+    'budget="10min"': 'budget="1kimg", recipe="demo", set={"gate.steps": 5}',
     "evaluate(trained)": "evaluate(trained, seeds=2, steps=5)",
     "per_class=5000": "per_class=30, gate=False, overwrite=True",
 }
