@@ -14,7 +14,7 @@ LEAVES = dict(leaves())
 OFF = {
     "--config", "--data", "--fail-under", "--folds", "--from", "--generators", "--group-by", "--inputs", "--keep",
     "--out FILE.html", "--reference", "--replicates", "--resume", "--select", "--set", "--synthetic", "--upscaler",
-    "--weights",
+    "--weights", "--by",
 }  # fmt: skip
 """Options without a default: what they do is not done where they are left out."""
 
