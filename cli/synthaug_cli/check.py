@@ -46,16 +46,16 @@ def render(found: CheckDocument) -> None:
                     row.append(value)
     kind = "gated" if found.gated else "ungated"
     console.table(f"{kind} synthetic images against {found.reference} images", columns, rows, words=3)
-    console.line(f"features of {found.features}; the columns 'real' compare real images with other real images")
+    console.prose(f"features of {found.features}; the columns 'real' compare real images with other real images")
     for line in _older_scores(found):
         console.line(line)
     if found.pooled is not None and (auc := found.pooled.score("detect_auc").value) is not None:
         console.line(f"all classes: a classifier separates them from real images with AUC {auc:.2f} (0.5: not at all)")
     if found.second_judge is not None:
-        console.line(found.second_judge.text())
+        console.prose(found.second_judge.text())
     for name, q in classes:
         for reason in q.reasons:
-            console.line(f"  {name}: {reason}")
+            console.prose(f"  {name}: {reason}", 4)
 
 
 def _older_scores(found: CheckDocument) -> list[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from synthaug.errors import SynthaugError
 from synthaug.progress import Progress, terminal
 from synthaug.progress.counter import duration as duration
-from synthaug.progress.terminal import BarProgress, LineProgress, QuietProgress, harmless, loaded, on_terminal
+from synthaug.progress.terminal import BarProgress, LineProgress, QuietProgress, harmless, loaded, on_terminal, wrapped
 from synthaug.progress.terminal import to_stderr as to_stderr
 
 if TYPE_CHECKING:  # pydantic is imported only when needed, so that --help is fast
@@ -48,6 +48,15 @@ def result(document: D, render: Callable[[D], None]) -> None:
 def line(text: str = "") -> None:
     """Print a line of the result without markup and wrapping, so that commands and paths can be copied."""
     print(harmless(text))
+
+
+def prose(text: str, indent: int = 0) -> None:
+    """Print a sentence that nobody pastes: on a terminal, lines break between words, and go on `indent` spaces in."""
+    if not sys.stdout.isatty():
+        line(text)
+        return
+    for part in text.split("\n"):
+        print(wrapped(harmless(part), indent))
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, words: int = 1) -> None:

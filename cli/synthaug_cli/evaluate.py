@@ -45,7 +45,7 @@ def render(found: EvaluateDocument) -> None:
     from synthaug.evaluation.report.headline import sharpness_sentence
 
     if blur := sharpness_sentence(found, repr):
-        console.line(f"{blur}\n")
+        console.prose(f"{blur}\n")
     images = "test images" if found.folds is None else f"all images in {found.folds} folds"
     size = f" of {found.size.pixels} px" if found.size is not None else ""
     rows = []
@@ -75,41 +75,42 @@ def render(found: EvaluateDocument) -> None:
     _parts(found)
     verdict = found.verdict
     for name, contrast in verdict.contrasts.items():
-        console.line(f"{name:<34} {contrast.text()} in mean F1 of the target classes")
+        console.prose(f"{name:<34} {contrast.text()} in mean F1 of the target classes", 35)
     for name, difference in verdict.against_best.items():
         chosen = "chosen on the validation images" if verdict.best_control_chosen_on == "val" else "the best on test"
-        console.line(f"{f'{name} - best control':<34} {difference.text()}: {verdict.best_control}, {chosen}")
+        console.prose(f"{f'{name} - best control':<34} {difference.text()}: {verdict.best_control}, {chosen}", 35)
     if verdict.longer is not None:
         gain, times = verdict.longer.gain.text(), f"{verdict.longer.times} x the steps"
-        console.line(f"{f'{verdict.longer.control}, {times}':<34} {gain}")
+        console.prose(f"{f'{verdict.longer.control}, {times}':<34} {gain}", 35)
     if verdict.smallest_detectable is not None:
-        console.line(f"{'gain found in 80% of cases':<34} {verdict.smallest_detectable:+.3f}")
+        console.prose(f"{'gain found in 80% of cases':<34} {verdict.smallest_detectable:+.3f}", 35)
     if verdict.real_image_equivalents:
-        console.line(f"{'worth in real images':<34} {verdict.real_image_equivalents}")
+        console.prose(f"{'worth in real images':<34} {verdict.real_image_equivalents}", 35)
     for target in (name for name in found.targets if name in found.recommended):
         advice = found.recommended[target]
-        console.line(
+        console.prose(
             f"{'recommended for ' + target:<34} {plural(advice.synthetic, 'synthetic image')} ({advice.share:.0%}) "
-            f"and {advice.real:,} real: {advice.reason}"
+            f"and {advice.real:,} real: {advice.reason}",
+            35,
         )
     if found.mix == "all":
         others = sum(advice.synthetic for name, advice in found.recommended.items() if name not in found.targets)
-        console.line(f"{'and for all other classes':<34} {plural(others, 'synthetic image')}")
+        console.prose(f"{'and for all other classes':<34} {plural(others, 'synthetic image')}", 35)
     for target, judgement in verdict.per_target.items():
         quality = found.quality.per_class.get(target)
         images = f"; images: diversity {quality.collapse}, copies {quality.memorisation}" if quality else ""
         sources = f"; {found.made_from[target].text()}" if target in found.made_from else ""
-        console.line(f"{target:<34} {judgement}{images}{sources}")
+        console.prose(f"{target:<34} {judgement}{images}{sources}", 35)
     for text in (*found.warnings, *verdict.caveats):
-        console.line(f"note: {text}")
-    console.line(f"\nverdict: {verdict.overall}. {verdict.sentence}")
+        console.prose(f"note: {text}", 6)
+    console.prose(f"\nverdict: {verdict.overall}. {verdict.sentence}", 9)
     if found.leaks is not None:
         rest, count = found.leaks.verdict, len(found.leaks.suspects)
         without = f"{rest.overall}. {rest.sentence}" if rest else "none, since a target class has no other test image"
-        console.line(f"without the {count} test images that look like copies: {without}")
+        console.prose(f"without the {count} test images that look like copies: {without}", 9)
     console.line(f"report:  {found.report}")
     if found.next is not None:
-        console.line(f"next:    {found.next.sentence}")
+        console.prose(f"next:    {found.next.sentence}", 9)
         console.line(f"         {found.next.command}")
 
 

@@ -51,7 +51,7 @@ def render(found: InspectDocument) -> None:
     if found.targets:
         console.line(f"rare: {', '.join(found.targets)}")
     for name, column in found.columns.items():
-        console.line(f"column      {name}: {_most_frequent(column.values)}")
+        console.prose(f"column      {name}: {_most_frequent(column.values)}", 12)
     for one in found.rare_combinations[:SHOWN]:
         console.line(
             f"seldom      {one.label} with {one.column} {one.value}: {plural(one.images, 'image')}, "
@@ -59,15 +59,15 @@ def render(found: InspectDocument) -> None:
         )
     if (more := len(found.rare_combinations) - SHOWN) > 0:
         console.line(f"            … and {more} more (--json lists all)")
-    console.line(f"mirroring   {'yes' if found.mirroring.allowed else 'no'}: {found.mirroring.reason}")
+    console.prose(f"mirroring   {'yes' if found.mirroring.allowed else 'no'}: {found.mirroring.reason}", 12)
     if found.series is not None:
-        console.line(f"series      --group-by '{found.series.group_by}': {found.series.reason}")
+        console.prose(f"series      --group-by '{found.series.group_by}': {found.series.reason}", 12)
         if found.series.warning:
-            console.line(f"            note: {found.series.warning}")
+            console.prose(f"            note: {found.series.warning}", 12)
     training = found.training
     colours = "grey" if training.channels == 1 else "colour"
-    console.line(f"training    {training.resolution} px, {colours}: {training.resolution_reason}")
-    console.line(f"budget      {training.budget}: {training.budget_reason}")
+    console.prose(f"training    {training.resolution} px, {colours}: {training.resolution_reason}", 12)
+    console.prose(f"budget      {training.budget}: {training.budget_reason}", 12)
     console.line(f"next: {found.command}")
 
 

@@ -58,7 +58,7 @@ def _time(seconds: float | None) -> str:
 
 
 def render(made: WorkflowDocument) -> None:
-    console.line(f"verdict: {made.verdict}. {made.sentence}")
+    console.prose(f"verdict: {made.verdict}. {made.sentence}", 9)
     console.line(f"run:     {made.run}")
     console.line(f"report:  {made.report}")
     if made.export is not None:
@@ -66,5 +66,5 @@ def render(made: WorkflowDocument) -> None:
         return
     console.line("export:  none, because synthetic images were not shown to help")
     if made.next is not None:
-        console.line(f"next:    {made.next.sentence}")
+        console.prose(f"next:    {made.next.sentence}", 9)
         console.line(f"         {made.next.command}")

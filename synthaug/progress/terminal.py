@@ -59,10 +59,13 @@ def to_stderr(text: str) -> None:
         print(harmless(text), file=sys.stderr, flush=True)
 
 
-def _wrapped(line: str) -> str:
-    """A line in as many as the terminal needs; no word is broken, so that paths can be copied."""
-    width = shutil.get_terminal_size().columns
-    return textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
+def wrapped(line: str, indent: int = 0) -> str:
+    """A line in as many as the terminal needs, all but the first with `indent` spaces.
+
+    No word is broken, so that paths can be copied.
+    """
+    width, spaces = shutil.get_terminal_size().columns, " " * indent
+    return textwrap.fill(line, width, subsequent_indent=spaces, break_long_words=False, break_on_hyphens=False)
 
 
 class QuietProgress:
@@ -167,7 +170,7 @@ class BarProgress:
                 self._bars = None
 
     def say(self, line: str) -> None:
-        line = _wrapped(harmless(line))
+        line = wrapped(harmless(line))
         if self._bars is None:
             to_stderr(line)
         else:

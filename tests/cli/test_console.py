@@ -122,3 +122,18 @@ def test_names_of_files_command_no_terminal(tmp_path: Path, capsys: pytest.Captu
     assert not any(line.startswith("next: rm") for line in told.splitlines())
     for written in (r"cat/\x1b[2J\x9b1m.png", r"cat/a\nnext: rm.png", r"dog/\u202egnp.png", r"\x1b]0;x\x07.txt"):
         assert written in told
+
+
+def test_sentences_break_between_words_on_a_terminal_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    sentence = "\nverdict: the images help, /a/path/that/is/long/er/than/all/of/a/line, and more words follow"
+    console.prose(sentence, 9)
+    assert capsys.readouterr().out == f"{sentence}\n"
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    console.prose(sentence, 9)
+    first, verdict, path, rest = capsys.readouterr().out.rstrip("\n").split("\n")
+    assert (first, verdict) == ("", "verdict: the images help,")
+    assert path == "         /a/path/that/is/long/er/than/all/of/a/line,"
+    assert rest == "         and more words follow"
