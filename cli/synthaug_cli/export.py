@@ -48,7 +48,7 @@ def render(made: ExportDocument) -> None:
     speed = f", {made.images_per_second:.0f} images/s" if made.images_per_second else ""
     console.line(f"{plural(synthetic, 'synthetic image')}{speed}")
     console.line(f"manifest     {made.manifest}")
-    console.line(f"dataset      {made.out}  (README.md says how to read it; its metadata marks synthetic images)")
+    console.prose(f"dataset      {made.out}  (README.md says how to read it; its metadata marks synthetic images)", 13)
 
 
 def _counts(rejected: dict[str, int]) -> str:
