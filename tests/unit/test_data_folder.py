@@ -300,7 +300,9 @@ def test_a_table_without_labels_leaves_class_folders_alone(tree: Tree, look: Loo
     write_table(root, "metadata.csv", [{"file_name": "a/1.png", "text": "a cat"}])
     found = look(root)
     assert (found.layout, found.counts) == ("classes", {"a": 1, "b": 1})
-    assert found.ignored == ["metadata.csv (no columns file_name and label)"]
+    assert found.ignored == [], "its other columns are used"
+    write_table(root, "metadata.csv", [{"picture": "a/1.png", "text": "a cat"}])
+    assert look(root).ignored == ["metadata.csv (no columns file_name and label)"]
 
 
 def test_file_names_that_are_not_utf8(tree: Tree, look: Look) -> None:
