@@ -53,9 +53,10 @@ def render(found: InspectDocument) -> None:
     for name, column in found.columns.items():
         console.prose(f"column      {name}: {_most_frequent(column.values)}", 12)
     for one in found.rare_combinations[:SHOWN]:
-        console.line(
+        console.prose(
             f"seldom      {one.label} with {one.column} {one.value}: {plural(one.images, 'image')}, "
-            f"about {one.expected:.0f} expected"
+            f"about {one.expected:.0f} expected",
+            12,
         )
     if (more := len(found.rare_combinations) - SHOWN) > 0:
         console.line(f"            … and {more} more (--json lists all)")

@@ -18,6 +18,7 @@ import numpy as np
 
 from synthaug.data.layout import SPLIT_FOLDERS, TABLES
 from synthaug.data.metadata import LABEL_COLUMNS, inside, rows_of
+from synthaug.documents import RareCombination
 from synthaug.errors import SynthaugError, plural, suggest
 
 MISSING = "(none)"
@@ -100,18 +101,7 @@ def chosen_columns(root: Path, paths: Sequence[str], names: Sequence[str], optio
     return [columns[name] for name in names]
 
 
-@dataclass(frozen=True)
-class Rare:
-    """A class and a value with few `images` in common; `expected`: as many if class and column were independent."""
-
-    label: str
-    column: str
-    value: str
-    images: int
-    expected: float
-
-
-def rare_combinations(columns: Sequence[Column], labels: Sequence[str]) -> list[Rare]:
+def rare_combinations(columns: Sequence[Column], labels: Sequence[str]) -> list[RareCombination]:
     """Combinations of a class and a value that are at most a third as frequent as expected; the rarest first.
 
     Args:
@@ -125,7 +115,11 @@ def rare_combinations(columns: Sequence[Column], labels: Sequence[str]) -> list[
         for label, value in product(of_class, column.ordered):
             expected = of_class[label] * of_value[value] / len(labels)
             if expected >= LEAST_EXPECTED and both[label, value] <= expected / RARER:
-                found.append(Rare(label, column.name, value, both[label, value], expected))
+                found.append(
+                    RareCombination(
+                        label=label, column=column.name, value=value, images=both[label, value], expected=expected
+                    )
+                )
     return sorted(found, key=lambda one: (one.images / one.expected, -one.expected))
 
 

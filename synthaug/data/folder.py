@@ -51,6 +51,11 @@ class ImageRecord:
     synthetic: bool | None = None
     coloured: bool = True
 
+    @property
+    def trains(self) -> bool:
+        """Whether it is not set apart for val or test."""
+        return self.split in (None, "train")
+
 
 @dataclass
 class Scan:

@@ -61,15 +61,15 @@ def read_all(root: Path, entries: Sequence[Entry], place: Path, progress: Progre
 
     with progress.task("reading images", len(missing), "images") as task, quiet_decoding():
         try:
-            for chunk, results in in_chunks(
+            for chunk, (results, made) in in_chunks(
                 lambda c: _read(root, [entries[k] for k in missing[c.start : c.stop].tolist()]), len(missing)
             ):
-                made = iter(results[1])
-                for k, result in zip(missing[chunk.start : chunk.stop].tolist(), results[0], strict=True):
+                new = iter(made)
+                for k, result in zip(missing[chunk.start : chunk.stop].tolist(), results, strict=True):
                     if isinstance(result, str):
                         failures[entries[k].path] = result
                     else:
-                        infos[k], thumbnails[k] = result, next(made)
+                        infos[k], thumbnails[k] = result, next(new)
                 task.advance(len(chunk))
         except BaseException:
             _remember(file, found(), progress)  # the next attempt continues from here

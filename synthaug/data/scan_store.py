@@ -15,7 +15,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,11 +49,14 @@ class StoredScan:
 
     def __init__(self, file: Path) -> None:
         self.thumbnails = np.zeros((0, THUMBNAIL_BYTES), np.uint8)
-        self._file = file
+        self._file: mmap.mmap | None = None
         with suppress(OSError, ValueError, TypeError, KeyError), file.open("rb") as opened:
-            header = json.loads(opened.read(_HEADER))
+            mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+            header = json.loads(mapped.read(_HEADER))
             if header["version"] == _VERSION:
-                self.thumbnails = _mapped(opened, int(header["files"]))
+                size = int(header["files"]) * THUMBNAIL_BYTES
+                self.thumbnails = np.frombuffer(mapped, np.uint8, size, _HEADER).reshape(-1, THUMBNAIL_BYTES)
+                self._file = mapped
 
     def __len__(self) -> int:
         return len(self.thumbnails)
@@ -73,11 +75,11 @@ class StoredScan:
         return infos, rows
 
     def _lines(self) -> Iterator[tuple[int, str, tuple[int, ...], FileInfo | None]]:
-        if not len(self):
+        if self._file is None:
             return
-        with suppress(OSError, ValueError, TypeError), self._file.open("rb") as opened:
-            opened.seek(_HEADER + self.thumbnails.size)
-            for row, line in enumerate(opened):
+        with suppress(ValueError, TypeError):
+            self._file.seek(_HEADER + self.thumbnails.size)
+            for row, line in enumerate(iter(self._file.readline, b"")):
                 path, stamp, width, height, mode, kind, *rest = json.loads(line)
                 # Modes and formats are few: one object each, not one an image.
                 yield row, path, tuple(stamp), FileInfo(width, height, sys.intern(mode), sys.intern(kind), *rest)
@@ -115,10 +117,3 @@ def take(thumbnails: NDArray[np.uint8], rows: NDArray[np.intp], into: NDArray[np
     for start in range(0, len(rows), _AT_ONCE):
         some = slice(start, start + _AT_ONCE)
         into[at[some]] = thumbnails[rows[some]]
-
-
-def _mapped(opened: BinaryIO, count: int) -> NDArray[np.uint8]:
-    if count < 1:
-        return np.zeros((0, THUMBNAIL_BYTES), np.uint8)
-    mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
-    return np.frombuffer(mapped, np.uint8, count * THUMBNAIL_BYTES, _HEADER).reshape(count, THUMBNAIL_BYTES)

@@ -32,7 +32,6 @@ NEIGHBOURS_ALIKE = 0.6
 DISTANT = 20
 PAIRS = 30
 OF_A_CLASS = 500  # images that are compared
-_AT_ONCE = 4096
 
 
 @dataclass(frozen=True, slots=True)

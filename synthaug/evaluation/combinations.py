@@ -46,9 +46,9 @@ def by_combination(
         predicted: probabilities of the best control, and of the synthetic arm.
         targets: indices of the target classes.
     """
-    found = []
+    found, arrays = [], [np.array(column.values) for column in columns]
     for values in product(*(column.ordered for column in columns)):
-        of_it = np.all([np.array(c.values) == value for c, value in zip(columns, values, strict=True)], axis=0)
+        of_it = np.all([of_each == value for of_each, value in zip(arrays, values, strict=True)], axis=0)
         if np.isin(held_out.labels[of_it], targets).any():
             names = {column.name: value for column, value in zip(columns, values, strict=True)}
             found.append(_of(names, _part(held_out, of_it), [rows[..., of_it, :] for rows in predicted], targets))

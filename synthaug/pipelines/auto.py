@@ -152,7 +152,7 @@ def mirror_test_of(scanned: Scan, series: Series | None) -> MirrorTest | None:
 
     Images that are alike, of one group or of one of the `series` are not divided between training and test.
     """
-    rows = np.flatnonzero([image.split in (None, "train") for image in scanned.images])
+    rows = np.flatnonzero([image.trains for image in scanned.images])
     if scanned.thumbnails is None or not len(rows):
         return None
     names = None if series is None else series.names([image.path for image in scanned.images])

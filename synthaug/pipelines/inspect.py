@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from synthaug.config import AUTO
@@ -36,7 +35,6 @@ from synthaug.progress import Progress, shown
 from synthaug.requests import InspectRequest, documented
 from synthaug.results.commands import InspectResult
 
-HELD_OUT = ("val", "test")
 BALANCED = 1.5
 """Imbalance ratio below which no class is called rare."""
 
@@ -98,13 +96,13 @@ def run_inspect(request: InspectRequest, progress: Progress) -> InspectDocument:
 
 def _columns(found: Scan) -> tuple[dict[str, ColumnSummary], list[RareCombination]]:
     """The columns that divide the training images, and which of their values are seldom in which class."""
-    images = [image for image in found.images if image.split not in HELD_OUT] or found.images
+    images = _training(found)
     read = read_columns(found.root, [image.path for image in images]).values()
     columns = [column for column in read if column.divides]
     rare = rare_combinations(columns, [image.label for image in images])
     return (
         {c.name: ColumnSummary(kind=c.kind, values={v: c.values.count(v) for v in c.ordered}) for c in columns},
-        [RareCombination(**{**asdict(one), "expected": round(one.expected, 1)}) for one in rare],
+        [one.model_copy(update={"expected": round(one.expected, 1)}) for one in rare],
     )
 
 
@@ -135,10 +133,14 @@ def _equal(images: Sequence[ImageRecord]) -> list[list[str]]:
     return [group for group in groups.values() if len(group) > 1]
 
 
+def _training(found: Scan) -> list[ImageRecord]:
+    """The images that are not set apart for val or test; all, if none is left."""
+    return [image for image in found.images if image.trains] or found.images
+
+
 def _training_counts(found: Scan) -> dict[str, int]:
     """Class → training images. A test folder with equal classes must not hide which classes are rare."""
-    counts = Counter(image.label for image in found.images if image.split not in HELD_OUT)
-    return dict(sorted(counts.items())) if counts else found.counts
+    return dict(sorted(Counter(image.label for image in _training(found)).items()))
 
 
 def _splits(found: Scan) -> dict[str, dict[str, int]]:

@@ -30,13 +30,16 @@ __all__ = [
     "flag",
 ]  # fmt: skip
 
-_MODULES = ("fit", "export", "evaluate", "workflow")
+_MODULES = {
+    "InspectRequest": "fit", "FitRequest": "fit", "RunRequest": "workflow",
+    "CheckRequest": "evaluate", "EvaluateRequest": "evaluate",
+    "CurateRequest": "export", "ExportRequest": "export", "RegenerateRequest": "export", "SamplesRequest": "export",
+    "TraverseRequest": "export", "UpscaleRequest": "export",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
     """The module of a request is imported when the request is asked for: the models of all take a tenth of a second."""
-    if name in __all__:
-        for module in _MODULES:
-            if (found := getattr(importlib.import_module(f"{__name__}.{module}"), name, None)) is not None:
-                return found
+    if name in _MODULES:
+        return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
