@@ -23,6 +23,7 @@ from pydantic import (
 
 from synthaug import parsing
 from synthaug.budget import MOST_FOLDS, MOST_KIMG, check_budget
+from synthaug.dotted import leaves, nest
 from synthaug.errors import SynthaugError, suggest
 from synthaug.parsing import ParseError
 from synthaug.registry import Registry
@@ -30,9 +31,7 @@ from synthaug.registry import Registry
 Fit = Literal["pad", "crop", "stretch"]
 Resolution = Literal[16, 32, 64, 96, 128, 192, 256]
 RESOLUTIONS: tuple[int, ...] = get_args(Resolution)
-_MAPPING_VALUES = ("training.regularizers", "training.auxiliary")  # merged as one value, not key by key
 _DEFAULT_FAMILY = "dcgan"
-_MOST_DOTS = 8  # in a key; a longer one would be nested deeper than Python's stack
 
 
 Weight = Annotated[float, Field(ge=0, le=1e6)]
@@ -64,6 +63,9 @@ class DataConfig(_Section):
     )
     group_by: str | None = Field(
         None, description="regular expression; images whose paths have the same first group stay in one split"
+    )
+    conditions: list[str] = Field(
+        default_factory=list, description="columns of the metadata table that the generator is told beside the class"
     )
     val_fraction: float = Field(0.15, ge=0, lt=0.5)
     test_fraction: float = Field(0.2, ge=0, lt=0.6)
@@ -146,6 +148,9 @@ class TrainingConfig(_Section):
     fade_end: float = Field(0.0, ge=0, le=1, description="share of the budget at which it has its full weight")
     embedding_noise: float = Field(
         0.0, ge=0, le=10, description="noise on the generator's class embeddings; less for classes with more images"
+    )
+    condition_dropout: float = Field(
+        0.1, ge=0, lt=1, description="share of the conditions that are hidden, so that images without them can be made"
     )
     augment: list[str] = Field(
         default_factory=lambda: ["color", "affine"],
@@ -248,21 +253,6 @@ class Resolved:
     origins: dict[str, str]
 
 
-def leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Flatten a nested mapping to dotted keys.
-
-    >>> leaves({"a": {"b": 1}, "c": 2})
-    {'a.b': 1, 'c': 2}
-    """
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping) and value and f"{prefix}{key}" not in _MAPPING_VALUES:
-            flat.update(leaves(value, f"{prefix}{key}."))
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
-
-
 AUTO = "auto"
 """The recipe without a file: `synthaug.pipelines.auto` makes it from the images and the device."""
 
@@ -313,20 +303,6 @@ def _layers(tree: Mapping[str, Any], origin: str) -> list[tuple[str, dict[str, A
     return [*(_recipe_layers(base) if base is not None else []), (origin, leaves(own))]
 
 
-def _nest(flat: Mapping[str, Any], into: dict[str, Any]) -> None:
-    for dotted, value in flat.items():
-        if dotted.count(".") > _MOST_DOTS:
-            raise SynthaugError(f"unknown key {dotted!r}", "`synthaug recipes show` prints every key and its default")
-        *parents, last = dotted.split(".")
-        node = into
-        for parent in parents:
-            child = node.get(parent)
-            if not isinstance(child, dict):
-                child = node[parent] = {}
-            node = child
-        node[last] = value
-
-
 def resolve(
     recipe: str | None = None,
     file: Path | None = None,
@@ -371,7 +347,7 @@ def resolve(
     tree: dict[str, Any] = {}
     given: dict[str, str] = {}
     for origin, flat in layers:
-        _nest(flat, tree)
+        nest(flat, tree)
         given.update(dict.fromkeys(flat, origin))
     config = validate(tree, given)
     return Resolved(config, {key: given.get(key, "default") for key in leaves(config.model_dump())})

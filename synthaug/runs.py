@@ -115,6 +115,11 @@ class Run:
         return self.path / "maps.csv"
 
     @property
+    def conditions_file(self) -> Path:
+        """The values of the conditions of the images in `split_file`, of a run with conditions."""
+        return self.path / "conditions.csv"
+
+    @property
     def metrics_file(self) -> Path:
         return self.path / "metrics.jsonl"
 

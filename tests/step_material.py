@@ -21,6 +21,7 @@ from synthaug.models import MODELS, UPSCALERS, build_family
 from synthaug.models.codes import codes_of
 from synthaug.models.family import ImageShape
 from synthaug.models.inputs import Sources
+from synthaug.training.condition_rules import ConditionRules
 from synthaug.training.game import Game, build_game
 from synthaug.training.steps import super_resolution, take_step, translation
 
@@ -35,6 +36,7 @@ class Setting(NamedTuple):
     family: str
     training: dict[str, Any]
     model: dict[str, Any]
+    attributes: int = 0
 
 
 SETTINGS = {name: Setting(name, {}, {}) for name in [*MODELS.names(), *UPSCALERS.names()]} | {
@@ -48,6 +50,8 @@ SETTINGS = {name: Setting(name, {}, {}) for name in [*MODELS.names(), *UPSCALERS
     "embedding noise": Setting("dcgan", {"embedding_noise": 0.5}, {}),
     "two steps, mirrored": Setting("dcgan", {"discriminator_steps": 2, "flip": True}, {}),
     "codes": Setting("dcgan", {"auxiliary": {"infogan": 1.0, "acgan": 1.0}}, {"continuous_codes": 2}),
+    "conditions": Setting("dcgan", {"regularizers": {"r1": 1.0, "consistency": 1.0}}, {}, attributes=5),
+    "conditions, micro-batches": Setting("stylegan2", {"micro_batch_size": 4}, {}, attributes=5),
     "full pool": Setting("cyclegan", {}, {"pool": 2}),
     "micro-batches": Setting("stylegan2", {"micro_batch_size": 4}, {}),
     "micro-batches, batch norm": Setting("dcgan", {"micro_batch_size": 4, "embedding_noise": 0.5}, {}),
@@ -57,7 +61,7 @@ SETTINGS = {name: Setting(name, {}, {}) for name in [*MODELS.names(), *UPSCALERS
 def game_of(setting: Setting, fabric: Fabric) -> Game:
     model = small_options(setting.family, **setting.model)
     config = validate({"model": model.model_dump(), "training": {"batch_size": BATCH, **setting.training}})
-    shape = ImageShape(SIDE, 3, CLASSES)
+    shape = ImageShape(SIDE, 3, CLASSES, setting.attributes)
     torch.manual_seed(0)
     family = build_family(setting.family, shape, config.model)
     heads = build_heads(config.training.auxiliary, family, shape, codes_of(config.model))
@@ -68,6 +72,10 @@ def game_of(setting: Setting, fabric: Fabric) -> Game:
     batches = BalancedBatches(pixels, torch.arange(IMAGES) % CLASSES, probabilities, BATCH, config.training.flip)
     game = build_game(config, family, batches, fabric, heads)
     game.sources = Sources(pixels.numpy(), {k: [np.arange((k + 1) % CLASSES, IMAGES, CLASSES)] for k in range(CLASSES)})
+    if setting.attributes:
+        batches.attributes = torch.randn(IMAGES, setting.attributes, generator=rng)
+        columns = torch.arange(setting.attributes) % 2
+        game.conditions = ConditionRules(torch.nn.functional.one_hot(columns, 2).float(), dropout=0.3)
     with torch.no_grad():  # off the zeros that conditional layers start with
         for parameter in family.exported_network.parameters():
             parameter.add_(0.05 * torch.randn(parameter.shape, generator=rng))

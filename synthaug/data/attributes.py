@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -29,6 +29,7 @@ FEW_NUMBERS = 6
 """Different numbers of a column that stay as they are."""
 RARER, LEAST_EXPECTED = 3, 5
 """A combination is rare if it is so many times rarer than expected, and so many images are expected at least."""
+_SHOWN = 200  # characters of a value
 _NO_ATTRIBUTES = frozenset({"file_name", "synthetic", *LABEL_COLUMNS})
 
 
@@ -52,11 +53,23 @@ class Column:
 
 
 def read_columns(root: Path, paths: Sequence[str]) -> dict[str, Column]:
-    """All columns of a folder's tables, by name, in the order of the tables.
+    """`read_texts` as columns with few values.
+
+    Raises:
+        SynthaugError: a table is broken.
+    """
+    return {name: column_of(name, texts) for name, texts in read_texts(root, paths).items()}
+
+
+def read_texts(root: Path, paths: Sequence[str]) -> dict[str, list[str]]:
+    """What the columns of a folder's tables say of each image, by name, in the order of the tables.
 
     Args:
         root: the folder.
         paths: of its images [N], relative to `root`, with forward slashes.
+
+    Returns:
+        Texts [N] with single spaces; `MISSING` where there is none.
 
     Raises:
         SynthaugError: a table is broken.
@@ -72,8 +85,7 @@ def read_columns(root: Path, paths: Sequence[str]) -> dict[str, Column]:
             for column, value in row.items():
                 if isinstance(column, str) and column not in _NO_ATTRIBUTES and not isinstance(value, (list, dict)):
                     found.setdefault(column, [None] * len(paths))[rows[path]] = value
-    columns = (_column(name, values) for name, values in found.items())
-    return {column.name: column for column in columns}
+    return {name: [_text(value) for value in values] for name, values in found.items()}
 
 
 def chosen_columns(root: Path, paths: Sequence[str], names: Sequence[str], option: str) -> list[Column]:
@@ -91,6 +103,17 @@ def chosen_columns(root: Path, paths: Sequence[str], names: Sequence[str], optio
     for name in names:
         if name not in columns:
             raise SynthaugError(f"{option} {name}: there is no such column", suggest(name, list(columns)))
+    check_divides(columns, names, option)
+    return [columns[name] for name in names]
+
+
+def check_divides(columns: Mapping[str, Column], names: Sequence[str], option: str) -> None:
+    """Check that some of the columns have a few values, each of many images.
+
+    Raises:
+        SynthaugError: one has a single value, or too many.
+    """
+    for name in names:
         if not columns[name].divides:
             count = len([value for value in columns[name].ordered if value != MISSING])
             usable = [column.name for column in columns.values() if column.divides]
@@ -98,7 +121,6 @@ def chosen_columns(root: Path, paths: Sequence[str], names: Sequence[str], optio
                 f"{option} {name}: the column has {plural(count, 'value')}, but 2 to {MOST_VALUES} are needed",
                 f"use {', '.join(usable)}" if usable else f"leave {option} out",
             )
-    return [columns[name] for name in names]
 
 
 def rare_combinations(columns: Sequence[Column], labels: Sequence[str]) -> list[RareCombination]:
@@ -130,9 +152,10 @@ def _tables(root: Path) -> list[str]:
     return [table for table in found if (root / table).resolve().is_relative_to(root.resolve())]
 
 
-def _column(name: str, raw: Sequence[Any]) -> Column:
-    values = [_text(value) for value in raw]
-    numbers = [_number(value) for value in values]
+def column_of(name: str, texts: Sequence[str]) -> Column:
+    """A column with few values, from what the tables say of each image."""
+    values = [text[:_SHOWN] for text in texts]
+    numbers = [number_in(value) for value in values]
     given = {value for value in values if value != MISSING}
     if given and all(n is not None for n, value in zip(numbers, values, strict=True) if value != MISSING):
         return _of_numbers(name, numbers)
@@ -159,10 +182,11 @@ def _text(value: Any) -> str:
         return MISSING
     if isinstance(value, bool):
         return str(value).lower()
-    return " ".join(str(value).split())[:200] or MISSING
+    return " ".join(str(value).split()) or MISSING
 
 
-def _number(value: str) -> float | None:
+def number_in(value: str) -> float | None:
+    """The finite number that a text is, if it is one."""
     try:
         number = float(value)
     except ValueError:

@@ -71,10 +71,13 @@ class BalancedBatches:
         self._last = int(self.counts.nonzero()[-1])
         self._batch_size = batch_size
         self._flip = flip
+        self.attributes: Tensor | None = None  # float[N, A], where images have some
         self._whole = False  # how the last batch was drawn, and so the next one
 
     def draw(self, rng: torch.Generator, whole: bool = False) -> tuple[Tensor, Tensor]:
-        """Return images float[B, C, H, W] in [−1, 1] and labels int64[B]; equal states of `rng` give equal batches.
+        """Return images float[B, C, H, W] in [−1, 1] and what is told about them; equal states of `rng` give equals.
+
+        That is int64[B], the labels; or float[B, 1 + A], labels and attributes.
 
         Rows `g·i` to `g·(i + 1) − 1` show one class, where g = `group_of(B)`. Of several processes, each gets its part.
 
@@ -82,7 +85,10 @@ class BalancedBatches:
             whole: get the rows of all processes.
         """
         self._whole = whole
-        images, labels = self.take(self.rows(rng, whole))
+        rows = self.rows(rng, whole)
+        images, labels = self.take(rows)
+        if self.attributes is not None:
+            labels = torch.cat([labels[:, None].float(), self.attributes[rows.to(labels.device)]], dim=1)
         return self.mirrored(images, rng, whole), labels
 
     @property

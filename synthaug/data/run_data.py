@@ -8,6 +8,7 @@ from pathlib import Path
 
 from synthaug.config import Config
 from synthaug.data.cache import LabelledFile, LabelledImages, load_images
+from synthaug.data.conditions import Conditions, conditions_of, read_conditions
 from synthaug.data.fetched import copy_of
 from synthaug.data.folder import scan
 from synthaug.data.layout import SplitName
@@ -23,7 +24,7 @@ class RunData:
     """A data folder, divided into train, val and test.
 
     `targets` are the classes to generate images of; `fingerprint` is `Scan.fingerprint`; `run` is None for a folder
-    without a run.
+    without a run; `conditions` are those of `data.conditions`, if it names some.
     """
 
     folder: Path
@@ -34,6 +35,7 @@ class RunData:
     fingerprint: str
     split: Split
     run: Run | None = None
+    conditions: Conditions | None = None
 
     @classmethod
     def open(cls, run: Run) -> RunData:
@@ -57,6 +59,7 @@ class RunData:
             fingerprint=facts.fingerprint,
             split=Split.read(run.split_file),
             run=run,
+            conditions=stored_conditions(run),
         )
 
     @classmethod
@@ -72,6 +75,8 @@ class RunData:
         found = scan(folder, group_by=config.data.group_by, strict=strict, cache=cache, progress=progress)
         divided = split(found, config.data, config.split_seed, progress)
         check_trainable(found, divided)
+        names = config.data.conditions
+        conditions = conditions_of(found.root, names, divided, found.classes) if names else None
         for line in divided.warnings:
             progress.warn(line)
         return cls(
@@ -82,6 +87,7 @@ class RunData:
             channels=found.channels if config.data.channels == "auto" else config.data.channels,
             fingerprint=found.fingerprint,
             split=divided,
+            conditions=conditions,
         )
 
     @property
@@ -125,3 +131,15 @@ class RunData:
             cache=cache,
             progress=progress,
         )
+
+
+def stored_conditions(run: Run) -> Conditions | None:
+    """The conditions that a run was trained with, if any.
+
+    Raises:
+        SynthaugError: the run is damaged.
+    """
+    names = run.config().data.conditions
+    if not names:
+        return None
+    return read_conditions(run.conditions_file, names, Split.read(run.split_file), run.facts().classes)

@@ -8,6 +8,7 @@ Every number that could not be measured is null, and `reasons` says why. Nothing
 from synthaug.documents.base import Document as Document
 from synthaug.documents.commands import (
     ByHand as ByHand, ClassCount as ClassCount, CurateDocument as CurateDocument, CuratedClass as CuratedClass,
+    CombinationPlan as CombinationPlan, ConditionPlan as ConditionPlan, ExportedCombination as ExportedCombination,
     ColumnSummary as ColumnSummary, RareCombination as RareCombination,
     ExportDocument as ExportDocument, ExportedClass as ExportedClass,
     FitDocument as FitDocument, FitPlan as FitPlan, GuessForGPU as GuessForGPU,

@@ -218,6 +218,29 @@ class CurateDocument(Document):
     seed: int
 
 
+class CombinationPlan(Document):
+    """A combination of conditions, of the images of a class."""
+
+    values: dict[str, str] = Field(description="column → value, or range of numbers")
+    real: int
+    wanted: int = Field(0, description="synthetic images that were planned")
+
+
+class ConditionPlan(Document):
+    """What synthetic images of a run with conditions are told."""
+
+    where: dict[str, str] = Field(default_factory=dict, description="column → value of all images")
+    combinations: dict[str, list[CombinationPlan]] = Field(
+        default_factory=dict, description="class → its combinations, with `--balance`"
+    )
+
+
+class ExportedCombination(CombinationPlan):
+    """A combination as it was exported."""
+
+    synthetic: int
+
+
 class ExportedClass(Document):
     asked: int
     real: int
@@ -230,6 +253,9 @@ class ExportedClass(Document):
     )
     sources: int | None = Field(
         None, description="different real images (or maps) that synthetic ones were made from, if any"
+    )
+    combinations: list[ExportedCombination] = Field(
+        default_factory=list, description="with `--balance`: images of each combination of conditions"
     )
 
 
@@ -252,6 +278,10 @@ class SamplesDocument(Document):
     checkpoint: str
     seed: int
     truncation: float = Field(1.0, description="ψ: factor on the distance of each latent from the centre of its class")
+    where: dict[str, str] = Field(default_factory=dict, description="column → value that was asked for")
+    extrapolated: list[str] = Field(
+        default_factory=list, description="classes of which no training image has these values"
+    )
 
 
 class UpscaleDocument(Document):
@@ -269,12 +299,19 @@ class TraverseDocument(Document):
     """What `synthaug traverse` drew."""
 
     out: str
-    along: Literal["codes", "noise", "classes"] = Field("codes", description="what changes along a row of the picture")
+    along: str = Field(
+        "codes", description="what changes along a row of the picture: codes, noise, classes, or a condition"
+    )
     label: str = Field(description="the class; in a walk along classes, the first one")
     to: str | None = Field(None, description="in a walk along classes, the last class")
     codes: dict[str, list[float]] = Field(description="code → its values, one for each column")
     places: list[float] = Field(
         default_factory=list, description="position of each column from 0 to 1, in a walk along noise or classes"
+    )
+    values: list[str] = Field(default_factory=list, description="of each column, in a walk along a condition")
+    where: dict[str, str] = Field(default_factory=dict, description="column → value that was asked for")
+    extrapolated: list[str] = Field(
+        default_factory=list, description="those of `values` that no training image of the class has"
     )
     rows: int = Field(description="number of rows (for each code); each has its own noise")
     checkpoint: str

@@ -15,7 +15,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from synthaug.data.maps import OwnMaps
-from synthaug.documents import Document, ExportDocument, UpscalerReference
+from synthaug.documents import ConditionPlan, Document, ExportDocument, UpscalerReference
 from synthaug.errors import SynthaugError
 from synthaug.exporters import FORMATS
 from synthaug.exporters.looks import LookCount, Sides, Tables
@@ -23,8 +23,8 @@ from synthaug.parsing import ParseError, parse_json, read_json, read_lines
 from synthaug.translators.modes import Mode
 from synthaug.version import __version__
 
-FORMAT_VERSION = 2
-"""Version 2 added `mode` and the columns of sources."""
+FORMAT_VERSION = 3
+"""Version 2 added `mode` and the columns of sources; version 3 `conditions`, and the columns of conditions."""
 MANIFEST = "manifest.json"
 METADATA = "metadata.jsonl"
 _ROWS = json.JSONEncoder(ensure_ascii=False, allow_nan=False)  # made once; `json.dumps` would make one for each row
@@ -84,7 +84,7 @@ class CurationReport(Document):
 class Manifest(Document):
     """`manifest.json` at the root of an export."""
 
-    format_version: Literal[1, 2] = 2
+    format_version: Literal[1, 2, 3] = 3
     tool: Literal["synthaug"] = "synthaug"
     tool_version: str = __version__
     export: ExportDocument
@@ -100,6 +100,7 @@ class Manifest(Document):
     gates: GateReport | None
     mode: Mode | None = Field(None, description="what the run does with real images, if it starts from them")
     inputs: OwnMaps | None = Field(None, description="maps of the user that were painted")
+    conditions: ConditionPlan | None = Field(None, description="what images are told, in a run with conditions")
     truncation: float = Field(1.0, description="ψ: the share of each image's distance from its class's centre")
     selection: SelectionReport | None = None
     curation: CurationReport | None = None
@@ -184,7 +185,8 @@ class MetadataRow:
 
     `file_name` is relative to the metadata file, `pixel_sha256` is of the file's decoded pixels, `gate` see `gate_row`.
     `mode` is "translate" or "vary" where an image was made from a real one or its map, the source, and "inputs" where
-    the source is a map of the user.
+    the source is a map of the user. In a run with conditions, `conditions` are those of the image, like
+    "age=60,camera=b"; `combination` those that `--balance` counts; and no training image is like an `extrapolated` one.
     """
 
     file_name: str
@@ -205,6 +207,9 @@ class MetadataRow:
     source_pixel_sha256: str = NO_TEXT
     source_label: str = NO_TEXT
     source_group: str = NO_TEXT
+    conditions: str = NO_TEXT
+    combination: str = NO_TEXT
+    extrapolated: bool = False
     gate: Mapping[str, Any]
 
 

@@ -14,7 +14,7 @@ from synthaug.data.decode import decode_bytes, file_bytes, pixel_sha256, quiet_d
 from synthaug.data.shards import status
 from synthaug.errors import SynthaugError, shell_command
 from synthaug.exporters.looks import Look, Tables, read_look
-from synthaug.exporters.manifest import MetadataRow
+from synthaug.exporters.manifest import NO_TEXT, MetadataRow
 from synthaug.files import digest
 from synthaug.progress import Progress, Task
 from synthaug.seeds import subset_order
@@ -120,9 +120,10 @@ def place(images: Sequence[RealImage], names: Sequence[str], folder: Path, *, li
 
 
 def rows(
-    images: Sequence[RealImage], names: Sequence[str], label: str, class_index: int, gate: Mapping[str, Any]
-) -> list[dict[str, Any]]:
-    """The rows of `metadata.jsonl`; `gate` is the value of that column for real images."""
+    images: Sequence[RealImage], names: Sequence[str], label: str, class_index: int, gate: Mapping[str, Any],
+    conditions: Mapping[str, str],
+) -> list[dict[str, Any]]:  # fmt: skip
+    """The rows of `metadata.jsonl`; `gate` is the value of that column for real images, `conditions` of each path."""
     return [
         vars(
             MetadataRow(
@@ -135,6 +136,7 @@ def rows(
                 pixel_sha256=image.row.pixel_sha256,
                 class_index=class_index,
                 origin_path=image.row.path,
+                conditions=conditions.get(image.row.path, NO_TEXT),
                 gate=gate,
             )
         )

@@ -62,6 +62,7 @@ class Output:
     accepted_by_hand: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     sources: set[str] = field(default_factory=set)
+    combinations: Counter[str] = field(default_factory=Counter)
 
     def count(self, entry: Mapping[str, Any]) -> None:
         """Add a finished chunk from its journal entry."""
@@ -71,6 +72,7 @@ class Output:
         self.accepted_by_hand += entry["accepted_by_hand"]
         self.rejected.update(entry["rejected"])
         self.sources.update(row["source_path"] for row in entry["rows"] if row.get("source_path"))
+        self.combinations.update(row["combination"] for row in entry["rows"] if row["combination"])
 
     @classmethod
     def of(cls, entries: Iterable[Mapping[str, Any]]) -> Self:
@@ -231,6 +233,8 @@ class SyntheticWriter:
         written = [file for future in pending.files for file in future.result()]
         judgement, first = pending.batch.judgement, pending.batch.chunk * CHUNK
         sources = self._sources(label, pending.batch.chunk)
+        told, seed = self.sampler.trained.attributes, self.sampler.seed
+        conditions = [{}] * CHUNK if told is None else told.rows(seed, label, pending.batch.chunk)
         rows = [
             MetadataRow(
                 file_name=f"{label}/{name}",
@@ -243,6 +247,7 @@ class SyntheticWriter:
                 checkpoint_sha256=self.sampler.trained.sha256,
                 look=look,
                 **sources[int(row)],
+                **conditions[int(row)],
                 gate=self._measured(judgement, int(row)),
             )
             for row, name, look, file in zip(pending.rows, pending.names, pending.looks, written, strict=True)

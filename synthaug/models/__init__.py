@@ -63,12 +63,15 @@ def build_family(name: str, shape: ImageShape, config: ModelConfig) -> Family:
         SynthaugError: a table has no such name, or the family cannot be built so.
     """
     from synthaug.models.blocks import without_spectral_norm  # imports torch, which listing the table must not
+    from synthaug.models.class_embedding import add_attributes
     from synthaug.models.codes import codes_of
 
     replace = DISCRIMINATORS.get(config.discriminator)
     build = (UPSCALERS if name in UPSCALERS else MODELS).get(name)
     family = replace(build(shape, config), shape, config)
     codes_of(config).attach(family.generator)
+    if shape.attributes:
+        add_attributes(family.networks.values(), shape.attributes)
     if not config.spectral_norm and not without_spectral_norm(family.discriminator):
         raise SynthaugError(
             f"model.spectral_norm = false, but the discriminator of {name} has none to take out", "leave it out"

@@ -25,6 +25,7 @@ from synthaug.models.blocks import (
     sides,
     spectral_norm,
 )
+from synthaug.models.class_embedding import ClassEmbedding
 from synthaug.models.family import Discriminator, Family, Generator, ImageShape
 from synthaug.models.inputs import Inputs
 from synthaug.models.options import BigGANOptions
@@ -101,7 +102,7 @@ class BigGANGenerator(Generator):
         channels = [channels_at(side, shape.resolution, width) for side in levels]
         self.z_dim, self.side = z_dim, levels[0]
         self.chunks = [len(chunk) for chunk in torch.arange(z_dim).tensor_split(len(levels))]
-        self.embed = nn.Embedding(shape.classes, embed_dim)
+        self.embed = ClassEmbedding(shape.classes, embed_dim)
         self.start = spectral_norm(nn.Linear(self.chunks[0] + embed_dim, channels[0] * self.side**2))
         self.blocks = nn.ModuleList(
             UpBlock(a, b, chunk + embed_dim) for (a, b), chunk in zip(pairwise(channels), self.chunks[1:], strict=True)
@@ -117,7 +118,7 @@ class BigGANGenerator(Generator):
         return given_by_norms(self, self.embed)
 
     def forward(self, inputs: Inputs) -> Tensor:
-        embedded = self.embed(inputs.labels) * self.condition_strength
+        embedded = self.embed(inputs.condition) * self.condition_strength
         chunks = torch.split(inputs.noise, self.chunks, dim=1)
         first, *rest = (torch.cat([chunk, embedded], dim=1) for chunk in chunks)
         x = self.start(first).view(len(first), -1, self.side, self.side)

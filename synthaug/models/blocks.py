@@ -15,6 +15,7 @@ from torch.nn.utils.parametrizations import spectral_norm as _spectral_norm
 
 from synthaug import processes
 from synthaug.data.batches import group_of
+from synthaug.models.class_embedding import ClassEmbedding
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -159,7 +160,7 @@ class ProjectionHead(nn.Module):
     def __init__(self, features: int, classes: int, scale: float = 1.0) -> None:
         super().__init__()
         self.linear = nn.Linear(features, 1)
-        self.embed = nn.Embedding(classes, features)
+        self.embed = ClassEmbedding(classes, features)
         self.scale = scale
         for layer in (self.linear, self.embed):
             nn.init.orthogonal_(layer.weight, gain=scale)

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from synthaug.config import ModelConfig
 from synthaug.models.blocks import ConditionalBatchNorm2d, MinibatchStd, ToImage, given_by_norms, sides, spectral_norm
+from synthaug.models.class_embedding import ClassEmbedding
 from synthaug.models.family import Discriminator, Family, Generator, ImageShape
 from synthaug.models.inputs import Inputs
 
@@ -36,7 +37,7 @@ class DCGANGenerator(Generator):
         self.z_dim = z_dim
         widths = _widths(shape.resolution, width)
         condition = z_dim + embed_dim
-        self.embed = nn.Embedding(shape.classes, embed_dim)
+        self.embed = ClassEmbedding(shape.classes, embed_dim)
         self.side = sides(shape.resolution)[0]
         self.start = nn.Linear(condition, widths[0] * self.side**2)
         self.norms = nn.ModuleList(ConditionalBatchNorm2d(w, condition) for w in widths)
@@ -44,7 +45,7 @@ class DCGANGenerator(Generator):
         self.to_image = ToImage(widths[-1], shape.channels)
 
     def forward(self, inputs: Inputs) -> Tensor:
-        condition = torch.cat([inputs.noise, self.embed(inputs.labels) * self.condition_strength], dim=1)
+        condition = torch.cat([inputs.noise, self.embed(inputs.condition) * self.condition_strength], dim=1)
         x = self.start(condition).view(len(condition), -1, self.side, self.side)
         x = F.relu(self.norms[0](x, condition))
         for up, norm in zip(self.ups, self.norms[1:], strict=True):
@@ -68,7 +69,7 @@ class ProjectionDiscriminator(Discriminator):
         layers += [MinibatchStd(), nn.Conv2d(widths[-1] + 1, widths[-1], 3, 1, 1), nn.LeakyReLU(0.2)]
         self.body = nn.Sequential(*layers)
         self.head = nn.Linear(widths[-1], 1)
-        self.embed = nn.Embedding(shape.classes, widths[-1])
+        self.embed = ClassEmbedding(shape.classes, widths[-1])
         for layer in self.modules():
             if isinstance(layer, (nn.Conv2d, nn.Linear, nn.Embedding)):
                 nn.init.orthogonal_(layer.weight)

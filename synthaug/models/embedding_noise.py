@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from synthaug import processes
+from synthaug.models.class_embedding import classes_of
 from synthaug.models.family import Generator
 
 BETA = 0.99
@@ -47,5 +48,5 @@ class EmbeddingNoise:
         if self.rng is None:
             return embedded
         noise = processes.randn(*embedded.shape, rng=self.rng)
-        deviation = self._deviations[inputs[0].cpu()][:, None]
+        deviation = self._deviations[classes_of(inputs[0]).cpu()][:, None]
         return embedded + (deviation * noise).to(embedded)

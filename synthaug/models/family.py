@@ -19,11 +19,15 @@ from synthaug.models.inputs import Inputs
 
 @dataclass(frozen=True)
 class ImageShape:
-    """What the networks must fit: square images of `resolution` px with `channels` channels in `classes` classes."""
+    """What the networks must fit: square images of `resolution` px with `channels` channels in `classes` classes.
+
+    `attributes`: how many numbers describe an image beside its class; see `synthaug.data.conditions`.
+    """
 
     resolution: int
     channels: int
     classes: int
+    attributes: int = 0
 
 
 class _Conditional(nn.Module):
@@ -74,7 +78,9 @@ class Generator(_Conditional):
 
 
 class Discriminator(_Conditional):
-    """D(x: float[B, C, H, W], y: int64[B]) -> list of logits float[B, k], one entry a head.
+    """D(x: float[B, C, H, W], y) -> list of logits float[B, k], one entry a head.
+
+    y is `Inputs.condition`: int64[B], or float[B, 1 + A] with attributes.
 
     `judges_pairs`: whether it learned pairs of a source and an image, so that a single image means nothing to it.
     """

@@ -25,6 +25,7 @@ from synthaug.models.blocks import (
     sides,
     spectral_norm,
 )
+from synthaug.models.class_embedding import ClassEmbedding
 from synthaug.models.family import Discriminator, Family, Generator, ImageShape
 from synthaug.models.inputs import Inputs
 
@@ -85,7 +86,7 @@ class FastGANGenerator(Generator):
         levels = sides(shape.resolution)
         self.side = levels[0]
         channels = {side: channels_at(side, shape.resolution, width) for side in levels}
-        self.embed = nn.Embedding(shape.classes, embed_dim)
+        self.embed = ClassEmbedding(shape.classes, embed_dim)
         self.start = spectral_norm(nn.Linear(z_dim + embed_dim, 2 * channels[self.side] * self.side**2))
         self.start_norm = ConditionalBatchNorm2d(2 * channels[self.side], embed_dim)
         self.blocks = nn.ModuleList(UpBlock(channels[a], channels[b], embed_dim) for a, b in pairwise(levels))
@@ -107,7 +108,7 @@ class FastGANGenerator(Generator):
         return F.normalize(inputs.noise, dim=1) * math.sqrt(self.z_dim)
 
     def synthesise(self, latents: Tensor, inputs: Inputs) -> Tensor:
-        embedded = self.embed(inputs.labels) * self.condition_strength
+        embedded = self.embed(inputs.condition) * self.condition_strength
         x = self.start(torch.cat([latents, embedded], dim=1)).view(len(latents), -1, self.side, self.side)
         x = F.glu(self.start_norm(x, embedded), dim=1)
         maps = {self.side: x}

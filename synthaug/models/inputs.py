@@ -21,7 +21,7 @@ from torch import Tensor
 
 from synthaug import processes
 from synthaug.data.batches import as_float
-from synthaug.seeds import SOURCES, image_seed, stream
+from synthaug.seeds import ATTRIBUTES, SOURCES, image_seed, stream
 
 CHUNK = 64
 
@@ -36,6 +36,14 @@ class Inputs(NamedTuple):
     z: Tensor | None  # float[B, z_dim]
     sources: Tensor | None = None  # float[B, C', H', W'] in [-1, 1]: images that a generator starts from
     origins: Tensor | None = None  # int64[B]: the sources' rows among the training images
+    attributes: Tensor | None = None  # float[B, A]: what is told beside the class; see `synthaug.data.conditions`
+
+    @property
+    def condition(self) -> Tensor:
+        """What networks are told about each image: `labels`, or float[B, 1 + A], the class and then the attributes."""
+        if self.attributes is None:
+            return self.labels
+        return torch.cat([self.labels[:, None].float(), self.attributes], dim=1)
 
     @property
     def noise(self) -> Tensor:
@@ -122,17 +130,65 @@ class Sources:
         return min(len(rows) for rows in lists) * draws * len(lists)
 
 
+class AttributePart(NamedTuple):
+    """Images of a class that have the attributes of one of `rows`, but for those that are given.
+
+    `weight`: how many images there are of it, beside those of other parts. `given`: float32[A], NaN where those of the
+    row are kept.
+    """
+
+    weight: float
+    rows: NDArray[np.int64]
+    given: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """What images are told beside their class: what was true of a training image, or what the user asks for.
+
+    Args:
+        vectors: of the training images, float32[n, A].
+        parts: class → where its images get theirs from.
+    """
+
+    vectors: NDArray[np.float32]
+    parts: Mapping[int, Sequence[AttributePart]]
+
+    def drawn(self, seed: int, class_index: int, indices: Sequence[int]) -> list[tuple[int, int]]:
+        """For some images of a class: which part, and which row of `vectors`; depends on (seed, class, index)."""
+        parts = self.parts[class_index]
+        cumulative = np.cumsum([part.weight for part in parts]) / sum(part.weight for part in parts)
+        found = []
+        for index in indices:
+            which, place = stream(seed, ATTRIBUTES, class_index, index).random(2)
+            part = min(int(np.searchsorted(cumulative, which, side="right")), len(parts) - 1)
+            found.append((part, int(parts[part].rows[int(place * len(parts[part].rows))])))
+        return found
+
+    def of(self, seed: int, class_index: int, indices: Sequence[int]) -> Tensor:
+        """The attributes of some images of a class, float32[len(indices), A]."""
+        parts = self.parts[class_index]
+        rows = []
+        for part, row in self.drawn(seed, class_index, indices):
+            given = parts[part].given
+            rows.append(np.where(np.isnan(given), self.vectors[row], given))
+        return torch.from_numpy(np.stack(rows))
+
+
 @dataclass(frozen=True)
 class NoiseInputs:
-    """Standard normal noise for each image of a class, and the image that it starts from, if any."""
+    """Standard normal noise for each image of a class; the image that it starts from, and its attributes, if any."""
 
     seed: int
     z_dim: int
     sources: Sources | None = None
+    attributes: Attributes | None = None
 
     def chunk(self, class_index: int, index: int) -> Inputs:
         images = range(index * CHUNK, (index + 1) * CHUNK)
         inputs = Inputs(torch.full((CHUNK,), class_index), noise(self.seed, class_index, images, self.z_dim))
+        if self.attributes is not None:
+            inputs = inputs._replace(attributes=self.attributes.of(self.seed, class_index, images))
         if self.sources is None:
             return inputs
         return self.sources.add_to(inputs, self.sources.origins(self.seed, class_index, images))

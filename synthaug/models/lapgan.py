@@ -26,6 +26,7 @@ from synthaug.models.blocks import (
     sides,
     spectral_norm,
 )
+from synthaug.models.class_embedding import ClassEmbedding
 from synthaug.models.family import Discriminator, Family, Generator, ImageShape
 from synthaug.models.inputs import Inputs
 
@@ -96,7 +97,7 @@ class LAPGANGenerator(Generator):
         super().__init__()
         first, coarsest, *finer = sides(shape.resolution)
         self.z_dim = z_dim * (1 + len(finer))
-        self.embed = nn.Embedding(shape.classes, embed_dim)
+        self.embed = ClassEmbedding(shape.classes, embed_dim)
         self.coarse = CoarseGenerator(z_dim + embed_dim, 2 * width, shape.channels, first)
         self.refiners = nn.ModuleList(Refiner(z_dim + embed_dim, width, shape.channels, coarsest) for _ in finer)
 
@@ -106,7 +107,7 @@ class LAPGANGenerator(Generator):
 
     def conditions(self, inputs: Inputs) -> list[Tensor]:
         """[z_k, class embedding] of each level, the coarsest first."""
-        embedded = self.embed(inputs.labels) * self.condition_strength
+        embedded = self.embed(inputs.condition) * self.condition_strength
         return [torch.cat([z, embedded], dim=1) for z in inputs.noise.chunk(1 + len(self.refiners), dim=1)]
 
     def forward(self, inputs: Inputs) -> Tensor:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from synthaug.config import ModelConfig
+from synthaug.models.class_embedding import ClassEmbedding
 from synthaug.models.family import Discriminator, Family, Generator, ImageShape
 from synthaug.models.inputs import Inputs
 
@@ -38,7 +39,7 @@ class MLPGenerator(Generator):
         super().__init__()
         self.z_dim = z_dim
         self.size = (shape.channels, shape.resolution, shape.resolution)
-        self.embed = nn.Embedding(shape.classes, embed_dim)
+        self.embed = ClassEmbedding(shape.classes, embed_dim)
         self.body = _layers(z_dim + embed_dim, 8 * width, shape.channels * shape.resolution**2)
 
     def conditional_parameters(self) -> list[Tensor]:
@@ -46,7 +47,7 @@ class MLPGenerator(Generator):
         return [self.embed.weight @ cast(nn.Linear, self.body[0]).weight[:, self.z_dim :].T]
 
     def forward(self, inputs: Inputs) -> Tensor:
-        embedded = self.embed(inputs.labels) * self.condition_strength
+        embedded = self.embed(inputs.condition) * self.condition_strength
         x = self.body(torch.cat([inputs.noise, embedded], dim=1))
         return torch.tanh(x.float()).view(-1, *self.size)
 
@@ -56,7 +57,7 @@ class MLPDiscriminator(Discriminator):
 
     def __init__(self, shape: ImageShape, width: int, embed_dim: int) -> None:
         super().__init__()
-        self.embed = nn.Embedding(shape.classes, embed_dim)
+        self.embed = ClassEmbedding(shape.classes, embed_dim)
         self.body = _layers(shape.channels * shape.resolution**2 + embed_dim, 8 * width, 1)
 
     def forward(self, x: Tensor, y: Tensor) -> list[Tensor]:

@@ -28,6 +28,7 @@ from synthaug.models.blocks import (
     pixel_norm,
     sides,
 )
+from synthaug.models.class_embedding import ClassEmbedding
 from synthaug.models.family import Discriminator, Family, Generator, ImageShape
 from synthaug.models.inputs import Inputs
 
@@ -70,7 +71,7 @@ class ProgressiveGenerator(Generator):
         self.z_dim = z_dim
         self.sides = sides(shape.resolution)
         widths = [channels_at(side, shape.resolution, width) for side in self.sides]
-        self.embed = nn.Embedding(shape.classes, embed_dim)
+        self.embed = ClassEmbedding(shape.classes, embed_dim)
         self.start = EqualLinear(z_dim + embed_dim, widths[0] * self.sides[0] ** 2)
         self.conv = EqualConv2d(widths[0], widths[0], 3)
         self.blocks = nn.ModuleList(GeneratorBlock(a, b) for a, b in pairwise(widths))
@@ -93,7 +94,7 @@ class ProgressiveGenerator(Generator):
 
     def synthesise(self, latents: Tensor, inputs: Inputs) -> Tensor:
         fading, whole = math.modf(float(self.stage))
-        embedded = pixel_norm(self.embed(inputs.labels)) * self.condition_strength
+        embedded = pixel_norm(self.embed(inputs.condition)) * self.condition_strength
         condition = torch.cat([latents, embedded], dim=1)
         x = pixel_norm(leaky_relu(self.start(condition))).view(len(condition), -1, self.sides[0], self.sides[0])
         x = pixel_norm(leaky_relu(self.conv(x)))

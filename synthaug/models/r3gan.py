@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from synthaug.config import ModelConfig
 from synthaug.models.blocks import channels_at, convolutions, sides
+from synthaug.models.class_embedding import ClassEmbedding
 from synthaug.models.family import Discriminator, Family, Generator, ImageShape
 from synthaug.models.inputs import Inputs
 
@@ -74,7 +75,7 @@ class R3GANGenerator(Generator):
         self.z_dim = z_dim
         levels = sides(shape.resolution)
         widths = [channels_at(side, shape.resolution, width) for side in levels]
-        self.embed = nn.Embedding(shape.classes, embed_dim)
+        self.embed = ClassEmbedding(shape.classes, embed_dim)
         self.start = _layer(nn.Linear(z_dim + embed_dim, widths[0], bias=False))
         self.basis = nn.Parameter(torch.randn(widths[0], levels[0], levels[0]))
         self.stages = nn.ModuleList(_stage(c, BLOCKS * len(widths)) for c in widths)
@@ -86,7 +87,7 @@ class R3GANGenerator(Generator):
         return [self.embed.weight @ self.start.weight[:, self.z_dim :].T]
 
     def forward(self, inputs: Inputs) -> Tensor:
-        embedded = self.embed(inputs.labels) * self.condition_strength
+        embedded = self.embed(inputs.condition) * self.condition_strength
         weights = self.start(torch.cat([inputs.noise, embedded], dim=1))
         x = self.stages[0](weights[:, :, None, None] * self.basis)
         for transition, stage in zip(self.transitions, self.stages[1:], strict=True):
@@ -106,7 +107,7 @@ class R3GANDiscriminator(Discriminator):
         self.transitions = nn.ModuleList(_transition(a, b) for a, b in pairwise(widths))
         self.basis = nn.Parameter(torch.randn(widths[-1], levels[-1], levels[-1]) / levels[-1])
         self.linear = _layer(nn.Linear(widths[-1], 1))
-        self.embed = nn.Embedding(shape.classes, widths[-1])
+        self.embed = ClassEmbedding(shape.classes, widths[-1])
 
     def forward(self, x: Tensor, y: Tensor) -> list[Tensor]:
         x = self.stages[0](self.from_image(x))

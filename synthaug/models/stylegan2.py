@@ -29,6 +29,7 @@ from synthaug.models.blocks import (
     pixel_norm,
     sides,
 )
+from synthaug.models.class_embedding import ClassEmbedding
 from synthaug.models.family import Discriminator, Family, Generator, ImageShape
 from synthaug.models.inputs import Inputs
 
@@ -42,7 +43,7 @@ class Mapping(nn.Module):
 
     def __init__(self, z_dim: int, embed_dim: int, classes: int) -> None:
         super().__init__()
-        self.embed = nn.Embedding(classes, embed_dim)
+        self.embed = ClassEmbedding(classes, embed_dim)
         self.layers = nn.ModuleList([EqualLinear(z_dim + embed_dim, z_dim, 0.01), EqualLinear(z_dim, z_dim, 0.01)])
 
     def forward(self, z: Tensor, y: Tensor, strength: Tensor) -> Tensor:
@@ -140,7 +141,7 @@ class StyleGAN2Generator(Generator):
 
     def latents(self, inputs: Inputs) -> Tensor:
         """The styles w, float[B, z_dim]."""
-        w: Tensor = self.mapping(inputs.noise, inputs.labels, self.condition_strength)
+        w: Tensor = self.mapping(inputs.noise, inputs.condition, self.condition_strength)
         return w
 
     def conditional_parameters(self) -> list[Tensor]:

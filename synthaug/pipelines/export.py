@@ -5,35 +5,28 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from synthaug.data.cache import LabelledImages
 from synthaug.data.class_names import check_class_names
 from synthaug.data.layout import SplitName
 from synthaug.data.parallel import worth_forking
-from synthaug.data.plan import ClassPlan, plan
+from synthaug.data.plan import plan
 from synthaug.data.run_data import RunData
-from synthaug.data.split import SplitRow
-from synthaug.documents import ByHand, ExportDocument, ExportedClass, UpscaledFakes, UpscalerReference
+from synthaug.documents import ByHand, ExportDocument, ExportedClass
 from synthaug.exporters import FORMATS, real
 from synthaug.exporters.croissant import CROISSANT, describe
 from synthaug.exporters.destination import ROW_BYTES, check_out, check_space, on_disk, working
 from synthaug.exporters.format import Planned
 from synthaug.exporters.looks import (
-    LookCount,
     Tables,
     counted,
     enlargement_warning,
     plain_look,
-    typical_enlargement,
 )
 from synthaug.exporters.manifest import (
     MANIFEST,
-    NO_NUMBER,
-    CurationReport,
     GateReport,
     Manifest,
     RunReference,
@@ -41,15 +34,16 @@ from synthaug.exporters.manifest import (
     SourceData,
     card,
     dump_manifest,
-    gate_row,
 )
 from synthaug.exporters.names import file_names, synthetic_prefix
 from synthaug.exporters.remote import Remote, packed
 from synthaug.exporters.synthetic import Output, SyntheticWriter, ToFill, fill_classes
 from synthaug.exporters.workspace import Workspace
-from synthaug.files import sha256, write_json, write_text
+from synthaug.files import write_json, write_text
 from synthaug.pipelines.by_hand import choice_of
 from synthaug.pipelines.chosen_upscaler import choose_upscaler, upscaled_fakes
+from synthaug.pipelines.export_conditions import balanced_sampler, exported_combinations
+from synthaug.pipelines.export_job import ExportJob
 from synthaug.pipelines.export_maps import check_maps
 from synthaug.pipelines.recommended import recommended_totals
 from synthaug.progress import Progress, shown
@@ -57,127 +51,18 @@ from synthaug.registry import plug_ins
 from synthaug.requests import ExportRequest, documented
 from synthaug.requests.options import workers_of
 from synthaug.results.commands import ExportResult
-from synthaug.runs import Run, RunLike, find
+from synthaug.runs import RunLike, find
 from synthaug.sampling.critic import Critic
-from synthaug.sampling.curation import Choice, Images
+from synthaug.sampling.curation import Images
 from synthaug.sampling.gate import Gate, gate_of_run
-from synthaug.sampling.generate import SeededGenerator, load
+from synthaug.sampling.generate import load
 from synthaug.sampling.judgement import REJECTED_BY_HAND
 from synthaug.sampling.selection import Rejection, Selector, build_selector
 from synthaug.sampling.sources import user_maps
 from synthaug.sampling.trained import load_discriminator
-from synthaug.sampling.upscaling import TrainedUpscaler
 from synthaug.tasks import Workers
-from synthaug.version import __version__
 
-_NOT_LINKED = "some real images could not be linked, and were copied"
 _THREADS = min(8, os.cpu_count() or 1)
-
-
-@dataclass
-class _Job:
-    """An export; the fields from `tables` on are filled while real images are placed."""
-
-    request: ExportRequest
-    sampler: SeededGenerator
-    data: RunData
-    plans: dict[str, ClassPlan]
-    out: Path
-    remote: Remote | None
-    progress: Progress
-    critic: Critic | None = None
-    upscaler: TrainedUpscaler | None = None
-    fakes: UpscaledFakes | None = None
-    choice: Choice | None = None
-    tables: Tables = field(default_factory=dict)
-    looks: dict[str, list[LookCount]] = field(default_factory=dict)
-    prefixes: dict[str, str] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-
-    @property
-    def run(self) -> Run:
-        return self.sampler.trained.run
-
-    @property
-    def root(self) -> Path:
-        return self.data.folder.resolve()
-
-    @property
-    def heldout(self) -> tuple[SplitName, ...]:
-        return ("val", "test") if self.request.with_heldout else ()
-
-    @property
-    def gate_of_real(self) -> dict[str, Any]:
-        """The `gate` column of a real image; its types are those of the synthetic rows."""
-        return gate_row(discriminator_score=None if self.critic is None else NO_NUMBER)
-
-    def images(self, side: SplitName) -> LabelledImages:
-        """The real images of a split, as the generator was trained on them."""
-        return self.data.images(side, self.request.cache, self.progress)
-
-    def rows(self, side: SplitName, label: str) -> list[SplitRow]:
-        return [row for row in self.data.split.of(side) if row.label == label]
-
-    def count_real(self, entry: Mapping[str, Any]) -> None:
-        """Take over the looks, the file prefix and the JPEG tables of a class from the journal's entry."""
-        if entry["split"] == "train":
-            self.looks[entry["label"]] = [LookCount.model_validate(look) for look in entry["looks"]]
-            self.prefixes[entry["label"]] = entry["prefix"]
-            self.tables.update(entry["tables"])
-        if not entry["linked"] and _NOT_LINKED not in self.warnings:
-            self.warn(_NOT_LINKED)
-
-    def warn(self, line: str) -> None:
-        """Show a warning now, and keep it for the manifest."""
-        self.warnings.append(line)
-        self.progress.warn(line)
-
-    @property
-    def reference(self) -> UpscalerReference | None:
-        """The upscaler, for documents."""
-        if self.upscaler is None:
-            return None
-        return self.upscaler.reference().model_copy(update={"on_fakes": self.fakes})
-
-    @property
-    def enlarged(self) -> dict[str, float]:
-        """Class → how many times its synthetic images are enlarged; for classes that get some."""
-        fit, side = self.data.config.data.fit, self.sampler.trained.resolution
-        filled = [label for label, wanted in self.plans.items() if wanted.generate]
-        return {label: typical_enlargement(self.looks[label], fit, side) for label in filled}
-
-    @property
-    def by_hand(self) -> CurationReport | None:
-        """The decisions by hand, for the manifest."""
-        if self.choice is None:
-            return None
-        return CurationReport(sha256=self.choice.curation.sha256(), only_accepted=self.choice.only_accepted)
-
-    def settings(self) -> dict[str, Any]:
-        """Everything that determines the bytes of the export. An export with equal settings can be continued."""
-        sources = self.sampler.trained.sources
-        return {
-            "tool_version": __version__,
-            "plug_ins": plug_ins(),
-            "run": str(self.run.path),
-            "fingerprint": self.data.fingerprint,
-            "split": sha256(self.run.split_file),
-            "checkpoint": self.sampler.trained.sha256,
-            "seed": self.sampler.seed,
-            "device": str(self.sampler.trained.device),
-            "plans": {label: [p.keep, p.generate] for label, p in self.plans.items()},
-            "synthetic_only": self.request.synthetic_only,
-            "format": self.request.format,
-            "gate": self.data.config.gate.model_dump() if self.request.gate else None,
-            "sources": sources and [sources.mode, str(sources.folder), [row.pixel_sha256 for row in sources.rows]],
-            "truncation": self.sampler.psi,
-            "selection": self.critic and [self.request.select, self.request.share_kept(), self.critic.sha256],
-            "by_hand": self.by_hand and self.by_hand.model_dump(),
-            "size": self.request.size,
-            "upscaler": self.upscaler and self.upscaler.reference().model_dump(),
-            "link": self.request.link,
-            "heldout": list(self.heldout),
-        }
 
 
 @documented(ExportRequest)
@@ -186,6 +71,7 @@ def export(
     out: str | Path | None = None, synthetic_only: bool = False, cap: bool = False, strategy: str = "all",
     format: str = "folder", gate: bool = True, truncation: float = 1.0, select: str | None = None,
     keep: float | None = None, mode: str | None = None, inputs: str | Path | None = None,
+    where: Sequence[str] | Mapping[str, object] = (), text: str | None = None, balance: Sequence[str] = (),
     curation: str | Path | None = None,
     only_accepted: bool = False, allow_short: bool = False, size: str = "native",
     upscaler: RunLike | None = None, link: bool = False, with_heldout: bool = False, overwrite: bool = False,
@@ -213,6 +99,7 @@ def run_export(request: ExportRequest, progress: Progress) -> ExportDocument:
     sampler = load(
         found, checkpoint=request.checkpoint, seed=request.seed, truncation=request.truncation, mode=request.mode,
         inputs=None if request.inputs is None else user_maps(found, request.inputs, request.cache),
+        where=request.where, text=request.text,
         device=request.device, cache=request.cache,
     )  # fmt: skip
     selects = request.select is not None
@@ -225,13 +112,14 @@ def run_export(request: ExportRequest, progress: Progress) -> ExportDocument:
         counts, per_class=recommended_totals(found, counts, progress) if request.recommended else request.per_class,
         strategy=request.strategy, cap=request.cap, synthetic_only=request.synthetic_only,
     )  # fmt: skip
+    sampler = balanced_sampler(sampler, request.balance, plans)
     upscaler = None
     filled = [label for label, wanted in plans.items() if wanted.generate]
     if request.upscaler is not None:
         upscaler = choose_upscaler(request.upscaler, request.runs, data, filled, request.device)
     local = Path("exports") / found.name if request.out is None else Path(request.out)
     out = local.absolute() if remote is None else remote.built_in
-    job = _Job(request, sampler, data, plans, out, remote, progress, critic, upscaler)
+    job = ExportJob(request, sampler, data, plans, out, remote, progress, critic, upscaler)
     job.choice = choice_of(request, found, Images.of(sampler), progress)
     check_out(job.out, data=job.root, run=found.path, overwrite=request.overwrite)
     if remote is not None:
@@ -247,7 +135,7 @@ def run_export(request: ExportRequest, progress: Progress) -> ExportDocument:
     return document
 
 
-def _fill(job: _Job, workspace: Workspace) -> ExportDocument:
+def _fill(job: ExportJob, workspace: Workspace) -> ExportDocument:
     """Place the real images and generate the others, except those that an interrupted export has finished."""
     outputs = {label: Output() for label in job.plans}
     placed: set[tuple[str, str]] = set()
@@ -297,7 +185,7 @@ def _fill(job: _Job, workspace: Workspace) -> ExportDocument:
     return _finish(job, workspace, outputs, gate, made / seconds if made else None)
 
 
-def _space(job: _Job) -> int:
+def _space(job: ExportJob) -> int:
     """About how many bytes the export will take, from the sizes of the source files."""
     needed, side = 0, job.sampler.trained.resolution
     for label, wanted in job.plans.items():
@@ -313,7 +201,7 @@ def _space(job: _Job) -> int:
     return needed
 
 
-def _place_real_images(job: _Job, workspace: Workspace, placed: set[tuple[str, str]]) -> None:
+def _place_real_images(job: ExportJob, workspace: Workspace, placed: set[tuple[str, str]]) -> None:
     """Compare every real image of the export with the split, copy it, and record its look."""
     sides: tuple[SplitName, ...] = ("train", *job.heldout)
     todo = [(side, label, rows) for side in sides for label in job.sampler.classes if (rows := job.rows(side, label))]
@@ -333,7 +221,7 @@ def _place_real_images(job: _Job, workspace: Workspace, placed: set[tuple[str, s
 
 
 def _place_class(
-    job: _Job, workspace: Workspace, side: SplitName, label: str, images: list[real.RealImage], tables: Tables
+    job: ExportJob, workspace: Workspace, side: SplitName, label: str, images: list[real.RealImage], tables: Tables
 ) -> dict[str, Any]:
     """Copy or link the images of a class, and return the journal's entry."""
     train = side == "train"
@@ -348,14 +236,14 @@ def _place_class(
         "split": side,
         "label": label,
         "linked": real.place(kept, names, workspace.tree / side / label, link=job.request.link),
-        "rows": real.rows(kept, names, label, job.sampler.class_index(label), job.gate_of_real),
+        "rows": real.rows(kept, names, label, job.sampler.class_index(label), job.gate_of_real, job.conditions_of_real),
         "looks": [look.model_dump(exclude_defaults=True) for look in counted(looks)],
         "tables": {look.tables: tables[look.tables] for look in looks if look.tables is not None},
         "prefix": synthetic_prefix(names),
     }
 
 
-def _gate(job: _Job, labels: Sequence[str]) -> Gate:
+def _gate(job: ExportJob, labels: Sequence[str]) -> Gate:
     if job.request.gate:
         gate = gate_of_run(
             job.data, job.images("train"), device=job.request.device, cache=job.request.cache, progress=job.progress
@@ -370,7 +258,7 @@ def _gate(job: _Job, labels: Sequence[str]) -> Gate:
 
 
 def _finish(
-    job: _Job, workspace: Workspace, outputs: Mapping[str, Output], gate: Gate | None, speed: float | None
+    job: ExportJob, workspace: Workspace, outputs: Mapping[str, Output], gate: Gate | None, speed: float | None
 ) -> ExportDocument:
     """Write metadata, manifest and card, and convert the tree to the requested format."""
     per_class = _per_class(job, outputs)
@@ -387,7 +275,7 @@ def _finish(
     )
 
 
-def _per_class(job: _Job, outputs: Mapping[str, Output]) -> dict[str, ExportedClass]:
+def _per_class(job: ExportJob, outputs: Mapping[str, Output]) -> dict[str, ExportedClass]:
     """The counts of each class. Adds a warning for each class with too few images."""
     per_class, enlarged = {}, job.enlarged
     for label, wanted in job.plans.items():
@@ -397,6 +285,7 @@ def _per_class(job: _Job, outputs: Mapping[str, Output]) -> dict[str, ExportedCl
             asked=wanted.want, real=wanted.keep, synthetic=output.written,
             rejected=dict(sorted(output.rejected.items())), short=short, enlarged=enlarged.get(label),
             sources=len(output.sources) if output.sources else None,
+            combinations=exported_combinations(job.sampler, label, output.combinations),
             by_hand=ByHand(accepted=output.accepted_by_hand, rejected=output.rejected[REJECTED_BY_HAND]) or None,
         )  # fmt: skip
         if short:
@@ -405,7 +294,7 @@ def _per_class(job: _Job, outputs: Mapping[str, Output]) -> dict[str, ExportedCl
     return per_class
 
 
-def _manifest(job: _Job, per_class: dict[str, ExportedClass], gate: Gate | None) -> Manifest:
+def _manifest(job: ExportJob, per_class: dict[str, ExportedClass], gate: Gate | None) -> Manifest:
     trained = job.sampler.trained
     filled = {label: job.sampler.class_index(label) for label, p in job.plans.items() if p.generate}
     gates = selection = None
@@ -427,7 +316,7 @@ def _manifest(job: _Job, per_class: dict[str, ExportedClass], gate: Gate | None)
         targets=list(trained.targets),
         heldout={side: {label: n for label, n in counts[side].items() if n} for side in job.heldout}, gates=gates,
         mode=trained.sources and trained.sources.mode, inputs=trained.sources and trained.sources.inputs,
-        truncation=job.sampler.psi, selection=selection, curation=job.by_hand,
+        conditions=job.told and job.told.plan, truncation=job.sampler.psi, selection=selection, curation=job.by_hand,
         upscaler=job.reference, device=str(trained.device),
         plug_ins=plug_ins(),
         config=job.data.config.model_dump(mode="json"), looks={label: job.looks[label] for label in filled},
@@ -435,7 +324,7 @@ def _manifest(job: _Job, per_class: dict[str, ExportedClass], gate: Gate | None)
     )  # fmt: skip
 
 
-def _selection(job: _Job, selector: Selector, filled: Mapping[str, int]) -> SelectionReport:
+def _selection(job: ExportJob, selector: Selector, filled: Mapping[str, int]) -> SelectionReport:
     return SelectionReport(
         method=cast(Literal["drs", "top-k"], job.request.select), keep=selector.keep,
         discriminator_sha256=selector.critic.sha256, slope=selector.slope if isinstance(selector, Rejection) else None,

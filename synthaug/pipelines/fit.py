@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from synthaug import processes
 from synthaug import runs as run_directories
 from synthaug.data.cache import LabelledImages
+from synthaug.data.run_data import stored_conditions
 from synthaug.data.split import Split
 from synthaug.documents import FitDocument, MonitorScores
 from synthaug.errors import Interrupted, RunFailed, SynthaugError, plural
 from synthaug.features import FeatureNet, is_foreign
 from synthaug.files import DISK_FULL, write_json
 from synthaug.launched import follows
-from synthaug.models.inputs import Sources
 from synthaug.page_server import PageServer
+from synthaug.pipelines.chosen_sources import choose_source_classes, sources_for
 from synthaug.pipelines.environment import environment
 from synthaug.pipelines.monitor_net import check_unchanged, monitor_net
 from synthaug.pipelines.prepare import Prepared, fabric_for, game_for, prepare
@@ -28,7 +28,7 @@ from synthaug.progress import Progress, Silent, shown
 from synthaug.requests import FitRequest, documented
 from synthaug.results.trained import FitResult
 from synthaug.runs import Run, RunFacts, RunLike
-from synthaug.sampling.sources import NEAR, nearest, remoteness_of_classes, source_classes, source_pixels, sources_of
+from synthaug.sampling.attributes import RunAttributes
 from synthaug.training import checkpoint
 from synthaug.training.game import Game
 from synthaug.training.interruption import StopRequest
@@ -38,7 +38,6 @@ from synthaug.training.state import Counters
 from synthaug.training.trackers import tracking
 from synthaug.training.transfer import noted_starting_point, transfer
 from synthaug.training.upscaling_monitor import UpscalingMonitor
-from synthaug.translators.options import SourceOptions
 from synthaug.upscalers.options import UpscalerOptions
 from synthaug.version import __version__
 
@@ -49,7 +48,7 @@ def fit(
     recipe: str | None = None, family: str | None = None, objective: str | None = None,
     config: str | Path | None = None,
     set: Sequence[str] | Mapping[str, Any] = (), source_classes: Sequence[str] | None = None,
-    pairs: str | Path | None = None,
+    pairs: str | Path | None = None, condition: Sequence[str] | None = None,
     resolution: int | None = None, scale: int | None = None, fit: str | None = None,
     group_by: str | None = None, seed: int | None = None, device: str = "auto", devices: int | None = None,
     nodes: int | None = None, precision: str | None = None, features: str | None = None, name: str | None = None,
@@ -98,9 +97,9 @@ def _fit(request: FitRequest, progress: Progress, held: ExitStack, server: PageS
         if run is None and prepared.config.monitor.features == "own":
             run = _create(request, prepared, held)
         judge = _judge(request, prepared, run, continued, train_images, progress)
-        _choose_source_classes(prepared, continued, train_images, judge, progress)
+        choose_source_classes(prepared, continued, train_images, judge, progress)
     prepared.sources = processes.first(lambda: prepared.sources)
-    game.sources = _sources(request, prepared, train_images, progress)
+    game.sources = sources_for(request, prepared, train_images, progress)
     run = processes.first(lambda: run)
     judge = judge or _judge(request, prepared, run, continued, train_images, progress)
     monitor = _monitor(prepared, game, judge, train_images, val_images)
@@ -138,6 +137,7 @@ def _monitor(
     return Monitor(
         train, val, prepared.data.targets, config.monitor, judge, game.family.generator.z_dim, config.seed,
         game.fabric.device, game.sources,
+        None if (told := prepared.data.conditions) is None else RunAttributes.of(told).images,
     )  # fmt: skip
 
 
@@ -172,6 +172,11 @@ def _run_to_continue(request: FitRequest, prepared: Prepared, progress: Progress
         raise SynthaugError(
             f"the maps of the images are not those that {run.name!r} was trained on",
             "put them back, or start a new run without --resume",
+        )
+    if stored_conditions(run) != prepared.data.conditions:
+        raise SynthaugError(
+            f"the conditions of the images are not those that {run.name!r} was trained on",
+            "put the table back, or start a new run without --resume",
         )
     if run.status().get("state") == "finished":
         raise SynthaugError(
@@ -220,11 +225,13 @@ def _choose_checkpoint(run: Run, which: str | Path | None, progress: Progress) -
 def _latest_equal(prepared: Prepared) -> Run | None:
     """The latest unfinished run of the same configuration, targets, images, maps and starting point."""
     start = prepared.start.note() if prepared.start is not None else None
-    wanted = (prepared.config, prepared.data.targets, prepared.data.fingerprint, start, prepared.maps)
+    data = prepared.data
+    wanted = (prepared.config, data.targets, data.fingerprint, start, prepared.maps, data.conditions)
     for run in reversed(run_directories.all_runs(prepared.root)):
         try:
             facts = run.facts()
-            found = (run.config(), facts.targets, facts.fingerprint, facts.started_from, _maps_of(run))
+            given = (facts.started_from, _maps_of(run), stored_conditions(run))
+            found = (run.config(), facts.targets, facts.fingerprint, *given)
             if run.status().get("state") != "finished" and found == wanted:
                 return run
         except SynthaugError:
@@ -246,69 +253,6 @@ def _load_starting_point(prepared: Prepared, game: Game, continued: Run | None) 
         transfer(prepared.start, game.family.networks, game.state.average.network, prepared.data.classes)
 
 
-def _choose_source_classes(
-    prepared: Prepared, continued: Run | None, train: LabelledImages, judge: FeatureNet, progress: Progress
-) -> None:
-    """Which classes a family starts from, if it starts from images; noted in the run."""
-    model = prepared.config.model
-    if not isinstance(model, SourceOptions):
-        return
-    if len(train.classes) < model.least_classes:
-        progress.warn(
-            f"{model.family} learns from many classes how images of one class differ. There is no evidence that it is "
-            f"of use below about {model.least_classes} classes, and here are {len(train.classes)}: "
-            "use --recipe translator, or compare both with evaluate"
-        )
-    if "translate" in model.modes():
-        chosen = continued.facts().sources if continued is not None else {}
-        far = {} if chosen or model.source_classes else remoteness_of_classes(train, judge)
-        prepared.sources = chosen or source_classes(train.classes, far, model.source_classes)
-        for label in prepared.data.targets if model.mode != "vary" else ():
-            _say_sources(label, prepared.sources[label], far.get(label, {}), model, train.classes, progress)
-
-
-def _sources(request: FitRequest, prepared: Prepared, train: LabelledImages, progress: Progress) -> Sources | None:
-    """The images to start from, in a family that needs them."""
-    model = prepared.config.model
-    if not isinstance(model, SourceOptions):
-        return None
-    pixels = source_pixels(train, model, prepared.data, prepared.maps, request.cache, progress)
-    return replace(sources_of(train, prepared.sources, model.mode), pixels=pixels)
-
-
-def _say_sources(
-    label: str, names: Sequence[str], far: Mapping[str, float], model: SourceOptions, classes: Sequence[str],
-    progress: Progress,
-) -> None:  # fmt: skip
-    """Name the classes that are translated into a target class, and how far they are from it, if that counted.
-
-    Raises:
-        SynthaugError: it has no other class to be made from, and the family cannot do without, or the user named none.
-    """
-    if model.source_classes == [label]:
-        raise SynthaugError(
-            f"the only source class, {label!r}, is the target class itself",
-            f"name another class, such as --source-classes {next(name for name in classes if name != label)}"
-            + ("; to vary its own images: --set model.mode=vary" if "vary" in model.modes() else ""),
-        )
-    close = nearest(far)
-
-    def told(those: Sequence[str]) -> str:
-        return ", ".join(f"{name!r} (remoteness {far[name]:.2f})" if name in far else repr(name) for name in those)
-
-    limit = f" (up to {NEAR:g}): {told(close[:1])} is the nearest" if close else ""
-    if names:
-        progress.say(f"images of {told(names)} are translated to {label!r}")
-    elif "vary" in model.modes():
-        progress.say(f"no class resembles {label!r} enough to be translated{limit}; its own images are varied")
-    else:
-        raise SynthaugError(
-            f"{model.family} translates images of other classes, but no class resembles {label!r} enough{limit}",
-            f"translate them anyway with --source-classes {','.join(close)}, or use --recipe translator, which varies "
-            "images too",
-        )
-
-
 def _create(request: FitRequest, prepared: Prepared, held: ExitStack) -> Run:
     """Make the run's folder, locked, with all that is known before the training."""
     config = prepared.config
@@ -324,6 +268,8 @@ def _create(request: FitRequest, prepared: Prepared, held: ExitStack) -> Run:
 
     def fill(run: Run) -> None:
         prepared.data.split.write(run.split_file)
+        if prepared.data.conditions is not None:
+            prepared.data.conditions.write(run.conditions_file)
         if prepared.maps is not None:
             prepared.maps.write(run.maps_file)
         write_json(run.path / "environment.json", environment(prepared.device, prepared.precision))

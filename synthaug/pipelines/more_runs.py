@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from synthaug import runs as run_directories
-from synthaug.config import Config, leaves
+from synthaug.config import Config
 from synthaug.data.folder import Scan, scan
 from synthaug.data.run_data import RunData
+from synthaug.dotted import leaves
 from synthaug.errors import Interrupted, RunFailed, SynthaugError
 from synthaug.pipelines.fit import fit
 from synthaug.progress import Progress

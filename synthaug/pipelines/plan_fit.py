@@ -7,9 +7,9 @@ import math
 import numpy as np
 
 from synthaug.budget import parse_budget
-from synthaug.config import leaves
 from synthaug.data.cache import LabelledImages
 from synthaug.documents import FitPlan, GuessForGPU
+from synthaug.dotted import leaves
 from synthaug.pipelines.cost import TERAFLOPS, Guess, cost_of
 from synthaug.pipelines.prepare import Prepared, class_shares, prepare
 from synthaug.progress import Progress

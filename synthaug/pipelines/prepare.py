@@ -13,7 +13,7 @@ import torch
 from lightning_fabric import Fabric
 
 from synthaug import runs as run_directories
-from synthaug.config import AUTO, Config, Resolved, leaves, resolve
+from synthaug.config import AUTO, Config, Resolved, resolve
 from synthaug.data.batches import GROUP, BalancedBatches, class_probabilities
 from synthaug.data.cache import LabelledImages
 from synthaug.data.fetched import local_folder
@@ -22,6 +22,7 @@ from synthaug.data.maps import paired_maps
 from synthaug.data.run_data import RunData
 from synthaug.data.split import Split
 from synthaug.device import free_memory, has_bf16, resolve_device
+from synthaug.dotted import leaves
 from synthaug.errors import SynthaugError
 from synthaug.features import permitted
 from synthaug.files import check_outside
@@ -29,12 +30,13 @@ from synthaug.launched import asked_for
 from synthaug.losses.heads import build_heads
 from synthaug.models import build_family
 from synthaug.models.codes import codes_of
-from synthaug.models.family import ImageShape
+from synthaug.models.family import Family, ImageShape
 from synthaug.pipelines.auto import resolve_auto
 from synthaug.pipelines.config_checks import check_config, config_warnings
 from synthaug.progress import Progress
 from synthaug.requests import FitRequest
 from synthaug.runs import Run
+from synthaug.training.condition_rules import ConditionRules
 from synthaug.training.game import Game, build_game
 from synthaug.training.transfer import StartingPoint, open_starting_point
 from synthaug.translators.options import SourceOptions
@@ -71,7 +73,8 @@ class Prepared:
 
     @property
     def shape(self) -> ImageShape:
-        return ImageShape(self.config.data.resolution, self.data.channels, len(self.data.classes))
+        attributes = 0 if self.data.conditions is None else self.data.conditions.size
+        return ImageShape(self.config.data.resolution, self.data.channels, len(self.data.classes), attributes)
 
     @property
     def training_side(self) -> int:
@@ -222,7 +225,33 @@ def game_for(prepared: Prepared, images: LabelledImages, fabric: Fabric) -> Game
         torch.from_numpy(images.labels.copy()).to(fabric.device), class_shares(prepared, images),
         config.training.batch_size, config.training.flip,
     )  # fmt: skip
-    return build_game(config, family, batches, fabric, heads, prepared.architecture)
+    game = build_game(config, family, batches, fabric, heads, prepared.architecture)
+    if (conditions := prepared.data.conditions) is not None:
+        _check_sees_conditions(config, family)
+        batches.attributes = torch.from_numpy(conditions.vectors).to(fabric.device)
+        game.conditions = ConditionRules(
+            torch.from_numpy(conditions.blocks).to(fabric.device), config.training.condition_dropout
+        )
+    return game
+
+
+def _check_sees_conditions(config: Config, family: Family) -> None:
+    """Check that generator and discriminator can be told conditions.
+
+    Raises:
+        SynthaugError: the family plays another game, or its discriminator is told nothing.
+    """
+    columns = ",".join(config.data.conditions)
+    if family.step != "adversarial":
+        raise SynthaugError(
+            f"--condition {columns}: the family {config.model.family} has no conditions beside the class",
+            "use another, such as --family dcgan or stylegan2, or leave --condition out",
+        )
+    if config.model.discriminator == "unconditional":
+        raise SynthaugError(
+            f"--condition {columns}: model.discriminator = unconditional is told nothing about an image",
+            "set it to own or projected",
+        )
 
 
 def _pixels(prepared: Prepared, images: LabelledImages, device: torch.device) -> torch.Tensor | MappedPixels:

@@ -148,7 +148,8 @@ def _sampler(manifest: Manifest, request: RegenerateRequest) -> SeededGenerator:
     run = _run(manifest.run, request.runs)
     sampler = load(
         run, checkpoint=manifest.run.checkpoint, seed=manifest.seed, truncation=manifest.truncation,
-        mode=manifest.mode, inputs=manifest.inputs, device=request.device, cache=request.cache,
+        mode=manifest.mode, inputs=manifest.inputs, plan=manifest.conditions, device=request.device,
+        cache=request.cache,
     )  # fmt: skip
     _check_hash(manifest.run, run, sampler.trained.sha256)
     return sampler

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from synthaug import runs as run_directories
-from synthaug.config import Config, leaves
+from synthaug.config import Config
 from synthaug.data.split import Split
+from synthaug.dotted import leaves
 from synthaug.errors import SynthaugError, shell_command
 from synthaug.pipelines.more_runs import Wanted, scan_of, train_more
 from synthaug.progress import Progress

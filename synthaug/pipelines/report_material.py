@@ -7,8 +7,8 @@ from contextlib import suppress
 
 import numpy as np
 
-from synthaug.config import leaves
 from synthaug.documents import EvaluateDocument
+from synthaug.dotted import leaves
 from synthaug.evaluation.fold import Fold
 from synthaug.evaluation.report.material import ReportMaterial
 from synthaug.evaluation.suspects import SuspectImage

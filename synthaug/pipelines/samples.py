@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,8 @@ _COLUMNS = 16
 @documented(SamplesRequest)
 def samples(
     run: RunLike | None = None, *, class_: str | None = None, count: int = 16, out: str | Path | None = None,
-    truncation: float = 1.0, mode: str | None = None, inputs: str | Path | None = None, overwrite: bool = False,
+    truncation: float = 1.0, mode: str | None = None, inputs: str | Path | None = None,
+    where: Sequence[str] | Mapping[str, object] = (), text: str | None = None, overwrite: bool = False,
     seed: int | None = None, checkpoint: str | Path = "best",
     runs: str | Path | None = None, device: str = "auto", cache: str | Path | None = None,
     progress: Progress | bool = True,
@@ -49,7 +51,7 @@ def run_samples(request: SamplesRequest, progress: Progress) -> SamplesDocument:
     maps = None if request.inputs is None else user_maps(found, request.inputs, request.cache)
     sampler = load(
         found, checkpoint=request.checkpoint, seed=request.seed, truncation=request.truncation, mode=request.mode,
-        inputs=maps, device=request.device, cache=request.cache,
+        inputs=maps, where=request.where, text=request.text, device=request.device, cache=request.cache,
     )  # fmt: skip
     labels = _labels(sampler, request.class_, maps)
     check_class_names(labels)
@@ -104,9 +106,11 @@ def _write(
                     shown += _shown(sampler, label, pixels[: 8 * _COLUMNS], columns)
                     names += [label] + [""] * (len(shown) - len(names) - 1)
     (folder / "grid.png").write_bytes(save_marked(grid(shown, columns, names), "PNG"))
+    told = sampler.trained.attributes
     document = SamplesDocument(
         out=".", per_class=files, grid="grid.png", checkpoint=sampler.trained.checkpoint, seed=sampler.seed,
-        truncation=sampler.psi,
+        truncation=sampler.psi, where={} if told is None else told.plan.where,
+        extrapolated=[label for label in labels if label in sampler.extrapolated],
     )  # fmt: skip
     write_json(folder / DOCUMENT, document.model_dump(mode="json"))
     return document

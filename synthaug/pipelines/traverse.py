@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -19,11 +19,12 @@ from synthaug.files import check_new_file, check_outside, write_bytes
 from synthaug.grid import grid
 from synthaug.models.codes import codes_of
 from synthaug.models.family import to_uint8
-from synthaug.models.inputs import CHUNK, Inputs
+from synthaug.models.inputs import CHUNK, Inputs, joined
 from synthaug.progress import Progress, shown
 from synthaug.requests import TraverseRequest, documented
 from synthaug.results.commands import TraverseResult
 from synthaug.runs import Run, RunLike, find
+from synthaug.sampling.attributes import RunAttributes, check_column, values_of
 from synthaug.sampling.generate import SeededGenerator, load
 from synthaug.sampling.trained import TrainedGenerator
 from synthaug.sampling.walk import between, slerp
@@ -34,7 +35,8 @@ Line = NDArray[np.uint8]  # [columns, C, H, W]
 @documented(TraverseRequest)
 def traverse(
     run: RunLike | None = None, *, along: str = "codes", code: int | None = None, class_: str | None = None,
-    to: str | None = None, rows: int = 6, steps: int = 9, out: str | Path | None = None, overwrite: bool = False,
+    to: str | None = None, where: Sequence[str] | Mapping[str, object] = (), text: str | None = None,
+    rows: int = 6, steps: int = 9, out: str | Path | None = None, overwrite: bool = False,
     seed: int | None = None, checkpoint: str | Path = "best", runs: str | Path | None = None, device: str = "auto",
     cache: str | Path | None = None, progress: Progress | bool = True,
 ) -> TraverseResult:  # fmt: skip
@@ -42,10 +44,11 @@ def traverse(
 
     With `along` "codes" it is an InfoGAN code: a continuous one from −.98 to .98, a categorical one over its choices.
     With "noise", a row goes on the sphere from the noise of one sample to that of the next. With "classes", it goes
-    in a straight line from one class embedding to another, at fixed noise.
+    in a straight line from one class embedding to another, at fixed noise. Else it names a condition of the run: a
+    number goes from its lowest to its highest value in the training images, a category takes each value.
 
     Raises:
-        SynthaugError: there is no such run, code or class, an option is bad, or the output exists.
+        SynthaugError: there is no such run, code, class or condition, an option is bad, or the output exists.
     """
     return TraverseResult.of(run_traverse(TraverseRequest.of(locals()), shown(progress)))
 
@@ -57,7 +60,13 @@ def run_traverse(request: TraverseRequest, progress: Progress) -> TraverseDocume
     target = (Path(f"traverse-{found.name}.png") if request.out is None else request.out).absolute()
     check_outside(target, [found.facts().data], "--out")
     check_new_file(target, overwrite=request.overwrite)
-    sampler = load(found, checkpoint=request.checkpoint, seed=request.seed, device=request.device, cache=request.cache)
+    sampler = load(
+        found, checkpoint=request.checkpoint, seed=request.seed, where=request.where, text=request.text,
+        device=request.device, cache=request.cache,
+    )  # fmt: skip
+    told = sampler.trained.attributes
+    if along not in ("codes", "noise", "classes"):
+        check_column(told, along, found.name)
     name, end = _ends(found, sampler, request)
     index = sampler.class_index(name)
     if along == "classes" and (sources := sampler.trained.sources) is not None:
@@ -66,11 +75,15 @@ def run_traverse(request: TraverseRequest, progress: Progress) -> TraverseDocume
     starts = _starts(sampler, index, request.rows + 1)
     places = [round(place, 6) for place in np.linspace(0, 1, steps).tolist()]
     drawn: dict[str, list[float]] = {}
+    values: list[str] = []
     if along == "codes":
         drawn = {str(number): list(map(float, sampler.trained.codes.values(number, steps))) for number in numbers}
         lines = _along_codes(sampler.trained, starts[:-1], drawn)
     elif along == "noise":
         lines = _along_noise(sampler.trained, starts, places)
+    elif told is not None and along != "classes":
+        values = values_of(told, along, steps)
+        lines = [_along_column(sampler.trained, told, start, along, values) for start in starts[:-1]]
     else:
         assert end is not None
         if end == name:
@@ -79,7 +92,10 @@ def run_traverse(request: TraverseRequest, progress: Progress) -> TraverseDocume
     picture = save_marked(grid(lines, max(len(line) for line in lines)), "PNG")
     write_bytes(target, picture)
     return TraverseDocument(
-        out=str(target), along=along, label=name, to=end, codes=drawn, places=[] if along == "codes" else places,
+        out=str(target), along=along, label=name, to=end, codes=drawn,
+        places=places if along in ("noise", "classes") else [],
+        values=values, where={} if told is None else told.plan.where,
+        extrapolated=[v for v in values if told is not None and not told.conditions.seen(name, {along: v})],
         rows=request.rows, checkpoint=sampler.trained.checkpoint, seed=sampler.seed,
     )  # fmt: skip
 
@@ -160,8 +176,20 @@ def _along_classes(
     return lines
 
 
+def _along_column(
+    trained: TrainedGenerator, told: RunAttributes, start: Inputs, column: str, values: Sequence[str]
+) -> Line:
+    """The image of `start` with each value of a condition, and everything else kept."""
+    assert start.attributes is not None
+    others = [told.conditions.vector({column: value}, elsewhere=np.nan) for value in values]
+    own = start.attributes.numpy()
+    attributes = torch.from_numpy(np.where(np.isnan(others), own, others).astype(np.float32))
+    return to_uint8(trained.generate(joined([start] * len(values))._replace(attributes=attributes)))
+
+
 def _line(trained: TrainedGenerator, start: Inputs, z: torch.Tensor, labels: Sequence[int] | None = None) -> Line:
     """One line of images, uint8 [columns, C, H, W]: those of `start`, with other noise float[columns, z_dim]."""
     classes = start.labels.expand(len(z)) if labels is None else torch.tensor(labels)
     sources = None if start.sources is None else start.sources.expand(len(z), -1, -1, -1)
-    return to_uint8(trained.generate(Inputs(classes, z, sources)))
+    attributes = None if start.attributes is None else start.attributes.expand(len(z), -1)
+    return to_uint8(trained.generate(Inputs(classes, z, sources, attributes=attributes)))

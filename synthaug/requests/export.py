@@ -29,9 +29,12 @@ from synthaug.requests.options import (
     Runs,
     Scheduler,
     TaskBackend,
+    Text,
     Truncation,
     Upscaler,
+    Where,
     check_decisions,
+    parts,
     workers_of,
 )
 from synthaug.sampling.options import KEEP, LEAST
@@ -76,6 +79,11 @@ def _total(number: Any, text: str) -> int:
     if int(number) > MOST_IMAGES:
         raise SynthaugError(f"--per-class {text!r} is too many", f"give at most {MOST_IMAGES}")
     return int(number)
+
+
+def _columns(value: Any) -> Any:
+    """Columns that are written with commas; the class may be among them, for it always counts."""
+    return tuple(name for name in parts(value) if name != "class")
 
 
 def _format(name: str) -> str:
@@ -127,6 +135,11 @@ class ExportRequest(Request):
     )
     mode: Mode = None
     inputs: Inputs = None
+    where: Where = ()
+    text: Text = None
+    balance: Annotated[tuple[str, ...], BeforeValidator(_columns), Flag("COLUMN,COLUMN,…", "Amount")] = Field(
+        (), description="Runs with conditions: within each class, fill up the rarest combinations of these columns."
+    )
     curation: Decisions = None
     only_accepted: OnlyAccepted = False
     allow_short: Annotated[bool, Flag(group="Amount")] = Field(
@@ -168,6 +181,8 @@ class ExportRequest(Request):
             )
         self._exclusive("synthetic_only", "cap", "link")
         self._exclusive("inputs", "mode")
+        self._exclusive("balance", "where")
+        self._exclusive("balance", "text")
         if self.upscaler is not None and self.size != "native":
             raise SynthaugError(
                 f"--upscaler {self.upscaler} needs --size native, not {self.size}", "leave one of them out"
@@ -194,6 +209,8 @@ class SamplesRequest(Request):
     truncation: Truncation = 1.0
     mode: Mode = None
     inputs: Inputs = None
+    where: Where = ()
+    text: Text = None
     overwrite: Overwrite = False
     seed: NoiseSeed = None
     checkpoint: Checkpoint = "best"
@@ -209,9 +226,11 @@ class TraverseRequest(Request):
     """Draw a walk through the generator's inputs."""
 
     run: RunName = None
-    along: Annotated[Literal["codes", "noise", "classes"], Flag("codes|noise|classes", "Sampling")] = Field(
-        "codes", description="What changes along a row."
+    along: Annotated[str, Flag("codes|noise|classes|COLUMN", "Sampling")] = Field(
+        "codes", description="What changes along a row: codes, noise, the class, or a condition of the run."
     )
+    where: Where = ()
+    text: Text = None
     code: Annotated[int | None, Flag("K", "Sampling")] = Field(
         None, ge=0, le=1000, description="The number of a code, counted from 0, categorical codes first. [default: all]"
     )

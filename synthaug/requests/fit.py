@@ -83,6 +83,11 @@ class FitRequest(Request):
         description="pix2pix: a folder with a map for each image, or edges: edge maps, drawn from the images. "
         "[default: edges]",
     )
+    condition: Annotated[tuple[str, ...] | None, BeforeValidator(parts), Flag("COLUMN,COLUMN,…", "Model")] = Field(
+        None,
+        description="Columns of metadata.csv or .jsonl that the generator is told beside the class, such as camera, "
+        "age or a caption.",
+    )
     resolution: Resolution = Field(None, description="Side of the generated images, in pixels. [default: the recipe's]")
     scale: Annotated[int | None, Flag("2|4", "Model")] = Field(
         None,
@@ -136,6 +141,7 @@ class FitRequest(Request):
             "training.budget": self.budget, "model.family": self.family, "training.objective": self.objective,
             "data.resolution": self.resolution, "data.fit": self.fit, "data.group_by": self.group_by, "seed": self.seed,
             "model.source_classes": None if self.source_classes is None else list(self.source_classes),
+            "data.conditions": None if self.condition is None else list(self.condition),
             "training.precision": self.precision, "model.scale": self.scale, "model.pairs": self.pairs,
             "monitor.features": self.features,
         }  # fmt: skip
@@ -167,6 +173,8 @@ class FitRequest(Request):
                 "--source-classes names no class",
                 "name classes, as in --source-classes coat,dress, or leave it out for the nearest ones",
             )
+        if self.condition == ():
+            raise SynthaugError("--condition names no column", "name columns, as in --condition camera,age")
         if not self.continues():
             return
         self._exclusive("resume", "name", "from_")
@@ -183,6 +191,7 @@ class FitRequest(Request):
             "seed",
             "source_classes",
             "pairs",
+            "condition",
         )
         given = [self.option(name) for name in (*fields, "precision") if self._given(name)]
         given += [f"--set {key}" for key in self.set]

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Protocol
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from synthaug.data.where import as_texts
 from synthaug.errors import SynthaugError, suggest
 from synthaug.requests.base import Flag
 from synthaug.sampling.options import check_truncation
@@ -105,6 +106,17 @@ Inputs = Annotated[
     Path | None,
     Field(description="pix2pix: maps of your own to paint, in DIR/CLASS, or in DIR for the only target class."),
     Flag("DIR", "Sampling"),
+]
+Where = Annotated[
+    tuple[str, ...],
+    BeforeValidator(as_texts),
+    Field(description="Runs with conditions: values that all images get, such as age=60,camera=b."),
+    Flag("COLUMN=VALUE,…", "Sampling", many=True),
+]
+Text = Annotated[
+    str | None,
+    Field(description="Runs whose conditions are texts: what the images should show, such as 'a red sign'."),
+    Flag("TEXT", "Sampling"),
 ]
 Features = Annotated[str | None, Flag("NAME|FILE", "Comparison")]
 Upscaler = Annotated[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from synthaug.data.maps import OwnMaps
-from synthaug.documents import EvaluateDocument, FitDocument, WorkflowDocument
+from synthaug.data.run_data import stored_conditions
+from synthaug.data.where import as_texts, asked
+from synthaug.documents import ConditionPlan, EvaluateDocument, FitDocument, WorkflowDocument
 from synthaug.errors import RunFailed, SynthaugError, suggest
 from synthaug.models.family import to_uint8
 from synthaug.models.inputs import CHUNK, InputSource
@@ -67,6 +69,14 @@ class SeededGenerator:
         """The rows [64] of the training images behind a chunk; None if it starts from noise or the user's maps."""
         sources = self.trained.sources
         return None if sources is None or sources.inputs is not None else self.origins(label, index)
+
+    @property
+    def extrapolated(self) -> list[str]:
+        """The classes of which no training image has the conditions that are asked for."""
+        told = self.trained.attributes
+        if told is None or not told.plan.where:
+            return []
+        return [label for label in self.classes if not told.conditions.seen(label, told.plan.where)]
 
     def sources(self, label: str, count: int) -> NDArray[np.uint8]:
         """The real images or maps, uint8 [count, C, H, W], that the first `count` images of a class start from."""
@@ -132,6 +142,9 @@ def load(
     truncation: float = 1.0,
     mode: Mode | None = None,
     inputs: OwnMaps | None = None,
+    where: Sequence[str] | Mapping[str, object] = (),
+    text: str | None = None,
+    plan: ConditionPlan | None = None,
     device: str = "auto",
     runs: str | Path | None = None,
     cache: str | Path | None = None,
@@ -141,10 +154,12 @@ def load(
     `run` is a path, a name, a number or a result of `fit`, `evaluate` or `run`; None is the latest run. `seed` is the
     run's own unless given. A `truncation` below 1 gives less varied, more typical images (see `sampling.truncation`).
     `mode` is for families that start from images: `translate`, `vary` or `both`; `inputs` are maps of the user to
-    paint; `cache` is the folder of decoded images.
+    paint; `cache` is the folder of decoded images. In a run with conditions, `where={"camera": "b"}` gives all images a
+    value, `text` does so in the column of texts, and `plan` is that of an export.
 
     Raises:
-        SynthaugError: there is no such run or checkpoint, or `seed` or `truncation` is out of range.
+        SynthaugError: there is no such run or checkpoint, `seed` or `truncation` is out of range, or `where` or `text`
+            do not fit the run.
     """
     check_truncation(truncation)
     if isinstance(run, (FitDocument, EvaluateDocument, WorkflowDocument)):
@@ -152,6 +167,9 @@ def load(
     found = run if isinstance(run, Run) else find(run, None if runs is None else Path(runs))
     if seed is not None and not 0 <= seed < 2**31:
         raise SynthaugError(f"seed {seed} is out of range", "give a number from 0 to 2147483647")
-    trained = load_generator(found, checkpoint, device, mode, inputs, cache=None if cache is None else Path(cache))
+    if plan is None:
+        plan = ConditionPlan(where=asked(stored_conditions(found), as_texts(where), text, found.name))
+    folder = None if cache is None else Path(cache)
+    trained = load_generator(found, checkpoint, device, mode, inputs, cache=folder, plan=plan)
     truncated = Truncation(trained, truncation) if truncation < 1 else None
     return SeededGenerator(trained, trained.seed if seed is None else seed, truncated)

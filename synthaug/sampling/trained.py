@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from synthaug.config import ModelConfig
 from synthaug.data.maps import OwnMaps
+from synthaug.data.run_data import stored_conditions
 from synthaug.device import resolve_device
+from synthaug.documents import ConditionPlan
 from synthaug.errors import SynthaugError, shell_command
 from synthaug.files import sha256
 from synthaug.models import build_family
@@ -20,6 +22,7 @@ from synthaug.models.codes import Codes, codes_of
 from synthaug.models.family import Discriminator, Family, Generator, ImageShape
 from synthaug.models.inputs import Inputs, InputSource, NoiseInputs
 from synthaug.runs import Run
+from synthaug.sampling.attributes import RunAttributes
 from synthaug.sampling.sources import RunSources
 from synthaug.training.checkpoint import find_checkpoint, load_tensors, load_weights, read_state
 from synthaug.translators.modes import Mode
@@ -47,6 +50,7 @@ class TrainedGenerator:
     device: torch.device
     codes: Codes
     sources: RunSources | None = None
+    attributes: RunAttributes | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         without_spectral_norm(self.network)  # it cannot be pickled, and the weights stay as they are
@@ -54,7 +58,9 @@ class TrainedGenerator:
 
     def inputs(self, seed: int) -> InputSource:
         """The inputs of the images of a seed."""
-        return NoiseInputs(seed, self.z_dim, None if self.sources is None else self.sources.images)
+        sources = None if self.sources is None else self.sources.images
+        attributes = None if self.attributes is None else self.attributes.images
+        return NoiseInputs(seed, self.z_dim, sources, attributes)
 
     @torch.inference_mode()
     def generate(self, inputs: Inputs) -> Tensor:
@@ -65,12 +71,13 @@ class TrainedGenerator:
 
 def load_generator(
     run: Run, which: str | Path = "best", device: str = "auto", mode: Mode | None = None,
-    inputs: OwnMaps | None = None, *, cache: Path | None,
+    inputs: OwnMaps | None = None, *, cache: Path | None, plan: ConditionPlan | None = None,
 ) -> TrainedGenerator:  # fmt: skip
     """Load the averaged generator of a checkpoint: `best`, `last`, a name such as `kimg000100`, or a folder.
 
     `mode` says what a family that starts from images does with them; None: what its run was configured for. `inputs`
     are maps of the user, for a family that paints maps, instead of the run's. `cache` is the folder of decoded images.
+    `plan` is for a run with conditions.
 
     Raises:
         SynthaugError: there is no such checkpoint, it is damaged, or it does not fit the run's architecture; an image
@@ -82,7 +89,7 @@ def load_generator(
     folder = find_checkpoint(run, which)
     network = family_of(run, folder).generator
     load_weights(network, load_tensors(folder / "generator.safetensors"), folder)
-    target = resolve_device(device)
+    target, conditions = resolve_device(device), stored_conditions(run)
     return TrainedGenerator(
         run=run,
         network=for_use(network, target),
@@ -98,6 +105,7 @@ def load_generator(
         device=target,
         codes=codes_of(config.model),
         sources=_sources(run, config.model, mode, inputs, cache),
+        attributes=None if conditions is None else RunAttributes.of(conditions, plan),
     )
 
 
@@ -142,6 +150,11 @@ def load_discriminator(run: Run, which: str | Path = "best", device: str = "auto
         SynthaugError: as `load_generator`.
     """
     folder = find_checkpoint(run, which)
+    if conditions := run.config().data.conditions:
+        raise SynthaugError(
+            f"the discriminator of the run {run.name!r} judges images by their {', '.join(conditions)}, too",
+            "leave --select out",
+        )
     network = family_of(run, folder).discriminator
     if network.judges_pairs:
         raise SynthaugError(
@@ -162,7 +175,9 @@ def family_of(run: Run, folder: Path) -> Family:
             f"than its run ({config.model.family})",
             "give the checkpoint's own run, whose config.yaml has the right model section",
         )
-    shape = ImageShape(config.data.resolution, facts.channels, len(facts.classes))
+    conditions = stored_conditions(run)
+    attributes = 0 if conditions is None else conditions.size
+    shape = ImageShape(config.data.resolution, facts.channels, len(facts.classes), attributes)
     return build_family(config.model.family, shape, config.model)
 
 

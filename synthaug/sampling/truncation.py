@@ -40,6 +40,11 @@ class Truncation:
     def __post_init__(self) -> None:
         if not self.trained.network.uses_noise:
             raise SynthaugError("truncation moves noise, and this run's family has none", "leave --truncation out")
+        if self.trained.attributes is not None and type(self.trained.network).latents is not Generator.latents:
+            raise SynthaugError(
+                "truncation would move the conditions of this run, whose family mixes them with the noise",
+                "leave --truncation out",
+            )
         if self.trained.codes and type(self.trained.network).latents is not Generator.latents:
             raise SynthaugError(
                 "truncation would move the codes of this run, whose family mixes them with the noise",

@@ -6,9 +6,10 @@ import copy
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from synthaug.errors import SynthaugError
+from synthaug.models.class_embedding import ClassEmbedding
 from synthaug.models.family import Generator
 
 
@@ -41,14 +42,15 @@ def between(network: Generator, one: int, other: int, shares: Sequence[float]) -
         SynthaugError: the network embeds no classes.
     """
     mixed = copy.deepcopy(network)
-    embeddings = [(name, module) for name, module in mixed.named_modules() if isinstance(module, nn.Embedding)]
+    embeddings = [(name, module) for name, module in mixed.named_modules() if isinstance(module, ClassEmbedding)]
     if not embeddings:
         raise SynthaugError("this family has no class embeddings to walk between", "walk through noise: --along noise")
     for name, module in embeddings:
         weight = module.weight.detach()
         t = torch.tensor(shares, dtype=weight.dtype, device=weight.device)[:, None]
         rows = torch.lerp(weight[one].expand(len(shares), -1), weight[other].expand(len(shares), -1), t)
-        embedding = nn.Embedding(len(rows), rows.shape[1], _weight=rows).requires_grad_(False)
+        embedding = ClassEmbedding(len(rows), rows.shape[1], rows).requires_grad_(False)
+        embedding.attributes = module.attributes
         parent, _, attribute = name.rpartition(".")
         setattr(mixed.get_submodule(parent), attribute, embedding)
     return mixed

@@ -23,10 +23,12 @@ from synthaug.losses.heads import Heads
 from synthaug.losses.objective import Objective, smoothed
 from synthaug.losses.regularizers import DiscriminatorBatch, GeneratorRegularizer, Regularizer
 from synthaug.models.blocks import has_batch_norm
+from synthaug.models.class_embedding import classes_of
 from synthaug.models.embedding_noise import EmbeddingNoise
 from synthaug.models.family import Family
 from synthaug.models.inputs import Inputs, Sources, joined
 from synthaug.seeds import step_generator
+from synthaug.training.condition_rules import ConditionRules
 from synthaug.training.ema import Average
 from synthaug.training.schedule import condition_strength, penalty_decay
 from synthaug.training.state import Player, TrainingState
@@ -62,6 +64,7 @@ class Game:
     sources: Sources | None = None
     progress: float = 0.0
     rng: torch.Generator = field(default_factory=torch.Generator)  # of the step
+    conditions: ConditionRules | None = None  # where images have attributes
     micro_batches: turns.Turns | None = None  # where a batch is divided into micro-batches
 
     def set_progress(self, progress: float, known: bool = True) -> None:
@@ -87,10 +90,13 @@ class Game:
             self.embedding_noise.rng = self.rng
         return self.rng
 
-    def inputs(self, labels: Tensor, rng: torch.Generator) -> Inputs:
-        """What the generator is fed for a batch of labels."""
-        z = processes.randn(len(labels), self.family.generator.z_dim, rng=rng)
-        return Inputs(labels, z.to(self.fabric.device))
+    def inputs(self, told: Tensor, rng: torch.Generator) -> Inputs:
+        """What the generator is fed for a batch: of labels int64[B], or of labels and attributes, float[B, 1 + A]."""
+        z = processes.randn(len(told), self.family.generator.z_dim, rng=rng)
+        inputs = Inputs(classes_of(told), z.to(self.fabric.device))
+        if self.conditions is None:
+            return inputs
+        return inputs._replace(attributes=self.conditions.hidden(told[:, 1:], rng))
 
     def origins(self, labels: Tensor, rng: torch.Generator) -> Tensor:
         """The rows of training images that images of these labels may start from, one for each, int64[B]."""
@@ -139,7 +145,7 @@ class Game:
     def discriminate(self, x: Tensor, labels: Tensor) -> list[Tensor]:
         """The logits of each head for x, for a penalty. Labels are repeated where x has a multiple of their rows."""
         with self.fabric.autocast():
-            logits: list[Tensor] = self.family.discriminator(x, labels.repeat(len(x) // len(labels)))
+            logits: list[Tensor] = self.family.discriminator(x, torch.cat([labels] * (len(x) // len(labels))))
         return logits
 
     def due_penalties(self, step: int) -> list[Penalty]:

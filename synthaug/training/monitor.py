@@ -21,7 +21,7 @@ from synthaug.grid import grid
 from synthaug.metrics.distances import nearest
 from synthaug.metrics.fidelity import kid_unbiased, prdc
 from synthaug.models.family import Generator, to_uint8
-from synthaug.models.inputs import Inputs, Sources
+from synthaug.models.inputs import Attributes, Inputs, Sources
 
 MIN_IMAGES = 8  # held-out images of a class below which val is not used for it
 MAX_GRID_ROWS = 40
@@ -34,18 +34,21 @@ class FixedNoise:
     """An `InputSource` with `count` fixed noises (and sources) of each class, in chunks of 100 or fewer."""
 
     def __init__(
-        self, classes: int, count: int, z_dim: int, rng: torch.Generator, sources: Sources | None = None
-    ) -> None:
+        self, classes: int, count: int, z_dim: int, rng: torch.Generator, sources: Sources | None = None,
+        attributes: Attributes | None = None,
+    ) -> None:  # fmt: skip
         self._z = torch.randn(classes, count, z_dim, generator=rng)
-        self._sources = sources
+        self._sources, self._attributes = sources, attributes
         self.chunks = math.ceil(count / _BATCH)
 
     def chunk(self, class_index: int, index: int) -> Inputs:
         z = self._z[class_index, index * _BATCH : (index + 1) * _BATCH]
         inputs = Inputs(torch.full((len(z),), class_index), z)
+        indices = range(index * _BATCH, index * _BATCH + len(z))
+        if self._attributes is not None:
+            inputs = inputs._replace(attributes=self._attributes.of(MONITOR, class_index, indices))
         if self._sources is None:
             return inputs
-        indices = range(index * _BATCH, index * _BATCH + len(z))
         return self._sources.add_to(inputs, self._sources.origins(MONITOR, class_index, indices))
 
 
@@ -71,6 +74,7 @@ class Monitor:
         z_dim: size of the noise vector.
         seed: of the fixed noise.
         sources: the images to start from, for a family that needs them.
+        attributes: what images are told beside their class, for a run with conditions.
     """
 
     def __init__(
@@ -84,12 +88,14 @@ class Monitor:
         seed: int,
         device: torch.device,
         sources: Sources | None = None,
+        attributes: Attributes | None = None,
     ) -> None:
         self._config, self._features, self._device = config, features, device
         self._classes, self._targets = list(train.classes), list(targets)
         rng = torch.Generator().manual_seed(seed)
-        self._sample_inputs = FixedNoise(len(self._classes), config.samples_per_class, z_dim, rng, sources)
-        self._grid_inputs = FixedNoise(len(self._classes), config.grid_columns, z_dim, rng, sources)
+        given = (z_dim, rng, sources, attributes)
+        self._sample_inputs = FixedNoise(len(self._classes), config.samples_per_class, *given)
+        self._grid_inputs = FixedNoise(len(self._classes), config.grid_columns, *given)
         self.latest = ""
 
         held_out = [c for c in self._classes if len(val.of_class(c)) >= MIN_IMAGES]

@@ -14,6 +14,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from synthaug.models.blocks import MinibatchStd, ProjectionHead, spectral_norm
+from synthaug.models.class_embedding import ClassEmbedding
 from synthaug.models.family import Discriminator, ImageShape
 
 LEAK = 0.2
@@ -159,7 +160,7 @@ class StyleCode(nn.Module):
 
     def __init__(self, z_dim: int, classes: int, embed_dim: int) -> None:
         super().__init__()
-        self.embed = nn.Embedding(classes, embed_dim)
+        self.embed = ClassEmbedding(classes, embed_dim)
         self.layers = nn.Sequential(
             nn.Linear(z_dim + embed_dim, self.DIM), nn.ReLU(), nn.Linear(self.DIM, self.DIM), nn.ReLU()
         )

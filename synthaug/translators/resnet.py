@@ -10,6 +10,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from synthaug.models.class_embedding import ClassEmbedding
 from synthaug.models.family import Generator, ImageShape
 from synthaug.models.inputs import Inputs
 from synthaug.translators.blocks import AdaIN, Decoder, InstanceNorm, ResidualBlock, conv
@@ -30,7 +31,7 @@ class ResnetGenerator(Generator):
         self.z_dim = options.z_dim
         blocks = options.blocks or (4 if shape.resolution <= 64 else 6)
         widths = [options.width * 2**k for k in range(DOWN + 1)]
-        self.embed = nn.Embedding(shape.classes, options.embed_dim)
+        self.embed = ClassEmbedding(shape.classes, options.embed_dim)
         stem = nn.Sequential(conv(shape.channels, widths[0], 7), InstanceNorm(widths[0]), nn.ReLU())
         downs = [nn.Sequential(conv(a, b, 3, 2), InstanceNorm(b), nn.ReLU()) for a, b in pairwise(widths)]
         common = nn.Sequential(*(ResidualBlock(widths[-1]) for _ in range(blocks // 2)))

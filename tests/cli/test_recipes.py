@@ -11,7 +11,8 @@ import pytest
 import yaml
 from page_commands import PAGES, trainings
 
-from synthaug.config import Config, leaves, recipe_names, recipe_text, resolve
+from synthaug.config import Config, recipe_names, recipe_text, resolve
+from synthaug.dotted import leaves
 from synthaug.errors import SynthaugError
 from synthaug.pipelines.config_checks import check_config, config_warnings
 from synthaug_cli.recipes import every_key, header

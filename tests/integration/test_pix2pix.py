@@ -12,10 +12,10 @@ import pytest
 from export_material import CLASSES, metadata, save_images
 from PIL import Image
 
-from synthaug.config import leaves
 from synthaug.data.edges import edge_maps
 from synthaug.data.run_data import RunData
 from synthaug.data.split import Split
+from synthaug.dotted import leaves
 from synthaug.errors import SynthaugError
 from synthaug.exporters.manifest import read_manifest
 from synthaug.pipelines.export import export

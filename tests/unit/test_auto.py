@@ -11,9 +11,10 @@ from listener import Listener
 from PIL import Image
 
 from synthaug.budget import parse_budget
-from synthaug.config import AUTO, leaves, resolve, validate
+from synthaug.config import AUTO, resolve, validate
 from synthaug.data.folder import scan
 from synthaug.data.orientation import MirrorTest
+from synthaug.dotted import leaves
 from synthaug.errors import SynthaugError
 from synthaug.pipelines.auto import (
     LONGEST,

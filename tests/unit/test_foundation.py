@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from synthaug import files, runs
-from synthaug.config import FAMILY_OPTIONS, Config, leaves, resolve
+from synthaug.config import FAMILY_OPTIONS, Config, resolve
+from synthaug.dotted import leaves
 from synthaug.errors import SynthaugError, suggest
 from synthaug.models.options import BigGANOptions
 from synthaug.registry import Registry

@@ -25,18 +25,18 @@ def adversarial_step(game: Game, step: int, seed: int) -> Scalars:
     discriminator, generator = game.state.players["discriminator"], game.state.players["generator"]
     scalars: Scalars = {}
     for _ in range(game.config.training.discriminator_steps):
-        real, labels = game.batches.draw(rng)
-        inputs = game.inputs(labels, rng)
+        real, told = game.batches.draw(rng)
+        inputs = game.inputs(told, rng)
         fake = game.generate(inputs)
-        scalars |= discriminator_turn(game, penalties, real, fake, inputs, rng)
+        wrong = None if game.conditions is None else game.conditions.wrong(told, inputs.condition)
+        scalars |= discriminator_turn(game, penalties, real, fake, inputs, rng, wrong)
 
     # The generator answers for the last fakes. They were made before the discriminator moved: that saves a pass.
     with discriminator.held():
-        images, image_labels = game.augment(fake, rng), labels
+        images, y = game.augment(fake, rng), inputs.condition
         if game.objective.paired:
-            images = torch.cat([images, game.augment(real, rng)])
-            image_labels = torch.cat([labels, labels])
-        logits, features = game.examine(images, image_labels)
+            images, y = torch.cat([images, game.augment(real, rng)]), torch.cat([y, y])
+        logits, features = game.examine(images, y)
         auxiliary = None
         if game.heads is not None and features is not None:
             auxiliary, losses = game.heads.generator_loss(features[: len(fake)], inputs, game.condition_strength)
@@ -49,24 +49,32 @@ def adversarial_step(game: Game, step: int, seed: int) -> Scalars:
 
 
 def discriminator_turn(
-    game: Game, penalties: Sequence[Penalty], real: Tensor, fake: Tensor, inputs: Inputs, rng: torch.Generator
-) -> Scalars:
+    game: Game, penalties: Sequence[Penalty], real: Tensor, fake: Tensor, inputs: Inputs, rng: torch.Generator,
+    wrong: tuple[Tensor, Tensor] | None = None,
+) -> Scalars:  # fmt: skip
     """Update the discriminator on real images and on fakes that were made from `inputs`; both have its labels.
+
+    `wrong`, from `ConditionRules.wrong`: real images that are described so are fakes, too.
 
     A function of its own, because its graph would stay in memory in the generator's turn: up to 20% slower on a CPU.
     """
     shown_real, shown_fake = _leaf(real, "real", penalties), _leaf(fake, "fake", penalties)
     # One pass for both halves: under spectral norm they must meet the same weights.
-    images = torch.cat([game.augment(shown_real, rng), game.augment(shown_fake, rng)])
-    logits, features = game.examine(images, torch.cat([inputs.labels, inputs.labels]))
+    images, y = [game.augment(shown_real, rng), game.augment(shown_fake, rng)], [inputs.condition] * 2
+    if wrong is not None:
+        images, y = [*images, images[0]], [*y, wrong[0]]
+    logits, features = game.examine(torch.cat(images), torch.cat(y))
     half = len(real)
-    real_logits, fake_logits = [head[:half] for head in logits], [head[half:] for head in logits]
+    real_logits, fake_logits = [head[:half] for head in logits], [head[half : 2 * half] for head in logits]
+    wrong_logits = None
+    if wrong is not None:  # where nothing is wrong, a second fake
+        wrong_logits = [torch.where(wrong[1][:, None], head[2 * half :], head[half : 2 * half]) for head in logits]
     auxiliary, scalars = None, {}
     if game.heads is not None and features is not None:
-        auxiliary, losses = game.heads.discriminator_loss(features, inputs, game.condition_strength)
+        auxiliary, losses = game.heads.discriminator_loss(features[: 2 * half], inputs, game.condition_strength)
         scalars = {f"{name}_d": loss for name, loss in losses.items()}
-    batch = game.discriminator_batch(shown_real, shown_fake, inputs.labels, real_logits, fake_logits, rng)
-    loss, found = discriminator_loss(game, batch, penalties, auxiliary)
+    batch = game.discriminator_batch(shown_real, shown_fake, inputs.condition, real_logits, fake_logits, rng)
+    loss, found = discriminator_loss(game, batch, penalties, auxiliary, wrong_logits)
     game.state.players["discriminator"].update(loss)
     return scalars | found | adapt(game, batch)
 
@@ -97,16 +105,27 @@ def _leaf(images: Tensor, name: str, penalties: Sequence[Penalty]) -> Tensor:
 
 
 def discriminator_loss(
-    game: Game, batch: DiscriminatorBatch, penalties: Sequence[Penalty], auxiliary: Tensor | None = None
-) -> tuple[Tensor, Scalars]:
-    """The objective, averaged over the heads, plus the auxiliary loss and the discriminator's penalties."""
-    heads = list(zip(batch.real_logits, batch.fake_logits, strict=True))
-    loss = torch.stack([game.objective.discriminator_loss(real, fake) for real, fake in heads]).mean()
+    game: Game, batch: DiscriminatorBatch, penalties: Sequence[Penalty], auxiliary: Tensor | None = None,
+    wrong_logits: Sequence[Tensor] | None = None,
+) -> tuple[Tensor, Scalars]:  # fmt: skip
+    """The objective, averaged over the heads, plus the auxiliary loss and the discriminator's penalties.
+
+    `wrong_logits`, of real images with a wrong description, count as much as those of the fakes.
+    """
+
+    def against(others: Sequence[Tensor]) -> Tensor:
+        heads = zip(batch.real_logits, others, strict=True)
+        return torch.stack([game.objective.discriminator_loss(real, other) for real, other in heads]).mean()
+
+    loss = against(batch.fake_logits)
     scalars = {
         "loss_d": loss.detach(),
         "real_score": batch.real_logits[0].detach().mean(),
         "fake_score": batch.fake_logits[0].detach().mean(),
     }
+    if wrong_logits is not None:
+        wrong = against(wrong_logits)
+        loss, scalars["loss_wrong"] = (loss + wrong) / 2, wrong.detach()
     if auxiliary is not None:
         loss = loss + auxiliary
     return _with_penalties(loss, scalars, [p for p in penalties if isinstance(p.regularizer, Regularizer)], batch)

@@ -10,7 +10,7 @@ import re
 import time
 from typing import Any
 
-from synthaug.config import leaves
+from synthaug.dotted import leaves
 from synthaug.errors import Interrupted
 from synthaug.runs import Run
 from synthaug.training.trackers import Row, numbers

@@ -1,0 +1,83 @@
+"""`--where "age=60,camera=b"` and `--text "…"`: the values that a user asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from synthaug.errors import SynthaugError, suggest
+
+if TYPE_CHECKING:  # requests need this file, and must not import numpy
+    from synthaug.data.conditions import Conditions
+
+
+def as_texts(where: object) -> tuple[str, ...]:
+    """What Python takes for `--where`: one or more texts, or a mapping from column to value.
+
+    >>> as_texts({"age": 60, "camera": "b"})
+    ('age=60', 'camera=b')
+    """
+    if isinstance(where, Mapping):
+        return tuple(f"{name}={value}" for name, value in where.items())
+    return (where,) if isinstance(where, str) else tuple(where)  # type: ignore[arg-type]
+
+
+def pairs(texts: Sequence[str]) -> dict[str, str]:
+    """Column → value, from texts such as `age=60,camera=b`. A part without `=` belongs to the value before it.
+
+    >>> pairs(["age=60,camera=b", "site=Bern, Inselspital"])
+    {'age': '60', 'camera': 'b', 'site': 'Bern, Inselspital'}
+
+    Raises:
+        SynthaugError: there is no `=`, or a column has two values.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        last = ""
+        for part in text.split(","):
+            name, equals, value = part.partition("=")
+            if equals and name.strip():
+                last = name.strip()
+                if last in found:
+                    raise SynthaugError(
+                        f"--where gives {last} twice: {found[last]!r} and {value.strip()!r}", "give each column once"
+                    )
+                found[last] = value.strip()
+            elif last and not equals:
+                found[last] += f",{part}"
+            else:
+                raise SynthaugError(f"--where {text!r} is not like age=60,camera=b", "write COLUMN=VALUE,COLUMN=VALUE")
+    return found
+
+
+def asked(conditions: Conditions | None, where: Sequence[str], text: str | None, run: str) -> dict[str, str]:
+    """Column → value that `--where` and `--text` ask of a run; empty without them.
+
+    Raises:
+        SynthaugError: the run has no such column or value, or the two contradict each other.
+    """
+    found = pairs(where)
+    if conditions is None:
+        if found or text is not None:
+            option = "--where" if found else "--text"
+            raise SynthaugError(
+                f"{option}: the run {run!r} was trained without conditions",
+                f"leave {option} out, or train with: synthaug fit DATA --condition COLUMN",
+            )
+        return {}
+    if text is not None:
+        columns = [column.name for column in conditions.columns if column.kind == "text"]
+        if len(columns) != 1:
+            raise SynthaugError(
+                f"--text is for a run with one column of texts; {run!r} has {len(columns)}",
+                f"use --where, with {', '.join(conditions.names)}",
+            )
+        if columns[0] in found:
+            raise SynthaugError(f"--text and --where {columns[0]}=… contradict each other", "leave one of them out")
+        found[columns[0]] = text
+    of_name = {column.name: column for column in conditions.columns}
+    for name in found:
+        if name not in of_name:
+            hint = "name it with --class" if name == "class" else suggest(name, conditions.names)
+            raise SynthaugError(f"--where {name}=…: the run {run!r} has no such condition", hint)
+    return {name: of_name[name].checked(value) for name, value in found.items()}
