@@ -19,7 +19,7 @@ from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from synthaug.config import Config, Resolved, parse_yaml, validate_stored
-from synthaug.documents import EvaluateDocument, FitDocument, WorkflowDocument
+from synthaug.documents import Condition, EvaluateDocument, FitDocument, WorkflowDocument
 from synthaug.documents.base import in_words
 from synthaug.errors import SynthaugError, shell_command, suggest
 from synthaug.files import DISK_FULL, move, write_json, write_text
@@ -65,6 +65,7 @@ class RunFacts(BaseModel):
     precision: str = "32-true"
     started_from: StartedFrom | None = None
     features_sha256: str | None = None  # of the monitor's net, if it is a file or a download
+    conditions: list[Condition] = []  # columns that the generator is told beside the class
     sources: dict[str, list[str]] = {}  # class → the classes translated into it, in families that start from images
 
     @model_validator(mode="after")

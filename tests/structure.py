@@ -44,6 +44,7 @@ LAYERS = (
         "budget",
         "device",
         "files",
+        "dotted",
         "grid",
         "seeds",
         "progress",

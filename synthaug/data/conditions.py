@@ -13,84 +13,68 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synthaug.data.attributes import MISSING, number_in, read_texts
 from synthaug.data.split import Split, SplitRow
+from synthaug.documents import Condition
 from synthaug.errors import SynthaugError, plural, suggest
 from synthaug.files import write_text
 from synthaug.parsing import ParseError, read_lines
 
 Vector = NDArray[np.float32]
-FEW = 20
-"""Different values of a column up to which it is never a text."""
+WORDS = 3
+"""A column is a text if half of its different values have so many words."""
 MOST_CATEGORIES, MOST_WORDS, MOST_CHARACTERS = 100, 512, 2000
 _NUMBERS = 0.8  # share of numbers in a column from which its other values are mistakes
 
 
-@dataclass(frozen=True)
-class Condition:
-    """A column, and how its values become entries of a vector.
+def encode(column: Condition, text: str) -> Vector:
+    """The block of a value, float32[size]; zeros where it is missing or unknown."""
+    block, places = np.zeros(column.size, np.float32), _places(column)
+    if column.kind == "number":
+        number = number_in(text)
+        if number is not None:
+            block[:] = (number - column.mean) / column.deviation, 1
+    elif column.kind == "category":
+        if text in places:
+            block[places[text]] = 1
+    else:
+        known = [places[term] for term in terms(text) if term in places]
+        block[known] = 1 / max(len(known), 1) ** 0.5
+    return block
 
-    `values`: the categories, or the words and pairs of a text. `mean`, `deviation`: of a number in the training images.
+
+@lru_cache(maxsize=64)
+def _places(column: Condition) -> dict[str, int]:
+    return {value: place for place, value in enumerate(column.values)}
+
+
+def checked(column: Condition, text: str) -> str:
+    """A value that a user asks for.
+
+    Raises:
+        SynthaugError: it is no number, no category of the training images, or has no word of their texts.
     """
-
-    name: str
-    kind: Literal["number", "category", "text"]
-    values: tuple[str, ...] = ()
-    mean: float = 0.0
-    deviation: float = 1.0
-
-    @property
-    def size(self) -> int:
-        """Its entries in the vector."""
-        return 2 if self.kind == "number" else len(self.values)
-
-    def encode(self, text: str) -> Vector:
-        """The block of a value, float32[size]; zeros where it is missing or unknown."""
-        block = np.zeros(self.size, np.float32)
-        if self.kind == "number":
-            number = number_in(text)
-            if number is not None:
-                block[:] = (number - self.mean) / self.deviation, 1
-        elif self.kind == "category":
-            if text in self._places:
-                block[self._places[text]] = 1
-        else:
-            known = [self._places[term] for term in terms(text) if term in self._places]
-            block[known] = 1 / max(len(known), 1) ** 0.5
-        return block
-
-    @cached_property
-    def _places(self) -> dict[str, int]:
-        return {value: place for place, value in enumerate(self.values)}
-
-    def checked(self, text: str) -> str:
-        """A value that a user asks for.
-
-        Raises:
-            SynthaugError: it is no number, no category of the training images, or has no word of their texts.
-        """
-        given = f"{self.name}={text}"
-        if self.kind == "number" and number_in(text) is None:
-            raise SynthaugError(f"{given!r} is not a number", f"write, for example, {self.name}={self.mean:.3g}")
-        if self.kind == "category" and text not in self._places:
-            raise SynthaugError(f"{given!r}: no training image has this value", suggest(text, self.values))
-        if self.kind == "text":
-            _check_length(text, given)
-            if not any(term in self._places for term in terms(text)):
-                words = [value for value in self.values if " " not in value]
-                raise SynthaugError(
-                    f"{given!r} has no word of the texts of the training images",
-                    f"use some of their words, such as {', '.join(words[:8])}",
-                )
-        return text
+    given = f"{column.name}={text}"
+    if column.kind == "number" and number_in(text) is None:
+        raise SynthaugError(f"{given!r} is not a number", f"write, for example, {column.name}={column.mean:.3g}")
+    if column.kind == "category" and text not in column.values:
+        raise SynthaugError(f"{given!r}: no training image has this value", suggest(text, column.values))
+    if column.kind == "text":
+        _check_length(text, given)
+        if not set(terms(text)) & set(column.values):
+            words = [value for value in column.values if " " not in value]
+            raise SynthaugError(
+                f"{given!r} has no word of the texts of the training images",
+                f"use some of their words, such as {', '.join(words[:8])}",
+            )
+    return text
 
 
 def terms(text: str) -> list[str]:
@@ -156,7 +140,7 @@ class Conditions:
         """The vector of values, float32[A], with `elsewhere` in the blocks of columns without one."""
         return np.concatenate(
             [
-                column.encode(values[column.name])
+                encode(column, values[column.name])
                 if column.name in values
                 else np.full(column.size, elsewhere, np.float32)
                 for column in self.columns
@@ -226,13 +210,13 @@ def conditions_of(root: Path, names: Sequence[str], split: Split, classes: Seque
     return fitted(names, split.rows, {name: found[name] for name in names}, classes)
 
 
-def read_conditions(file: Path, names: Sequence[str], split: Split, classes: Sequence[str]) -> Conditions:
-    """The conditions of a run, as `Conditions.write` left them.
+def read_conditions(file: Path, columns: Sequence[Condition], split: Split, classes: Sequence[str]) -> Conditions:
+    """The conditions of a run, with the values that `Conditions.write` left.
 
     Raises:
         SynthaugError: the file is missing or damaged, or does not belong to the split.
     """
-    hint = "give a run that `synthaug fit` made, unchanged"
+    hint, names = "give a run that `synthaug fit` made, unchanged", [column.name for column in columns]
     try:
         cells = list(csv.reader(read_lines(file, newline="")))
     except (OSError, ParseError, csv.Error) as error:
@@ -243,7 +227,7 @@ def read_conditions(file: Path, names: Sequence[str], split: Split, classes: Seq
     if any(len(row) != 1 + len(names) for row in cells):
         raise SynthaugError(f"{str(file)!r} has a row of another length", hint)
     texts = {name: [row[1 + k] for row in cells[1:]] for k, name in enumerate(names)}
-    return fitted(names, split.rows, texts, classes)
+    return Conditions(tuple(columns), split.rows, texts, classes)
 
 
 def _column(name: str, given: Sequence[str]) -> Condition:
@@ -261,19 +245,18 @@ def _column(name: str, given: Sequence[str]) -> Condition:
             f"{option}: {plural(len(words), 'value')} of {len(given)} are not numbers, the first is {words[0][:40]!r}",
             "leave the cells of missing numbers empty",
         )
-    sentences = sum(" " in value for value in different)
-    if len(different) > FEW and sentences >= len(different) / 2:
+    if sum(value.count(" ") >= WORDS - 1 for value in different) >= len(different) / 2:
         return _of_texts(name, given)
     if len(different) > MOST_CATEGORIES:
         raise SynthaugError(
             f"{option}: {len(different):,} different words, more than {MOST_CATEGORIES}: is it a name or a number?",
             "leave this column out, or write fewer categories",
         )
-    return Condition(name, "category", tuple(sorted(different)))
+    return Condition(name=name, kind="category", values=tuple(sorted(different)))
 
 
 def _of_numbers(name: str, numbers: NDArray[np.float64]) -> Condition:
-    return Condition(name, "number", mean=float(numbers.mean()), deviation=float(numbers.std()))
+    return Condition(name=name, kind="number", mean=float(numbers.mean()), deviation=float(numbers.std()))
 
 
 def _of_texts(name: str, given: Sequence[str]) -> Condition:
@@ -286,7 +269,7 @@ def _of_texts(name: str, given: Sequence[str]) -> Condition:
         raise SynthaugError(
             f"--condition {name}: no word tells some images from others", "use words that several images share"
         )
-    return Condition(name, "text", tuple(frequent[:MOST_WORDS]))
+    return Condition(name=name, kind="text", values=tuple(frequent[:MOST_WORDS]))
 
 
 def _check_length(text: str, where: str) -> None:

@@ -139,7 +139,7 @@ def stored_conditions(run: Run) -> Conditions | None:
     Raises:
         SynthaugError: the run is damaged.
     """
-    names = run.config().data.conditions
-    if not names:
+    facts = run.facts()
+    if not facts.conditions:
         return None
-    return read_conditions(run.conditions_file, names, Split.read(run.split_file), run.facts().classes)
+    return read_conditions(run.conditions_file, facts.conditions, Split.read(run.split_file), facts.classes)

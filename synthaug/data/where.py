@@ -75,9 +75,11 @@ def asked(conditions: Conditions | None, where: Sequence[str], text: str | None,
         if columns[0] in found:
             raise SynthaugError(f"--text and --where {columns[0]}=… contradict each other", "leave one of them out")
         found[columns[0]] = text
+    from synthaug.data.conditions import checked  # imports numpy, which requests must not
+
     of_name = {column.name: column for column in conditions.columns}
     for name in found:
         if name not in of_name:
             hint = "name it with --class" if name == "class" else suggest(name, conditions.names)
             raise SynthaugError(f"--where {name}=…: the run {run!r} has no such condition", hint)
-    return {name: of_name[name].checked(value) for name, value in found.items()}
+    return {name: checked(of_name[name], value) for name, value in found.items()}

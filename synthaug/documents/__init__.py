@@ -8,7 +8,7 @@ Every number that could not be measured is null, and `reasons` says why. Nothing
 from synthaug.documents.base import Document as Document
 from synthaug.documents.commands import (
     ByHand as ByHand, ClassCount as ClassCount, CurateDocument as CurateDocument, CuratedClass as CuratedClass,
-    CombinationPlan as CombinationPlan, ConditionPlan as ConditionPlan, ExportedCombination as ExportedCombination,
+    ExportedCombination as ExportedCombination,
     ColumnSummary as ColumnSummary, RareCombination as RareCombination,
     ExportDocument as ExportDocument, ExportedClass as ExportedClass,
     FitDocument as FitDocument, FitPlan as FitPlan, GuessForGPU as GuessForGPU,
@@ -20,6 +20,9 @@ from synthaug.documents.commands import (
     Unreadable as Unreadable,
     UpscaleDocument as UpscaleDocument, UpscaledFakes as UpscaledFakes,
     UpscalerReference as UpscalerReference, UpscalingScores as UpscalingScores,
+)
+from synthaug.documents.conditions import (
+    CombinationPlan as CombinationPlan, Condition as Condition, ConditionPlan as ConditionPlan,
 )
 from synthaug.documents.evaluation import (
     Arm as Arm, ChangedImage as ChangedImage, ChangedImages as ChangedImages,

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from synthaug.documents.base import Document
+from synthaug.documents.conditions import CombinationPlan
 
 
 class ClassCount(Document):
@@ -216,23 +217,6 @@ class CurateDocument(Document):
     per_class: dict[str, CuratedClass]
     checkpoint: str
     seed: int
-
-
-class CombinationPlan(Document):
-    """A combination of conditions, of the images of a class."""
-
-    values: dict[str, str] = Field(description="column → value, or range of numbers")
-    real: int
-    wanted: int = Field(0, description="synthetic images that were planned")
-
-
-class ConditionPlan(Document):
-    """What synthetic images of a run with conditions are told."""
-
-    where: dict[str, str] = Field(default_factory=dict, description="column → value of all images")
-    combinations: dict[str, list[CombinationPlan]] = Field(
-        default_factory=dict, description="class → its combinations, with `--balance`"
-    )
 
 
 class ExportedCombination(CombinationPlan):

@@ -258,18 +258,20 @@ def _create(request: FitRequest, prepared: Prepared, held: ExitStack) -> Run:
     config = prepared.config
     targets = "-".join(prepared.data.targets[:3]) or "all"
     name = request.name or f"{config.model.family}-{targets}-{config.data.resolution}px-seed{config.seed}"
+    conditions = prepared.data.conditions
     facts = RunFacts(
         tool_version=__version__, data=prepared.data.folder,
         data_url=request.data if isinstance(request.data, str) else None, fingerprint=prepared.data.fingerprint,
         classes=prepared.data.classes, targets=prepared.data.targets, channels=prepared.data.channels,
         precision=prepared.precision, started_from=prepared.start.note() if prepared.start is not None else None,
         features_sha256=prepared.features_sha256, sources=prepared.sources,
+        conditions=list(conditions.columns) if conditions is not None else [],
     )  # fmt: skip
 
     def fill(run: Run) -> None:
         prepared.data.split.write(run.split_file)
-        if prepared.data.conditions is not None:
-            prepared.data.conditions.write(run.conditions_file)
+        if conditions is not None:
+            conditions.write(run.conditions_file)
         if prepared.maps is not None:
             prepared.maps.write(run.maps_file)
         write_json(run.path / "environment.json", environment(prepared.device, prepared.precision))

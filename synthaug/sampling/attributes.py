@@ -145,7 +145,7 @@ def filled_up(counts: NDArray[np.int64], more: int) -> NDArray[np.int64]:
     ascending = counts[order]
     levels = [(ascending[: k + 1].sum() + more) / (k + 1) for k in range(len(counts))]
     level = min(levels)
-    added = np.floor(np.maximum(level - counts, 0)).astype(np.int64)
+    added: NDArray[np.int64] = np.floor(np.maximum(level - counts, 0)).astype(np.int64)
     for k in order[: more - int(added.sum())]:
         added[k] += 1
     return added
