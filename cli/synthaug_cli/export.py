@@ -42,6 +42,14 @@ def render(made: ExportDocument) -> None:
         if c.sources is not None:
             images, sources = plural(c.synthetic, "synthetic image"), plural(c.sources, "different source")
             console.line(f"{name}: {images} made from {sources}")
+    combinations = [(name, one) for name, c in made.per_class.items() for one in c.combinations]
+    if combinations:
+        console.table(
+            "combinations",
+            ["class", *combinations[0][1].values, "real", "synthetic"],
+            [[name, *one.values.values(), one.real, one.synthetic] for name, one in combinations],
+            words=1 + len(combinations[0][1].values),
+        )
     if made.upscaler is not None:
         console.line(made.upscaler.text())
     synthetic = sum(c.synthetic for c in made.per_class.values())

@@ -33,4 +33,8 @@ def render(made: SamplesDocument) -> None:
     console.line(f"folder  {made.out}")
     console.line(f"grid    {Path(made.out) / made.grid}")
     truncated = f", truncation {made.truncation:g}" if made.truncation < 1 else ""
+    if made.where:
+        console.prose("with    " + ", ".join(f"{name}: {value}" for name, value in made.where.items()), 8)
+    if made.extrapolated:
+        console.prose(f"no training image of {', '.join(made.extrapolated)} is like that: these are extrapolated")
     console.line(f"from    {made.checkpoint}, seed {made.seed}{truncated}")

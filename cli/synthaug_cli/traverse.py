@@ -26,7 +26,12 @@ def command(request: TraverseRequest) -> None:
 
 
 def render(drawn: TraverseDocument) -> None:
-    if drawn.along != "codes":
+    if drawn.values:
+        values = f"{drawn.values[0]} to {drawn.values[-1]}, {plural(len(drawn.values), 'column')}"
+        console.line(f"{drawn.along}: {values}; {plural(drawn.rows, 'row')} of {drawn.label}")
+        if drawn.extrapolated:
+            console.prose(f"no training image of {drawn.label} has {', '.join(drawn.extrapolated)}: extrapolated")
+    elif drawn.along != "codes":
         way = f"{drawn.label} to {drawn.to}" if drawn.to is not None else f"{drawn.label}, from noise to noise"
         console.line(f"{way}: {plural(drawn.rows, 'row')} of {plural(len(drawn.places), 'step')}")
     for code, values in drawn.codes.items():

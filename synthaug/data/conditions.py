@@ -30,6 +30,8 @@ from synthaug.parsing import ParseError, read_lines
 Vector = NDArray[np.float32]
 WORDS = 3
 """A column is a text if half of its different values have so many words."""
+LEAST_LIKE = 5
+"""Images that are near enough to what is asked for, at least."""
 MOST_CATEGORIES, MOST_WORDS, MOST_CHARACTERS = 100, 512, 2000
 _NUMBERS = 0.8  # share of numbers in a column from which its other values are mistakes
 
@@ -158,6 +160,19 @@ class Conditions:
                 own = [self.texts[column.name][k] == values[column.name] for k in self.train]
                 alike &= np.array(own)
         return np.flatnonzero(alike)
+
+    def nearest(self, label: str, values: Mapping[str, str]) -> NDArray[np.int64]:
+        """The rows of `vectors` of the images of a class that are most like these values: a tenth, and five at least.
+
+        So what is not asked for goes with what is: a text about night goes with the camera of the night.
+        """
+        rows = self.like(label, {})
+        if not values or not len(rows):
+            return rows
+        asked = self.vector(values, elsewhere=np.nan)
+        apart = np.linalg.norm(np.where(np.isnan(asked), 0, self.vectors[rows] - asked), axis=1)
+        limit = np.sort(apart)[min(max(LEAST_LIKE, len(rows) // 10), len(rows)) - 1]
+        return rows[apart <= limit]
 
     def seen(self, label: str, values: Mapping[str, str]) -> bool:
         """Whether training images of a class have these categories, and numbers on both sides of those given."""

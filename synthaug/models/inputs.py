@@ -24,6 +24,7 @@ from synthaug.data.batches import as_float
 from synthaug.seeds import ATTRIBUTES, SOURCES, image_seed, stream
 
 CHUNK = 64
+_GOLDEN = (5**0.5 - 1) / 2
 
 
 class Inputs(NamedTuple):
@@ -155,12 +156,17 @@ class Attributes:
     parts: Mapping[int, Sequence[AttributePart]]
 
     def drawn(self, seed: int, class_index: int, indices: Sequence[int]) -> list[tuple[int, int]]:
-        """For some images of a class: which part, and which row of `vectors`; depends on (seed, class, index)."""
+        """For some images of a class: which part, and which row of `vectors`; depends on (seed, class, index).
+
+        Parts follow each other at steps of the golden ratio, so that any number of images in a row has them in their
+        shares.
+        """
         parts = self.parts[class_index]
         cumulative = np.cumsum([part.weight for part in parts]) / sum(part.weight for part in parts)
+        first = stream(seed, ATTRIBUTES, class_index).random()
         found = []
         for index in indices:
-            which, place = stream(seed, ATTRIBUTES, class_index, index).random(2)
+            which, place = (first + index * _GOLDEN) % 1, stream(seed, ATTRIBUTES, class_index, index).random()
             part = min(int(np.searchsorted(cumulative, which, side="right")), len(parts) - 1)
             found.append((part, int(parts[part].rows[int(place * len(parts[part].rows))])))
         return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -28,16 +29,14 @@ class RunAttributes:
     def of(cls, conditions: Conditions, plan: ConditionPlan | None = None) -> RunAttributes:
         """Attributes that follow a plan; without one, each image has those of a training image of its class.
 
-        Columns that the plan gives no value for come from images of the class with the given categories, or, where
-        there are none, from any of the class.
+        Columns that the plan gives no value for come from the images of the class that are most like what it asks for.
         """
         plan = plan or ConditionPlan()
         given = conditions.vector(plan.where, elsewhere=np.nan)
         parts = {}
         for index, label in enumerate(conditions.classes):
-            own, every = conditions.like(label, {}), np.arange(len(conditions.labels))
-            rows = next(rows for rows in (conditions.like(label, plan.where), own, every) if len(rows))
-            parts[index] = [AttributePart(1.0, rows, given)]
+            rows = conditions.nearest(label, plan.where)
+            parts[index] = [AttributePart(1.0, rows if len(rows) else np.arange(len(conditions.labels)), given)]
         for label, combinations in plan.combinations.items():
             parts[conditions.classes.index(label)] = [
                 AttributePart(float(one.wanted), rows_of(conditions, label, one.values), given)
@@ -126,7 +125,8 @@ def balanced(
             continue
         of_class = conditions.like(label, {})
         values = {tuple(columns[name].values[k] for name in names) for k in of_class.tolist()}
-        combinations = [dict(zip(names, one, strict=True)) for one in sorted(values)]
+        ordered = [one for one in product(*(columns[name].ordered for name in names)) if one in values]
+        combinations = [dict(zip(names, one, strict=True)) for one in ordered]
         counts = np.array([len(rows_of(conditions, label, one)) if real[label] else 0 for one in combinations])
         found[label] = [
             CombinationPlan(values=one, real=int(n), wanted=int(more))
