@@ -53,6 +53,15 @@ def render(found: CheckDocument) -> None:
         console.line(f"all classes: a classifier separates them from real images with AUC {auc:.2f} (0.5: not at all)")
     if found.second_judge is not None:
         console.prose(found.second_judge.text())
+    if found.conditions:
+        console.table(
+            "conditions, recovered by a classifier of real images",
+            ["condition", "acts", "real", "synthetic", "by class alone"],
+            [[c.name, c.acts, c.real, c.samples and c.samples.mean, c.floor] for c in found.conditions],
+            words=2,
+        )
+    for name in [c.name for c in found.conditions if c.acts == "no"]:
+        console.prose(f"the condition {name} does nothing: images do not show what they were told")
     for name, q in classes:
         for reason in q.reasons:
             console.prose(f"  {name}: {reason}", 4)

@@ -27,8 +27,8 @@ def command(request: TraverseRequest) -> None:
 
 def render(drawn: TraverseDocument) -> None:
     if drawn.values:
-        values = f"{drawn.values[0]} to {drawn.values[-1]}, {plural(len(drawn.values), 'column')}"
-        console.line(f"{drawn.along}: {values}; {plural(drawn.rows, 'row')} of {drawn.label}")
+        way = f"{drawn.values[0]} to {drawn.values[-1]}, {plural(len(drawn.values), 'column')}"
+        console.line(f"{drawn.along}: {way}; {plural(drawn.rows, 'row')} of {drawn.label}")
         if drawn.extrapolated:
             console.prose(f"no training image of {drawn.label} has {', '.join(drawn.extrapolated)}: extrapolated")
     elif drawn.along != "codes":

@@ -172,7 +172,8 @@ class Conditions:
         asked = self.vector(values, elsewhere=np.nan)
         apart = np.linalg.norm(np.where(np.isnan(asked), 0, self.vectors[rows] - asked), axis=1)
         limit = np.sort(apart)[min(max(LEAST_LIKE, len(rows) // 10), len(rows)) - 1]
-        return rows[apart <= limit]
+        near: NDArray[np.int64] = rows[apart <= limit]
+        return near
 
     def seen(self, label: str, values: Mapping[str, str]) -> bool:
         """Whether training images of a class have these categories, and numbers on both sides of those given."""

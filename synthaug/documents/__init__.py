@@ -37,6 +37,7 @@ from synthaug.documents.evaluation import (
 )
 from synthaug.documents.quality import (
     BiasRow as BiasRow, CheckDocument as CheckDocument, ClassQuality as ClassQuality, Collapse as Collapse,
+    ConditionEffect as ConditionEffect,
     CopyPair as CopyPair, Memorisation as Memorisation, Opinion as Opinion, Opinions as Opinions,
     QualityScores as QualityScores, Range as Range, Score as Score, SecondJudge as SecondJudge,
 )

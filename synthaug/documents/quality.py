@@ -248,6 +248,19 @@ class SecondJudge(Document):
         return f"{name}, a second judge, disagrees: {'; '.join(self.disagreements)}"
 
 
+class ConditionEffect(Document):
+    """Whether a condition beside the class acts: balanced accuracy of a classifier that learned it on real images."""
+
+    name: str
+    values: list[str] = Field(default_factory=list, description="those that are told apart, of numbers ranges")
+    real: float | None = Field(None, description="accuracy on other real images")
+    samples: Range | None = Field(None, description="accuracy on generated images, against what they were told")
+    floor: float | None = Field(None, description="accuracy of a guess from the class alone")
+    share: float | None = Field(None, description="(samples − floor) ÷ (real − floor)")
+    acts: Literal["yes", "weakly", "no", "unknown"]
+    reason: str = ""
+
+
 class CheckDocument(Document):
     """The result of `synthaug check`; also `quality` in the document of `evaluate`."""
 
@@ -260,3 +273,4 @@ class CheckDocument(Document):
     reference: Literal["test", "val", "train", "folder"]
     gated: bool
     worst_pairs: list[CopyPair] = Field(default_factory=list)
+    conditions: list[ConditionEffect] = Field(default_factory=list, description="of a run with conditions")

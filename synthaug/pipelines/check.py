@@ -23,6 +23,7 @@ from synthaug.locks import Held
 from synthaug.metrics.quality import quality
 from synthaug.metrics.real import Reference
 from synthaug.metrics.second_judge import load_second_net
+from synthaug.pipelines.condition_effects import condition_effects
 from synthaug.pipelines.monitor_net import check_permitted, monitor_net
 from synthaug.progress import Progress, shown
 from synthaug.requests import CheckRequest, documented
@@ -107,6 +108,7 @@ def _check_run(run: Run, request: CheckRequest, progress: Progress) -> CheckDocu
         reference=kind, gated=False, seed=config.seed, progress=progress, keep=store.cache_root(cache), second=second,
         workers=workers_of(request),
     )  # fmt: skip
+    document.conditions = condition_effects(data, sampler, synthetic, net, cache, progress)
     try:
         with suppress(OSError), run.writing():  # the run may not be writable
             write_json(run.path / DOCUMENT, document.model_dump(mode="json"))

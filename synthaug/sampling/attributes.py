@@ -45,6 +45,11 @@ class RunAttributes:
             ]
         return cls(Attributes(conditions.vectors, parts), conditions, plan)
 
+    def told(self, seed: int, label: str, count: int) -> list[dict[str, str]]:
+        """Column → value of the first images of a class."""
+        drawn = self.images.drawn(seed, self.conditions.classes.index(label), range(count))
+        return [{**self.conditions.of(int(self.conditions.train[row])), **self.plan.where} for _, row in drawn]
+
     def rows(self, seed: int, label: str, chunk: int) -> list[dict[str, Any]]:
         """What rows of `metadata.jsonl` say of the images of a chunk [64]: their conditions and combination."""
         images = range(chunk * CHUNK, (chunk + 1) * CHUNK)

@@ -1,0 +1,84 @@
+"""`check`: which conditions of a run act on its images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from synthaug.data.attributes import MISSING, column_of
+from synthaug.data.cache import LabelledImages
+from synthaug.data.conditions import terms
+from synthaug.data.run_data import RunData
+from synthaug.documents import Condition, ConditionEffect
+from synthaug.features.base import FeatureNet
+from synthaug.metrics.condition_effect import Described, condition_effect
+from synthaug.progress import Progress
+from synthaug.sampling.generate import SeededGenerator
+from synthaug.seeds import named_stream
+
+MOST_WORDS = 5
+"""Words of a text that are tried."""
+_Texts = Sequence[Sequence[str]]  # of training images, of other real ones, of generated ones
+
+
+def condition_effects(
+    data: RunData, sampler: SeededGenerator, synthetic: LabelledImages, net: FeatureNet, cache: Path | None,
+    progress: Progress,
+) -> list[ConditionEffect]:  # fmt: skip
+    """The effect of each condition; of a text, of some of its words.
+
+    Args:
+        data: of the run.
+        sampler: its generator.
+        synthetic: the first images of each class.
+        net: the feature net.
+        cache: the folder of decoded images.
+        progress: where to report.
+    """
+    conditions, told = data.conditions, sampler.trained.attributes
+    if conditions is None or told is None:
+        return []
+    sides = {side: data.images(side, cache, progress) for side in ("train", "val", "test")}
+    held_out = [image for side in ("val", "test") for image in sides[side].pixels]
+    if not held_out:
+        return [
+            ConditionEffect(name=name, acts="unknown", reason="the run has no held-out images")
+            for name in conditions.names
+        ]
+    given = [values for label, n in synthetic.counts().items() for values in told.told(sampler.seed, label, n)]
+    features = [net(pixels) for pixels in (sides["train"].pixels, np.stack(held_out), synthetic.pixels)]
+    places = {side: [k for k, row in enumerate(conditions.rows) if row.split == side] for side in sides}
+    real = [*places["val"], *places["test"]]
+    labels = [[conditions.rows[k].label for k in rows] for rows in (places["train"], real)]
+    classes = [*labels, [synthetic.classes[k] for k in synthetic.labels]]
+    found = []
+    for column in conditions.columns:
+        texts = conditions.texts[column.name]
+        parts = [[texts[k] for k in places["train"]], [texts[k] for k in real], [one[column.name] for one in given]]
+        for name, values in _values(column, parts):
+            sets = [Described(*one) for one in zip(features, values, classes, strict=True)]
+            found.append(condition_effect(name, *sets, rng=named_stream(sampler.seed, name)))
+    return found
+
+
+def _values(column: Condition, texts: _Texts) -> Iterator[tuple[str, _Texts]]:
+    """A column with few values: itself, with ranges of numbers; or some words of a text, each with yes or no.
+
+    The words are those that occur in about half of the images.
+    """
+    if column.kind != "text":
+        joined = column_of(column.name, [text for part in texts for text in part]).values
+        ends = np.cumsum([len(part) for part in texts])
+        yield column.name, [joined[end - len(part) : end] for end, part in zip(ends, texts, strict=True)]
+        return
+    words = [value for value in column.values if " " not in value]
+    in_train = [{*terms(text)} for text in texts[0]]
+    words.sort(key=lambda word: abs(sum(word in some for some in in_train) / len(in_train) - 0.5))
+    for word in words[:MOST_WORDS]:
+        yield f"{column.name}: {word}", [[_has(word, text) for text in part] for part in texts]
+
+
+def _has(word: str, text: str) -> str:
+    return MISSING if text == MISSING else "yes" if word in terms(text) else "no"
