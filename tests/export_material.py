@@ -201,7 +201,7 @@ class Painters:
 
     def __call__(
         self, run: Run, which: str | Path = "best", device: str = "auto", sources: str | None = None,
-        inputs: Any = None, *, cache: Path | None = None,
+        inputs: Any = None, *, cache: Path | None = None, plan: Any = None,
     ) -> TrainedGenerator:  # fmt: skip
         assert sources is inputs is None, "painters start from noise"
         facts, config = run.facts(), run.config()

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from synthaug.data.attributes import MISSING, number_in, read_texts
+from synthaug.data.attributes import MISSING, column_of, number_in, read_texts
 from synthaug.data.split import Split, SplitRow
 from synthaug.documents import Condition
 from synthaug.errors import SynthaugError, plural, suggest
@@ -32,6 +32,7 @@ WORDS = 3
 """A column is a text if half of its different values have so many words."""
 LEAST_LIKE = 5
 """Images that are near enough to what is asked for, at least."""
+GIVES_AWAY = 0.95
 MOST_CATEGORIES, MOST_WORDS, MOST_CHARACTERS = 100, 512, 2000
 _NUMBERS = 0.8  # share of numbers in a column from which its other values are mistakes
 
@@ -224,6 +225,26 @@ def conditions_of(root: Path, names: Sequence[str], split: Split, classes: Seque
     if len({*names}) < len(names):
         raise SynthaugError(f"--condition {','.join(names)} names a column twice", "name each once")
     return fitted(names, split.rows, {name: found[name] for name in names}, classes)
+
+
+def giveaways(conditions: Conditions) -> list[str]:
+    """The columns whose values tell the class of a share `GIVES_AWAY` of the training images.
+
+    A generator cannot learn what such a column does within a class.
+    """
+    labels = [conditions.rows[k].label for k in conditions.train]
+    most_frequent = max(Counter(labels).values())
+    found = []
+    for column in conditions.columns:
+        if column.kind == "text":
+            continue
+        values = column_of(column.name, [conditions.texts[column.name][k] for k in conditions.train]).values
+        first: dict[str, int] = {}
+        for (value, _), n in Counter(zip(values, labels, strict=True)).items():
+            first[value] = max(first.get(value, 0), n)
+        if sum(first.values()) >= GIVES_AWAY * len(labels) > most_frequent:
+            found.append(column.name)
+    return found
 
 
 def read_conditions(file: Path, columns: Sequence[Condition], split: Split, classes: Sequence[str]) -> Conditions:

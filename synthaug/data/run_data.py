@@ -8,7 +8,7 @@ from pathlib import Path
 
 from synthaug.config import Config
 from synthaug.data.cache import LabelledFile, LabelledImages, load_images
-from synthaug.data.conditions import Conditions, conditions_of, read_conditions
+from synthaug.data.conditions import Conditions, conditions_of, giveaways, read_conditions
 from synthaug.data.fetched import copy_of
 from synthaug.data.folder import scan
 from synthaug.data.layout import SplitName
@@ -77,6 +77,11 @@ class RunData:
         check_trainable(found, divided)
         names = config.data.conditions
         conditions = conditions_of(found.root, names, divided, found.classes) if names else None
+        for name in [] if conditions is None else giveaways(conditions):
+            progress.warn(
+                f"the condition {name} tells the class: what it does within a class cannot be learned, and images of "
+                "another class with its values are extrapolated"
+            )
         for line in divided.warnings:
             progress.warn(line)
         return cls(

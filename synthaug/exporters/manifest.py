@@ -279,7 +279,7 @@ Values that do not apply to an image are −1 or empty.
 | class | requested | real | synthetic | sources | enlarged | rejected |
 |---|---:|---:|---:|---:|---:|---|
 {rows}
-{warnings}{heldout}
+{_combinations(manifest)}{warnings}{heldout}
 ## How it was made
 
 synthaug {manifest.tool_version}, run `{manifest.run.name}`, checkpoint `{manifest.run.checkpoint}`
@@ -356,6 +356,20 @@ def _how(manifest: Manifest) -> str:
             f"{manifest.upscaler.scores.text()}.\n\n{gates}"
         )
     return gates
+
+
+def _combinations(manifest: Manifest) -> str:
+    """What images were told, in a run with conditions: a value for all, or a table of combinations."""
+    found = [(label, one) for label, c in manifest.export.per_class.items() for one in c.combinations]
+    if found:
+        columns = list(found[0][1].values)
+        lines = [["class", *columns, "real", "synthetic"], ["---"] * (len(columns) + 3)]
+        lines += [[label, *one.values.values(), str(one.real), str(one.synthetic)] for label, one in found]
+        return "\n" + "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines) + "\n"
+    if manifest.conditions is not None and manifest.conditions.where:
+        told = ", ".join(f"{name} = {value}" for name, value in manifest.conditions.where.items())
+        return f"\nAll synthetic images were told: {_cell(told)}.\n"
+    return ""
 
 
 def _cuts_sides(manifest: Manifest) -> bool:

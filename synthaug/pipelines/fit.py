@@ -357,9 +357,10 @@ def _train(
 def _described(prepared: Prepared) -> str:
     config = prepared.config
     classes = plural(len(prepared.data.classes), "class", "classes")
+    told = f"conditions {', '.join(config.data.conditions)}; " if config.data.conditions else ""
     return (
         f"{config.model.family}, {prepared.shape.resolution} px, {plural(prepared.data.channels, 'channel')}, "
-        f"{classes}, targets {', '.join(prepared.data.targets) or 'none'}; "
+        f"{classes}, targets {', '.join(prepared.data.targets) or 'none'}; {told}"
         f"{prepared.device}, {prepared.precision}; budget {config.training.budget}"
     )
 

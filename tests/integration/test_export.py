@@ -39,7 +39,7 @@ COUNTS = {DISC: 40, RING: 12, STRIPES: 40}
 KEYS = {
     "file_name", "label", "synthetic", "width", "height", "sha256", "pixel_sha256", "seed", "sample_index",
     "class_index", "checkpoint_sha256", "look", "origin_path", "gate", "mode", "source_path",
-    "source_pixel_sha256", "source_label", "source_group",
+    "source_pixel_sha256", "source_label", "source_group", "conditions", "combination", "extrapolated",
 }  # fmt: skip
 GATE_KEYS = {"discriminator_score", "agreement", "nearest_real_distance", "nearest_real_path"}
 
