@@ -294,6 +294,9 @@ class EvaluateDocument(Document):
     changed: ChangedImages | None = Field(
         None, description="test images newly right and newly wrong; null in documents of versions before this key"
     )
+    balance: list[str] = Field(
+        default_factory=list, description="columns whose rarest combinations the synthetic images fill up"
+    )
     combinations: list[CombinationDocument] = Field(
         default_factory=list, description="with `--by`: parts of the test images, the worst one first"
     )

@@ -33,7 +33,8 @@ class ArmKind:
     `draws`: "natural" draws every image equally often, "balanced" every class. `about` is a sentence for the report.
     `class_weights`: images per class [K] → factors of the loss [K]. `down_up`: in the place of synthetic images, it has
     real ones at the generator's size, enlarged as an export would. `targets_only`: only target classes
-    get synthetic images, whatever the mix is. `times`: above 1, the best control is trained again
+    get synthetic images, whatever the mix is. `by_combination`: within a class, the combinations of `--by` are drawn
+    equally often. `times`: above 1, the best control is trained again
     for so many times the steps. An arm that is not `default` is trained if it is named, or with `--arms all`.
     """
 
@@ -48,6 +49,7 @@ class ArmKind:
     synthetic: bool = False
     down_up: bool = False
     targets_only: bool = False
+    by_combination: bool = False
     times: int = 1
     default: bool = True
 
@@ -128,6 +130,13 @@ ARMS: dict[str, ArmKind] = {
         _OVERSAMPLE,
         _CLASSICAL,
         ArmKind(
+            "group-balanced",
+            "as “classical”, and within a class each combination of the columns of --by is drawn equally often",
+            "balanced",
+            augment="classical",
+            by_combination=True,
+        ),
+        ArmKind(
             "mixup",
             "as “classical”, and pairs of images blended into one",
             "balanced",
@@ -190,7 +199,9 @@ MIXES = {"targets": 0.25, "all": 0.5}
 They were measured on one data set, with few generators (docs/science/using-synthetic.md).
 """
 CONTROLS = tuple(
-    name for name, kind in ARMS.items() if kind.default and kind.times == 1 and not kind.mixes and not kind.smote
+    name
+    for name, kind in ARMS.items()
+    if kind.default and kind.times == 1 and not (kind.mixes or kind.smote or kind.by_combination)
 )
 """The default's controls, which cost nothing. Without one of them, the verdict is never *helps*: it may do as well."""
 SETS = ("default", "all")
@@ -222,7 +233,7 @@ class TrainingSet:
 
 
 def choose_arms(
-    asked: Sequence[str] | None, classifier: str, *, resized: bool = False, mix: str = "targets"
+    asked: Sequence[str] | None, classifier: str, *, resized: bool = False, mix: str = "targets", divided: bool = False
 ) -> tuple[list[str], list[str]]:
     """The arms to train, in the order of the table, and a note on those that were left out.
 
@@ -231,6 +242,7 @@ def choose_arms(
         classifier: from `check_classifier`. Arms that it cannot train are left out, unless they are named.
         resized: whether classifiers see images of another size than the generator's.
         mix: which classes get synthetic images, a key of `MIXES`.
+        divided: whether `--by` divides the images of a class.
 
     Raises:
         SynthaugError: an arm does not exist or does not work with this classifier, or there is nothing to compare.
@@ -250,6 +262,11 @@ def choose_arms(
                 f"the arm {name!r} would be synthetic+classical: only target classes get synthetic images",
                 "add --mix all, or leave the arm out",
             )
+        if name in ARMS and ARMS[name].by_combination and not divided:
+            raise SynthaugError(
+                f"the arm {name!r} draws combinations of columns equally often, and no column is named",
+                "add --by COLUMN,COLUMN, or leave the arm out",
+            )
         if name in ARMS and not can_train(classifier, ARMS[name]):
             able = [other for other in CLASSIFIERS.names() if can_train(other, ARMS[name])]
             raise SynthaugError(
@@ -261,6 +278,7 @@ def choose_arms(
         if (name in asked or "all" in asked or ("default" in asked and kind.default))
         and (resized or not kind.down_up)
         and (mix == "all" or not kind.targets_only)
+        and (divided or not kind.by_combination)
     }  # fmt: skip
     names = [name for name, kind in ARMS.items() if name in wanted and can_train(classifier, kind)]
     notes = []
@@ -302,6 +320,7 @@ def training_set(
     share: float,
     seed: int,
     per_seed: int,
+    combinations: npt.NDArray[np.int64] | None = None,
 ) -> TrainingSet:
     """Assemble the training set of an arm.
 
@@ -313,6 +332,7 @@ def training_set(
         share: of the draws of each class of the mix that come from the pool, 0 to 1; for arms that mix only.
         seed: chooses the synthetic images from the pool; the same for every arm of a seed.
         per_seed: the most images of a class to take from the pool.
+        combinations: [len(train)] the number of each image's combination, for arms that draw them equally often.
     """
     kind = ARMS[name]
     counts = np.bincount(train.labels, minlength=len(train.classes))
@@ -320,6 +340,9 @@ def training_set(
         weights = np.full(len(train), 1 / len(train))
     else:
         weights = (1 / (counts * np.count_nonzero(counts)).clip(1))[train.labels]
+    if kind.by_combination:
+        assert combinations is not None  # `choose_arms` sees to it
+        weights = _equal_combinations(train.labels, combinations)
     loss_weights = None
     if kind.class_weights is not None:
         loss_weights = kind.class_weights(counts)
@@ -349,6 +372,20 @@ def training_set(
         groups=np.concatenate([groups, np.full(len(taken), -1)])[order],
         options=kind.options,
     )
+
+
+def _equal_combinations(labels: npt.NDArray[np.int64], combinations: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Weights [N] that sum to 1: every class weighs the same, and in it every combination that it has.
+
+    >>> _equal_combinations(np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1])).tolist()
+    [0.125, 0.125, 0.25, 0.5]
+    """
+    pairs, which, sizes = np.unique(
+        np.stack([labels, combinations], axis=1), axis=0, return_inverse=True, return_counts=True
+    )
+    in_class = np.bincount(pairs[:, 0])
+    weights: npt.NDArray[np.float64] = 1 / (sizes[which.reshape(-1)] * in_class[labels] * np.count_nonzero(in_class))
+    return weights
 
 
 def places(labels: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

@@ -9,7 +9,7 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from synthaug.data.attributes import Column, chosen_columns
+from synthaug.data.attributes import MISSING, Column, chosen_columns, column_of, read_texts
 from synthaug.documents import CombinationDocument, Contrast
 from synthaug.evaluation.held_out import HeldOut
 from synthaug.evaluation.images import RealImages
@@ -20,14 +20,30 @@ FEWEST_GROUPS = 2
 """Groups of target images from which a difference has an interval."""
 
 
-def columns_of(names: Sequence[str], folds: Sequence[RealImages]) -> list[Column]:
+def divide(names: Sequence[str], folds: Sequence[RealImages]) -> list[Column]:
     """The columns of `--by`, with a value for each test image of all folds, which are of one folder.
+
+    The training images of each fold get the numbers of their combinations. Ranges of numbers are those of all images.
 
     Raises:
         SynthaugError: a column that cannot be used.
     """
-    paths = [row.path for fold in folds for row in fold.test_rows]
-    return chosen_columns(folds[0].test_root, paths, names, "--by") if names else []
+    if not names:
+        return []
+    tested = [row.path for fold in folds for row in fold.test_rows]
+    learnt = [[row.path for row in fold.data.split.of("train")] for fold in folds]
+    root, test_root = folds[0].data.folder, folds[0].test_root
+    chosen_columns(test_root, tested, names, "--by")
+    of_test, of_train = read_texts(test_root, tested), [read_texts(root, paths) for paths in learnt]
+    joined = []
+    for name in names:
+        texts = [found.get(name, [MISSING] * len(paths)) for found, paths in zip(of_train, learnt, strict=True)]
+        joined.append(column_of(name, [*of_test[name], *(text for part in texts for text in part)]))
+    numbers = np.unique(np.array([column.values for column in joined]).T, axis=0, return_inverse=True)[1].reshape(-1)
+    start = len(tested)
+    for fold, paths in zip(folds, learnt, strict=True):
+        fold.combinations, start = numbers[start : start + len(paths)].astype(np.int64), start + len(paths)
+    return [replace(column, values=column.values[: len(tested)]) for column in joined]
 
 
 def by_combination(

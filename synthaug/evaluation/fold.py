@@ -63,7 +63,7 @@ class Fold:
             classifier=classifier, steps=steps, device=device, train=_plain(seen.train), groups=real.train_groups,
             pool=_plain(seen.pool), val=np.array(seen.val.pixels), test=np.array(seen.test.pixels),
             per_seed=real.per_seed, targets=tuple(real.target_indices), flip=real.config.training.flip,
-            down_up=seen.down_up,
+            down_up=seen.down_up, combinations=real.combinations,
         )  # fmt: skip
 
     def choose(self, arms: Sequence[str], tried: Candidates, seeds: int) -> None:

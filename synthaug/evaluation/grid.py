@@ -43,7 +43,8 @@ class Grid:
     `groups` are group numbers [len(train)], `pool` the synthetic images, `val` and `test` pixels [N, C, H, W],
     `per_seed` the most images of a class that one classifier sees from a pool, `targets` indices of classes. With
     `flip`, arms with classical changes also see every image mirrored. `down_up` are the real images that were reduced
-    and enlarged, as many as in `pool`; None at the generator's size.
+    and enlarged, as many as in `pool`; None at the generator's size. `combinations` [len(train)] are the numbers of those
+    that `--by` makes.
     """
 
     classifier: str
@@ -58,9 +59,10 @@ class Grid:
     targets: tuple[int, ...] = ()
     flip: bool = False
     down_up: LabelledImages | None = None
+    combinations: npt.NDArray[np.int64] | None = None
 
     def training_set(self, trial: Trial) -> TrainingSet:
-        train, groups = self.train, self.groups
+        train, groups, combinations = self.train, self.groups, self.combinations
         pool = self.pool
         if ARMS[trial.arm].down_up:
             assert self.down_up is not None  # `choose_arms` sees to it
@@ -70,5 +72,9 @@ class Grid:
         if trial.real < 1:
             left = fewer_real(train.labels, self.targets, trial.real, trial.seed)
             train, groups = train.subset(left), groups[left]
-        made = training_set(trial.arm, train, groups, pool, share=trial.share, seed=trial.seed, per_seed=self.per_seed)
+            combinations = None if combinations is None else combinations[left]
+        made = training_set(
+            trial.arm, train, groups, pool,
+            share=trial.share, seed=trial.seed, per_seed=self.per_seed, combinations=combinations,
+        )  # fmt: skip
         return with_mirrors(made) if self.flip and made.augment == "classical" else made

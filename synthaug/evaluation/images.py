@@ -52,6 +52,8 @@ class RealImages:
     test_rows: Sequence[SplitRow]
     alike: int = 0
     """Test images that look like training images, or share a group with some."""
+    combinations: npt.NDArray[np.int64] | None = None
+    """The number of each training image's combination of the columns of `--by`, [len(train)]."""
     warnings: list[str] = field(default_factory=list)
 
     @property

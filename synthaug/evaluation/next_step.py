@@ -26,7 +26,7 @@ def next_step(document: EvaluateDocument, run: str | None) -> NextStep:
         if run is not None and document.generator_quality is not None and document.recommended:
             return _step(
                 "Export the data set with the recommended numbers of synthetic images, and train on it.",
-                shell_command("export", run, recommended=True, out="DIR"),
+                shell_command("export", run, recommended=True, balance=_balance(document), out="DIR"),
             )
         return _step(
             "Train with these images; more seeds say more exactly how much they help.",
@@ -62,9 +62,15 @@ def _evaluate(document: EvaluateDocument, run: str | None) -> str:
         options["size"] = document.size.asked
     if document.mix == "all":
         options["mix"] = "all"
+    if document.balance:
+        options["balance"] = _balance(document)
     if document.generators:
         options["generators"] = len(document.generators)
     return shell_command("evaluate", *([] if run is None else [run]), **options, folds=document.folds)
+
+
+def _balance(document: EvaluateDocument) -> str | None:
+    return ",".join(document.balance) or None
 
 
 def _without_synthetic_images(document: EvaluateDocument) -> str:

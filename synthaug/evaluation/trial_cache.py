@@ -46,6 +46,8 @@ def key(grid: Grid) -> str:
     ]  # fmt: skip
     if grid.down_up is not None:
         arrays += [grid.down_up.pixels, grid.down_up.labels]
+    if grid.combinations is not None:
+        arrays.append(grid.combinations)
     return digest(settings, *arrays)[:32]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -13,9 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from synthaug.classifiers import check_classifier, takes_steps
-from synthaug.config import resolve
 from synthaug.data.attributes import Column
-from synthaug.data.fetched import local_folder
 from synthaug.data.run_data import RunData
 from synthaug.device import resolve_device
 from synthaug.documents import (
@@ -28,7 +25,7 @@ from synthaug.documents import (
     Sharpness,
     VerdictDocument,
 )
-from synthaug.errors import Interrupted, RunFailed, SynthaugError, plural
+from synthaug.errors import Interrupted, RunFailed, plural
 from synthaug.evaluation.arms import (
     ARMS,
     CONTRASTS,
@@ -41,7 +38,7 @@ from synthaug.evaluation.arms import (
 from synthaug.evaluation.before_after import before_and_after
 from synthaug.evaluation.best_control import BestControl, best_control
 from synthaug.evaluation.changed_images import changed_images
-from synthaug.evaluation.combinations import by_combination, columns_of
+from synthaug.evaluation.combinations import by_combination, divide
 from synthaug.evaluation.fold import Fold, probabilities, shares_of, trials_of
 from synthaug.evaluation.grid import Trial
 from synthaug.evaluation.held_out import HeldOut, small_test_warnings
@@ -62,11 +59,11 @@ from synthaug.evaluation.trial_cache import TrialCache
 from synthaug.evaluation.verdict import judge
 from synthaug.files import DISK_FULL, check_outside
 from synthaug.metrics.sharpness_auc import compare_sharpness
-from synthaug.pipelines.auto import with_mirroring
 from synthaug.pipelines.describe import EVALUATION
 from synthaug.pipelines.evaluated_folds import asked_arms, generators_of, make_folds, mix_of, together
 from synthaug.pipelines.folds import FOLDER as FOLDS
 from synthaug.pipelines.folds import fold_data
+from synthaug.pipelines.judged_data import judged_data, report_folder
 from synthaug.pipelines.judged_quality import qualities
 from synthaug.pipelines.judged_size import evaluated_size
 from synthaug.pipelines.monitor_net import check_permitted
@@ -75,8 +72,7 @@ from synthaug.progress import Progress, shown
 from synthaug.requests import EvaluateRequest, documented
 from synthaug.requests.options import workers_of
 from synthaug.results.trained import EvaluateResult
-from synthaug.runs import RunLike, find
-from synthaug.sampling.trained import check_generates
+from synthaug.runs import RunLike
 from synthaug.seeds import named_stream
 
 
@@ -88,7 +84,8 @@ def evaluate(
     replicates: Sequence[str] | None = None, classifier: str = "cnn", weights: str | Path | None = None,
     size: str | int = "model", upscaler: RunLike | None = None, seeds: int = 5, steps: int = 600,
     shares: Sequence[float] | None = None, arms: Sequence[str] | None = None, mix: str | None = None,
-    mode: str | None = None, by: str | Sequence[str] | None = None, learning_curve: bool = False,
+    mode: str | None = None, balance: Sequence[str] = (), by: str | Sequence[str] | None = None,
+    learning_curve: bool = False,
     out: str | Path | None = None, fail_under: float | None = None, gate: bool = True,
     curation: str | Path | None = None, only_accepted: bool = False, checkpoint: str | Path = "best",
     runs: str | Path | None = None, features: str | None = None, device: str = "auto",
@@ -120,7 +117,7 @@ def run_evaluate(request: EvaluateRequest, progress: Progress) -> EvaluateDocume
     """
     classifier = check_classifier(request.classifier, request.weights)  # missing weights are said in the first second
     workers_of(request).check_reachable()
-    whole = _whole(request, progress)
+    whole = judged_data(request, progress)
     with nullcontext() if whole.run is None else whole.run.writing():
         try:
             return _evaluate(request, classifier, whole, progress)
@@ -206,9 +203,11 @@ def _prepare(request: EvaluateRequest, classifier: str, whole: RunData, progress
     resolve_device(request.device)
     check_permitted(whole, request.features, trains=request.folds is not None or request.generators is not None)
     mix = mix_of(request, whole)
-    arms, warnings = choose_arms(asked_arms(request, whole), classifier, resized=request.size != "model", mix=mix)
+    arms, warnings = choose_arms(
+        asked_arms(request, whole), classifier, resized=request.size != "model", mix=mix, divided=bool(request.by)
+    )
     default = Path(EVALUATION) if whole.run is None else whole.run.path / EVALUATION
-    out = _out(default if request.out is None else request.out)
+    out = report_folder(default if request.out is None else request.out)
     check_outside(out, [whole.folder, request.test, request.synthetic], "--out")
     each = [whole]
     if request.folds is not None and whole.run is not None:
@@ -217,7 +216,7 @@ def _prepare(request: EvaluateRequest, classifier: str, whole: RunData, progress
         real_images(data, request.test, every_target=request.folds is None, cache=request.cache, progress=progress)
         for data in each
     ]
-    columns = columns_of(request.by or (), reals)
+    columns = divide(request.by or (), reals)
     tried = candidates(request.shares, reals, mix)
     held_out = HeldOut.of(reals)
     warnings += small_test_warnings(held_out, whole.targets, sum(real.alike for real in reals))
@@ -245,30 +244,6 @@ def _prepare(request: EvaluateRequest, classifier: str, whole: RunData, progress
         request, progress, classifier, arms, whole, out, folds, replicates, held_out, tried, mixed, suspects, size,
         columns, warnings,
     )  # fmt: skip
-
-
-def _whole(request: EvaluateRequest, progress: Progress) -> RunData:
-    if request.data is None:
-        run = find(request.run, request.runs)
-        check_generates(run)
-        return RunData.open(run)
-    folder = local_folder(request.data, request.cache, progress)
-    config = with_mirroring(resolve(flags=request.flags()).config, folder, request.cache, progress)
-    target_class = request.target_class if isinstance(request.target_class, str) else list(request.target_class)
-    return RunData.of_folder(folder, target_class, config, cache=request.cache, progress=progress)
-
-
-def _out(target: Path) -> Path:
-    """The folder of the report. It is checked before the work begins and created at its end."""
-    target = target.absolute()
-    if target.exists() and not target.is_dir():
-        raise SynthaugError(f"{str(target)!r} is a file", "give a folder with --out")
-    nearest = next(place for place in (target, *target.parents) if place.exists())
-    if not os.access(nearest, os.W_OK):
-        raise SynthaugError(
-            f"the report cannot be written: {str(nearest)!r} is not writable", "give another folder with --out"
-        )
-    return target
 
 
 def _train(evaluation: _Evaluation) -> BestControl:
@@ -355,6 +330,7 @@ def _document(evaluation: _Evaluation, best: BestControl, started: float) -> Eva
         classifier=evaluation.classifier, seeds=request.seeds, classes=held_out.classes, targets=whole.targets,
         split={"train": first.real.train.counts(), "val": first.real.val.counts(), "test": held_out.counts()},
         size=evaluation.size, sharpness=_sharpness(evaluation), mix=mix_of(request, whole),
+        balance=list(request.balance),
         made_from=first.made_from, by_hand=first.by_hand, share_chosen_on=tried.chosen_on,
         arms=_arms(evaluation, predicted, tables), verdict=verdict,
         leaks=leaks(evaluation.suspects, held_out, predicted, whole.targets, judged),

@@ -22,6 +22,7 @@ from synthaug.evaluation.images import RealImages, fresh_samples, synthetic_fold
 from synthaug.exporters.as_exported import AsExported
 from synthaug.exporters.manifest import MANIFEST, METADATA, read_manifest, read_rows
 from synthaug.parsing import read_json
+from synthaug.pipelines.balanced_conditions import balanced_sampler
 from synthaug.pipelines.by_hand import choice_of, counted, images_of, kept_files, left_out, run_of
 from synthaug.pipelines.judged_size import judged_images
 from synthaug.pipelines.replicates import given_replicates, trained_replicates
@@ -128,6 +129,9 @@ def _fresh(
         run, checkpoint=checkpoint, seed=evaluation_seed(run.config().seed), mode=request.mode, device=request.device,
         cache=request.cache,
     )  # fmt: skip
+    counts = real.train.counts()
+    more = {name: max(max(counts.values()) - n, 1) for name, n in counts.items()}  # as an export fills up
+    sampler = balanced_sampler(sampler, request.balance, counts, more)
     choice = None
     if alone:  # decisions are about the images of an export, which are then judged instead of others
         exported_from = replace(sampler, seed=run.config().seed)

@@ -40,9 +40,9 @@ from synthaug.exporters.remote import Remote, packed
 from synthaug.exporters.synthetic import Output, SyntheticWriter, ToFill, fill_classes
 from synthaug.exporters.workspace import Workspace
 from synthaug.files import write_json, write_text
+from synthaug.pipelines.balanced_conditions import balanced_sampler, exported_combinations
 from synthaug.pipelines.by_hand import choice_of
 from synthaug.pipelines.chosen_upscaler import choose_upscaler, upscaled_fakes
-from synthaug.pipelines.export_conditions import balanced_sampler, exported_combinations
 from synthaug.pipelines.export_job import ExportJob
 from synthaug.pipelines.export_maps import check_maps
 from synthaug.pipelines.recommended import recommended_totals
@@ -112,7 +112,8 @@ def run_export(request: ExportRequest, progress: Progress) -> ExportDocument:
         counts, per_class=recommended_totals(found, counts, progress) if request.recommended else request.per_class,
         strategy=request.strategy, cap=request.cap, synthetic_only=request.synthetic_only,
     )  # fmt: skip
-    sampler = balanced_sampler(sampler, request.balance, plans)
+    kept, generate = ({label: getattr(p, part) for label, p in plans.items()} for part in ("keep", "generate"))
+    sampler = balanced_sampler(sampler, request.balance, kept, generate)
     upscaler = None
     filled = [label for label, wanted in plans.items() if wanted.generate]
     if request.upscaler is not None:

@@ -13,6 +13,7 @@ from synthaug.errors import SynthaugError
 from synthaug.requests.base import Flag, Request
 from synthaug.requests.options import (
     OFF,
+    Balance,
     Cache,
     Checkpoint,
     Decisions,
@@ -160,6 +161,7 @@ class EvaluateRequest(Request):
         "from images]",
     )
     mode: Mode = None
+    balance: Balance = ()
     by: Annotated[tuple[str, ...] | None, BeforeValidator(parts), Flag("COLUMN,COLUMN,…", "Comparison")] = Field(
         None,
         description="Also score the test images by columns of their metadata table, such as camera,site: each "
@@ -212,6 +214,7 @@ class EvaluateRequest(Request):
         if self.upscaler is not None:
             self._check_upscaler()
         self._exclusive("folds", "generators", "replicates")
+        self._exclusive("balance", "synthetic")
         self._exclusive("generators", "replicates")
         if self.folds is not None:
             does = f"--folds {self.folds} trains a generator for each fold of the run's images"

@@ -12,6 +12,7 @@ from synthaug.data.plan import Strategy
 from synthaug.errors import SynthaugError
 from synthaug.requests.base import Flag, Request
 from synthaug.requests.options import (
+    Balance,
     Cache,
     Checkpoint,
     Decisions,
@@ -34,7 +35,6 @@ from synthaug.requests.options import (
     Upscaler,
     Where,
     check_decisions,
-    parts,
     workers_of,
 )
 from synthaug.sampling.options import KEEP, LEAST
@@ -79,11 +79,6 @@ def _total(number: Any, text: str) -> int:
     if int(number) > MOST_IMAGES:
         raise SynthaugError(f"--per-class {text!r} is too many", f"give at most {MOST_IMAGES}")
     return int(number)
-
-
-def _columns(value: Any) -> Any:
-    """Columns that are written with commas; the class may be among them, for it always counts."""
-    return tuple(name for name in parts(value) if name != "class")
 
 
 def _format(name: str) -> str:
@@ -137,9 +132,7 @@ class ExportRequest(Request):
     inputs: Inputs = None
     where: Where = ()
     text: Text = None
-    balance: Annotated[tuple[str, ...], BeforeValidator(_columns), Flag("COLUMN,COLUMN,…", "Amount")] = Field(
-        (), description="Runs with conditions: within each class, fill up the rarest combinations of these columns."
-    )
+    balance: Balance = ()
     curation: Decisions = None
     only_accepted: OnlyAccepted = False
     allow_short: Annotated[bool, Flag(group="Amount")] = Field(

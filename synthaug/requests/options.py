@@ -48,6 +48,11 @@ def parts(value: Any) -> Any:
     return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
 
 
+def _columns(value: Any) -> Any:
+    """Columns that are written with commas; the class may be among them, for it always counts."""
+    return tuple(name for name in parts(value) if name != "class")
+
+
 Many = BeforeValidator(_listed)
 """A list; a single item may be given without brackets."""
 Reference = Annotated[str | None, BeforeValidator(_reference)]
@@ -117,6 +122,12 @@ Text = Annotated[
     str | None,
     Field(description="Runs whose conditions are texts: what the images should show, such as 'a red sign'."),
     Flag("TEXT", "Sampling"),
+]
+Balance = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_columns),
+    Field(description="Runs with conditions: within each class, fill up the rarest combinations of these columns."),
+    Flag("COLUMN,COLUMN,…", "Sampling"),
 ]
 Features = Annotated[str | None, Flag("NAME|FILE", "Comparison")]
 Upscaler = Annotated[

@@ -1,28 +1,35 @@
-"""`export --balance`: which combinations of conditions are filled up, and how many there are in the end."""
+"""`--balance`: which combinations of conditions are filled up, and how many there are in the end."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from synthaug.data.plan import ClassPlan
 from synthaug.documents import ConditionPlan, ExportedCombination
 from synthaug.sampling.attributes import RunAttributes, balanced, in_text
 from synthaug.sampling.generate import SeededGenerator
 
 
-def balanced_sampler(sampler: SeededGenerator, names: Sequence[str], plans: Mapping[str, ClassPlan]) -> SeededGenerator:
+def balanced_sampler(
+    sampler: SeededGenerator, names: Sequence[str], real: Mapping[str, int], generate: Mapping[str, int]
+) -> SeededGenerator:
     """The generator, with images that fill up the rarest combinations of some columns in each class.
+
+    Args:
+        sampler: of a run.
+        names: the columns; none: the generator as it is.
+        real: class → real images that stay.
+        generate: class → images to make.
 
     Raises:
         SynthaugError: the run has no such condition, or it has too many values.
     """
     told = sampler.trained.attributes
-    real, generate = ({label: getattr(p, part) for label, p in plans.items()} for part in ("keep", "generate"))
-    found = balanced(None if told is None else told.conditions, names, real, generate, sampler.trained.run.name)
-    if told is None or not found:
+    conditions = None if told is None else told.conditions
+    found = balanced(conditions, names, real, generate, sampler.trained.run.name)
+    if conditions is None or not found:
         return sampler
-    planned = RunAttributes.of(told.conditions, ConditionPlan(combinations=found))
+    planned = RunAttributes.of(conditions, ConditionPlan(combinations=found))
     return replace(sampler, trained=replace(sampler.trained, attributes=planned))
 
 
