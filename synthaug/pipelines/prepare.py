@@ -29,6 +29,7 @@ from synthaug.files import check_outside
 from synthaug.launched import asked_for
 from synthaug.losses.heads import build_heads
 from synthaug.models import build_family
+from synthaug.models.class_embedding import ClassEmbedding
 from synthaug.models.codes import codes_of
 from synthaug.models.family import Family, ImageShape
 from synthaug.pipelines.auto import resolve_auto
@@ -242,7 +243,9 @@ def _check_sees_conditions(config: Config, family: Family) -> None:
         SynthaugError: the family plays another game, or its discriminator is told nothing.
     """
     columns = ",".join(config.data.conditions)
-    if family.step != "adversarial":
+    told = (family.generator, family.discriminator)
+    embeds = all(any(isinstance(m, ClassEmbedding) for m in network.modules()) for network in told)
+    if family.step != "adversarial" or not embeds:
         raise SynthaugError(
             f"--condition {columns}: the family {config.model.family} has no conditions beside the class",
             "use another, such as --family dcgan or stylegan2, or leave --condition out",
