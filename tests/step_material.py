@@ -52,6 +52,7 @@ SETTINGS = {name: Setting(name, {}, {}) for name in [*MODELS.names(), *UPSCALERS
     "codes": Setting("dcgan", {"auxiliary": {"infogan": 1.0, "acgan": 1.0}}, {"continuous_codes": 2}),
     "conditions": Setting("dcgan", {"regularizers": {"r1": 1.0, "consistency": 1.0}}, {}, attributes=5),
     "conditions, micro-batches": Setting("stylegan2", {"micro_batch_size": 4}, {}, attributes=5),
+    "conditions of a translator": Setting("translator", {}, {}, attributes=5),
     "full pool": Setting("cyclegan", {}, {"pool": 2}),
     "micro-batches": Setting("stylegan2", {"micro_batch_size": 4}, {}),
     "micro-batches, batch norm": Setting("dcgan", {"micro_batch_size": 4, "embedding_noise": 0.5}, {}),

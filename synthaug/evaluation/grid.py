@@ -43,8 +43,8 @@ class Grid:
     `groups` are group numbers [len(train)], `pool` the synthetic images, `val` and `test` pixels [N, C, H, W],
     `per_seed` the most images of a class that one classifier sees from a pool, `targets` indices of classes. With
     `flip`, arms with classical changes also see every image mirrored. `down_up` are the real images that were reduced
-    and enlarged, as many as in `pool`; None at the generator's size. `combinations` [len(train)] are the numbers of those
-    that `--by` makes.
+    and enlarged, as many as in `pool`; None at the generator's size. `combinations` [len(train)] are the numbers of
+    those that `--by` makes.
     """
 
     classifier: str

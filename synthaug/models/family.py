@@ -57,6 +57,13 @@ class Generator(_Conditional):
     def forward(self, inputs: Inputs) -> Tensor:
         raise NotImplementedError
 
+    def own_noise(self, inputs: Inputs) -> Tensor:
+        """The z with which an image would be made that differs from its source as little as possible, float[B, z_dim].
+
+        It is that of the inputs, unless a family finds the z of an image.
+        """
+        return inputs.noise
+
     def latents(self, inputs: Inputs) -> Tensor:
         """The latents that an image is made from, float[B, d]; truncation moves them towards their class's centre.
 

@@ -245,10 +245,10 @@ def _check_sees_conditions(config: Config, family: Family) -> None:
     columns = ",".join(config.data.conditions)
     told = (family.generator, family.discriminator)
     embeds = all(any(isinstance(m, ClassEmbedding) for m in network.modules()) for network in told)
-    if family.step != "adversarial" or not embeds:
+    if family.step not in ("adversarial", "translation") or not embeds:
         raise SynthaugError(
             f"--condition {columns}: the family {config.model.family} has no conditions beside the class",
-            "use another, such as --family dcgan or stylegan2, or leave --condition out",
+            "use another, such as --family dcgan, stylegan2 or translator, or leave --condition out",
         )
     if config.model.discriminator == "unconditional":
         raise SynthaugError(

@@ -64,12 +64,12 @@ def run_traverse(request: TraverseRequest, progress: Progress) -> TraverseDocume
         found, checkpoint=request.checkpoint, seed=request.seed, where=request.where, text=request.text,
         device=request.device, cache=request.cache,
     )  # fmt: skip
-    told = sampler.trained.attributes
-    if along not in ("codes", "noise", "classes"):
+    told, along_column = sampler.trained.attributes, along not in ("codes", "noise", "classes")
+    if along_column:
         check_column(told, along, found.name)
     name, end = _ends(found, sampler, request)
     index = sampler.class_index(name)
-    if along == "classes" and (sources := sampler.trained.sources) is not None:
+    if (along == "classes" or along_column) and (sources := sampler.trained.sources) is not None:
         # the walk begins with real images of the class
         sampler = replace(sampler, trained=replace(sampler.trained, sources=sources.of_class(name, index)))
     starts = _starts(sampler, index, request.rows + 1)
@@ -81,7 +81,8 @@ def run_traverse(request: TraverseRequest, progress: Progress) -> TraverseDocume
         lines = _along_codes(sampler.trained, starts[:-1], drawn)
     elif along == "noise":
         lines = _along_noise(sampler.trained, starts, places)
-    elif told is not None and along != "classes":
+    elif along_column:
+        assert told is not None
         values = values_of(told, along, steps)
         lines = [_along_column(sampler.trained, told, start, along, values) for start in starts[:-1]]
     else:
@@ -179,12 +180,14 @@ def _along_classes(
 def _along_column(
     trained: TrainedGenerator, told: RunAttributes, start: Inputs, column: str, values: Sequence[str]
 ) -> Line:
-    """The image of `start` with each value of a condition, and everything else kept."""
+    """The image of `start` with each value of a condition, and everything else kept; before it the source, if any."""
+    start = start._replace(z=trained.network.own_noise(start.to(trained.device)).cpu())
     assert start.attributes is not None
     others = [told.conditions.vector({column: value}, elsewhere=np.nan) for value in values]
     own = start.attributes.numpy()
     attributes = torch.from_numpy(np.where(np.isnan(others), own, others).astype(np.float32))
-    return to_uint8(trained.generate(joined([start] * len(values))._replace(attributes=attributes)))
+    line = to_uint8(trained.generate(joined([start] * len(values))._replace(attributes=attributes)))
+    return line if start.sources is None else np.concatenate([to_uint8(start.sources), line])
 
 
 def _line(trained: TrainedGenerator, start: Inputs, z: torch.Tensor, labels: Sequence[int] | None = None) -> Line:

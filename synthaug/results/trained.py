@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,14 +23,18 @@ class Trained(Result):
         run: Any  # pydantic would make a field of it
 
     def samples(
-        self, label: str, count: int = 16, start: int = 0, *, truncation: float = 1.0, device: str = "auto"
-    ) -> Images:
+        self, label: str, count: int = 16, start: int = 0, *, truncation: float = 1.0,
+        where: Sequence[str] | Mapping[str, object] = (), text: str | None = None, device: str = "auto",
+    ) -> Images:  # fmt: skip
         """Images of a class: number `start` and those that follow, always the same ones. They pass no gate.
 
+        Of a run with conditions, `where={"age": 60}` and `text` say what the images are told.
+
         Raises:
-            SynthaugError: there is no such class, or `truncation` is out of range, or no run stands behind the result.
+            SynthaugError: there is no such class, or `truncation` is out of range, or no run stands behind the result;
+                or `where` or `text` do not fit the run.
         """
-        sampler = load(self._run(), truncation=truncation, device=device)
+        sampler = load(self._run(), truncation=truncation, where=where, text=text, device=device)
         return Images(sampler.sample(label, count, start))
 
     def _run(self) -> Run:

@@ -102,8 +102,13 @@ def transfer(
 def _load_shared(
     network: nn.Module, stored: Mapping[str, Tensor], rows: list[tuple[int, int]], start: StartingPoint
 ) -> None:
-    """Load all that does not belong to a class, and of embeddings the `rows` (new, old) of classes known to both."""
+    """Load all that does not belong to a class, and of embeddings the `rows` (new, old) of classes known to both.
+
+    Embeddings of conditions stay fresh: other columns would mean something else.
+    """
     fresh = network.state_dict()
+    of_conditions = _condition_tensors(network)
+    stored = {**{k: v for k, v in stored.items() if ".attributes." not in k}, **{k: fresh[k] for k in of_conditions}}
     if different := sorted(fresh.keys() ^ stored.keys()):
         raise SynthaugError(
             f"cannot start from the run {start.run.name!r}: its networks have other layers ({different[0]})",
@@ -134,4 +139,9 @@ def _class_tensors(network: nn.Module) -> set[str]:
         if isinstance(module, nn.Embedding):
             prefix = f"{name}." if name else ""
             names |= {f"{prefix}{key}" for key in module.state_dict() if not key.endswith("._v")}
-    return names
+    return names - _condition_tensors(network)
+
+
+def _condition_tensors(network: nn.Module) -> set[str]:
+    """Names of the tensors that embed conditions."""
+    return {name for name in network.state_dict() if ".attributes." in name}

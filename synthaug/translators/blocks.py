@@ -165,8 +165,8 @@ class StyleCode(nn.Module):
             nn.Linear(z_dim + embed_dim, self.DIM), nn.ReLU(), nn.Linear(self.DIM, self.DIM), nn.ReLU()
         )
 
-    def forward(self, z: Tensor, labels: Tensor, strength: Tensor) -> Tensor:
-        embedded = self.embed(labels) * strength
+    def forward(self, z: Tensor, y: Tensor, strength: Tensor) -> Tensor:
+        embedded = self.embed(y) * strength
         code: Tensor = self.layers(torch.cat([z.to(embedded.dtype), embedded], dim=1))
         return code
 

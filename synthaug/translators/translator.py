@@ -70,12 +70,15 @@ class Translator(Generator):
         self.decoder = Decoder(widths, shape.channels, StyleCode.DIM, blocks)
 
     def forward(self, inputs: Inputs) -> Tensor:
-        return self.paint(self.content(inputs.images), inputs.labels, inputs.noise)
+        return self.paint(self.content(inputs.images), inputs.condition, inputs.noise)
 
-    def paint(self, content: Tensor, labels: Tensor, z: Tensor) -> Tensor:
-        """The images of these classes and styles with a given content, float32[B, C, H, W]."""
-        image: Tensor = self.decoder(content, self.code(z, labels, self.condition_strength))
+    def paint(self, content: Tensor, y: Tensor, z: Tensor) -> Tensor:
+        """The images of these classes (y as in `Inputs.condition`) and styles with a given content, float32."""
+        image: Tensor = self.decoder(content, self.code(z, y, self.condition_strength))
         return image
+
+    def own_noise(self, inputs: Inputs) -> Tensor:
+        return self.style(inputs.images)  # type: ignore[no-any-return]
 
     def conditional_parameters(self) -> list[Tensor]:
         return [self.code.of_classes()]

@@ -150,7 +150,7 @@ def test_check_says_which_conditions_act(run: Run) -> None:
     [
         ({"condition": ["cameras"]}, "--condition cameras: no table in .* has this column"),
         ({"condition": ["camera", "camera"]}, "names a column twice"),
-        ({"condition": ["camera"], "family": "translator"}, "has no conditions beside the class"),
+        ({"condition": ["camera"], "family": "lapgan"}, "has no conditions beside the class"),
         ({"condition": ["camera"], "set": BLIND}, "is told nothing"),
         ({"condition": []}, "--condition names no column"),
     ],
@@ -165,3 +165,9 @@ def test_bad_input(run: Run, tmp_path: Path, flags: dict[str, object], error: st
 def test_selection_by_the_discriminator_is_refused(run: Run, tmp_path: Path) -> None:
     with pytest.raises(SynthaugError, match="judges images by their camera, dose, note"):
         export(run, per_class=30, select="top-k", out=tmp_path / "out", device="cpu")
+
+
+def test_it_starts_from_a_run_without_conditions_and_the_other_way_round(run: Run, tmp_path: Path) -> None:
+    data, small = run.facts().data, {**SMALL, "training.budget": "0.1kimg"}
+    plain = fit(data, target_class=RARE, set=small, runs=tmp_path, from_=run.path, device="cpu")
+    fit(data, target_class=RARE, condition=["camera"], set=small, runs=tmp_path, from_=plain.run, device="cpu")

@@ -44,7 +44,9 @@ POOL = images(np.array([0, 40, 0]), first=100)
 
 
 def assembled(name: str, share: float = 0.25, seed: int = 0) -> TrainingSet:
-    return training_set(name, REAL, GROUPS, POOL, share=share, seed=seed, per_seed=20)
+    return training_set(
+        name, REAL, GROUPS, POOL, share=share, seed=seed, per_seed=20, combinations=(np.arange(96) % 3 == 0).astype(int)
+    )
 
 
 def mass(data: TrainingSet) -> np.ndarray:
@@ -134,15 +136,31 @@ def test_the_seeds_vary_as_independent_draws_if_the_pool_is_large_enough(pool: i
 
 def test_arms_are_those_of_the_classifier() -> None:
     default = [name for name, kind in ARMS.items() if kind.default]
-    names, notes = choose_arms(None, "cnn", resized=True)
+    names, notes = choose_arms(None, "cnn", resized=True, divided=True)
     assert names == [name for name in default if name != "smote"]
     assert notes == []
-    assert choose_arms(None, "cnn")[0] == [name for name in names if name not in DOWN_UP]
+    assert choose_arms(None, "cnn", divided=True)[0] == [name for name in names if name not in DOWN_UP]
     every = [name for name in ARMS if name != "smote"]
-    assert choose_arms(["all"], "cnn", resized=True)[0] == [name for name in every if name != TARGETS_ONLY]
-    assert choose_arms(["all"], "cnn", resized=True, mix="all")[0] == every
-    assert choose_arms(["default", "focal"], "cnn", resized=True)[0] == [n for n in ARMS if n in names or n == "focal"]
+    assert choose_arms(["all"], "cnn", resized=True, divided=True)[0] == [
+        name for name in every if name != TARGETS_ONLY
+    ]
+    assert choose_arms(["all"], "cnn", resized=True, mix="all", divided=True)[0] == every
+    asked = choose_arms(["default", "focal"], "cnn", resized=True, divided=True)[0]
+    assert asked == [n for n in ARMS if n in names or n == "focal"]
     assert choose_arms(["synthetic", "oversample"], "cnn")[0] == ["oversample", "synthetic"]
+
+
+def test_group_balanced_sampling_draws_each_combination_of_a_class_equally_often() -> None:
+    data = assembled("group-balanced")
+    of = np.array([(level % 3 == 0) for level in data.pixels[:, 0, 0, 0]])  # levels are the rows of REAL
+    for label in range(3):
+        shares = [data.draw_weights[(data.labels == label) & (of == value)].sum() for value in (False, True)]
+        assert shares == pytest.approx([1 / 6, 1 / 6])
+    assert "group-balanced" not in choose_arms(None, "cnn")[0]
+    assert "group-balanced" in choose_arms(None, "cnn", divided=True)[0]
+    assert "group-balanced" not in CONTROLS
+    with pytest.raises(SynthaugError, match="no column is named"):
+        choose_arms(["group-balanced", "oversample", "synthetic"], "cnn")
 
 
 def test_the_arm_of_target_classes_alone_needs_a_mix_of_all() -> None:
@@ -153,7 +171,7 @@ def test_the_arm_of_target_classes_alone_needs_a_mix_of_all() -> None:
 
 
 def test_arms_that_a_classifier_cannot_train_are_left_out_with_a_note() -> None:
-    names, notes = choose_arms(None, "logistic", resized=True)
+    names, notes = choose_arms(None, "logistic", resized=True, divided=True)
     assert {"smote", "logit-adjustment"} <= set(names)
     assert not {"cmo", "cutmix", LONGER} & set(names)
     assert len(notes) == 1

@@ -9,6 +9,7 @@ adversarial loss, for sources x with classes x_y, fakes f = G(content(x), y, z):
     style           |style(f) − z|                                                 (StarGAN v2, 1912.01865, eq. 2)
     diversity       −|f − G(content(x), y, z₂)|, fading                            (StarGAN v2, eq. 3)
 
+With conditions, a fake has the class and the attributes of an image of the batch, and a source its own on the way back.
 f' is f with noise and rounded to 256 levels: otherwise the way back reads what was hidden in f (1712.02950).
 """
 
@@ -38,28 +39,31 @@ def translation_step(game: Game, step: int, seed: int) -> Scalars:
     rng = game.begin(step, seed)
     translator = cast(Translator, game.family.generator)
     weights = cast(TranslatorOptions, game.config.model)
-    real, labels = game.batches.draw(rng, whole=True)
+    real, told = game.batches.draw(rng, whole=True)
     order = processes.own(regrouped(len(real), rng))
-    sources, source_labels = real[order], labels[order]
-    real, labels = processes.own(real), processes.own(labels)
-    inputs = game.inputs(labels, rng)._replace(sources=sources)
+    sources, of_sources = real[order], told[order]
+    real, told = processes.own(real), processes.own(told)
+    inputs = game.inputs(told, rng)._replace(sources=sources)
+    y = inputs.condition
     with game.fabric.autocast():
         content = translator.content(sources)
-        fake = translator.paint(content, labels, inputs.noise)
-    scalars = discriminator_turn(game, game.due_penalties(step), real, fake, inputs, rng)
+        fake = translator.paint(content, y, inputs.noise)
+    wrong = None if game.conditions is None else game.conditions.wrong(told, y)
+    scalars = discriminator_turn(game, game.due_penalties(step), real, fake, inputs, rng, wrong)
 
     # Each loss sees a part of the rows, by turns: all of them for each would double the time of a step.
     one, other = parts(len(real), step)
     with game.state.players["discriminator"].held():
-        losses = {"loss_g": adversarial_loss(game, fake, real, labels, rng)}
+        losses = {"loss_g": adversarial_loss(game, fake, real, y, rng)}
         with game.fabric.autocast():
             own = translator.style(sources)
-            same = translator.paint(content[one], source_labels[one], own[one])
+            same = translator.paint(content[one], of_sources[one], own[one])
             back = translator.content(hidden_nothing(fake[other], rng))
-            back = translator.paint(back, source_labels[other], own[other])
+            back = translator.paint(back, of_sources[other], own[other])
             found = translator.style(fake)
             few = one[::2]
-            varied = translator.paint(content[few], labels[few], game.inputs(labels[few], rng).noise)
+            noise = processes.randn(len(few), translator.z_dim, rng=rng).to(game.fabric.device)
+            varied = translator.paint(content[few], y[few], noise)
         losses["reconstruction"] = weights.reconstruction * distance(same, sources[one])
         losses["cycle"] = weights.cycle * distance(back, sources[other])
         losses["style"] = weights.style * distance(found, inputs.noise)
