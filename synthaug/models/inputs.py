@@ -150,10 +150,13 @@ class Attributes:
     Args:
         vectors: of the training images, float32[n, A].
         parts: class → where its images get theirs from.
+        sources: the images that a generator starts from; then each image gets what is true of its source instead, but
+            for what is given, so that all else is kept.
     """
 
     vectors: NDArray[np.float32]
     parts: Mapping[int, Sequence[AttributePart]]
+    sources: Sources | None = None
 
     def drawn(self, seed: int, class_index: int, indices: Sequence[int]) -> list[tuple[int, int]]:
         """For some images of a class: which part, and which row of `vectors`; depends on (seed, class, index).
@@ -161,6 +164,8 @@ class Attributes:
         Parts follow each other at steps of the golden ratio, so that any number of images in a row has them in their
         shares.
         """
+        if self.sources is not None:
+            return [(0, row) for row in self.sources.origins(seed, class_index, indices).tolist()]
         parts = self.parts[class_index]
         cumulative = np.cumsum([part.weight for part in parts]) / sum(part.weight for part in parts)
         first = stream(seed, ATTRIBUTES, class_index).random()

@@ -137,7 +137,7 @@ def _monitor(
     return Monitor(
         train, val, prepared.data.targets, config.monitor, judge, game.family.generator.z_dim, config.seed,
         game.fabric.device, game.sources,
-        None if (told := prepared.data.conditions) is None else RunAttributes.of(told).images,
+        None if (told := prepared.data.conditions) is None else RunAttributes.of(told, sources=game.sources).images,
     )  # fmt: skip
 
 

@@ -71,7 +71,10 @@ def run_traverse(request: TraverseRequest, progress: Progress) -> TraverseDocume
     index = sampler.class_index(name)
     if (along == "classes" or along_column) and (sources := sampler.trained.sources) is not None:
         # the walk begins with real images of the class
-        sampler = replace(sampler, trained=replace(sampler.trained, sources=sources.of_class(name, index)))
+        own = sources.of_class(name, index)
+        if told is not None:
+            told = RunAttributes.of(told.conditions, told.plan, own.images)
+        sampler = replace(sampler, trained=replace(sampler.trained, sources=own, attributes=told))
     starts = _starts(sampler, index, request.rows + 1)
     places = [round(place, 6) for place in np.linspace(0, 1, steps).tolist()]
     drawn: dict[str, list[float]] = {}

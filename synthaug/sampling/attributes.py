@@ -14,7 +14,7 @@ from synthaug.data.attributes import Column, check_divides, column_of, number_in
 from synthaug.data.conditions import Conditions
 from synthaug.documents import CombinationPlan, ConditionPlan
 from synthaug.errors import SynthaugError, suggest
-from synthaug.models.inputs import CHUNK, AttributePart, Attributes
+from synthaug.models.inputs import CHUNK, AttributePart, Attributes, Sources
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,14 @@ class RunAttributes:
     plan: ConditionPlan
 
     @classmethod
-    def of(cls, conditions: Conditions, plan: ConditionPlan | None = None) -> RunAttributes:
+    def of(
+        cls, conditions: Conditions, plan: ConditionPlan | None = None, sources: Sources | None = None
+    ) -> RunAttributes:
         """Attributes that follow a plan; without one, each image has those of a training image of its class.
 
-        Columns that the plan gives no value for come from the images of the class that are most like what it asks for.
+        Columns that the plan gives no value for come from the images of the class that are most like what it asks for;
+        where a generator starts from images, `sources`, from these, so that one thing changes and the rest is kept.
+        With combinations they come from images of the combination.
         """
         plan = plan or ConditionPlan()
         given = conditions.vector(plan.where, elsewhere=np.nan)
@@ -43,7 +47,8 @@ class RunAttributes:
                 for one in combinations
                 if one.wanted
             ]
-        return cls(Attributes(conditions.vectors, parts), conditions, plan)
+        images = Attributes(conditions.vectors, parts, None if plan.combinations else sources)
+        return cls(images, conditions, plan)
 
     def told(self, seed: int, label: str, count: int) -> list[dict[str, str]]:
         """Column → value of the first images of a class."""

@@ -90,6 +90,7 @@ def load_generator(
     network = family_of(run, folder).generator
     load_weights(network, load_tensors(folder / "generator.safetensors"), folder)
     target, conditions = resolve_device(device), stored_conditions(run)
+    sources = _sources(run, config.model, mode, inputs, cache)
     return TrainedGenerator(
         run=run,
         network=for_use(network, target),
@@ -104,8 +105,10 @@ def load_generator(
         checkpoint=folder.name,
         device=target,
         codes=codes_of(config.model),
-        sources=_sources(run, config.model, mode, inputs, cache),
-        attributes=None if conditions is None else RunAttributes.of(conditions, plan),
+        sources=sources,
+        attributes=None
+        if conditions is None
+        else RunAttributes.of(conditions, plan, None if sources is None else sources.images),
     )
 
 
