@@ -51,6 +51,9 @@ SETTINGS = {name: Setting(name, {}, {}) for name in [*MODELS.names(), *UPSCALERS
     "two steps, mirrored": Setting("dcgan", {"discriminator_steps": 2, "flip": True}, {}),
     "codes": Setting("dcgan", {"auxiliary": {"infogan": 1.0, "acgan": 1.0}}, {"continuous_codes": 2}),
     "conditions": Setting("dcgan", {"regularizers": {"r1": 1.0, "consistency": 1.0}}, {}, attributes=5),
+    "conditions and heads": Setting(
+        "dcgan", {"auxiliary": {"infogan": 1.0, "acgan": 1.0}}, {"continuous_codes": 2}, attributes=5
+    ),
     "conditions, micro-batches": Setting("stylegan2", {"micro_batch_size": 4}, {}, attributes=5),
     "conditions of a translator": Setting("translator", {}, {}, attributes=5),
     "full pool": Setting("cyclegan", {}, {"pool": 2}),

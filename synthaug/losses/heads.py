@@ -78,6 +78,7 @@ def _feature_size(discriminator: Discriminator, shape: ImageShape) -> int:
     training = discriminator.training
     discriminator.eval()  # spectral norm must not take a step for a look
     blank = torch.zeros(2, shape.channels, shape.resolution, shape.resolution)
-    _, features = discriminator.examine(blank, torch.zeros(2, dtype=torch.int64))
+    y = torch.zeros(2, 1 + shape.attributes) if shape.attributes else torch.zeros(2, dtype=torch.int64)
+    _, features = discriminator.examine(blank, y)
     discriminator.train(training)
     return features.shape[1]

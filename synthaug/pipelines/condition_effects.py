@@ -37,9 +37,11 @@ def condition_effects(
         cache: the folder of decoded images.
         progress: where to report.
     """
-    conditions, told = data.conditions, sampler.trained.attributes
-    if conditions is None or told is None:
+    conditions = data.conditions
+    if conditions is None:
         return []
+    told = sampler.trained.attributes
+    assert told is not None
     sides = {side: data.images(side, cache, progress) for side in ("train", "val", "test")}
     held_out = [image for side in ("val", "test") for image in sides[side].pixels]
     if not held_out:

@@ -86,7 +86,7 @@ class FitRequest(Request):
     condition: Annotated[tuple[str, ...] | None, BeforeValidator(parts), Flag("COLUMN,COLUMN,…", "Model")] = Field(
         None,
         description="Columns of metadata.csv or .jsonl that the generator is told beside the class, such as camera, "
-        "age or a caption.",
+        "age or a caption. [default: none]",
     )
     resolution: Resolution = Field(None, description="Side of the generated images, in pixels. [default: the recipe's]")
     scale: Annotated[int | None, Flag("2|4", "Model")] = Field(

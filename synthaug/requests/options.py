@@ -115,12 +115,18 @@ Inputs = Annotated[
 Where = Annotated[
     tuple[str, ...],
     BeforeValidator(as_texts),
-    Field(description="Runs with conditions: values that all images get, such as age=60,camera=b."),
+    Field(
+        description="Runs with conditions: values that all images get, such as age=60,camera=b. "
+        "[default: those of training images]"
+    ),
     Flag("COLUMN=VALUE,…", "Sampling", many=True),
 ]
 Text = Annotated[
     str | None,
-    Field(description="Runs whose conditions are texts: what the images should show, such as 'a red sign'."),
+    Field(
+        description="Runs whose conditions are texts: what the images should show, such as 'a red sign'. "
+        "[default: as in training images]"
+    ),
     Flag("TEXT", "Sampling"),
 ]
 Balance = Annotated[

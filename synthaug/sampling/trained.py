@@ -91,6 +91,9 @@ def load_generator(
     load_weights(network, load_tensors(folder / "generator.safetensors"), folder)
     target, conditions = resolve_device(device), stored_conditions(run)
     sources = _sources(run, config.model, mode, inputs, cache)
+    told = None
+    if conditions is not None:
+        told = RunAttributes.of(conditions, plan, None if sources is None else sources.images)
     return TrainedGenerator(
         run=run,
         network=for_use(network, target),
@@ -106,9 +109,7 @@ def load_generator(
         device=target,
         codes=codes_of(config.model),
         sources=sources,
-        attributes=None
-        if conditions is None
-        else RunAttributes.of(conditions, plan, None if sources is None else sources.images),
+        attributes=told,
     )
 
 

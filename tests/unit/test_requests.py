@@ -92,7 +92,6 @@ FAULTS: list[tuple[type[Request], dict[str, Any], str, str]] = [
     (EvaluateRequest, {"group_by": "(a)"}, "--group-by was given without --data", "--data DATA"),
     (CheckRequest, {"count": 7}, "--count 7 is out of range", "from 8 to 100000"),
     (SamplesRequest, {"count": 0}, "--count 0 is out of range", "from 1 to 100000"),
-    (TraverseRequest, {"along": "noize"}, "--along 'noize' is not known", 'did you mean "noise"'),
     (TraverseRequest, {"along": "noise", "code": 1}, "--code 1 and --along noise contradict", "leave one"),
     (TraverseRequest, {"to": "cat"}, "--to 'cat' needs a walk along classes", "--along classes"),
     (TraverseRequest, {"rows": 101}, "--rows 101 is out of range", "from 1 to 100"),
