@@ -9,6 +9,7 @@ from synthaug.documents import (
     CheckDocument,
     ClassQuality,
     ClassScores,
+    CombinationDocument,
     Contrast,
     EvaluateDocument,
     EvaluatedSize,
@@ -124,6 +125,27 @@ def test_evaluate_says_what_sharpness_tells_before_all_else(
     evaluated.sharpness["rare [x]"].told_apart = False
     evaluate.render(evaluated)
     assert "Sharpness" not in capsys.readouterr().out
+
+
+def test_parts_of_the_test_images_fit_on_80_columns_with_whole_intervals(
+    evaluated: EvaluateDocument, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "dumb")  # no colours
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    values = {"camera": "Canon EOS 5D Mark IV", "site": "Northern Hospital, ward 12", "exposure": "0.004 to 0.0125"}
+    evaluated.combinations = [
+        CombinationDocument(
+            values=values, images=40, targets={"other": 7}, before=0.411, after=0.551,
+            gain=Contrast(mean=0.14, low=-0.03, high=0.31),
+        )
+    ]  # fmt: skip
+    evaluated.arms["synthetic+classical"] = evaluated.arms["synthetic"]
+    evaluate.render(evaluated)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert any("+0.140" in line and "-0.030 to +0.310" in line for line in lines)
+    assert any("synthetic+classical" in line for line in lines if "0.633" in line)
 
 
 def test_check(quality: CheckDocument, capsys: pytest.CaptureFixture[str]) -> None:
