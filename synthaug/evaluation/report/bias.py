@@ -68,8 +68,9 @@ def bias_table(found: Mapping[str, Sequence[BiasRow]], *, sharp: Container[str] 
 
 
 def _beyond(rows: Sequence[BiasRow], *, sharpness: bool) -> str:
+    count = sum(row.beyond for row in rows) or "none"
     first, other = ("sharpness tells them from real images; ", "other ") if sharpness else ("", "")
-    return f"{first}{sum(row.beyond for row in rows) or 'none'} of {len(rows)} {other}differences are larger than chance"
+    return f"{first}{count} of {len(rows)} {other}differences are larger than chance"
 
 
 def _table(rows: Sequence[BiasRow]) -> Table:
