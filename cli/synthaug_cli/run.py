@@ -44,9 +44,11 @@ def command(
 def render_plan(plan: WorkflowPlan, begun: bool) -> None:
     """On stderr, so that stdout keeps the result."""
     fewest = ", ".join(f"{name} ({plan.training_images.get(name, 0)})" for name in plan.targets)
+    known = [step.seconds for step in plan.steps if step.seconds is not None]
     lines = [
         f"{plan.data}: {plural(plan.images, 'image')}; training images of the rare classes: {fewest}",
         *(f"  {k}. {step.name:<9} {_time(step.seconds):<18} {step.what}" for k, step in enumerate(plan.steps, 1)),
+        f"     in all    {_time(sum(known) if len(known) == len(plan.steps) else None)}",
         f"  everything goes to {plan.out}{', which is continued' if begun else ''}",
         *(f"warning: {line}" for line in plan.warnings),
     ]
