@@ -28,3 +28,8 @@ def test_every_table_that_plug_ins_add_to_can_be_listed() -> None:
     groups = set(re.findall(r"`synthaug\.(\w+)`", page[page.index("The groups are") :].partition("\n\n")[0]))
     assert {"steps", "shards"} <= groups
     assert groups - {"family_options"} <= set(TABLES)
+
+
+def test_without_a_kind_the_hint_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["list"]) == 2
+    assert f"KIND: One of {', '.join(TABLES)}." in capsys.readouterr().err
