@@ -133,11 +133,12 @@ def run_workflow(request: RunRequest, plan: WorkflowPlan, progress: Progress) ->
 
 def _trained(request: RunRequest, plan: WorkflowPlan, progress: Progress) -> Run:
     runs = Path(plan.out) / "runs"
-    finished = [found for found in all_runs(runs) if found.status().get("state") == "finished"]
+    begun = all_runs(runs)
+    finished = [found for found in begun if found.status().get("state") == "finished"]
     if finished:
         progress.say(f"fit: {finished[-1].name} is trained")
         return finished[-1]
-    options = request.fit_options() | {"budget": plan.budget, "runs": runs, "resume": "auto"}
+    options = request.fit_options() | {"budget": plan.budget, "runs": runs, "resume": "auto" if begun else None}
     if plan.evaluation.gate_steps:
         options["set"] = [*request.settings(), f"{GATE_STEPS}={plan.evaluation.gate_steps}"]
     return Run(Path(run_fit(FitRequest(**options), progress).run))

@@ -58,6 +58,7 @@ def test_from_images_to_a_verdict_and_again(place: Path, synthaug: Synthaug) -> 
     assert made.plan.out == str(out)
     assert "1. fit       about" in done.stderr
     assert "in all    time not known" in done.stderr
+    assert "no unfinished run" not in done.stderr  # it was not asked for
     assert made.plan.training_images["ring"] < 20
     assert Path(made.report).is_file()
     assert (made.export is None) == (made.verdict != "helps")
