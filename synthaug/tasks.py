@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any, Generic, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -204,6 +203,8 @@ def _end_with(parent: int) -> None:
 @cache
 def _versions() -> dict[str, str]:
     """Different versions can give different bits, or fail in odd ways."""
+    from importlib.metadata import version  # here: `--help` imports this module, and need not wait for it
+
     return {package: version(package) for package in _ALIKE}
 
 
@@ -301,6 +302,8 @@ def _dask(workers: Workers, shared: Any, jobs: int) -> Iterator[_Pool]:
             raise SynthaugError(
                 f"the scheduler {address!r} has no workers", f"start some: dask worker {address} --nthreads 1"
             ) from error
+        from importlib.metadata import version
+
         for package, wanted in _versions().items():  # before a task: a worker that cannot read one dies
             for worker, found in client.run(version, package, on_error="return").items():
                 _check_alike(package, wanted, found, worker)

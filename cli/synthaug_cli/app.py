@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import shlex
 import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from types import FrameType
 from typing import NoReturn
 
@@ -117,7 +118,7 @@ def main() -> NoReturn:
         sys.stdout.flush()
     except OSError as failure:  # a closed pipe, or a full disk
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = status or _report(failure)
+        status = status or _report(failure, sys.argv[1:])
     sys.exit(status)
 
 
@@ -138,7 +139,7 @@ def run(arguments: list[str]) -> int:
             traceback.print_exc()
         if follows() and not _TRAIN.isdisjoint(arguments) and isinstance(failure, SynthaugError):
             return failure.exit_status  # the first process reports it
-        return _report(failure)
+        return _report(failure, arguments)
     return 0
 
 
@@ -153,21 +154,22 @@ def _invoke(arguments: list[str]) -> None:
         command.invoke(context)
 
 
-def _report(failure: BaseException) -> int:
+def _report(failure: BaseException, arguments: Sequence[str]) -> int:
     if isinstance(failure, BrokenPipeError):
         return 128 + getattr(signal, "SIGPIPE", 13)  # Windows has none
     if isinstance(failure, Interrupted) and _terminated:
         failure.exit_status = 128 + signal.SIGTERM
-    return fail(as_synthaug(failure))
+    return fail(as_synthaug(failure, arguments))
 
 
-def as_synthaug(failure: BaseException) -> SynthaugError:
-    """Any exception as an error with a hint."""
+def as_synthaug(failure: BaseException, arguments: Sequence[str]) -> SynthaugError:
+    """Any exception as an error with a hint; `arguments` are those of the command line that raised it."""
     if isinstance(failure, SynthaugError):
         return failure
+    again = f"run the same command again: {shlex.join(['synthaug', *arguments])}"
     if isinstance(failure, KeyboardInterrupt):
         status = 128 + (signal.SIGTERM if isinstance(failure, Terminated) else signal.SIGINT)
-        return Interrupted("interrupted", "run the same command again", status)
+        return Interrupted("interrupted", again, status)
     if hasattr(failure, "format_message"):
         return as_error(failure)
     if _is_out_of_memory(failure):
@@ -175,11 +177,11 @@ def as_synthaug(failure: BaseException) -> SynthaugError:
         return RunFailed(f"out of memory: {_first_line(failure)}", hint)
     if isinstance(failure, OSError) and failure.errno in DISK_FULL:
         where = f" while writing {os.fspath(failure.filename)!r}" if failure.filename else ""
-        hint = "free some space, then run the same command again"
+        hint = f"free some space, then {again}"
         return RunFailed(f"the disk is full{where}: {failure.strerror}", hint)
     if isinstance(failure, OSError) and failure.errno in STORAGE_FAILED:
         where = f" at {os.fspath(failure.filename)!r}" if failure.filename else ""
-        hint = "run the same command again when the disk or the network works"
+        hint = f"when the disk or the network works, {again}"
         return RunFailed(f"the storage failed{where}: {failure.strerror}", hint)
     if isinstance(failure, OSError) and isinstance(failure.filename, (str, os.PathLike)):
         hint = "give another path, or change its permissions"

@@ -8,7 +8,7 @@ from synthaug.errors import plural
 from synthaug_cli import console, fast_checks
 
 if TYPE_CHECKING:
-    from synthaug.documents import EvaluateDocument
+    from synthaug.documents import Contrast, EvaluateDocument
     from synthaug.requests import EvaluateRequest
 
 SHOWN = 12  # target classes in the table; the report has all
@@ -52,7 +52,7 @@ def render(found: EvaluateDocument) -> None:
     for name, arm in found.arms.items():
         f1, share = arm.macro_f1, f"{arm.share:.0%}" if is_synthetic(name) else None
         rows.append([name, share, f1.mean, f"{f1.low:.3f} to {f1.high:.3f}", arm.balanced_accuracy.mean])
-    columns = ["arm", "synthetic", "macro-F1", "95% interval", "balanced accuracy"]
+    columns = ["arm", "share", "macro-F1", "95% interval", "balanced accuracy"]
     console.table(f"{found.classifier}, {plural(found.seeds, 'seed')}, tested on {images}{size}", columns, rows)
     before, after = before_and_after(found)
     shown = {words: arm for words, arm in (("before", before), ("after", after)) if arm is not None}
@@ -119,17 +119,16 @@ def _parts(found: EvaluateDocument) -> None:
     if found.combinations:
         console.table(
             "parts of the test images, the worst first; F1 of the target classes",
-            ["part", "images", "before", "after", "difference"],
+            ["part", "images", "before", "after", "difference", "95% interval"],
             [
-                [
-                    part.name(),
-                    sum(part.targets.values()),
-                    part.before,
-                    part.after,
-                    part.gain.text() if part.gain else "–",
-                ]
+                [part.name(), sum(part.targets.values()), part.before, part.after, *_gain(part.gain)]
                 for part in found.combinations[:SHOWN]
             ],
         )
     if len(found.combinations) > SHOWN:
         console.line(f"{len(found.combinations) - SHOWN} more parts in the report\n")
+
+
+def _gain(gain: Contrast | None) -> tuple[str | None, str | None]:
+    """In two cells: one is too wide for a table of 80 columns."""
+    return (f"{gain.mean:+.3f}", f"{gain.low:+.3f} to {gain.high:+.3f}") if gain else (None, None)

@@ -90,10 +90,10 @@ def render_plan(plan: FitPlan) -> None:
     """What is trained and what it costs; then the classes; the settings, which are many, come last."""
     targets = ", ".join(map(repr, plan.targets)) or "all classes"
     model = f"{plan.config['model.family']} at {plan.config['data.resolution']} px"
-    console.line(f"plan         {model}, on {plural(plan.images, 'image')} for {targets}")
+    console.prose(f"plan         {model}, on {plural(plan.images, 'image')} for {targets}", 13)
     _render_cost(plan)
     for text in plan.warnings:
-        console.line(f"note: {text}")
+        console.prose(f"note: {text}", 6)
     console.line()
     classes = []
     for name, share in plan.draws.items():
@@ -108,15 +108,16 @@ def render_plan(plan: FitPlan) -> None:
 def _render_cost(plan: FitPlan) -> None:
     console.line(f"takes about  {console.duration(plan.estimated_seconds)} for {plan.estimated_kimg:,.1f} kimg")
     networks = ", ".join(f"{name} {count / 1e6:.2f} M parameters" for name, count in plan.parameters.items())
-    console.line(f"networks     {networks}; {plural(plan.channels, 'channel')}")
+    console.prose(f"networks     {networks}; {plural(plan.channels, 'channel')}", 13)
     console.line(f"device       {plan.device}, {plan.precision}")
     if plan.memory_megabytes is not None:
         console.line(f"in memory    about {plan.memory_megabytes:,.1f} MB at the peak of a step")
     if (guess := plan.guess_for_gpu) is not None:
         memory = f", {guess.memory_megabytes:,.1f} MB in float32" if guess.memory_megabytes is not None else ""
-        console.line(
+        console.prose(
             f"on a GPU     about {console.duration(guess.seconds)}{memory}; a guess, nothing was measured on one "
-            f"({guess.gigaflops_per_image:,.1f} GFLOP an image, at {guess.teraflops_per_second:g} TFLOP/s)"
+            f"({guess.gigaflops_per_image:,.1f} GFLOP an image, at {guess.teraflops_per_second:g} TFLOP/s)",
+            13,
         )
     console.line(f"on disk      about {plan.estimated_megabytes:,.1f} MB")
 

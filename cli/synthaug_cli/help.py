@@ -71,6 +71,14 @@ class Command(_Grouped, typer.core.TyperCommand):
 class Group(_Grouped, typer.core.TyperGroup):
     """A group of commands, which are listed in groups too, with their whole summaries."""
 
+    def get_params(self, ctx: Context) -> list[Any]:
+        """Flags that are not given are False: Typer has pydantic check what is None, which slows down every start."""
+        found = super().get_params(ctx)
+        for parameter in found:
+            if getattr(parameter, "is_flag", False) and parameter.default is None:
+                parameter.default = False
+        return found
+
     def collect_usage_pieces(self, ctx: Context) -> list[str]:
         return ["[OPTIONS]", "COMMAND …"]
 

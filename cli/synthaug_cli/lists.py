@@ -20,10 +20,12 @@ TABLES = {
     "objectives": "synthaug.losses:OBJECTIVES",
     "regularizers": "synthaug.losses:REGULARIZERS",
     "heads": "synthaug.losses:AUXILIARIES",
+    "steps": "synthaug.training.steps:STEPS",
     "metrics": "synthaug.metrics:METRICS",
     "classifiers": "synthaug.classifiers:CLASSIFIERS",
     "features": "synthaug.features:FEATURES",
     "formats": "synthaug.exporters:FORMATS",
+    "shards": "synthaug.data.shards:SHARDS",
     "trackers": "synthaug.training.trackers:TRACKERS",
 }
 

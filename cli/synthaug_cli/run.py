@@ -36,6 +36,8 @@ def command(
     plan = plan_workflow(request, progress)
     begun = (request.folder() / PLAN).exists()
     render_plan(plan, begun)
+    for line in plan.warnings:
+        progress.warn(line)
     if not (yes or begun or typer.confirm("Begin?", default=True, err=True)):
         return
     console.result(run_workflow(request, plan, progress), render)
@@ -44,11 +46,12 @@ def command(
 def render_plan(plan: WorkflowPlan, begun: bool) -> None:
     """On stderr, so that stdout keeps the result."""
     fewest = ", ".join(f"{name} ({plan.training_images.get(name, 0)})" for name in plan.targets)
+    known = [step.seconds for step in plan.steps if step.seconds is not None]
     lines = [
         f"{plan.data}: {plural(plan.images, 'image')}; training images of the rare classes: {fewest}",
         *(f"  {k}. {step.name:<9} {_time(step.seconds):<18} {step.what}" for k, step in enumerate(plan.steps, 1)),
+        f"     in all    {_time(sum(known) if len(known) == len(plan.steps) else None)}",
         f"  everything goes to {plan.out}{', which is continued' if begun else ''}",
-        *(f"warning: {line}" for line in plan.warnings),
     ]
     console.to_stderr("\n".join(lines))
 

@@ -22,7 +22,8 @@ def as_error(fault: Any) -> SynthaugError:
         return SynthaugError(f"`{path}` has no option {fault.option_name!r}", f"{close}; {see}" if close else see)
     if kind == "MissingParameter":
         name = _name(fault.param)
-        return SynthaugError(f"`{path}` needs {name}", f"write it like: {path} {name}; {see}")
+        meaning = f"{name}: {about}" if (about := getattr(fault.param, "help", None)) else see
+        return SynthaugError(f"`{path}` needs {name}", f"write it like: {path} {name}; {meaning}")
     if kind == "BadParameter":
         return SynthaugError(f"{_name(fault.param)}: {_reason(fault)}", _choices(fault) or see)
     message = fault.format_message().rstrip(".")

@@ -46,5 +46,6 @@ from synthaug.documents.runs import (
     RunsDocument as RunsDocument,
 )
 from synthaug.documents.workflow import (
-    PlannedStep as PlannedStep, WorkflowDocument as WorkflowDocument, WorkflowPlan as WorkflowPlan,
+    EvaluationSize as EvaluationSize, PlannedStep as PlannedStep, WorkflowDocument as WorkflowDocument,
+    WorkflowPlan as WorkflowPlan,
 )

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from synthaug.documents.base import Document
 from synthaug.documents.evaluation import NextStep, Verdict
+from synthaug.errors import plural
 
 
 class PlannedStep(Document):
@@ -16,6 +17,17 @@ class PlannedStep(Document):
     name: Literal["fit", "evaluate", "export"]
     what: str
     seconds: float | None = Field(None, description="measured on this device with a few steps; null: not known before")
+
+
+class EvaluationSize(Document):
+    """What the time of an evaluation depends on."""
+
+    seeds: int
+    steps: int = Field(description="of each classifier")
+    gate_steps: int = Field(description="of each classifier of the gate; 0: there is none")
+
+    def text(self) -> str:
+        return f"{plural(self.seeds, 'seed')} of {self.steps} steps and a gate of {self.gate_steps}"
 
 
 class WorkflowPlan(Document):
@@ -27,6 +39,7 @@ class WorkflowPlan(Document):
     training_images: dict[str, int] = Field(description="class → training images")
     targets: list[str]
     budget: str = Field(description="of the training")
+    evaluation: EvaluationSize
     steps: list[PlannedStep]
     request: dict[str, Any] = Field(description="the options, which a second call must give again to continue")
     warnings: list[str] = Field(default_factory=list)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pydantic import ValidationError
 
 from synthaug.budget import parse_budget
-from synthaug.classifiers import check_classifier, make_classifier, takes_steps
+from synthaug.classifiers import check_classifier
 from synthaug.documents import (
     EvaluateDocument,
     FitPlan,
@@ -19,13 +17,12 @@ from synthaug.documents import (
     WorkflowDocument,
     WorkflowPlan,
 )
-from synthaug.errors import Interrupted, SynthaugError, plural
-from synthaug.evaluation.arms import DEFAULT_SHARES, choose_arms
-from synthaug.evaluation.fold import trials_of
+from synthaug.errors import Interrupted, SynthaugError
 from synthaug.files import check_outside, write_json
 from synthaug.parsing import ParseError, read_json
 from synthaug.pipelines.auto import LONGEST
 from synthaug.pipelines.describe import kept_evaluation
+from synthaug.pipelines.division import EXPORT, GATE_STEPS, divide
 from synthaug.pipelines.evaluate import run_evaluate
 from synthaug.pipelines.export import run_export
 from synthaug.pipelines.fit import run_fit
@@ -74,17 +71,23 @@ def plan_workflow(request: RunRequest, progress: Progress) -> WorkflowPlan:
     check_classifier(request.classifier)
     given = {} if request.budget is None else {"budget": request.budget}
     fit = plan_fit(FitRequest(**request.fit_options(), **given), Silent())  # the training says it again
-    budget, seconds = request.budget or str(fit.config["training.budget"]), fit.estimated_seconds
-    if request.budget is None and seconds > 60 * LONGEST:
-        budget, seconds = f"{LONGEST}min", 60.0 * LONGEST
+    budget, whole = request.budget or str(fit.config["training.budget"]), None
+    if request.budget is None and fit.estimated_seconds > 60 * LONGEST:
+        fit.estimated_seconds, budget = 60.0 * LONGEST, f"{LONGEST}min"
         progress.say(f"{fit.config['training.budget']} would take longer here: the training ends after {budget}")
+    elif request.budget is not None:
+        whole, _ = parse_budget(request.budget)
+    divided = divide(request, fit, whole)
+    if whole is not None:
+        budget = f"{divided.training:.0f}s"
     return WorkflowPlan(
         out=str(out), data=str(request.data), images=fit.images, training_images=fit.split["train"],
-        targets=fit.targets, budget=budget, request=request.kept(), warnings=fit.warnings,
+        targets=fit.targets, budget=budget, request=request.kept(), warnings=[*fit.warnings, *divided.warnings],
+        evaluation=divided.size,
         steps=[
-            PlannedStep(name="fit", what=_training_in_words(fit, budget, seconds), seconds=seconds),
-            _evaluation(request, fit),
-            PlannedStep(name="export", what="a balanced data set, if the images help"),
+            PlannedStep(name="fit", what=_training_in_words(fit, budget, divided.training), seconds=divided.training),
+            PlannedStep(name="evaluate", what=divided.what, seconds=divided.evaluation),
+            PlannedStep(name="export", what="a balanced data set, if the images help", seconds=EXPORT),
         ],
     )  # fmt: skip
 
@@ -110,32 +113,6 @@ def _training_in_words(fit: FitPlan, budget: str, seconds: float) -> str:
     return f"{family}, {side} px, {budget}{amount}"
 
 
-def _evaluation(request: RunRequest, fit: FitPlan) -> PlannedStep:
-    """How many classifiers at most, and what they take: with validation images, several shares are tried."""
-    name = check_classifier(request.classifier)
-    arms, _ = choose_arms(None, name)
-    shares = DEFAULT_SHARES if all(fit.split["val"].get(target) for target in fit.targets) else DEFAULT_SHARES[:1]
-    count = len(trials_of(arms, shares, request.seeds)) + 2 * request.seeds  # the last are trained twice as long
-    what = f"about {plural(count, 'classifier')} ({name})"
-    if not takes_steps(name) or name.startswith("finetune"):
-        return PlannedStep(name="evaluate", what=what)
-    seconds = count * request.steps * _seconds_per_step(name, request.device, fit)
-    return PlannedStep(name="evaluate", what=what, seconds=round(seconds, 1))
-
-
-def _seconds_per_step(classifier: str, device: str, fit: FitPlan) -> float:
-    """Of a classifier's training, measured with a few steps on noise."""
-    rng, side, classes = np.random.default_rng(0), fit.config["data.resolution"], len(fit.split["train"])
-    pixels = rng.integers(0, 256, (64, fit.channels, side, side), dtype=np.uint8)
-    took = []
-    for steps in (1, 6):
-        made = make_classifier(classifier)(device=device)
-        started = time.monotonic()
-        made.fit(pixels, np.arange(64) % classes, np.ones(64), num_classes=classes, steps=steps)
-        took.append(time.monotonic() - started)
-    return max(took[1] - took[0], 0.0) / 5
-
-
 def run_workflow(request: RunRequest, plan: WorkflowPlan, progress: Progress) -> WorkflowDocument:
     """Carry out a plan. Steps that are finished are not repeated."""
     out = Path(plan.out)
@@ -144,7 +121,7 @@ def run_workflow(request: RunRequest, plan: WorkflowPlan, progress: Progress) ->
         write_json(out / PLAN, plan.model_dump(mode="json"))
     try:
         trained = _trained(request, plan, progress)
-        judged = _judged(request, trained, progress)
+        judged = _judged(request, plan, trained, progress)
         exported = _exported(request, judged, trained, out, progress)
     except Interrupted as stop:
         raise Interrupted(stop.message, f"continue with: {request.command(yes=True)}", stop.exit_status) from stop
@@ -156,19 +133,22 @@ def run_workflow(request: RunRequest, plan: WorkflowPlan, progress: Progress) ->
 
 def _trained(request: RunRequest, plan: WorkflowPlan, progress: Progress) -> Run:
     runs = Path(plan.out) / "runs"
-    finished = [found for found in all_runs(runs) if found.status().get("state") == "finished"]
+    begun = all_runs(runs)
+    finished = [found for found in begun if found.status().get("state") == "finished"]
     if finished:
         progress.say(f"fit: {finished[-1].name} is trained")
         return finished[-1]
-    options = request.fit_options() | {"budget": plan.budget, "runs": runs, "resume": "auto"}
+    options = request.fit_options() | {"budget": plan.budget, "runs": runs, "resume": "auto" if begun else None}
+    if plan.evaluation.gate_steps:
+        options["set"] = [*request.settings(), f"{GATE_STEPS}={plan.evaluation.gate_steps}"]
     return Run(Path(run_fit(FitRequest(**options), progress).run))
 
 
-def _judged(request: RunRequest, trained: Run, progress: Progress) -> EvaluateDocument:
+def _judged(request: RunRequest, plan: WorkflowPlan, trained: Run, progress: Progress) -> EvaluateDocument:
     if (kept := kept_evaluation(trained)) is not None:
         progress.say("evaluate: the report is written")
         return kept
-    options: dict[str, Any] = {"classifier": request.classifier, "seeds": request.seeds, "steps": request.steps}
+    options: dict[str, Any] = {"classifier": request.classifier, **plan.evaluation.model_dump(exclude={"gate_steps"})}
     options |= {"device": request.device, "cache": request.cache, "features": request.features()}
     given = EvaluateRequest(run=str(trained.path), **options)
     return run_evaluate(given, progress)

@@ -24,7 +24,9 @@ class RunRequest(Request):
         "auto", description="A class to generate images of. [default: auto, the rare classes]"
     )
     budget: Annotated[str | None, Flag("10min|90s|200kimg", "Training")] = Field(
-        None, description="How long to train the generator. [default: what the recipe asks for, at most half an hour]"
+        None,
+        description="How long all of it may take, such as 30min; or the training alone, such as 200kimg. [default: a "
+        "training as the recipe asks, of at most half an hour, and a whole evaluation]",
     )
     recipe: Annotated[str, Flag("NAME", "Recipe")] = Field(
         "auto", description="A recipe of `synthaug recipes ls`, or auto: settings chosen from the images."
@@ -48,9 +50,9 @@ class RunRequest(Request):
 
     def kept(self) -> dict[str, Any]:
         """What a second call must give again to continue the first."""
-        return self.model_dump(mode="json", exclude={"out", "cache", "device", "set"}) | {"set": self._settings()}
+        return self.model_dump(mode="json", exclude={"out", "cache", "device", "set"}) | {"set": self.settings()}
 
-    def _settings(self) -> list[str]:
+    def settings(self) -> list[str]:
         """`set` as texts `KEY=VALUE`."""
         if isinstance(self.set, dict):
             return [f"{key}={json.dumps(value)}" for key, value in self.set.items()]
@@ -58,7 +60,7 @@ class RunRequest(Request):
 
     def features(self) -> str | None:
         """The feature net that `set` names: a file is loaded only because this call names it."""
-        given = dict(setting.partition("=")[::2] for setting in self._settings())
+        given = dict(setting.partition("=")[::2] for setting in self.settings())
         return str(parse_yaml(given["monitor.features"])) if "monitor.features" in given else None
 
     def fit_options(self) -> dict[str, Any]:

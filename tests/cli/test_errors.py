@@ -418,14 +418,20 @@ def test_the_shared_data_was_not_touched(
 def test_memory_that_is_not_there_is_said_as_such(allocate: Callable[[], object]) -> None:
     with pytest.raises(Exception) as caught:  # noqa: PT011 (each raises its own)
         allocate()
-    told = as_synthaug(caught.value)
+    told = as_synthaug(caught.value, [])
     assert told.message.startswith("out of memory: ")
     assert told.exit_status == 1
 
 
 @pytest.mark.parametrize("name", [(), ("here",)])
 def test_storage_that_does_not_work_now_is_no_fault_of_the_path(name: tuple[str, ...]) -> None:
-    told = as_synthaug(OSError(errno.EIO, os.strerror(errno.EIO), *name))
+    told = as_synthaug(OSError(errno.EIO, os.strerror(errno.EIO), *name), [])
     assert told.message == f"the storage failed{' at ' * len(name)}{''.join(map(repr, name))}: Input/output error"
     assert "again" in told.hint
     assert told.exit_status == 1
+
+
+def test_what_ctrl_c_stops_is_called_again_with_the_command_that_was_typed() -> None:
+    told = as_synthaug(KeyboardInterrupt(), ["evaluate", "my run", "--seeds", "3"])
+    assert told.hint.endswith(": synthaug evaluate 'my run' --seeds 3")
+    assert told.exit_status == 130

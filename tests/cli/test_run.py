@@ -13,7 +13,7 @@ import typer
 from export_material import save_images
 from typer.testing import CliRunner
 
-from synthaug.documents import WorkflowDocument
+from synthaug.documents import EvaluationSize, WorkflowDocument, WorkflowPlan
 from synthaug.errors import Interrupted
 from synthaug.pipelines import run as workflow
 from synthaug.progress import Silent
@@ -57,6 +57,8 @@ def test_from_images_to_a_verdict_and_again(place: Path, synthaug: Synthaug) -> 
     out = place / "synthaug-my images"
     assert made.plan.out == str(out)
     assert "1. fit       about" in done.stderr
+    assert "in all    time not known" in done.stderr
+    assert "no unfinished run" not in done.stderr  # it was not asked for
     assert made.plan.training_images["ring"] < 20
     assert Path(made.report).is_file()
     assert (made.export is None) == (made.verdict != "helps")
@@ -141,6 +143,36 @@ def test_the_hint_after_an_interruption_is_the_same_command(tmp_path: Path, monk
     assert workflow.plan_workflow(parsed[0], Silent()) == plan  # so it is the same run that goes on
 
 
+def plan_of(request: RunRequest) -> WorkflowPlan:
+    """A plan whose evaluation was reduced."""
+    return WorkflowPlan(
+        out=str(request.folder()), data=str(request.data), images=2, training_images={}, targets=["ring"],
+        budget="60s", steps=[], request=request.kept(),
+        evaluation=EvaluationSize(seeds=3, steps=70, gate_steps=50),
+    )  # fmt: skip
+
+
+def test_training_and_evaluation_take_what_the_plan_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from synthaug.runs import Run
+
+    asked: list[Any] = []
+
+    def begin(request: Any, *_: Any) -> None:
+        asked.append(request)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(workflow, "run_fit", begin)
+    monkeypatch.setattr(workflow, "run_evaluate", begin)
+    request = RunRequest(data=tmp_path, out=tmp_path / "out", budget="2min", set={"model.width": 4})
+    with pytest.raises(KeyboardInterrupt):
+        workflow._trained(request, plan_of(request), Silent())
+    with pytest.raises(KeyboardInterrupt):
+        workflow._judged(request, plan_of(request), Run(tmp_path / "run"), Silent())
+    assert asked[0].budget == "60s"
+    assert list(asked[0].set) == ["model.width=4", "gate.steps=50"]
+    assert (asked[1].seeds, asked[1].steps) == (3, 70)
+
+
 def test_what_helps_is_exported_with_the_recommended_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from report_material import evaluation
 
@@ -152,11 +184,7 @@ def test_what_helps_is_exported_with_the_recommended_numbers(tmp_path: Path, mon
     monkeypatch.setattr(workflow, "_judged", lambda *_: judged)
     monkeypatch.setattr(workflow, "run_export", lambda request, progress: exported.append(request))
     request = RunRequest(data=tmp_path, out=tmp_path / "out")
-    plan = workflow.WorkflowPlan(
-        out=str(tmp_path / "out"), data=str(tmp_path), images=2, training_images={}, targets=["ring"], budget="1kimg",
-        steps=[], request=request.kept(),
-    )  # fmt: skip
-    made = workflow.run_workflow(request, plan, Silent())
+    made = workflow.run_workflow(request, plan_of(request), Silent())
     assert made.export == str(tmp_path / "out" / "export")
     assert [(r.recommended, str(r.out), r.run) for r in exported] == [
         (True, made.export, str(tmp_path / "out" / "runs" / "00000-x"))
@@ -178,5 +206,5 @@ def test_a_feature_file_that_set_names_is_permitted_in_the_evaluation_too(
     for given in (["monitor.features=/nets/own.pt", "training.flip=true"], ["training.flip=true"]):
         request = RunRequest(data=tmp_path, out=tmp_path / "out", set=given)
         with pytest.raises(KeyboardInterrupt):
-            workflow._judged(request, Run(tmp_path / "run"), Silent())
+            workflow._judged(request, plan_of(request), Run(tmp_path / "run"), Silent())
     assert asked == ["/nets/own.pt", None]

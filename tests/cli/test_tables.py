@@ -9,9 +9,12 @@ from synthaug.documents import (
     CheckDocument,
     ClassQuality,
     ClassScores,
+    CombinationDocument,
     Contrast,
     EvaluateDocument,
     EvaluatedSize,
+    FitPlan,
+    GuessForGPU,
     Interval,
     Range,
     Recommendation,
@@ -20,7 +23,7 @@ from synthaug.documents import (
     TargetVerdict,
     VerdictDocument,
 )
-from synthaug_cli import check, evaluate
+from synthaug_cli import check, evaluate, fit
 
 
 def arm(share: float, f1: float) -> Arm:
@@ -124,6 +127,48 @@ def test_evaluate_says_what_sharpness_tells_before_all_else(
     evaluated.sharpness["rare [x]"].told_apart = False
     evaluate.render(evaluated)
     assert "Sharpness" not in capsys.readouterr().out
+
+
+def test_parts_of_the_test_images_fit_on_80_columns_with_whole_intervals(
+    evaluated: EvaluateDocument, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "dumb")  # no colours
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    values = {"camera": "Canon EOS 5D Mark IV", "site": "Northern Hospital, ward 12", "exposure": "0.004 to 0.0125"}
+    evaluated.combinations = [
+        CombinationDocument(
+            values=values, images=40, targets={"other": 7}, before=0.411, after=0.551,
+            gain=Contrast(mean=0.14, low=-0.03, high=0.31),
+        )
+    ]  # fmt: skip
+    evaluated.arms["synthetic+classical"] = evaluated.arms["synthetic"]
+    evaluate.render(evaluated)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert any("+0.140" in line and "-0.030 to +0.310" in line for line in lines)
+    assert any("synthetic+classical" in line for line in lines if "0.633" in line)
+
+
+def test_the_plan_of_a_training_fits_on_80_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    plan = FitPlan.model_construct(
+        data="digits", images=1444, split={"train": {"3": 12}}, targets=["3"], draws={"3": 1.0}, channels=1,
+        device="cpu", precision="32-true", parameters={"generator": 850_000, "discriminator": 710_000},
+        config={"model.family": "dcgan", "data.resolution": 32}, origins={}, estimated_seconds=600.0,
+        estimated_kimg=81.5, estimated_megabytes=134.2, memory_megabytes=925.7,
+        guess_for_gpu=GuessForGPU(
+            images_per_second=1.0, seconds=600.0, gigaflops_per_image=0.3, teraflops_per_second=10.0,
+            memory_megabytes=594.7,
+        ),
+        warnings=["two classes have fewer than 50 images, so that none of them is kept for validation by default"],
+    )  # fmt: skip
+    fit.render_plan(plan)
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
 
 
 def test_check(quality: CheckDocument, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from synthaug.documents import BiasRow, EvaluateDocument
 from synthaug.evaluation.report.charts import Chart, Row, Table, estimate_mark, floor_band, range_text
@@ -37,26 +37,40 @@ def _named(row: BiasRow) -> str:
     return row.name if row.example is None else f"images like {row.example}"
 
 
-def bias_chart(label: str, rows: Sequence[BiasRow], pictures: Mapping[str, str]) -> Chart:
-    """A class's largest changes; its table has all. `pictures` are the examples, file → data URI."""
+def bias_chart(label: str, rows: Sequence[BiasRow], pictures: Mapping[str, str], *, sharpness: bool = False) -> Chart:
+    """A class's largest changes; its table has all.
+
+    Args:
+        label: the class.
+        rows: its differences.
+        pictures: the examples, file → data URI.
+        sharpness: whether sharpness, which is not among the rows, tells synthetic images from real ones.
+    """
     shown = rows[:SHOWN]
     spans = [r for row in shown for r in (row.difference, row.floor) if r is not None]
     axis = scale([v for r in spans for v in (r.low, r.mean, r.high)], differences=True, at_least=0.5)
-    notes = [_beyond(rows)]
+    notes = [_beyond(rows, sharpness=sharpness)]
     if len(rows) > SHOWN:
         notes.append(f"{len(rows) - SHOWN} smaller differences are in the table.")
     return Chart([_row(row, axis, pictures) for row in shown], tick_labels(axis), _table(rows), label, notes)
 
 
-def bias_table(found: Mapping[str, Sequence[BiasRow]]) -> Table | None:
-    """One line for each class without a figure: rows beyond chance, and the largest change. None if empty."""
-    body = [[label, _beyond(rows), *_table(rows).body[0][:4]] for label, rows in found.items()]
+def bias_table(found: Mapping[str, Sequence[BiasRow]], *, sharp: Container[str] = ()) -> Table | None:
+    """One line for each class without a figure: rows beyond chance, and the largest change. None if empty.
+
+    `sharp` are the classes whose synthetic images sharpness tells from real ones.
+    """
+    body = [
+        [label, _beyond(rows, sharpness=label in sharp), *_table(rows).body[0][:4]] for label, rows in found.items()
+    ]
     head = ["class", "differences", "the largest", "real", "synthetic", "difference"]
     return Table(head, body, words=(0, 1, 2)) if body else None
 
 
-def _beyond(rows: Sequence[BiasRow]) -> str:
-    return f"{sum(row.beyond for row in rows) or 'none'} of {len(rows)} differences are larger than chance"
+def _beyond(rows: Sequence[BiasRow], *, sharpness: bool) -> str:
+    count = sum(row.beyond for row in rows) or "none"
+    first, other = ("sharpness tells them from real images; ", "other ") if sharpness else ("", "")
+    return f"{first}{count} of {len(rows)} {other}differences are larger than chance"
 
 
 def _table(rows: Sequence[BiasRow]) -> Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -47,6 +47,7 @@ def _context(document: EvaluateDocument, material: ReportMaterial) -> dict[str, 
     asked = questions(document)
     blocks = quality_blocks(document)
     measured = list(biases(document).items())
+    sharp = {label for label, found in document.sharpness.items() if found.told_apart}
     return {
         "document": document,
         "title": protocol.title(document),
@@ -81,8 +82,8 @@ def _context(document: EvaluateDocument, material: ReportMaterial) -> dict[str, 
         "quality_note": reference_note(document.quality),
         "given_name": given_name(document),
         "metrics": [(m.heading, m.explanation) for m in metrics().values()],
-        "bias": _bias_charts(material, measured[:_DETAILED]),
-        "bias_left": bias_table(dict(measured[_DETAILED:])),
+        "bias": _bias_charts(material, measured[:_DETAILED], sharp),
+        "bias_left": bias_table(dict(measured[_DETAILED:]), sharp=sharp),
         **_images(document, material, targets or others),
         "plots": training_plots(material.training, targets),
         "chosen": chosen_kimg(material.training),
@@ -107,10 +108,12 @@ def _comparison(document: EvaluateDocument) -> Comparison | None:
     return None if before is None or after is None else compare(document, before, after)
 
 
-def _bias_charts(material: ReportMaterial, measured: Sequence[tuple[str, list[BiasRow]]]) -> list[Chart]:
+def _bias_charts(
+    material: ReportMaterial, measured: Sequence[tuple[str, list[BiasRow]]], sharp: Container[str]
+) -> list[Chart]:
     files = [file for _, rows in measured for file in examples(rows)]
     seen = pictures.thumbnails(pictures.by_file(material.real), files, pictures.BUDGET // 12)
-    return [bias_chart(label, rows, seen) for label, rows in measured]
+    return [bias_chart(label, rows, seen, sharpness=label in sharp) for label, rows in measured]
 
 
 def _images(document: EvaluateDocument, material: ReportMaterial, labels: Sequence[str]) -> dict[str, Any]:

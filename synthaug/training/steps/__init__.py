@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from synthaug.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 STEPS: Registry[Callable[[Any, int, int], dict[str, Tensor]]] = Registry(
     "steps",
@@ -32,5 +32,7 @@ def take_step(game: Any, number: int, seed: int) -> dict[str, Tensor]:
     step = partial(STEPS.get(game.family.step), game, number, seed)
     if game.micro_batches is None:
         return step()
+    import torch  # takes seconds, which `synthaug list steps` can save
+
     parts = game.micro_batches.run(step)
     return {name: torch.stack([part[name] for part in parts]).mean(dim=0) for name in parts[0]}

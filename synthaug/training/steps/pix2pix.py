@@ -1,4 +1,6 @@
-"""The game of pix2pix (1611.07004, eq. 4): for a map m of an image x of class y, and the fake f = G(m, z, y),
+"""The game of pix2pix (1611.07004, eq. 4): a map is painted as the image that it was made from.
+
+For a map m of an image x of class y, and the fake f = G(m, z, y):
 
     adversarial    D(m, x, y) against D(m, f, y)                                   (eq. 1)
     l1             |f − x|                                                         (eq. 3)
