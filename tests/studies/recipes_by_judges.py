@@ -1,10 +1,10 @@
-"""Would another net have chosen the same recipe? Recipes at equal time on sets of the study of translation, scored thrice.
+"""Would another net have chosen the same recipe? Recipes at equal time, on sets of the study of translation.
 
     python tests/studies/recipes_by_judges.py --pictures DIR
 
 At 32 px on a CPU `auto` chooses `dcgan` with the hinge loss, the recipe `default`, because it did best by KID in
 EfficientNet-Lite0 and in a net of the study's own. Here the recipes are scored by MobileNetV2 as well: for each net,
-the mean KID over the rare classes of ungated samples against held-out real images, in units of 10^-3 for `own`.
+the mean KID over the rare classes of ungated samples against held-out real images.
 A finished piece is a line of docs/science/recipes.jsonl and is not repeated.
 """
 
