@@ -24,7 +24,7 @@ from synthaug.metrics.real import RealFeatures, describe_real
 
 Pixels = NDArray[np.uint8]
 COUNT = 300  # images a class that are asked of a subject
-FIGURES = ("kid", "kid_own", "coverage", "spread", "own_label")
+FIGURES = ("kid", "kid_mobilenet", "kid_own", "coverage", "spread", "own_label")
 
 
 @dataclass(frozen=True)
@@ -39,17 +39,17 @@ class Source:
 
 
 class Judge:
-    """KID in two feature nets, coverage, spread and label agreement; the nets see no image of train/ or test/.
+    """KID in three feature nets, coverage, spread and label agreement; the nets see no image of train/ or test/.
 
-    `kid` is on EfficientNet-Lite0, `kid_own` on a net trained on the oracle's images: the one to read for a
-    discriminator that contains the former.
+    `kid` is on EfficientNet-Lite0, `kid_mobilenet` on MobileNetV2, `kid_own` on a net trained on the oracle's images:
+    the one to read for a discriminator that contains EfficientNet-Lite0.
     """
 
     def __init__(self, source: Source) -> None:
         self.source = source
         self.train, self.test = self.pixels(source.folder / "train"), self.pixels(source.folder / "test")
         oracle = unseen(source.oracle, self.train, self.test)
-        self.pretrained = load_features("efficientnet_lite0")
+        self.pretrained, self.second = load_features("efficientnet_lite0"), load_features("mobilenet_v2")
         self.own = train_features(oracle, seed=0)
         self.oracle = train_oracle(oracle, augment=source.augment)
         self.described: RealFeatures | None = None
@@ -58,8 +58,8 @@ class Judge:
     def pixels(self, folder: Path) -> LabelledImages:
         return pixels(folder, self.source.channels)
 
-    def _features(self, pixels: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        return self.pretrained(pixels), self.own(pixels)
+    def _features(self, pixels: Pixels) -> tuple[NDArray[np.float32], ...]:
+        return self.pretrained(pixels), self.second(pixels), self.own(pixels)
 
     def score(self, images: Mapping[str, Pixels], verdicts: bool = False) -> dict[str, Any]:
         """Means over the rare classes (`rare_…`) and over all given (`all_…`), each class's own figures, and, where
@@ -74,12 +74,13 @@ class Judge:
         return {**means, "classes": classes}
 
     def _of_class(self, name: str, pixels: Pixels) -> dict[str, Any]:
-        real, real_own = self.real[name]
-        fake, fake_own = self._features(pixels)
+        real, real_second, real_own = self.real[name]
+        fake, fake_second, fake_own = self._features(pixels)
         n = min(len(real), len(fake))
         label = self.train.classes.index(name)
         figures: dict[str, float] = {
             "kid": kid_unbiased(real, fake),
+            "kid_mobilenet": kid_unbiased(real_second, fake_second),
             "kid_own": kid_unbiased(real_own, fake_own),
             "coverage": prdc(real[:n], fake[:n]).coverage,
             "spread": float(pdist(fake).mean() / pdist(real).mean()),
