@@ -5,11 +5,13 @@
 - `signs`: ten classes of traffic signs; brightness and sharpness of each picture are measured. All are 32 px here, so
   sharpness (the mean size of the Laplacian) stands for the size that a sign had in the video.
 - `fashion`: Fashion-MNIST; brightness and breadth are measured, and a caption is made of them and the class.
+- `cells`: solar cells, good or defective, with the type of cell (mono- or polycrystalline) and the measured brightness.
 
-In the target classes only a few training images are dark (the lowest third of the set). A generator of the default
-recipe is trained with the conditions for --minutes of processor time. `check` recovers each condition by a classifier
-of real images; `evaluate --by light --balance light` compares the classifiers on each combination, with
-group-balanced sampling among the controls. A finished set is a line of docs/science/conditions.jsonl.
+In the target classes only a few training images are dark (the lowest third of the set), or of monocrystalline cells.
+A generator of the default recipe is trained with the conditions for --minutes of processor time. `check` recovers each
+condition by a classifier of real images; `evaluate --by light --balance light` (or `type`) compares the classifiers on
+each combination, with group-balanced sampling among the controls. A finished set is a line of
+docs/science/conditions.jsonl.
 """
 
 from __future__ import annotations
@@ -28,15 +30,18 @@ from gain_sets import GROUP, ONE_CORE, STUDIES, finished
 from PIL import Image
 from tables import DOCS, between, keep, kept, written
 
-DARK = 4
-"""Dark training images of a target class."""
+FEW = 4
+"""Training images of the rare combination that a target class keeps."""
 SIGNS = "speed30,speed50,speed70,sign03,sign05,sign07,sign08,caution,crossroads,road-work"
 
 
 class Set(NamedTuple):
+    """`rare`: column and value of which the target classes keep few training images."""
+
     targets: tuple[str, ...]
     make: tuple[str, ...]
     conditions: str
+    rare: tuple[str, str] = ("light", "dark")
     group_by: str | None = None
 
 
@@ -44,18 +49,22 @@ SETS = {
     "signs": Set(
         ("speed70", "sign08", "caution"),
         ("make_real.py", "signs", "--parts=test=0.4", f"--classes={SIGNS}", "--head=150"),
-        "light,brightness,sharpness", GROUP,
+        "light,brightness,sharpness", group_by=GROUP,
     ),
     "fashion": Set(
         ("Shirt", "Pullover", "Coat"), ("make_folders.py", "fashion", "--head=150", "--test=200"),
         "light,brightness,breadth,caption",
+    ),
+    "cells": Set(
+        ("defective",), ("make_real.py", "cells-pv", "--parts=test=0.4", "--head=250", "--size=64"), "type,brightness",
+        ("type", "mono"), GROUP,
     ),
 }  # fmt: skip
 Row = dict[str, Any]
 
 
 def described(name: str, work: Path, pictures: Path) -> Path:
-    """The images of a set with a table, made once; most dark images of the target classes are taken out of train."""
+    """The images of a set with a table, made once; most rare images of the target classes are taken out of train."""
     out, one = work / name, SETS[name]
     if (out / "metadata.csv").exists():
         return out
@@ -63,21 +72,20 @@ def described(name: str, work: Path, pictures: Path) -> Path:
     given = [f"--from={pictures}"] if script == "make_real.py" else []
     command = [sys.executable, str(STUDIES / script), source, str(out), *given, *arguments]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    files = sorted(out.rglob("*.png"))
-    measured = {file: _measured(name, file) for file in files}
+    measured = {file: _measured(name, file) for file in sorted(out.rglob("*.png"))}
     dark = float(np.quantile([row["brightness"] for row in measured.values()], 1 / 3))
-    seen = dict.fromkeys(one.targets, 0)
-    rows = []
+    (column, rare), seen, rows = one.rare, dict.fromkeys(one.targets, 0), []
     for file, row in measured.items():
-        label, light = file.parent.name, "dark" if row["brightness"] <= dark else "bright"
-        if light == "dark" and label in seen and file.parent.parent.name == "train":
-            seen[label] += 1
-            if seen[label] > DARK:
+        if name != "cells":
+            row["light"] = "dark" if row["brightness"] <= dark else "bright"
+        if name == "fashion":
+            row["caption"] = f"a {row['light']} {'wide' if row['breadth'] > 0.8 else 'narrow'} {row['label'].lower()}"
+        if row[column] == rare and row["label"] in seen and file.parent.parent.name == "train":
+            seen[row["label"]] += 1
+            if seen[row["label"]] > FEW:
                 file.unlink()
                 continue
-        caption = f"a {light} {'wide' if row.get('breadth', 0) > 0.8 else 'narrow'} {label.lower()}"
-        more = {"caption": caption} if name == "fashion" else {}
-        rows.append({"file_name": file.relative_to(out).as_posix(), "label": label, "light": light, **row, **more})
+        rows.append({"file_name": file.relative_to(out).as_posix(), **row})
     with (out / "metadata.csv").open("w", encoding="utf-8", newline="") as table:
         writer = csv.DictWriter(table, list(rows[0]))
         writer.writeheader()
@@ -85,15 +93,17 @@ def described(name: str, work: Path, pictures: Path) -> Path:
     return out
 
 
-def _measured(name: str, file: Path) -> dict[str, float]:
-    image = Image.open(file)
-    grey = np.asarray(image.convert("L"), np.float64)
+def _measured(name: str, file: Path) -> Row:
+    grey, label = np.asarray(Image.open(file).convert("L"), np.float64), file.parent.name
+    if name == "cells":
+        label, _, kind = label.rpartition("-")
+        return {"label": label, "type": kind, "brightness": round(grey.mean(), 1)}
     if name == "signs":
         inner = grey[1:-1, 1:-1] * 4 - grey[:-2, 1:-1] - grey[2:, 1:-1] - grey[1:-1, :-2] - grey[1:-1, 2:]
-        return {"brightness": round(grey.mean(), 1), "sharpness": round(float(np.abs(inner).mean()), 1)}
+        return {"label": label, "brightness": round(grey.mean(), 1), "sharpness": round(float(np.abs(inner).mean()), 1)}
     thing = grey > 30
-    columns, lines = thing.any(axis=0).sum(), thing.any(axis=1).sum()
-    return {"brightness": round(grey[thing].mean(), 1), "breadth": round(float(columns / max(lines, 1)), 2)}
+    breadth = round(float(thing.any(axis=0).sum() / max(thing.any(axis=1).sum(), 1)), 2)
+    return {"label": label, "brightness": round(grey[thing].mean(), 1), "breadth": breadth}
 
 
 def judged(name: str, a: argparse.Namespace) -> Row:
@@ -110,8 +120,8 @@ def judged(name: str, a: argparse.Namespace) -> Row:
     check = _synthaug("check", str(runs / "latest"), "--count=150")
     arms = "classical,group-balanced,synthetic+classical,oversample,synthetic"
     evaluated = _synthaug(
-        "evaluate", str(runs / "latest"), "--by=light", "--balance=light", f"--arms={arms}", f"--seeds={a.seeds}",
-        f"--steps={a.steps}", "--jobs=1",
+        "evaluate", str(runs / "latest"), f"--by={one.rare[0]}", f"--balance={one.rare[0]}", f"--arms={arms}",
+        f"--seeds={a.seeds}", f"--steps={a.steps}", "--jobs=1",
     )  # fmt: skip
     status = json.loads((runs / "latest/status.json").read_text())
     verdict = evaluated["verdict"]
