@@ -45,7 +45,7 @@ def traverse(
     With `along` "codes" it is an InfoGAN code: a continuous one from −.98 to .98, a categorical one over its choices.
     With "noise", a row goes on the sphere from the noise of one sample to that of the next. With "classes", it goes
     in a straight line from one class embedding to another, at fixed noise. Else it names a condition of the run: a
-    number goes from its lowest to its highest value in the training images, a category takes each value.
+    number goes from its lowest to its highest value in the class, a category takes each value.
 
     Raises:
         SynthaugError: there is no such run, code, class or condition, an option is bad, or the output exists.
@@ -86,7 +86,7 @@ def run_traverse(request: TraverseRequest, progress: Progress) -> TraverseDocume
         lines = _along_noise(sampler.trained, starts, places)
     elif along_column:
         assert told is not None
-        values = values_of(told, along, steps)
+        values = values_of(told, along, name, steps)
         lines = [_along_column(sampler.trained, told, start, along, values) for start in starts[:-1]]
     else:
         assert end is not None

@@ -87,14 +87,20 @@ def check_column(told: RunAttributes | None, name: str, run: str) -> None:
         )
 
 
-def values_of(told: RunAttributes, name: str, steps: int) -> list[str]:
-    """The values of a walk: all categories, or so many numbers from the training images' lowest to their highest."""
-    column = next(column for column in told.conditions.columns if column.name == name)
+def values_of(told: RunAttributes, name: str, label: str, steps: int) -> list[str]:
+    """The values of a walk: all categories, or so many numbers from the lowest to the highest of a class.
+
+    Where its training images have fewer than two different numbers, those of all classes count.
+    """
+    conditions = told.conditions
+    column = next(column for column in conditions.columns if column.name == name)
     if column.kind == "category":
         return list(column.values)
-    numbers = [number_in(told.conditions.texts[name][k]) for k in told.conditions.train]
-    given = [number for number in numbers if number is not None]
-    return [f"{value:.4g}" for value in np.linspace(min(given), max(given), steps)]
+    texts = [conditions.texts[name][k] for k in conditions.train]
+    numbers = np.array([np.nan if (n := number_in(text)) is None else n for text in texts])
+    own = numbers[conditions.like(label, {})]
+    given = own if len(np.unique(own[~np.isnan(own)])) > 1 else numbers
+    return [f"{value:.6g}" for value in np.linspace(np.nanmin(given), np.nanmax(given), steps)]
 
 
 def in_text(values: Mapping[str, str]) -> str:

@@ -118,15 +118,19 @@ def judged(name: str, a: argparse.Namespace) -> Row:
         )
         subprocess.run(fit, check=True, env=ONE_CORE)
     check = _synthaug("check", str(runs / "latest"), "--count=150")
+    row = {
+        "set": name, "kimg": json.loads((runs / "latest/status.json").read_text())["kimg"], "minutes": a.minutes,
+        "conditions": check["conditions"], "combinations": [],
+    }  # fmt: skip
+    if a.effects_only:
+        return row
     arms = "classical,group-balanced,synthetic+classical,oversample,synthetic"
     evaluated = _synthaug(
         "evaluate", str(runs / "latest"), f"--by={one.rare[0]}", f"--balance={one.rare[0]}", f"--arms={arms}",
         f"--seeds={a.seeds}", f"--steps={a.steps}", "--jobs=1",
     )  # fmt: skip
-    status = json.loads((runs / "latest/status.json").read_text())
     verdict = evaluated["verdict"]
-    return {
-        "set": name, "kimg": round(status["kimg"], 1), "minutes": a.minutes, "conditions": check["conditions"],
+    return row | {
         "combinations": evaluated["combinations"], "best": verdict["best_control"], "verdict": verdict["overall"],
         "arms": {arm: found["macro_f1"]["mean"] for arm, found in evaluated["arms"].items()},
     }  # fmt: skip
@@ -172,6 +176,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10, help="processor time of each training")
     parser.add_argument("--seeds", type=int, default=5, help="of the classifier")
     parser.add_argument("--steps", type=int, default=300, help="of a classifier")
+    parser.add_argument("--effects-only", action="store_true", help="without the evaluation")
     parser.add_argument("--tables", action="store_true", help="only make the tables anew")
     a = parser.parse_args()
     a.work.mkdir(parents=True, exist_ok=True)
