@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from synthaug.data.attributes import MISSING, column_of
 from synthaug.data.cache import LabelledImages
@@ -20,6 +21,8 @@ from synthaug.seeds import named_stream
 
 MOST_WORDS = 5
 """Words of a text that are tried."""
+THUMBNAIL = 8
+"""Side in pixels, a divisor of every resolution."""
 _Texts = Sequence[Sequence[str]]  # of training images, of other real ones, of generated ones
 
 
@@ -50,7 +53,7 @@ def condition_effects(
             for name in conditions.names
         ]
     given = [values for label, n in synthetic.counts().items() for values in told.told(sampler.seed, label, n)]
-    features = [net(pixels) for pixels in (sides["train"].pixels, np.stack(held_out), synthetic.pixels)]
+    features = [_features(net, pixels) for pixels in (sides["train"].pixels, np.stack(held_out), synthetic.pixels)]
     places = {side: [k for k, row in enumerate(conditions.rows) if row.split == side] for side in sides}
     real = [*places["val"], *places["test"]]
     labels = [[conditions.rows[k].label for k in rows] for rows in (places["train"], real)]
@@ -63,6 +66,13 @@ def condition_effects(
             sets = [Described(*one) for one in zip(features, values, classes, strict=True)]
             found.append(condition_effect(name, *sets, rng=named_stream(sampler.seed, name)))
     return found
+
+
+def _features(net: FeatureNet, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """What a net sees in images [n, C, H, W], and the images at 8 × 8: nets are made to overlook light and colour."""
+    n, channels, side, _ = pixels.shape
+    small = pixels.reshape(n, channels, THUMBNAIL, side // THUMBNAIL, THUMBNAIL, side // THUMBNAIL).mean(axis=(3, 5))
+    return np.hstack([net(pixels), small.reshape(n, -1).astype(np.float32)])
 
 
 def _values(column: Condition, texts: _Texts) -> Iterator[tuple[str, _Texts]]:
