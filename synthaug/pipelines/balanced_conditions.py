@@ -24,11 +24,12 @@ def balanced_sampler(
     Raises:
         SynthaugError: the run has no such condition, or it has too many values.
     """
+    if not names:
+        return sampler
     told = sampler.trained.attributes
     conditions = None if told is None else told.conditions
     found = balanced(conditions, names, real, generate, sampler.trained.run.name)
-    if conditions is None or not found:
-        return sampler
+    assert conditions is not None  # `balanced` sees to it
     planned = RunAttributes.of(conditions, ConditionPlan(combinations=found))
     return replace(sampler, trained=replace(sampler.trained, attributes=planned))
 

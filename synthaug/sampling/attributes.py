@@ -125,8 +125,6 @@ def balanced(
     Raises:
         SynthaugError: the run has no such condition, or it has too many values.
     """
-    if not names:
-        return {}
     known = [] if conditions is None else conditions.names
     for name in names:
         if name not in known:
