@@ -25,7 +25,6 @@ from synthaug.classifiers.weights import augmented_copy, drawn, numbered, shared
 from synthaug.features import load_features
 from synthaug.features.base import FeatureNet
 from synthaug.features.efficientnet_lite0 import INPUT_SIDE
-from synthaug.features.feature_cache import describe
 from synthaug.files import digest
 from synthaug.progress import Progress, Silent
 
@@ -33,11 +32,17 @@ FEATURES = "efficientnet_lite0"
 GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """Inverse penalties C of scikit-learn, for standardised features and sample weights of mean 1."""
 FOLDS = 3
+BATCH = 32
+"""Images of a forward pass of the net: larger batches fall out of a CPU's cache."""
 Floats = npt.NDArray[np.float32]
 
 
 class RememberedFeatures:
-    """A feature net that computes each image once: arms and seeds share most of their images."""
+    """A feature net that computes each image once: arms and seeds share most of their images.
+
+    The net only gets whole batches, because the last digits of a feature depend on the size of its batch. So an image
+    has the same bits whichever images came before it: an evaluation that was interrupted skips some.
+    """
 
     def __init__(self, net: FeatureNet, progress: Progress | None = None) -> None:
         self.net = net
@@ -60,8 +65,13 @@ class RememberedFeatures:
     def _found(self, keys: list[str], images: Callable[[list[int]], Pixels]) -> Floats:
         missing = {key: row for row, key in enumerate(keys) if key not in self._rows}
         if missing:
-            found = describe(self.net, images(list(missing.values())), name="features", progress=self.progress)
-            self._rows.update(zip(missing, found, strict=True))
+            names, made = list(missing), images(list(missing.values()))
+            with self.progress.task("features", len(made), "image") as task:
+                for start in range(0, len(made), BATCH):
+                    part = made[start : start + BATCH]
+                    found = self.net(np.resize(part, (BATCH, *part.shape[1:])), batch_size=BATCH)  # repeats the images
+                    self._rows.update(zip(names[start : start + BATCH], found, strict=False))
+                    task.advance(len(part))
         return np.stack([self._rows[key] for key in keys]) if keys else np.zeros((0, self.net.dim), np.float32)
 
 

@@ -280,6 +280,7 @@ def choose_arms(
         and (mix == "all" or not kind.targets_only)
         and (divided or not kind.by_combination)
     }  # fmt: skip
+    wanted |= {DOWN_UP[name].control.name for name in wanted & DOWN_UP.keys()}  # whose penalty `logistic` gives them
     names = [name for name, kind in ARMS.items() if name in wanted and can_train(classifier, kind)]
     notes = []
     left = [name for name in ARMS if name in wanted and name not in names and not ARMS[name].smote]

@@ -146,7 +146,7 @@ def test_logit_adjustment_of_logistic_regression_is_the_one_by_training() -> Non
     class Corners:
         name, sha256, dim = "corners", "", 3
 
-        def __call__(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        def __call__(self, images: npt.NDArray[np.uint8], batch_size: int) -> npt.NDArray[np.float32]:
             return images[:, 0, [1, 7, 13], 8].astype(np.float32) + np.random.default_rng(0).normal(0, 60, 3)
 
     features: Any = RememberedFeatures(Corners())  # type: ignore[arg-type]

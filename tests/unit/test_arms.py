@@ -180,6 +180,11 @@ def test_arms_that_a_classifier_cannot_train_are_left_out_with_a_note() -> None:
     assert set(needed_controls("logistic")) <= set(names)
 
 
+def test_a_down_up_arm_brings_its_control_so_that_its_penalty_does_not_depend_on_the_other_arms() -> None:
+    names, _ = choose_arms(["down-up", "synthetic+classical", "classical"], "logistic", resized=True)
+    assert names.index("oversample") < names.index("down-up")
+
+
 def test_an_arm_asks_a_classifier_for_what_it_says_it_supports() -> None:
     for kind in ARMS.values():
         assert kind.needs <= set(get_args(Ability))
