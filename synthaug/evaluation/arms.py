@@ -130,11 +130,8 @@ ARMS: dict[str, ArmKind] = {
         _OVERSAMPLE,
         _CLASSICAL,
         ArmKind(
-            "group-balanced",
-            "as “classical”, and within a class each combination of the columns of --by is drawn equally often",
-            "balanced",
-            augment="classical",
-            by_combination=True,
+            "group-balanced", "as “classical”, and within a class each combination of --by is drawn equally often",
+            "balanced", augment="classical", by_combination=True,
         ),
         ArmKind(
             "mixup",
