@@ -34,7 +34,8 @@ def condition_effect(
 ) -> ConditionEffect:
     """Balanced accuracy of a classifier that learns the values of a column on real images, on others and on fakes.
 
-    The floor is what the class alone tells of the value, for a column may go with the class: chance, or more.
+    The floor is what the class alone tells of the value, for a column may go with the class: chance, or more. So that
+    the classifier does not take the class for the value, it learns each pair of both with the same weight.
 
     Args:
         name: of the column.
@@ -49,8 +50,8 @@ def condition_effect(
     if len(shared) < 2:
         return ConditionEffect(name=name, acts="unknown", reason="too few held-out images of two values")
     train, real, fake = (_only(images, shared) for images in sets)
-    model = make_pipeline(StandardScaler(), LogisticRegression(C=1e-2, class_weight="balanced", max_iter=500))
-    model.fit(train.features, train.values)
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=1e-2, max_iter=500))
+    model.fit(train.features, train.values, logisticregression__sample_weight=_equal(train))
     recovered = _balanced(model.predict(real.features) == np.array(real.values), real.values)
     right = model.predict(fake.features) == np.array(fake.values)
     found, floor = _balanced(right, fake.values), _by_class(fake)
@@ -71,6 +72,14 @@ def condition_effect(
 def _only(images: Described, values: Sequence[str]) -> Described:
     rows = np.flatnonzero(np.isin(images.values, values))
     return Described(images.features[rows], *([part[k] for k in rows.tolist()] for part in images[1:]))
+
+
+def _equal(images: Described) -> NDArray[np.float64]:
+    """Weights of mean 1, equal in sum for each pair of class and value."""
+    pairs = list(zip(images.classes, images.values, strict=True))
+    counts = Counter(pairs)
+    weights = np.array([1 / counts[pair] for pair in pairs])
+    return weights / weights.mean()  # type: ignore[no-any-return]
 
 
 def _balanced(right: NDArray[np.bool_], values: Sequence[str] | NDArray[Any]) -> float:

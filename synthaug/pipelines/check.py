@@ -108,7 +108,7 @@ def _check_run(run: Run, request: CheckRequest, progress: Progress) -> CheckDocu
         reference=kind, gated=False, seed=config.seed, progress=progress, keep=store.cache_root(cache), second=second,
         workers=workers_of(request),
     )  # fmt: skip
-    document.conditions = condition_effects(data, sampler, synthetic, net, cache, progress)
+    document.conditions = condition_effects(data, sampler, request.count or COUNT, net, cache, progress)
     try:
         with suppress(OSError), run.writing():  # the run may not be writable
             write_json(run.path / DOCUMENT, document.model_dump(mode="json"))

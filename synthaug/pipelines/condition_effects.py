@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synthaug.data.attributes import MISSING, column_of
-from synthaug.data.cache import LabelledImages
 from synthaug.data.conditions import terms
 from synthaug.data.run_data import RunData
 from synthaug.documents import Condition, ConditionEffect
+from synthaug.errors import SynthaugError
 from synthaug.features.base import FeatureNet
 from synthaug.metrics.condition_effect import Described, condition_effect
+from synthaug.pipelines.balanced_conditions import balanced_sampler
 from synthaug.progress import Progress
 from synthaug.sampling.generate import SeededGenerator
 from synthaug.seeds import named_stream
@@ -27,15 +29,17 @@ _Texts = Sequence[Sequence[str]]  # of training images, of other real ones, of g
 
 
 def condition_effects(
-    data: RunData, sampler: SeededGenerator, synthetic: LabelledImages, net: FeatureNet, cache: Path | None,
-    progress: Progress,
-) -> list[ConditionEffect]:  # fmt: skip
+    data: RunData, sampler: SeededGenerator, count: int, net: FeatureNet, cache: Path | None, progress: Progress
+) -> list[ConditionEffect]:
     """The effect of each condition; of a text, of some of its words.
+
+    Generated images are told each value of a column equally often, of those that their class has. So the class tells
+    nothing of the value, or as little as can be.
 
     Args:
         data: of the run.
         sampler: its generator.
-        synthetic: the first images of each class.
+        count: images of each class.
         net: the feature net.
         cache: the folder of decoded images.
         progress: where to report.
@@ -43,8 +47,6 @@ def condition_effects(
     conditions = data.conditions
     if conditions is None:
         return []
-    told = sampler.trained.attributes
-    assert told is not None
     sides = {side: data.images(side, cache, progress) for side in ("train", "val", "test")}
     held_out = [image for side in ("val", "test") for image in sides[side].pixels]
     if not held_out:
@@ -52,20 +54,35 @@ def condition_effects(
             ConditionEffect(name=name, acts="unknown", reason="the run has no held-out images")
             for name in conditions.names
         ]
-    given = [values for label, n in synthetic.counts().items() for values in told.told(sampler.seed, label, n)]
-    features = [_features(net, pixels) for pixels in (sides["train"].pixels, np.stack(held_out), synthetic.pixels)]
+    seen = [_features(net, pixels) for pixels in (sides["train"].pixels, np.stack(held_out))]
     places = {side: [k for k, row in enumerate(conditions.rows) if row.split == side] for side in sides}
-    real = [*places["val"], *places["test"]]
-    labels = [[conditions.rows[k].label for k in rows] for rows in (places["train"], real)]
-    classes = [*labels, [synthetic.classes[k] for k in synthetic.labels]]
+    rows = [places["train"], [*places["val"], *places["test"]]]
+    labels = [[conditions.rows[k].label for k in part] for part in rows]
+    names = [label for label in data.classes for _ in range(count)]
     found = []
-    for column in conditions.columns:
-        texts = conditions.texts[column.name]
-        parts = [[texts[k] for k in places["train"]], [texts[k] for k in real], [one[column.name] for one in given]]
-        for name, values in _values(column, parts):
-            sets = [Described(*one) for one in zip(features, values, classes, strict=True)]
-            found.append(condition_effect(name, *sets, rng=named_stream(sampler.seed, name)))
+    with progress.task("conditions", len(conditions.columns), "columns") as task:
+        for column in conditions.columns:
+            balanced = sampler if column.kind == "text" else _equally(sampler, column.name, count)
+            told = balanced.trained.attributes
+            assert told is not None
+            made = _features(net, np.concatenate([balanced.sample(label, count) for label in data.classes]))
+            asked = [one[column.name] for label in data.classes for one in told.told(balanced.seed, label, count)]
+            texts = [[conditions.texts[column.name][k] for k in part] for part in rows]
+            for name, values in _values(column, [*texts, asked]):
+                sets = zip([*seen, made], values, [*labels, names], strict=True)
+                found.append(
+                    condition_effect(name, *(Described(*one) for one in sets), rng=named_stream(sampler.seed, name))
+                )
+            task.advance()
     return found
+
+
+def _equally(sampler: SeededGenerator, column: str, count: int) -> SeededGenerator:
+    """The generator, with each value of a column that a class has equally often in it; as it is if there are many."""
+    none = dict.fromkeys(sampler.classes, 0)
+    with suppress(SynthaugError):  # of too many values
+        return balanced_sampler(sampler, [column], none, dict.fromkeys(sampler.classes, count))
+    return sampler
 
 
 def _features(net: FeatureNet, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
