@@ -66,29 +66,27 @@ def test_the_run_keeps_its_conditions(run: Run) -> None:
     assert any(row["loss_wrong"] > 0 for row in run.metrics() if row["kind"] == "step")
 
 
-def test_a_training_that_is_stopped_goes_on_bit_for_bit(run: Run, tmp_path: Path) -> None:
-    data, columns = run.facts().data, ["camera", "dose", "note"]
-    stopped = Run(
-        Path(fit(data, target_class=RARE, condition=columns, set=SMALL, runs=tmp_path, device="cpu", name="b").run)
-    )
-    last = sorted(stopped.checkpoints.iterdir())[-1]
-    shutil.rmtree(last)
+def interrupted(run: Run, runs: Path) -> Run:
+    """A copy of the run, without its last checkpoint."""
+    stopped = Run(shutil.copytree(run.path, runs / run.name, symlinks=True))
+    shutil.rmtree(sorted(stopped.checkpoints.iterdir())[-1])
     stopped.set_status(state="interrupted")
-    fit(data, resume=stopped, device="cpu")
+    return stopped
+
+
+def test_a_training_that_is_stopped_goes_on_bit_for_bit(run: Run, tmp_path: Path) -> None:
+    stopped = interrupted(run, tmp_path)
+    fit(run.facts().data, resume=stopped, device="cpu")
     one, other = (load(r, checkpoint="last", device="cpu").trained.sha256 for r in (run, stopped))
     assert one == other
 
 
 def test_a_changed_table_is_not_the_same_training(run: Run, tmp_path: Path) -> None:
     data = shutil.copytree(run.facts().data, tmp_path / "data")
-    stopped = Run(
-        Path(fit(data, target_class=RARE, condition=["camera"], set=SMALL, runs=tmp_path / "r", device="cpu").run)
-    )
-    stopped.set_status(state="interrupted")
     table = data / "metadata.csv"
     table.write_text(table.read_text(encoding="utf-8").replace(",a,", ",c,"), encoding="utf-8")
     with pytest.raises(SynthaugError, match="the conditions of the images are not those"):
-        fit(data, resume=stopped, device="cpu")
+        fit(data, resume=interrupted(run, tmp_path), device="cpu")
 
 
 def test_what_is_asked_for_reaches_the_images(run: Run, tmp_path: Path) -> None:
@@ -168,7 +166,14 @@ def test_selection_by_the_discriminator_is_refused(run: Run, tmp_path: Path) -> 
         export(run, per_class=30, select="top-k", out=tmp_path / "out", device="cpu")
 
 
-def test_it_starts_from_a_run_without_conditions_and_the_other_way_round(run: Run, tmp_path: Path) -> None:
-    data, small = run.facts().data, {**SMALL, "training.budget": "0.1kimg"}
-    plain = fit(data, target_class=RARE, set=small, runs=tmp_path, from_=run.path, device="cpu")
-    fit(data, target_class=RARE, condition=["camera"], set=small, runs=tmp_path, from_=plain.run, device="cpu")
+def test_it_starts_from_a_run_with_other_conditions(run: Run, tmp_path: Path) -> None:
+    small = {**SMALL, "training.budget": "0.1kimg"}
+    fit(
+        run.facts().data,
+        target_class=RARE,
+        condition=["camera"],
+        set=small,
+        runs=tmp_path,
+        from_=run.path,
+        device="cpu",
+    )
