@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from synthaug.errors import SynthaugError, suggest
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # requests need this file, and must not import numpy
     from synthaug.data.conditions import Conditions
 
 
-def as_texts(where: object) -> tuple[str, ...]:
+def as_texts(where: Any) -> Any:
     """What Python takes for `--where`: one or more texts, or a mapping from column to value.
 
     >>> as_texts({"age": 60, "camera": "b"})
@@ -19,7 +19,7 @@ def as_texts(where: object) -> tuple[str, ...]:
     """
     if isinstance(where, Mapping):
         return tuple(f"{name}={value}" for name, value in where.items())
-    return (where,) if isinstance(where, str) else tuple(where)  # type: ignore[arg-type]
+    return (where,) if isinstance(where, str) else where
 
 
 def pairs(texts: Sequence[str]) -> dict[str, str]:

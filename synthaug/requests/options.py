@@ -50,7 +50,8 @@ def parts(value: Any) -> Any:
 
 def _columns(value: Any) -> Any:
     """Columns that are written with commas; the class may be among them, for it always counts."""
-    return tuple(name for name in parts(value) if name != "class")
+    found = parts(value)
+    return tuple(name for name in found if name != "class") if isinstance(found, (list, tuple)) else found
 
 
 Many = BeforeValidator(_listed)

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from synthaug.errors import SynthaugError
 from synthaug.models.class_embedding import ClassEmbedding
@@ -42,7 +42,7 @@ def between(network: Generator, one: int, other: int, shares: Sequence[float]) -
         SynthaugError: the network embeds no classes.
     """
     mixed = copy.deepcopy(network)
-    embeddings = [(name, module) for name, module in mixed.named_modules() if isinstance(module, ClassEmbedding)]
+    embeddings = [(name, module) for name, module in mixed.named_modules() if isinstance(module, nn.Embedding)]
     if not embeddings:
         raise SynthaugError("this family has no class embeddings to walk between", "walk through noise: --along noise")
     for name, module in embeddings:
@@ -50,7 +50,8 @@ def between(network: Generator, one: int, other: int, shares: Sequence[float]) -
         t = torch.tensor(shares, dtype=weight.dtype, device=weight.device)[:, None]
         rows = torch.lerp(weight[one].expand(len(shares), -1), weight[other].expand(len(shares), -1), t)
         embedding = ClassEmbedding(len(rows), rows.shape[1], rows).requires_grad_(False)
-        embedding.attributes = module.attributes
+        if isinstance(module, ClassEmbedding):
+            embedding.attributes = module.attributes
         parent, _, attribute = name.rpartition(".")
         setattr(mixed.get_submodule(parent), attribute, embedding)
     return mixed

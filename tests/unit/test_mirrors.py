@@ -78,7 +78,7 @@ def verdict(flip: bool) -> str:
     grid = Grid(
         "nearest", 10, "cpu", train, np.arange(len(train)), pool, test.pixels[:0], test.pixels, 500, (RARE,), flip
     )
-    names = [name for name, kind in ARMS.items() if not kind.smote and not kind.down_up]
+    names = [n for n, kind in ARMS.items() if not (kind.smote or kind.down_up or kind.by_combination)]
     trials = {n: [Trial(n, 0.5 if ARMS[n].synthetic else 0.0, seed) for seed in range(SEEDS)] for n in names}
     done = run_trials(grid, [t for of_arm in trials.values() for t in of_arm], Silent(), Workers(1))
     held_out = HeldOut(test.labels, np.arange(len(test)), np.zeros(len(test), np.int64), CLASSES)

@@ -633,7 +633,7 @@ def test_biases_are_marked_where_they_are_beyond_chance(tmp_path: Path) -> None:
     assert ['class="mark worse"' in row.drawing for row in chart.rows] == [row.beyond for row in rows[:BIASES]]
     assert "3 of 13 differences are larger than chance" in chart.notes
     page, _ = written(document, ReportMaterial(), tmp_path)
-    assert "sharpness tells them from real images; 3 of 13 other differences are larger than chance" in page.words
+    assert "sharpness differs; 3 of 13 other differences are larger than chance" in page.words
     document.quality.per_class["3"].bias = []  # then the generator's
     assert len(biases(document)["3"]) == len(rows)
     page, _ = written(document, ReportMaterial(), tmp_path)

@@ -69,7 +69,7 @@ def bias_table(found: Mapping[str, Sequence[BiasRow]], *, sharp: Container[str] 
 
 def _beyond(rows: Sequence[BiasRow], *, sharpness: bool) -> str:
     count = sum(row.beyond for row in rows) or "none"
-    first, other = ("sharpness tells them from real images; ", "other ") if sharpness else ("", "")
+    first, other = ("sharpness differs; ", "other ") if sharpness else ("", "")
     return f"{first}{count} of {len(rows)} {other}differences are larger than chance"
 
 
