@@ -148,7 +148,7 @@ def effects(rows: Sequence[Row]) -> str:
         for one in row["conditions"]:
             numbers = [one["real"], one["samples"] and one["samples"]["mean"], one["floor"]]
             shown = ["–" if value is None else f"{value:.2f}" for value in numbers]
-            share = "–" if one["share"] is None else f"{one['share']:.0%}"
+            share = "–" if one["share"] is None else f"{max(one['share'], 0):.0%}"
             lines.append([row["set"], one["name"], *shown, share, one["acts"]])
     return written(("set", "condition", "real", "generated", "by class alone", "recovered", "acts"), lines)
 
