@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from synthaug.data.attributes import MISSING, column_of, number_in, read_texts
+from synthaug.data.attributes import MISSING, Column, column_of, number_in, read_texts
 from synthaug.data.split import Split, SplitRow
 from synthaug.documents import Condition
 from synthaug.errors import SynthaugError, plural, suggest
@@ -131,6 +131,11 @@ class Conditions:
         return np.array([self.classes.index(self.rows[k].label) for k in self.train], np.int64)
 
     @cached_property
+    def summaries(self) -> dict[str, Column]:
+        """The columns with few values, numbers as ranges, for each training image."""
+        return {name: column_of(name, [self.texts[name][k] for k in self.train]) for name in self.names}
+
+    @cached_property
     def blocks(self) -> NDArray[np.float32]:
         """Which entry belongs to which column: 1 or 0, float32[A, columns]."""
         return np.repeat(np.eye(len(self.columns), dtype=np.float32), [c.size for c in self.columns], axis=0)
@@ -238,7 +243,7 @@ def giveaways(conditions: Conditions) -> list[str]:
     for column in conditions.columns:
         if column.kind == "text":
             continue
-        values = column_of(column.name, [conditions.texts[column.name][k] for k in conditions.train]).values
+        values = conditions.summaries[column.name].values
         first: dict[str, int] = {}
         for (value, _), n in Counter(zip(values, labels, strict=True)).items():
             first[value] = max(first.get(value, 0), n)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from synthaug.errors import SynthaugError, suggest
 
-if TYPE_CHECKING:  # requests need this file, and must not import numpy
-    from synthaug.data.conditions import Conditions
+if TYPE_CHECKING:
+    from synthaug.documents import Condition
 
 
 def as_texts(where: Any) -> Any:
@@ -50,14 +50,14 @@ def pairs(texts: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def asked(conditions: Conditions | None, where: Sequence[str], text: str | None, run: str) -> dict[str, str]:
-    """Column → value that `--where` and `--text` ask of a run; empty without them.
+def asked(columns: Sequence[Condition], where: Sequence[str], text: str | None, run: str) -> dict[str, str]:
+    """Column → value that `--where` and `--text` ask of a run with these conditions; empty without them.
 
     Raises:
         SynthaugError: the run has no such column or value, or the two contradict each other.
     """
     found = pairs(where)
-    if conditions is None:
+    if not columns:
         if found or text is not None:
             option = "--where" if found else "--text"
             raise SynthaugError(
@@ -66,20 +66,20 @@ def asked(conditions: Conditions | None, where: Sequence[str], text: str | None,
             )
         return {}
     if text is not None:
-        columns = [column.name for column in conditions.columns if column.kind == "text"]
-        if len(columns) != 1:
+        texts = [column.name for column in columns if column.kind == "text"]
+        if len(texts) != 1:
             raise SynthaugError(
-                f"--text is for a run with one column of texts; {run!r} has {len(columns)}",
-                f"use --where, with {', '.join(conditions.names)}",
+                f"--text is for a run with one column of texts; {run!r} has {len(texts)}",
+                f"use --where, with {', '.join(column.name for column in columns)}",
             )
-        if columns[0] in found:
-            raise SynthaugError(f"--text and --where {columns[0]}=… contradict each other", "leave one of them out")
-        found[columns[0]] = text
+        if texts[0] in found:
+            raise SynthaugError(f"--text and --where {texts[0]}=… contradict each other", "leave one of them out")
+        found[texts[0]] = text
     from synthaug.data.conditions import checked  # imports numpy, which requests must not
 
-    of_name = {column.name: column for column in conditions.columns}
+    of_name = {column.name: column for column in columns}
     for name in found:
         if name not in of_name:
-            hint = "name it with --class" if name == "class" else suggest(name, conditions.names)
+            hint = "name it with --class" if name == "class" else suggest(name, list(of_name))
             raise SynthaugError(f"--where {name}=…: the run {run!r} has no such condition", hint)
     return {name: checked(of_name[name], value) for name, value in found.items()}

@@ -110,7 +110,7 @@ def _write(
     document = SamplesDocument(
         out=".", per_class=files, grid="grid.png", checkpoint=sampler.trained.checkpoint, seed=sampler.seed,
         truncation=sampler.psi, where={} if told is None else told.plan.where,
-        extrapolated=[label for label in labels if label in sampler.extrapolated],
+        extrapolated=sampler.extrapolated(labels),
     )  # fmt: skip
     write_json(folder / DOCUMENT, document.model_dump(mode="json"))
     return document

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthaug.data.attributes import Column, check_divides, column_of, number_in
+from synthaug.data.attributes import check_divides, number_in
 from synthaug.data.conditions import Conditions
 from synthaug.documents import CombinationPlan, ConditionPlan
 from synthaug.errors import SynthaugError, suggest
@@ -43,7 +43,7 @@ class RunAttributes:
             parts[index] = [AttributePart(1.0, rows if len(rows) else np.arange(len(conditions.labels)), given)]
         for label, combinations in plan.combinations.items():
             parts[conditions.classes.index(label)] = [
-                AttributePart(float(one.wanted), rows_of(conditions, label, one.values), given)
+                AttributePart(float(one.wanted), of_combination(conditions, label, one.values), given)
                 for one in combinations
                 if one.wanted
             ]
@@ -53,7 +53,11 @@ class RunAttributes:
     def told(self, seed: int, label: str, count: int) -> list[dict[str, str]]:
         """Column → value of the first images of a class."""
         drawn = self.images.drawn(seed, self.conditions.classes.index(label), range(count))
-        return [{**self.conditions.of(int(self.conditions.train[row])), **self.plan.where} for _, row in drawn]
+        return [self._told(row) for _, row in drawn]
+
+    def _told(self, row: int) -> dict[str, str]:
+        """What is true of a training image, but for what the plan asks."""
+        return {**self.conditions.of(int(self.conditions.train[row])), **self.plan.where}
 
     def rows(self, seed: int, label: str, chunk: int) -> list[dict[str, Any]]:
         """What rows of `metadata.jsonl` say of the images of a chunk [64]: their conditions and combination."""
@@ -62,10 +66,9 @@ class RunAttributes:
         unseen = bool(self.plan.where) and not self.conditions.seen(label, self.plan.where)
         found = []
         for part, row in self.images.drawn(seed, self.conditions.classes.index(label), images):
-            told = {**self.conditions.of(int(self.conditions.train[row])), **self.plan.where}
             found.append(
                 {
-                    "conditions": in_text(told),
+                    "conditions": in_text(self._told(row)),
                     "combination": in_text(planned[part].values) if planned else "",
                     "extrapolated": unseen,
                 }
@@ -131,7 +134,7 @@ def balanced(
             hint = suggest(name, known) if known else "train with: synthaug fit DATA --condition COLUMN"
             raise SynthaugError(f"--balance {name}: the run {run!r} has no such condition", hint)
     assert conditions is not None
-    columns = _columns(conditions, names)
+    columns = {name: conditions.summaries[name] for name in names}
     check_divides(columns, names, "--balance")
     found = {}
     for label, count in generate.items():
@@ -141,7 +144,7 @@ def balanced(
         values = {tuple(columns[name].values[k] for name in names) for k in of_class.tolist()}
         ordered = [one for one in product(*(columns[name].ordered for name in names)) if one in values]
         combinations = [dict(zip(names, one, strict=True)) for one in ordered]
-        counts = np.array([len(rows_of(conditions, label, one)) if real[label] else 0 for one in combinations])
+        counts = np.array([len(of_combination(conditions, label, one)) if real[label] else 0 for one in combinations])
         found[label] = [
             CombinationPlan(values=one, real=int(n), wanted=int(more))
             for one, n, more in zip(combinations, counts, filled_up(counts, count), strict=True)
@@ -165,15 +168,9 @@ def filled_up(counts: NDArray[np.int64], more: int) -> NDArray[np.int64]:
     return added
 
 
-def rows_of(conditions: Conditions, label: str, values: Mapping[str, str]) -> NDArray[np.int64]:
+def of_combination(conditions: Conditions, label: str, values: Mapping[str, str]) -> NDArray[np.int64]:
     """The rows of `Conditions.vectors` of a class and a combination of values or ranges."""
-    alike: NDArray[np.bool_] = conditions.labels == conditions.classes.index(label)
-    for name, column in _columns(conditions, list(values)).items():
-        alike = alike & (np.array(column.values) == values[name])
-    rows: NDArray[np.int64] = np.flatnonzero(alike)
+    rows = conditions.like(label, {})
+    for name, value in values.items():
+        rows = rows[[conditions.summaries[name].values[k] == value for k in rows.tolist()]]
     return rows
-
-
-def _columns(conditions: Conditions, names: Sequence[str]) -> dict[str, Column]:
-    """Columns of the training images."""
-    return {name: column_of(name, [conditions.texts[name][k] for k in conditions.train]) for name in names}

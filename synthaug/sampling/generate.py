@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 
 from synthaug.data.maps import OwnMaps
-from synthaug.data.run_data import stored_conditions
 from synthaug.data.where import as_texts, asked
 from synthaug.documents import ConditionPlan, EvaluateDocument, FitDocument, WorkflowDocument
 from synthaug.errors import RunFailed, SynthaugError, suggest
@@ -70,13 +69,12 @@ class SeededGenerator:
         sources = self.trained.sources
         return None if sources is None or sources.inputs is not None else self.origins(label, index)
 
-    @property
-    def extrapolated(self) -> list[str]:
-        """The classes of which no training image has the conditions that are asked for."""
+    def extrapolated(self, labels: Sequence[str]) -> list[str]:
+        """Those of some classes of which no training image has the conditions that are asked for."""
         told = self.trained.attributes
         if told is None or not told.plan.where:
             return []
-        return [label for label in self.classes if not told.conditions.seen(label, told.plan.where)]
+        return [label for label in labels if not told.conditions.seen(label, told.plan.where)]
 
     def sources(self, label: str, count: int) -> NDArray[np.uint8]:
         """The real images or maps, uint8 [count, C, H, W], that the first `count` images of a class start from."""
@@ -168,7 +166,7 @@ def load(
     if seed is not None and not 0 <= seed < 2**31:
         raise SynthaugError(f"seed {seed} is out of range", "give a number from 0 to 2147483647")
     if plan is None:
-        plan = ConditionPlan(where=asked(stored_conditions(found), as_texts(where), text, found.name))
+        plan = ConditionPlan(where=asked(found.facts().conditions, as_texts(where), text, found.name))
     folder = None if cache is None else Path(cache)
     trained = load_generator(found, checkpoint, device, mode, inputs, cache=folder, plan=plan)
     truncated = Truncation(trained, truncation) if truncation < 1 else None

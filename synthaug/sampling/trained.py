@@ -179,8 +179,7 @@ def family_of(run: Run, folder: Path) -> Family:
             f"than its run ({config.model.family})",
             "give the checkpoint's own run, whose config.yaml has the right model section",
         )
-    conditions = stored_conditions(run)
-    attributes = 0 if conditions is None else conditions.size
+    attributes = sum(column.size for column in facts.conditions)
     shape = ImageShape(config.data.resolution, facts.channels, len(facts.classes), attributes)
     return build_family(config.model.family, shape, config.model)
 

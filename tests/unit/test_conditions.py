@@ -90,9 +90,9 @@ def test_columns_that_are_refused(values: list[str], error: str) -> None:
 
 
 def test_what_a_user_may_ask_for(cells: Conditions) -> None:
-    assert asked(cells, ["camera=b", "age=60"], None, "run") == {"camera": "b", "age": "60"}
-    assert asked(cells, [], "a crack at night", "run") == {"caption": "a crack at night"}
-    assert asked(None, [], None, "run") == {}
+    assert asked(cells.columns, ["camera=b", "age=60"], None, "run") == {"camera": "b", "age": "60"}
+    assert asked(cells.columns, [], "a crack at night", "run") == {"caption": "a crack at night"}
+    assert asked((), [], None, "run") == {}
 
 
 @pytest.mark.parametrize(
@@ -111,14 +111,14 @@ def test_what_a_user_may_ask_for(cells: Conditions) -> None:
 )
 def test_what_a_user_may_not_ask_for(cells: Conditions, where: list[str], text: str | None, error: str) -> None:
     with pytest.raises(SynthaugError, match=error):
-        asked(cells, where, text, "run")
+        asked(cells.columns, where, text, "run")
 
 
 def test_a_run_without_conditions_takes_none() -> None:
     with pytest.raises(SynthaugError, match="--where: the run 'r' was trained without conditions"):
-        asked(None, ["a=b"], None, "r")
+        asked((), ["a=b"], None, "r")
     with pytest.raises(SynthaugError, match="--text: the run 'r' was trained without conditions"):
-        asked(None, [], "x", "r")
+        asked((), [], "x", "r")
 
 
 def test_parts_without_an_equals_sign_belong_to_the_value_before() -> None:
