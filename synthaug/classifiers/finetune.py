@@ -35,6 +35,7 @@ from synthaug.device import has_bf16, resolve_device
 from synthaug.errors import SynthaugError
 from synthaug.features import load_features
 from synthaug.features.base import TorchFeatureNet
+from synthaug.features.standardised import Standardiser
 from synthaug.progress import Progress
 from synthaug.seeds import AUGMENTED_VIEWS, stream
 
@@ -110,7 +111,7 @@ class Finetune:
         groups = np.arange(len(pixels)) if groups is None else groups
         rows = self.features(pixels)
         real = rows[(groups >= 0) & (draw_weights > 0)]
-        self._mean, self._scale = real.mean(axis=0), real.std(axis=0) + 1e-6
+        self._scaler = Standardiser().fit(real)
         if augment == "classical":
             copied = copies(np.asarray(draw_weights, np.float64), labels, groups)
             rows = np.concatenate([rows, self.features.of_copies(pixels, copied)])
@@ -138,7 +139,7 @@ class Finetune:
         return given
 
     def _scaled(self, rows: Floats) -> Floats:
-        scaled: Floats = ((rows - self._mean) / self._scale).astype(np.float32)
+        scaled: Floats = self._scaler.transform(rows)
         return scaled
 
 

@@ -25,6 +25,7 @@ from synthaug.classifiers.weights import augmented_copy, drawn, numbered, shared
 from synthaug.features import load_features
 from synthaug.features.base import FeatureNet
 from synthaug.features.efficientnet_lite0 import INPUT_SIDE
+from synthaug.features.standardised import Standardiser
 from synthaug.files import digest
 from synthaug.progress import Progress, Silent
 
@@ -113,9 +114,8 @@ class Logistic:
         real = np.flatnonzero(groups >= 0)
         # weights have mean 1 on the real images, so that synthetic ones do not change the strength of the penalty
         weights *= max(len(real), 1) / weights.sum()
-        self._mean = rows[real].mean(axis=0)
-        self._scale = rows[real].std(axis=0) + 1e-6
-        rows = (rows - self._mean) / self._scale
+        self._scaler = Standardiser().fit(rows[real])
+        rows = self._scaler.transform(rows)
         self._num_classes = num_classes
         # The intercept has no penalty, so training with logits f + log π finds the plain model's f − log π.
         priors = priors_of(labels[image_of], weights, num_classes) if loss == "logit-adjusted" else np.ones(num_classes)
@@ -130,7 +130,7 @@ class Logistic:
             raise RuntimeError("predict_proba before fit")
         given = np.zeros((len(pixels), self._num_classes), np.float32)
         if len(pixels):
-            rows = (self.features(pixels) - self._mean) / self._scale
+            rows = self._scaler.transform(self.features(pixels))
             given[:, self._model.classes_] = self._model.predict_proba(rows)
             given /= self._priors
             given /= given.sum(axis=1, keepdims=True)

@@ -23,7 +23,7 @@ from synthaug.files import digest, replacing, sha256
 from synthaug.version import __version__
 
 FOLDER = "trials"
-ASSEMBLY = 3
+ASSEMBLY = 4
 """Changes when training sets or features are made in another way from the same images and settings."""
 GRIDS = 24
 """Grids to keep, the most recently used; each generator is one. 35 trials take a few megabytes."""

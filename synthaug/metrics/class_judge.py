@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from sklearn.linear_model import RidgeClassifier
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
+
+from synthaug.features.standardised import Standardiser
 
 Array = NDArray[Any]
 MAX_PER_CLASS = 500
@@ -73,7 +74,7 @@ def class_judge(
         return None
     chosen = np.concatenate(kept)
     x, y = features[chosen], labels[chosen]
-    model = make_pipeline(StandardScaler(), RidgeClassifier(alpha=1e3, class_weight="balanced"))
+    model = make_pipeline(Standardiser(), RidgeClassifier(alpha=1e3, class_weight="balanced"))
     if unseen is None:
         folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=int(rng.integers(2**31)))
         found, truth = cross_val_predict(model, x, y, cv=folds), y

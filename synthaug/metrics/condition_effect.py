@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from synthaug.documents import ConditionEffect, Range
+from synthaug.features.standardised import Standardiser
 
 FEWEST = 5
 """Images of a value in each set, without which it is left out."""
@@ -50,7 +50,7 @@ def condition_effect(
     if len(shared) < 2:
         return ConditionEffect(name=name, acts="unknown", reason="too few held-out images of two values")
     train, real, fake = (_only(images, shared) for images in sets)
-    model = make_pipeline(StandardScaler(), LogisticRegression(C=1e-2, max_iter=2000))
+    model = make_pipeline(Standardiser(), LogisticRegression(C=1e-2, max_iter=2000))
     model.fit(train.features, train.values, logisticregression__sample_weight=_equal(train))
     recovered = _balanced(model.predict(real.features) == np.array(real.values), real.values)
     right = model.predict(fake.features) == np.array(fake.values)

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from synthaug.documents import Range
+from synthaug.features.standardised import Standardiser
 from synthaug.metrics.spread import mean_of_proportions, proportion_range
 
 Array = NDArray[Any]
@@ -124,7 +124,7 @@ def _components(real: list[Array], rng: np.random.Generator) -> Pipeline:
     x = np.concatenate([part[rng.permutation(len(part))[:MAX_PER_CLASS]] for part in real])
     count = min(COMPONENTS, *x.shape)
     solver = PCA(count, svd_solver="covariance_eigh" if len(x) > x.shape[1] else "full")
-    return make_pipeline(StandardScaler(), solver).fit(x)
+    return make_pipeline(Standardiser(), solver).fit(x)
 
 
 def _fit(images: Mapping[str, Array], names: list[str]) -> LogisticRegression:
