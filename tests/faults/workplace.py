@@ -27,6 +27,8 @@ SMALL = (
 )  # fmt: skip
 _SMALL = ["--device", "cpu", *(word for key in SMALL for word in ("--set", key))]
 _FIT = ["fit", "data", "--resume", "auto", "--precision", "32-true", "--budget", "1.1kimg", *_SMALL]
+_FIT_TRANSLATOR = [*_FIT, "--family", "translator", "--target-class", "disc", "--set", "model.blocks=1"]
+_FIT_UPSCALER = [*_FIT, "--family", "srgan", "--scale", "2", "--set", "model.blocks=1", "--set", "training.augment=[]"]
 _EXPORT = ["export", "--per-class", "300", "--no-gate", "--out", "exports/out", "--device", "cpu"]
 _EVALUATE = ["evaluate", "--no-gate", "--seeds", "2", "--steps", "4", "--arms", "real,oversample,synthetic"]
 _RUN = ["run", "data", "--yes", "--out", "result", "--recipe", "default", "--target-class", "disc"]
@@ -36,8 +38,11 @@ _JUDGED = ["--features", "net.pt", "--device", "cpu"]
 COMMANDS: dict[str, list[str]] = {
     "fit": _FIT,
     "fit of two processes": _FIT,
+    "fit of a translator": _FIT_TRANSLATOR,
+    "fit of an upscaler": _FIT_UPSCALER,
     "export": _EXPORT,
     "export --jobs 2": [*_EXPORT, "--jobs", "2"],
+    "export of a translator": _EXPORT,
     "evaluate": [*_EVALUATE, *_JUDGED, "--jobs", "1"],
     "evaluate --jobs 2": [*_EVALUATE, *_JUDGED, "--jobs", "2"],
     "check": ["check", "--count", "32", *_JUDGED],
@@ -47,9 +52,17 @@ COMMANDS: dict[str, list[str]] = {
     "samples": ["samples", "--count", "8", "--out", "samples", "--device", "cpu"],
     "traverse": ["traverse", "--along", "noise", "--out", "walk.png", "--device", "cpu"],
     "regenerate": ["regenerate", "exports/out", "--out", "again", "--device", "cpu"],
+    "upscale": ["upscale", "latest", "data", "--out", "large", "--device", "cpu"],
     "runs compare": ["runs", "compare", "0", "0", "--out", "runs.html"],
 }
-_BEFORE: dict[str, list[str]] = {"fit": [], "run": [], "inspect": [], "regenerate": ["fit", "export"]}
+_BEFORE: dict[str, list[str]] = {
+    "fit": [],
+    "run": [],
+    "inspect": [],
+    "regenerate": ["fit", "export"],
+    "upscale": ["fit of an upscaler"],
+    "export of a translator": ["fit of a translator"],
+}
 _OF_TIME = {"seconds", "images_per_second", "updated", "time"}
 _NOT_COMPARED = {"log.txt", "environment.json", "writer.lock", ".lock"}
 """Texts with times in them, and the locks, which stay."""
@@ -170,7 +183,7 @@ def _free_port() -> int:
 
 def before(command: str) -> list[str]:
     """The commands that come before one: usually a training."""
-    return _BEFORE.get(command.split()[0], ["fit"])
+    return _BEFORE.get(command, _BEFORE.get(command.split()[0], ["fit"]))
 
 
 def make(place: Path, command: str) -> Path:
@@ -180,7 +193,7 @@ def make(place: Path, command: str) -> Path:
     """
     start, work = place / "start", place / "work"
     if not start.exists():
-        save_images(work / "data", {"disc": 16, "ring": 24, "stripes": 24})
+        save_images(work / "data", {"disc": 16, "ring": 24, "stripes": 24}, resolution=32)
         save_net(work / "net.pt")
         for earlier in before(command):
             done = launch(work, earlier).finish()
