@@ -23,6 +23,7 @@ from pydantic import (
 
 from synthaug import parsing
 from synthaug.budget import MOST_FOLDS, MOST_KIMG, check_budget
+from synthaug.documents.conditions import TextEncoder
 from synthaug.dotted import leaves, nest
 from synthaug.errors import SynthaugError, suggest
 from synthaug.parsing import ParseError
@@ -66,6 +67,9 @@ class DataConfig(_Section):
     )
     conditions: list[str] = Field(
         default_factory=list, description="columns of the metadata table that the generator is told beside the class"
+    )
+    text_encoder: TextEncoder = Field(
+        "words", description="of conditions that are texts: their own words, or `wordllama`, pretrained on English"
     )
     val_fraction: float = Field(0.15, ge=0, lt=0.5)
     test_fraction: float = Field(0.2, ge=0, lt=0.6)

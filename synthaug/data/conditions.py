@@ -1,8 +1,8 @@
 """What a generator is told about an image beside its class: columns of a metadata table, as numbers.
 
 Each column is a block of the vector of attributes. A number is standardised, a category is one entry of 1, and a text
-is the mean of its words and pairs of neighbouring words. Where a value is missing, its block is zero: a network learns
-this case too, because blocks are hidden at random while it trains.
+is the mean of its words and pairs of neighbouring words, or the vector of a pretrained encoder. Where a value is
+missing, its block is zero: a network learns this case too, because blocks are hidden at random while it trains.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from numpy.typing import NDArray
 
 from synthaug.data.attributes import MISSING, Column, column_of, number_in, read_texts
 from synthaug.data.split import Split, SplitRow
+from synthaug.data.text_encoders import embedded
 from synthaug.documents import Condition
+from synthaug.documents.conditions import TextEncoder
 from synthaug.errors import SynthaugError, plural, suggest
 from synthaug.files import write_text
 from synthaug.parsing import ParseError, read_lines
@@ -47,6 +49,8 @@ def encode(column: Condition, text: str) -> Vector:
     elif column.kind == "category":
         if text in places:
             block[places[text]] = 1
+    elif column.encoder != "words":
+        block = embedded(column.encoder, "" if text == MISSING else text)
     else:
         known = [places[term] for term in terms(text) if term in places]
         block[known] = 1 / max(len(known), 1) ** 0.5
@@ -71,7 +75,7 @@ def checked(column: Condition, text: str) -> str:
         raise SynthaugError(f"{given!r}: no training image has this value", suggest(text, column.values))
     if column.kind == "text":
         _check_length(text, given)
-        if not set(terms(text)) & set(column.values):
+        if not encode(column, text).any():
             words = [value for value in column.values if " " not in value]
             raise SynthaugError(
                 f"{given!r} has no word of the texts of the training images",
@@ -202,9 +206,10 @@ class Conditions:
 
 
 def fitted(
-    names: Sequence[str], rows: Sequence[SplitRow], texts: Mapping[str, Sequence[str]], classes: Sequence[str]
-) -> Conditions:
-    """Conditions that are fitted to the training images among `rows`.
+    names: Sequence[str], rows: Sequence[SplitRow], texts: Mapping[str, Sequence[str]], classes: Sequence[str],
+    encoder: TextEncoder = "words",
+) -> Conditions:  # fmt: skip
+    """Conditions that are fitted to the training images among `rows`; `encoder` is that of texts.
 
     Raises:
         SynthaugError: a column is constant, empty, of too many categories, or mixes numbers and words.
@@ -212,12 +217,14 @@ def fitted(
     columns = []
     for name in names:
         of_train = [text for row, text in zip(rows, texts[name], strict=True) if row.split == "train"]
-        columns.append(_column(name, [text for text in of_train if text != MISSING]))
+        columns.append(_column(name, [text for text in of_train if text != MISSING], encoder))
     return Conditions(tuple(columns), rows, texts, classes)
 
 
-def conditions_of(root: Path, names: Sequence[str], split: Split, classes: Sequence[str]) -> Conditions:
-    """The conditions that the user names, from the tables of a folder.
+def conditions_of(
+    root: Path, names: Sequence[str], split: Split, classes: Sequence[str], encoder: TextEncoder = "words"
+) -> Conditions:
+    """The conditions that the user names, from the tables of a folder; `encoder` is that of texts.
 
     Raises:
         SynthaugError: there is no such column, or `fitted` refuses it.
@@ -229,7 +236,7 @@ def conditions_of(root: Path, names: Sequence[str], split: Split, classes: Seque
             raise SynthaugError(f"--condition {name}: no table in {str(root)!r} has this column", hint)
     if len({*names}) < len(names):
         raise SynthaugError(f"--condition {','.join(names)} names a column twice", "name each once")
-    return fitted(names, split.rows, {name: found[name] for name in names}, classes)
+    return fitted(names, split.rows, {name: found[name] for name in names}, classes, encoder)
 
 
 def giveaways(conditions: Conditions) -> list[str]:
@@ -272,7 +279,7 @@ def read_conditions(file: Path, columns: Sequence[Condition], split: Split, clas
     return Conditions(tuple(columns), split.rows, texts, classes)
 
 
-def _column(name: str, given: Sequence[str]) -> Condition:
+def _column(name: str, given: Sequence[str], encoder: TextEncoder) -> Condition:
     """A column that is fitted to the values of training images, without missing ones."""
     option, different = f"--condition {name}", Counter(given)
     if len(different) < 2:
@@ -288,7 +295,7 @@ def _column(name: str, given: Sequence[str]) -> Condition:
             "leave the cells of missing numbers empty",
         )
     if sum(value.count(" ") >= WORDS - 1 for value in different) >= len(different) / 2:
-        return _of_texts(name, given)
+        return _of_texts(name, given, encoder)
     if len(different) > MOST_CATEGORIES:
         raise SynthaugError(
             f"{option}: {len(different):,} different words, more than {MOST_CATEGORIES}: is it a name or a number?",
@@ -301,7 +308,7 @@ def _of_numbers(name: str, numbers: NDArray[np.float64]) -> Condition:
     return Condition(name=name, kind="number", mean=float(numbers.mean()), deviation=float(numbers.std()))
 
 
-def _of_texts(name: str, given: Sequence[str]) -> Condition:
+def _of_texts(name: str, given: Sequence[str], encoder: TextEncoder) -> Condition:
     """With the most frequent words and pairs, of those that two images have at least."""
     for text in given:
         _check_length(text, f"--condition {name}")
@@ -311,7 +318,7 @@ def _of_texts(name: str, given: Sequence[str]) -> Condition:
         raise SynthaugError(
             f"--condition {name}: no word tells some images from others", "use words that several images share"
         )
-    return Condition(name=name, kind="text", values=tuple(frequent[:MOST_WORDS]))
+    return Condition(name=name, kind="text", values=tuple(frequent[:MOST_WORDS]), encoder=encoder)
 
 
 def _check_length(text: str, where: str) -> None:

@@ -76,7 +76,8 @@ class RunData:
         divided = split(found, config.data, config.split_seed, progress)
         check_trainable(found, divided)
         names = config.data.conditions
-        conditions = conditions_of(found.root, names, divided, found.classes) if names else None
+        encoder = config.data.text_encoder
+        conditions = conditions_of(found.root, names, divided, found.classes, encoder) if names else None
         for name in [] if conditions is None else giveaways(conditions):
             progress.warn(
                 f"the condition {name} tells the class: what it does within a class cannot be learned, and images of "

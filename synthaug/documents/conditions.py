@@ -8,6 +8,10 @@ from pydantic import ConfigDict, Field, model_validator
 
 from synthaug.documents.base import Document
 
+PRETRAINED = {"wordllama": 256}
+"""Encoders of texts that are not trained along, and how many numbers they give."""
+TextEncoder = Literal["words", "wordllama"]
+
 
 class Condition(Document):
     """A column of a metadata table that a generator is told, fitted to the training images."""
@@ -17,6 +21,7 @@ class Condition(Document):
     name: str
     kind: Literal["number", "category", "text"]
     values: tuple[str, ...] = Field((), description="the categories, or the words and pairs of words of a text")
+    encoder: TextEncoder = Field("words", description="of a text: its words and pairs, or a pretrained encoder")
     mean: float = Field(0.0, allow_inf_nan=False, description="of a number")
     deviation: float = Field(1.0, gt=0, allow_inf_nan=False, description="standard deviation of a number")
 
@@ -29,7 +34,7 @@ class Condition(Document):
     @property
     def size(self) -> int:
         """Its entries in the vector of attributes."""
-        return 2 if self.kind == "number" else len(self.values)
+        return 2 if self.kind == "number" else PRETRAINED.get(self.encoder, len(self.values))
 
 
 class CombinationPlan(Document):

@@ -16,7 +16,7 @@ from synthaug.version import __version__
 def environment(device: torch.device, precision: str) -> dict[str, Any]:
     """Versions, plug-ins, device and command, for `environment.json`."""
     packages = {}
-    for package in ("torch", "torchvision", "lightning-fabric", "numpy", "pillow", "scikit-learn", "timm"):
+    for package in ("torch", "torchvision", "lightning-fabric", "numpy", "pillow", "scikit-learn", "timm", "wordllama"):
         try:
             packages[package] = version(package)
         except PackageNotFoundError:
