@@ -6,9 +6,6 @@ import errno
 import hashlib
 import json
 import os
-import re
-import shutil
-import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -16,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synthaug.errors import SynthaugError
+from synthaug.temporary import UNFINISHED, beside, remove
 
 if TYPE_CHECKING:  # this module must not import torch
     from torch import Tensor
 
 _BLOCK = 1 << 20
 _ROWS = 512
-_UNFINISHED = re.compile(r"\..+\.[a-z0-9_]{8}\.(tmp|partial)")
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """The `errno` of an OSError if there is no room left."""
 STORAGE_FAILED = frozenset({errno.EBUSY, errno.EIO, errno.ESTALE})
@@ -55,17 +52,15 @@ def move(source: Path, target: Path) -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` if the block succeeds, else delete it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o666 & ~_umask())  # mkstemp makes files that only their owner can read
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        move(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with beside(path) as temporary:
+        try:
+            yield temporary
+            temporary.chmod(0o666 & ~_umask())  # mkstemp makes files that only their owner can read
+            with temporary.open("rb") as written:
+                os.fsync(written.fileno())
+            move(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -76,28 +71,28 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     folder at `path` is deleted when the new one is complete.
     """
     made = make_folders(path.absolute().parent)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
-    try:
-        yield temporary
-        temporary.chmod(0o777 & ~_umask())  # mkdtemp makes folders that only their owner can read
-        if replace and path.exists():
-            earlier = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
-            move(path, earlier / path.name)  # deleting takes longer, and a kill meanwhile would leave neither
-            move(temporary, path)
-            shutil.rmtree(earlier, ignore_errors=True)
-        else:
-            move(temporary, path)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        remove_empty(made)
-        raise
+    with beside(path, folder=True) as temporary:
+        try:
+            yield temporary
+            temporary.chmod(0o777 & ~_umask())  # mkdtemp makes folders that only their owner can read
+            if replace and path.exists():
+                with beside(path, folder=True) as earlier:
+                    move(path, earlier / path.name)  # deleting takes longer, and a kill meanwhile would leave neither
+                    move(temporary, path)
+                    remove(earlier)
+            else:
+                move(temporary, path)
+        except BaseException:
+            remove(temporary)
+            remove_empty(made)
+            raise
 
 
 def remove_unfinished(root: Path) -> None:
     """Remove what killed calls of `replacing` and `new_folder` left below `root`, where no other process may write."""
     for path in list(root.rglob(".*")):
-        if _UNFINISHED.fullmatch(path.name):
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        if UNFINISHED.fullmatch(path.name):
+            remove(path)
 
 
 def check_new_file(out: Path, *, overwrite: bool, option: str = "--out") -> None:
