@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import solve
 from scipy.stats import binomtest, norm
 
 from synthaug.data.duplicates import CHROMA_SIDE, LOOK
@@ -74,13 +75,15 @@ def mirror_test(
     small = thumbnails[chosen if rows is None else rows[chosen]]
     luminance = small[:, : LOOK * LOOK].reshape(-1, LOOK, LOOK).astype(np.float32)
     chroma = small[:, LOOK * LOOK :].reshape(-1, 2, CHROMA_SIDE, CHROMA_SIDE).astype(np.float32)
-    plain, mirrored = _features(luminance, chroma), _features(luminance[:, :, ::-1], chroma[..., ::-1])
+    plain = _features(luminance, chroma)
+    kernels = _kernels([plain, plain[:, _MIRRORED]], plain)
     fold = _folds(of, numbers, rng)
     right = np.zeros((2, len(of)), bool)
     for number in range(FOLDS):
         seen, held_out = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
-        model = _Ridge(plain[seen], of[seen], len(names))
-        right[:, held_out] = [model.predict(rows[held_out]) == of[held_out] for rows in (plain, mirrored)]
+        duals = _ridge(kernels[0][np.ix_(seen, seen)], of[seen], len(names))
+        for correct, kernel in zip(right, kernels, strict=True):
+            correct[held_out] = (kernel[np.ix_(held_out, seen)] @ duals).argmax(axis=1) == of[held_out]
     return _judged(right, of, numbers, names)
 
 
@@ -131,28 +134,38 @@ def _judged(
     )  # fmt: skip
 
 
-class _Ridge:
-    """Kernel ridge regression onto class indicators; every class weighs the same."""
+def _kernels(sets: list[Floats], plain: Floats) -> list[Floats]:
+    """exp(−distance² ÷ width) between the images of each set and the plain ones; the width is their median."""
+    squares = [_squares(rows, plain) for rows in sets]
+    width = max(float(np.median(squares[0])), 1e-6)
+    return [np.exp(-apart / width) for apart in squares]
 
-    def __init__(self, rows: Floats, of: NDArray[np.intp], classes: int) -> None:
-        counts = np.bincount(of, minlength=classes)
-        apart = _squares(rows, rows)
-        self._rows, self._width = rows, max(float(np.median(apart)), 1e-6)
-        weights = len(of) / (classes * counts[of])
-        kernel = np.exp(-apart / self._width).astype(np.float64)
-        kernel[np.diag_indices(len(of))] += RIDGE / weights
-        self._duals = np.linalg.solve(kernel, np.eye(classes)[of] - 1 / classes)
 
-    def predict(self, rows: Floats) -> NDArray[np.intp]:
-        scores = np.exp(-_squares(rows, self._rows) / self._width) @ self._duals
-        best: NDArray[np.intp] = scores.argmax(axis=1)
-        return best
+def _ridge(kernel: Floats, of: NDArray[np.intp], classes: int) -> NDArray[np.float64]:
+    """The dual weights of kernel ridge regression onto class indicators; every class weighs the same."""
+    weights = len(of) / (classes * np.bincount(of, minlength=classes)[of])
+    filled = kernel.astype(np.float64)
+    filled[np.diag_indices(len(of))] += RIDGE / weights
+    duals: NDArray[np.float64] = solve(filled, np.eye(classes)[of] - 1 / classes, assume_a="pos", overwrite_a=True)
+    return duals
 
 
 def _squares(first: Floats, second: Floats) -> Floats:
     products = np.square(first).sum(axis=1)[:, None] + np.square(second).sum(axis=1) - 2 * first @ second.T
     squares: Floats = np.maximum(products, 0)
     return squares
+
+
+def _mirrored() -> NDArray[np.intp]:
+    """Where each feature of a mirrored image stands among those of the image. An edge to the right points left then."""
+    cells = CELLS * CELLS
+    histograms = np.arange(cells * BINS).reshape(CELLS, CELLS, BINS)[:, ::-1, (BINS // 2 - np.arange(BINS)) % BINS]
+    small = np.arange(cells).reshape(CELLS, CELLS)[:, ::-1] + cells * BINS
+    colour = np.arange(2 * CHROMA_SIDE**2).reshape(2, CHROMA_SIDE, CHROMA_SIDE)[..., ::-1] + cells * (BINS + 1)
+    return np.concatenate([histograms.ravel(), small.ravel(), colour.ravel(), [cells * (BINS + 1) + colour.size]])
+
+
+_MIRRORED = _mirrored()
 
 
 def _features(luminance: Floats, chroma: Floats) -> Floats:
