@@ -64,8 +64,8 @@ fuzz: $(DEV_STAMP)
 # What the lower bounds allow must work, not only what is newest.
 oldest: build/tools/.installed
 	build/tools/bin/uv venv --quiet --clear --python $(PYTHON) build/oldest
-	build/tools/bin/uv pip install --quiet --python build/oldest/bin/python --resolution lowest-direct -e '.[smote,parquet,text]' \
-	  'pytest>=8.2' 'pytest-timeout>=2.3' 'hypothesis>=6.100' 'torchmetrics>=1.4' 'torch-fidelity>=0.4'
+	build/tools/bin/uv pip install --quiet --python build/oldest/bin/python --resolution lowest-direct -e '.[smote,parquet,text,dask]' \
+	  'pytest>=8.2' 'pytest-timeout>=2.3' 'hypothesis>=6.100' 'torchmetrics>=1.4.3' 'torch-fidelity>=0.4'
 	OMP_NUM_THREADS=1 build/oldest/bin/python -m pytest tests/unit -m 'not slow' $(ARGS)
 
 # --strict: a package that the database does not know, or a database that does not answer, is no pass.
