@@ -98,6 +98,15 @@ def test_until_the_time_left_is_known_a_task_says_how_long_it_has_taken(clock: l
     assert task.left == "13 min 30 s left"
 
 
+def test_what_an_earlier_call_has_done_says_nothing_about_the_rate(clock: list[float]) -> None:
+    task = counter.Counter("training", 80, "kimg")
+    task.advance(20)
+    clock[0] = 10.0
+    assert (task.rate, task.left) == ("", "10 s")
+    task.advance(1)
+    assert (task.amount, task.rate, task.left) == ("21/80 kimg", "0.1 kimg/s", "9 min 50 s left")
+
+
 def test_loading_stands_on_a_terminal_until_the_first_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
