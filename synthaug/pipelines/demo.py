@@ -65,8 +65,8 @@ def _trained(data: Path, runs: Path, report: Path, progress: Progress) -> str:
     if finished and not (report.is_file() and Path(read_json(report)["run"]).name == finished[-1].name):
         progress.say(f"fit: {finished[-1].name} is trained")
         return str(finished[-1].path)
-    options = {"target_class": RARE, "recipe": "demo", "runs": runs, "resume": "auto" if begun else None}
-    return str(fit(data, **options, progress=progress).run)
+    resume = "auto" if begun else None
+    return str(fit(data, target_class=RARE, recipe="demo", runs=runs, resume=resume, progress=progress).run)
 
 
 def write_digits(folder: Path) -> None:
