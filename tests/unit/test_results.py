@@ -122,5 +122,6 @@ def test_the_package_lists_all_names_and_each_can_be_imported() -> None:
     assert imported == "False False"
     for name in synthaug.__all__:
         assert name == "__version__" or getattr(synthaug, name).__doc__
+    assert "\n    budget (10min|90s|200kimg): How long to train." in str(synthaug.fit.__doc__)
     with pytest.raises(AttributeError, match="no attribute 'fitt'"):
         synthaug.fitt
