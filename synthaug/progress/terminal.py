@@ -19,9 +19,7 @@ if TYPE_CHECKING:  # rich is imported only when needed, so that --help is fast
 
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # without tabs and new lines
-_WHOLE = re.compile(
-    r"`[^`]*`|(?<=: )(?:synthaug|pip|rm|ssh) .*|^pip install .*|--[\w-]+[ =](?:'[^']*'|\S+)", flags=re.MULTILINE
-)
+_WHOLE = re.compile(r"`[^`]*`|(?<=: )(?:synthaug|pip|rm|ssh) .*|--[\w-]+[ =](?:'[^']*'|\S+)")
 """What a reader pastes: a command, or an option with its value."""
 _loading = False  # `loading…` stands on the terminal
 
