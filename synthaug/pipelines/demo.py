@@ -52,10 +52,10 @@ def demo(
     )
     try:
         trained = _trained(data, runs, out / "report" / "report.json", reported)
+        export(trained, per_class=PER_CLASS, out=out / "export", overwrite=True, allow_short=True, progress=reported)
+        return evaluate(trained, classifier=CLASSIFIER, seeds=SEEDS, out=out / "report", progress=reported)
     except Interrupted as stop:
         raise Interrupted(stop.message, again, stop.exit_status) from stop
-    export(trained, per_class=PER_CLASS, out=out / "export", overwrite=True, allow_short=True, progress=reported)
-    return evaluate(trained, classifier=CLASSIFIER, seeds=SEEDS, out=out / "report", progress=reported)
 
 
 def _trained(data: Path, runs: Path, report: Path, progress: Progress) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from synthaug.errors import Interrupted
 from synthaug.files import write_json
 from synthaug.pipelines import demo as pipeline
 from synthaug.progress import Silent
@@ -78,6 +79,20 @@ def test_an_interrupted_demo_goes_on(
     else:
         assert asked["fit"]["resume"] == "auto"
         assert asked["evaluate"]["given"] == "new"
+
+
+@pytest.mark.parametrize("step", ["fit", "export", "evaluate"])
+def test_the_hint_of_an_interrupted_demo_continues_the_demo(
+    tmp_path: Path, asked: dict[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise Interrupted("interrupted", f"continue with: synthaug {step} …", 143)
+
+    monkeypatch.setattr(pipeline, step, interrupted)
+    with pytest.raises(Interrupted) as stopped:
+        pipeline.demo(tmp_path / "my demo", progress=Said())
+    assert stopped.value.hint == f"continue with: synthaug demo --out '{tmp_path / 'my demo'}'"
+    assert stopped.value.exit_status == 143
 
 
 def test_the_digits_are_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
