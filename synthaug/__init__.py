@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 from synthaug.version import __version__
 
 __all__ = [
-    "Sampler", "SynthaugError", "__version__", "check", "demo", "evaluate", "export", "fit", "inspect", "load",
-    "regenerate", "run", "samples", "torch", "traverse", "upscale",
+    "Sampler", "SynthaugError", "__version__", "check", "curate", "demo", "evaluate", "export", "fit", "inspect",
+    "load", "regenerate", "run", "samples", "torch", "traverse", "upscale",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from synthaug.errors import SynthaugError
     from synthaug.imbalanced import Sampler
     from synthaug.pipelines.check import check
+    from synthaug.pipelines.curate import curate
     from synthaug.pipelines.demo import demo
     from synthaug.pipelines.evaluate import evaluate
     from synthaug.pipelines.export import export
@@ -46,7 +47,8 @@ if TYPE_CHECKING:
     from synthaug.sampling.generate import load
 
 _COMMANDS = (
-    "check", "demo", "evaluate", "export", "fit", "inspect", "regenerate", "run", "samples", "traverse", "upscale",
+    "check", "curate", "demo", "evaluate", "export", "fit", "inspect", "regenerate", "run", "samples", "traverse",
+    "upscale",
 )  # fmt: skip
 _WHERE = {
     "Sampler": "synthaug.imbalanced",

@@ -19,6 +19,7 @@ class SynthaugError(Exception):
         super().__init__(message)
         self.message = _shortened(" ".join(message.split()))
         self.hint = " ".join(hint.split())
+        self.__notes__ = [f"hint: {self.hint}"]  # below the message in a traceback (PEP 678)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # for exceptions from other processes: by default they are unpickled from `args`, which lack the hint
@@ -92,7 +93,7 @@ def plural(count: int, one: str, many: str = "") -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
-def suggest(name: str, choices: Iterable[str]) -> str:
+def suggest(name: object, choices: Iterable[str]) -> str:
     """A hint with the choice that is closest to `name`, and a list of all choices.
 
     >>> suggest("shrit", ["shirt", "coat"])
@@ -100,7 +101,7 @@ def suggest(name: str, choices: Iterable[str]) -> str:
     """
     known = [str(c) for c in choices]
     lowered = {c.lower(): c for c in known}
-    close = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(str(name).lower(), lowered, n=1, cutoff=0.6)
     shown = ", ".join(known[:30]) + (f", … ({len(known)} in all)" if len(known) > 30 else "")
     listing = f"choices: {shown}" if known else "there are none"
     return f'did you mean "{lowered[close[0]]}"? {listing}' if close else listing

@@ -205,7 +205,10 @@ def _run(source: RunLike, runs: Path | None) -> Run:
     reference = source if isinstance(source, (str, Path)) else source.run
     if reference is None:
         raise SynthaugError("this evaluation has no run: its images were given as a folder", "give a run or an export")
-    return find(reference, runs)
+    try:
+        return find(reference, runs)
+    except SynthaugError as error:
+        raise SynthaugError(f"{str(reference)!r} is no export, and {error.message}", error.hint) from None
 
 
 def _advised(run: Run) -> EvaluateDocument:

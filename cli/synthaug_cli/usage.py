@@ -23,7 +23,7 @@ def as_error(fault: Any) -> SynthaugError:
     if kind == "MissingParameter":
         name = _name(fault.param)
         meaning = f"{name}: {about}" if (about := getattr(fault.param, "help", None)) else see
-        return SynthaugError(f"`{path}` needs {name}", f"write it like: {path} {name}; {meaning}")
+        return SynthaugError(f"`{path}` needs {name}", f"{meaning}; write it like: {path} {name}")
     if kind == "BadParameter":
         return SynthaugError(f"{_name(fault.param)}: {_reason(fault)}", _choices(fault) or see)
     message = fault.format_message().rstrip(".")

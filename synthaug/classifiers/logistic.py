@@ -67,7 +67,7 @@ class RememberedFeatures:
         missing = {key: row for row, key in enumerate(keys) if key not in self._rows}
         if missing:
             names, made = list(missing), images(list(missing.values()))
-            with self.progress.task("features", len(made), "image") as task:
+            with self.progress.task("features", len(made), "images") as task:
                 for start in range(0, len(made), BATCH):
                     part = made[start : start + BATCH]
                     found = self.net(np.resize(part, (BATCH, *part.shape[1:])), batch_size=BATCH)  # repeats the images

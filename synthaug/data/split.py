@@ -136,7 +136,8 @@ def split(scan: Scan, config: DataConfig, seed: int, progress: Progress = Silent
         for k, image in enumerate(scan.images)
     ]
     result = Split(sorted(rows, key=lambda row: row.path))
-    result.warnings = [*_left_out(scan), *scan.warnings, *_warnings(result, folds=config.folds > 0)]
+    tested = not config.folds and config.test_fraction > 0  # a fold need not hold every class
+    result.warnings = [*_left_out(scan), *scan.warnings, *_warnings(result, tested)]
     return result
 
 
@@ -210,7 +211,7 @@ def _left_out(scan: Scan) -> list[str]:
     return [f"left out {files}, such as {first.path!r}: {first.reason}"]
 
 
-def _warnings(result: Split, *, folds: bool) -> list[str]:
+def _warnings(result: Split, tested: bool) -> list[str]:
     lines = []
     sides: dict[str, set[str]] = defaultdict(set)
     pixels: dict[str, set[str]] = defaultdict(set)
@@ -232,7 +233,7 @@ def _warnings(result: Split, *, folds: bool) -> list[str]:
     if double:
         lines.append(f"{plural(double, 'image is', 'images are')} in more than one class")
     without = [label for label, count in result.counts()["test"].items() if count == 0]
-    if without and not folds:  # a fold need not hold every class
+    if without and tested:
         lines.append(f"no test image for {_listed(without)}: too few images, or they cannot be divided")
     return lines
 

@@ -255,7 +255,9 @@ class NextStep(Document):
 class EvaluateDocument(Document):
     """The result of `synthaug evaluate`; written as `report.json`."""
 
-    run: str | None = Field(description="null for images of another generator, `--data DATA --synthetic DIR`")
+    run: str | None = Field(
+        description="its folder; null for images of another generator, `--data DATA --synthetic DIR`"
+    )
     data: str
     synthetic: str = Field(description='origin of the synthetic images: "fresh gated samples of RUN" or a folder')
     folds: int | None = Field(

@@ -32,7 +32,7 @@ def describe(net: FeatureNet, pixels: Pixels, *, name: str, progress: Progress, 
     if file is not None and (known := _read(file, (len(pixels), net.dim))) is not None:
         return known
     out = np.empty((len(pixels), net.dim), np.float32)
-    with progress.task(name, len(pixels), "image") as task:
+    with progress.task(name, len(pixels), "images") as task:
         for start in range(0, len(pixels), _CHUNK):
             part = np.ascontiguousarray(pixels[start : start + _CHUNK])
             out[start : start + len(part)] = net(part)

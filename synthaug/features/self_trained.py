@@ -92,7 +92,7 @@ def train_features(
     where = [np.flatnonzero(images.labels == label) for label in present]
     optimiser = torch.optim.AdamW(net.parameters(), lr=2e-3, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=steps)
-    with (progress or Silent()).task("train own features", steps, "step") as task:
+    with (progress or Silent()).task("train own features", steps, "steps") as task:
         for _ in range(steps):
             chosen = np.array([rng.choice(where[c]) for c in rng.integers(len(where), size=_BATCH)])
             x = torch.from_numpy(_shifted(images.pixels[chosen], rng)).to(target).float() / 127.5 - 1

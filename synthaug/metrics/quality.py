@@ -83,7 +83,7 @@ def quality(
     paths = paths_of(synthetic)
     per_class: dict[str, ClassQuality] = {}
     pairs: list[tuple[float, CopyPair]] = []
-    with one_thread(), bar.task("judge classes", len(given), "class") as task:
+    with one_thread(), bar.task("judge classes", len(given), "classes") as task:
         useful: dict[str, Usefulness] = {}
         useful_in_all = None
         if real.held_out:

@@ -122,7 +122,7 @@ def _generate(sampler: SeededGenerator, count: int, progress: Progress) -> Label
     classes = sampler.classes
     counts = [int(min(count, sampler.most(name))) for name in classes]
     pixels = []
-    with progress.task("generate", sum(counts), "image") as task:
+    with progress.task("generate", sum(counts), "images") as task:
         for name, number in zip(classes, counts, strict=True):
             pixels.append(sampler.sample(name, number))
             task.advance(number)

@@ -16,7 +16,8 @@ from synthaug.pipelines.candidates import beside_real, of_export, of_run
 from synthaug.pipelines.curation_page import CurationPage
 from synthaug.progress import Progress, shown
 from synthaug.requests import CurateRequest, documented
-from synthaug.runs import Run, find
+from synthaug.results.commands import CurateResult
+from synthaug.runs import Run, RunLike, find
 from synthaug.sampling import curation
 from synthaug.sampling.curation import Images
 from synthaug.sampling.generate import SeededGenerator, load
@@ -24,17 +25,18 @@ from synthaug.sampling.generate import SeededGenerator, load
 
 @documented(CurateRequest)
 def curate(
-    target: str | Path | Run | None = None, *, class_: str | Sequence[str] = (), count: int = 100, gate: bool = True,
-    seed: int | None = None, checkpoint: str | Path = "best", port: int | None = None, runs: Path | None = None,
-    device: str = "auto", cache: Path | None = None, progress: Progress | bool = True,
-) -> CurateDocument:  # fmt: skip
+    target: RunLike | None = None, *, class_: str | Sequence[str] = (), count: int = 100, gate: bool = True,
+    seed: int | None = None, checkpoint: str | Path = "best", port: int | None = None,
+    runs: str | Path | None = None, device: str = "auto", cache: str | Path | None = None,
+    progress: Progress | bool = True,
+) -> CurateResult:  # fmt: skip
     """Show generated images beside the real ones that look most like them, until the page or Ctrl-C ends it.
 
     Raises:
         SynthaugError: there is no such run, export or class; the port is in use; another process curates the run; the
             decisions that the run keeps are damaged.
     """
-    return run_curate(CurateRequest.of(locals()), shown(progress))
+    return CurateResult.of(run_curate(CurateRequest.of(locals()), shown(progress)))
 
 
 def run_curate(request: CurateRequest, progress: Progress) -> CurateDocument:

@@ -323,7 +323,7 @@ def _document(evaluation: _Evaluation, best: BestControl, started: float) -> Eva
     )  # fmt: skip
     made_by = [fold.run for fold in folds if fold.run is not None]
     return EvaluateDocument(
-        run=whole.run.name if whole.run is not None else None, data=str(whole.folder),
+        run=str(whole.run.path) if whole.run is not None else None, data=str(whole.folder),
         synthetic=_synthetic_in_words(evaluation), folds=request.folds,
         fold_runs=[f"{FOLDS}/{run.name}" for run in made_by] if request.folds is not None else [],
         generators=[str(run.path) for run in made_by] if evaluation.replicates else [],

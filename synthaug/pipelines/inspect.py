@@ -65,7 +65,7 @@ def run_inspect(request: InspectRequest, progress: Progress) -> InspectDocument:
     targets = rare_classes(training)
     series = series_of(found)
     test = mirror_test_of(found, series)
-    chosen = choose(DataSummary(typical_side(found.images), found.channels, found.counts, False, series, test))
+    chosen = choose(DataSummary(typical_side(found.images), found.channels, training, False, series, test))
     allowed, why = chosen["training.flip"]
     side, of_side = chosen["data.resolution"]
     budget, of_budget = first_budget(chosen, side)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 LINE_SECONDS = 5.0  # between two progress lines without a terminal
+AT_ONCE = 0.2  # seconds: what is counted before was done by an earlier call, and says nothing about the rate
 
 
 class Counter:
@@ -12,12 +13,14 @@ class Counter:
 
     def __init__(self, name: str, total: float | None, unit: str) -> None:
         self.name, self.total, self.unit = name, total, unit
-        self.done = 0.0
+        self.done = self.kept = 0.0
         self.text = ""
         self.started = time.monotonic()
 
     def advance(self, amount: float = 1.0) -> None:
         self.done += amount
+        if self.seconds < AT_ONCE:
+            self.kept = self.done
 
     def note(self, text: str) -> None:
         self.text = " ".join(text.split())
@@ -29,15 +32,15 @@ class Counter:
     @property
     def rate(self) -> str:
         """Units a second; empty until it is known."""
-        seconds = self.seconds
-        return f"{self.done / seconds:.3g} {self.unit}/s" if seconds > 0.5 and self.done > 0 else ""
+        done, seconds = self.done - self.kept, self.seconds
+        return f"{done / seconds:.3g} {self.unit}/s" if seconds > 0.5 and done > 0 else ""
 
     @property
     def left(self) -> str:
         """The time left; until it is known, how long the task has taken."""
-        if not (self.total and self.done):
+        if not self.total or self.done == self.kept:
             return duration(self.seconds)
-        return f"{duration(self.seconds * max(0.0, self.total / self.done - 1))} left"
+        return f"{duration(self.seconds * max(0.0, self.total - self.done) / (self.done - self.kept))} left"
 
     @property
     def seconds(self) -> float:

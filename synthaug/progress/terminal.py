@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # rich is imported only when needed, so that --help is fast
 
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # without tabs and new lines
+_WHOLE = re.compile(r"`[^`]*`|(?<=: )(?:synthaug|pip|rm|ssh) .*|--[\w-]+[ =](?:'[^']*'|\S+)")
+"""What a reader pastes: a command, or an option with its value."""
 _loading = False  # `loading…` stands on the terminal
 
 
@@ -53,19 +55,24 @@ def harmless(text: str) -> str:
 
 
 def to_stderr(text: str) -> None:
-    """Write a line to stderr; go on if its reader has gone away."""
+    """Write lines to stderr, wrapped on a terminal; go on if its reader has gone away."""
     with suppress(BrokenPipeError, ValueError):
         loaded()
-        print(harmless(text), file=sys.stderr, flush=True)
+        text = harmless(text)
+        if on_terminal():
+            text = "\n".join(map(wrapped, text.split("\n")))
+        print(text, file=sys.stderr, flush=True)
 
 
 def wrapped(line: str, indent: int = 0) -> str:
     """A line in as many as the terminal needs, all but the first with `indent` spaces.
 
-    No word is broken, so that paths can be copied.
+    No word and no command is broken, so that paths and commands can be copied.
     """
     width, spaces = shutil.get_terminal_size().columns, " " * indent
-    return textwrap.fill(line, width, subsequent_indent=spaces, break_long_words=False, break_on_hyphens=False)
+    line = _WHOLE.sub(lambda found: found[0].replace(" ", "\0"), line)  # `harmless` leaves no other NUL
+    filled = textwrap.fill(line, width, subsequent_indent=spaces, break_long_words=False, break_on_hyphens=False)
+    return filled.replace("\0", " ")
 
 
 class QuietProgress:
@@ -170,11 +177,10 @@ class BarProgress:
                 self._bars = None
 
     def say(self, line: str) -> None:
-        line = wrapped(harmless(line))
         if self._bars is None:
             to_stderr(line)
         else:
-            self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
+            self._bars.console.print(wrapped(harmless(line)), markup=False, highlight=False, soft_wrap=True)
 
     def announce(self, line: str) -> None:
         self.say(line)

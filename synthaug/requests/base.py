@@ -140,7 +140,7 @@ def documented(request: type[Request]) -> Callable[[F], F]:
 
     def add(function: F) -> F:
         summary, blank, rest = cleandoc(function.__doc__ or "").partition("\n\nRaises:")
-        lines = [f"    {name}: {field.description}" for name, field in request.model_fields.items()]
+        lines = [f"    {name}{_choices(field)}: {field.description}" for name, field in request.model_fields.items()]
         lines.append(
             "    progress: show it in a notebook or on a terminal; or an object that gets it, see `synthaug.progress`."
         )
@@ -148,6 +148,12 @@ def documented(request: type[Request]) -> Callable[[F], F]:
         return function
 
     return add
+
+
+def _choices(field: FieldInfo) -> str:
+    """` (10min|90s|200kimg)`, as the command line shows it; mappings are written otherwise in Python."""
+    shown = flag(field)
+    return f" ({shown.metavar})" if "|" in shown.metavar and "=" not in shown.metavar and not shown.argument else ""
 
 
 def _in_plain_words(request: type[Request], error: ValidationError) -> SynthaugError:

@@ -1,11 +1,18 @@
-"""The results of inspect, export, check, samples and traverse."""
+"""The results of inspect, export, curate, check, samples and traverse."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from synthaug.documents import CheckDocument, ExportDocument, InspectDocument, SamplesDocument, TraverseDocument
+from synthaug.documents import (
+    CheckDocument,
+    CurateDocument,
+    ExportDocument,
+    InspectDocument,
+    SamplesDocument,
+    TraverseDocument,
+)
 from synthaug.errors import plural
 from synthaug.results.base import Result, code, paragraph, picture, table
 
@@ -14,7 +21,8 @@ class InspectResult(Result, InspectDocument):
     """What `synthaug.inspect` returns: an `InspectDocument`."""
 
     def lines(self) -> Iterator[str]:
-        rare = ", ".join(f"{name} ({self.classes[name].count:,})" for name in self.targets)
+        training = self.splits.get("train", {name: c.count for name, c in self.classes.items()})
+        rare = ", ".join(f"{name} ({training.get(name, 0):,})" for name in self.targets)
         yield f"{self.data}: {plural(self.images, 'image')}, {plural(len(self.classes), 'class', 'classes')}"
         yield f"rare: {rare or 'none'}"
         yield from (f"warning: {line}" for line in self.warnings)
@@ -22,8 +30,17 @@ class InspectResult(Result, InspectDocument):
 
     def blocks(self) -> Iterator[str]:
         yield paragraph(f"{self.data}: {plural(self.images, 'image')}")
-        rows = [[name, c.count, f"{c.share:.1%}", _mark(name in self.targets)] for name, c in self.classes.items()]
-        yield table(["class", "images", "share", "rare"], rows)
+        rows = [
+            [
+                name,
+                c.count,
+                f"{c.share:.1%}",
+                *(split.get(name, 0) for split in self.splits.values()),
+                _mark(name in self.targets),
+            ]
+            for name, c in self.classes.items()
+        ]
+        yield table(["class", "images", "share", *self.splits, "rare"], rows)
         yield from (paragraph(f"warning: {line}") for line in self.warnings)
         yield code(self.command)
 
@@ -39,6 +56,18 @@ class ExportResult(Result, ExportDocument):
         yield paragraph(str(self))
         rows = [[name, c.real, c.synthetic, sum(c.rejected.values())] for name, c in self.per_class.items()]
         yield table(["class", "real", "synthetic", "rejected"], rows)
+
+
+class CurateResult(Result, CurateDocument):
+    """What `synthaug.curate` returns: a `CurateDocument`."""
+
+    def lines(self) -> Iterator[str]:
+        for name, c in self.per_class.items():
+            yield f"{name}: {c.accepted:,} accepted and {c.rejected:,} rejected of {plural(c.shown, 'image')}"
+
+    def blocks(self) -> Iterator[str]:
+        rows = [[name, c.shown, c.accepted, c.rejected] for name, c in self.per_class.items()]
+        yield table(["class", "shown", "accepted", "rejected"], rows)
 
 
 class CheckResult(Result, CheckDocument):

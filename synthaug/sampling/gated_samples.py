@@ -175,7 +175,7 @@ def gated_samples(
     judgements: list[Judgement] = []
     rejected: Counter[str] = Counter()
     limit = max_candidates(count) if limit is None else limit
-    with (progress or Silent()).task(f"samples of {label}", count, "image") as task:
+    with (progress or Silent()).task(f"samples of {label}", count, "images") as task:
         for batch in judge_chunks(sampler, gate, label, count, limit=limit, choice=choice):
             rows = np.flatnonzero(batch.judgement.accepted)
             pixels.append(batch.pixels[rows])

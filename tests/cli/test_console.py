@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from synthaug.errors import SynthaugError
 from synthaug.progress import counter, terminal
 from synthaug_cli import app, console
 
@@ -97,6 +98,15 @@ def test_until_the_time_left_is_known_a_task_says_how_long_it_has_taken(clock: l
     assert task.left == "13 min 30 s left"
 
 
+def test_what_an_earlier_call_has_done_says_nothing_about_the_rate(clock: list[float]) -> None:
+    task = counter.Counter("training", 80, "kimg")
+    task.advance(20)
+    clock[0] = 10.0
+    assert (task.rate, task.left) == ("", "10 s")
+    task.advance(1)
+    assert (task.amount, task.rate, task.left) == ("21/80 kimg", "0.1 kimg/s", "9 min 50 s left")
+
+
 def test_loading_stands_on_a_terminal_until_the_first_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -137,3 +147,29 @@ def test_sentences_break_between_words_on_a_terminal_alone(
     assert (first, verdict) == ("", "verdict: the images help,")
     assert path == "         /a/path/that/is/long/er/than/all/of/a/line,"
     assert rest == "         and more words follow"
+
+
+def test_an_error_breaks_between_words_on_a_terminal_and_its_command_never(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    fault = SynthaugError("interrupted at 0.5 kimg; the state of the training is saved", "")
+    continued = "synthaug fit 'my photos of last summer' --resume runs/00000-dcgan"
+    fault.hint = f"with `synthaug runs ls` find the run, then continue with: {continued}"
+    assert console.fail(fault) == 2
+    assert capsys.readouterr().err == f"error: {fault.message}\nhint: {fault.hint}\n"  # one line each through a pipe
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    console.fail(fault)
+    terminal.BarProgress().warn(
+        "the file names show series, of which each is kept in one split by --group-by '([^/]*) \\d'"
+    )
+    assert capsys.readouterr().err.splitlines() == [
+        "error: interrupted at 0.5 kimg; the",
+        "state of the training is saved",
+        "hint: with `synthaug runs ls` find the",
+        "run, then continue with:",
+        continued,
+        "warning: the file names show series, of",
+        "which each is kept in one split by",
+        "--group-by '([^/]*) \\d'",
+    ]

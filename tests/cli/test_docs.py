@@ -113,3 +113,6 @@ def test_the_page_of_a_part_says_all_that_one_asks(page: Path) -> None:
         assert "![" in text
         assert re.search(r"\d+ kimg at \d+ images/s", text)
     assert "TODO" not in text
+    _, use, example, *_ = text.split("\n\n")
+    assert use.startswith("**When to use")
+    assert example.startswith("```sh\nsynthaug ")

@@ -145,7 +145,7 @@ def test_a_recipe_takes_from_its_base_what_it_does_not_set(tmp_path: Path) -> No
 def test_a_base_that_is_no_recipe_is_refused(base: str, tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text(f"base: {base}\n")
-    with pytest.raises(SynthaugError, match=r"^base = .* is not a shipped recipe$") as raised:
+    with pytest.raises(SynthaugError, match=r"(?m)^base = .* is not a shipped recipe$") as raised:
         resolve(file=file)
     assert str(file) in raised.value.message
     assert "wgan" in raised.value.hint

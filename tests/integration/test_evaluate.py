@@ -245,6 +245,7 @@ def test_fresh_samples_of_a_run_at_the_default_share(digits: Digits, monkeypatch
 
     monkeypatch.setattr(evaluated_folds, "load", load)
     found = digits.evaluate(seeds=2, arms=None)
+    assert found.run == str(digits.run.path)  # not its name: a result of Python stands for its run, wherever it is
     assert asked["seed"] != 0  # other images than the export's
     assert found.share_chosen_on == "default"
     assert found.arms["synthetic"].share == 0.25

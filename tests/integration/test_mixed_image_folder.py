@@ -136,7 +136,7 @@ def test_what_cannot_be_mixed_is_an_error(out: Path, run: Run, tmp_path: Path) -
         MixedImageFolder(out, weight="natrual")  # type: ignore[arg-type]
     with pytest.raises(SynthaugError, match="weight of 'disc' is -1"):
         MixedImageFolder(out, weight={DISC: -1})
-    with pytest.raises(SynthaugError, match="there is no run"):
+    with pytest.raises(SynthaugError, match="is no export, and there is no run"):
         MixedImageFolder(tmp_path / "nothing", runs=run.path.parent)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("synthaug.sampling.generate.load_generator", Painters())

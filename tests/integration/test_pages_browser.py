@@ -130,6 +130,16 @@ def test_the_page_fits_and_says_everything_without_colour(browser: Chromium, run
         assert browser.complaints() == []
 
 
+def test_a_finger_decides_and_the_page_says_about_which_image(browser: Chromium, run: Run) -> None:
+    server = PageServer(None)
+    with server.serving(page_of(run)):
+        open_ready(browser, server.url, 390)
+        said = browser.run("document.querySelector('#made figcaption').textContent")
+        assert said == f"Image 1 of {COUNT} (number 0 of class {CLASSES[0]}): undecided"
+        browser.tap(*middle(browser, "#reject"))
+        until(lambda: curation.read(run, IMAGES).decisions == {CLASSES[0]: {0: "rejected"}})
+
+
 def test_a_decision_that_cannot_be_kept_is_said_and_not_shown(
     browser: Chromium, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

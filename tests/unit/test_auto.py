@@ -134,6 +134,17 @@ def test_inspect_proposes_what_auto_chooses_and_a_training_that_ends(tmp_path: P
     assert f"--recipe auto --budget {found.training.budget}" in found.command
 
 
+def test_images_that_are_set_apart_do_not_count(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for place, count in {"train/common": 6, "train/rare": 2, "test/common": 3, "test/rare": 9}.items():
+        (tmp_path / "data" / place).mkdir(parents=True)
+        for number in range(count):
+            pixels = rng.integers(0, 256, (16, 16), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "data" / place / f"{number}.png")
+    found = DataSummary.of(scan(tmp_path / "data", cache=tmp_path / "cache"), "cpu")
+    assert found.counts == {"common": 6, "rare": 2}
+
+
 @pytest.mark.parametrize(("classes", "resolution"), [(10, 32), (40, 32), (40, 128)])
 def test_the_first_budget_is_autos_unless_that_takes_too_long(classes: int, resolution: int) -> None:
     chosen = choose(summary(32, classes=classes), resolution)

@@ -121,7 +121,7 @@ def test_rare_classes_give_nothing_to_val() -> None:
 def test_fractions_of_zero() -> None:
     result = split(plain(a=100, b=100), DataConfig(val_fraction=0, test_fraction=0), 0)
     assert result.counts()["train"] == {"a": 100, "b": 100}
-    assert "no test image" in result.warnings[0]
+    assert result.warnings == []  # no test image was asked for
 
 
 @settings(deadline=None)

@@ -69,6 +69,8 @@ def test_samples_are_pictures_and_arrays(fitted: FitResult) -> None:
     assert Images(images.pixels[:, :1])[0].mode == "L"
     with pytest.raises(SynthaugError, match="no class 'nothing'"):
         fitted.samples("nothing")
+    with pytest.raises(SynthaugError, match="no class 3\nhint: choices: "):  # a traceback shows the hint
+        fitted.samples(3)  # type: ignore[arg-type]
 
 
 def test_an_evaluation_begins_with_the_verdict_and_ends_with_what_to_do(run: Run) -> None:
@@ -98,6 +100,20 @@ def test_a_look_at_a_folder(run: Run, tmp_path: Path) -> None:
     assert f"<td>{RARE}</td><td>8</td><td>11.8%</td><td>rare</td>" in found._repr_html_()
 
 
+def test_a_look_at_a_folder_with_a_test_set_counts_training_images(tmp_path: Path) -> None:
+    for kind, (name, counts) in enumerate({"common": (9, 2), "rare": (3, 6)}.items()):
+        for split, count in zip(("train", "test"), counts, strict=True):
+            for number in range(count):
+                file = tmp_path / "data" / split / name / f"{number}.png"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                pixels = np.random.default_rng([kind, number, count]).integers(256, size=(16, 16), dtype=np.uint8)
+                Image.fromarray(pixels).save(file)
+    found = synthaug.inspect(tmp_path / "data", cache=tmp_path / "cache")
+    assert "rare: rare (3)" in str(found)
+    assert "<th>train</th><th>test</th><th>rare</th>" in found._repr_html_()
+    assert "<td>rare</td><td>9</td><td>45.0%</td><td>3</td><td>6</td><td>rare</td>" in found._repr_html_()
+
+
 def test_the_package_lists_all_names_and_each_can_be_imported() -> None:
     listed = "import synthaug, sys; print(*dir(synthaug)); print('torch' in sys.modules, 'numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", listed], capture_output=True, text=True, check=True)
@@ -106,5 +122,6 @@ def test_the_package_lists_all_names_and_each_can_be_imported() -> None:
     assert imported == "False False"
     for name in synthaug.__all__:
         assert name == "__version__" or getattr(synthaug, name).__doc__
+    assert "\n    budget (10min|90s|200kimg): How long to train." in str(synthaug.fit.__doc__)
     with pytest.raises(AttributeError, match="no attribute 'fitt'"):
         synthaug.fitt

@@ -56,7 +56,7 @@ function go(at) {
   by("made").querySelector("img").src = source(label, place);
   by("made").querySelector("img").alt = `generated image ${index} of ${name}, ${decision ?? "undecided"}`;
   by("made").querySelector("figcaption").textContent =
-    `Image ${place + 1} of ${classes[label].images.length}, number ${index} of ${name}: ${decision ?? "undecided"}`;
+    `Image ${place + 1} of ${classes[label].images.length} (number ${index} of class ${name}): ${decision ?? "undecided"}`;
   by("like").replaceChildren(...like.map(row => make("img", {src: `real/${row}.png`, alt: `real image of ${name}`})));
   by("counts").textContent = counted(classes[label].images) + ".";
 }
