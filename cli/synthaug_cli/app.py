@@ -136,6 +136,7 @@ def run(arguments: list[str]) -> int:
         if isinstance(failure, SystemExit):  # of Typer's shell completion
             return int(failure.code or 0)
         if FLAGS.debug:
+            vars(failure).pop("__notes__", None)  # the hint comes after the error
             traceback.print_exc()
         if follows() and not _TRAIN.isdisjoint(arguments) and isinstance(failure, SynthaugError):
             return failure.exit_status  # the first process reports it
