@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve
+from scipy.linalg import cho_factor, cho_solve
 from scipy.stats import binomtest, norm
 
 from synthaug.data.duplicates import CHROMA_SIDE, LOOK
@@ -146,7 +146,8 @@ def _ridge(kernel: Floats, of: NDArray[np.intp], classes: int) -> NDArray[np.flo
     weights = len(of) / (classes * np.bincount(of, minlength=classes)[of])
     filled = kernel.astype(np.float64)
     filled[np.diag_indices(len(of))] += RIDGE / weights
-    duals: NDArray[np.float64] = solve(filled, np.eye(classes)[of] - 1 / classes, assume_a="pos", overwrite_a=True)
+    factor = cho_factor(filled, overwrite_a=True, check_finite=False)
+    duals: NDArray[np.float64] = cho_solve(factor, np.eye(classes)[of] - 1 / classes, check_finite=False)
     return duals
 
 
