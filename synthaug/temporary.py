@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 if sys.platform != "win32":
@@ -25,10 +25,7 @@ def beside(path: Path, *, folder: bool = False) -> Iterator[Path]:
     First, those of earlier calls for `path` are removed whose lock is free: their process has ended.
     """
     suffix = ".partial" if folder else ".tmp"
-    of_path = re.compile(re.escape(f".{path.name}") + _CHOSEN + re.escape(suffix))
-    for entry in list(os.scandir(path.parent)):
-        if of_path.fullmatch(entry.name):
-            _remove_abandoned(Path(entry.path))
+    _remove_abandoned(path, suffix)
     while True:
         made = _made(path, suffix, folder)
         with _locked(made, wait=True):
@@ -54,29 +51,27 @@ def _made(path: Path, suffix: str, folder: bool) -> Path:
     return Path(name)
 
 
-def _remove_abandoned(path: Path) -> None:
-    with suppress(OSError), _locked(path, wait=False) as locked:
-        if locked:
-            remove(path)
+def _remove_abandoned(path: Path, suffix: str) -> None:
+    of_path = re.compile(re.escape(f".{path.name}") + _CHOSEN + re.escape(suffix))
+    with suppress(OSError):  # a folder may be written and not listed
+        for entry in list(os.scandir(path.parent)):
+            if of_path.fullmatch(entry.name):
+                with _locked(Path(entry.path), wait=False) as locked:
+                    if locked:
+                        remove(Path(entry.path))
 
 
 @contextmanager
 def _locked(path: Path, *, wait: bool) -> Iterator[bool]:
-    """Hold the lock of a file or folder; False: somebody else does, or this file system has no locks."""
+    """Hold the lock of a file or folder; False: somebody else does, or it cannot be locked."""
     if sys.platform == "win32":  # what a killed process left stays
         yield False
         return
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-    except OSError:
-        yield False
-        return
-    try:
-        try:
+    with ExitStack() as opened:
+        locked = False
+        with suppress(OSError):
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe would wait for its writer
+            opened.callback(os.close, handle)
             fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except OSError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(handle)
+            locked = True
+        yield locked

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 import time
 from pathlib import Path
 
 from synthaug.errors import SynthaugError
 from synthaug.files import check_outside
+from synthaug.temporary import remove
 
 DEFAULT_CAP_GIB = 20.0
 ARRAYS = "decoded-images"
@@ -69,7 +69,7 @@ def keep_latest(folder: Path, count: int) -> None:
     with contextlib.suppress(OSError):  # another process may delete them too
         entries = sorted(folder.iterdir(), key=lambda entry: entry.stat().st_mtime, reverse=True)
         for entry in entries[count:]:
-            shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink(missing_ok=True)
+            remove(entry)
 
 
 def make_room(root: Path, needed: int) -> bool:

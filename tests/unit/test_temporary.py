@@ -74,6 +74,12 @@ def test_what_only_looks_like_it_stays(tmp_path: Path) -> None:
     assert set(tmp_path.iterdir()) == {*before, tmp_path / "out"}
 
 
+def test_a_pipe_of_such_a_name_does_not_hang(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / ".out.abcdefgh.tmp")
+    write(tmp_path / "out", "replacing")
+    assert (tmp_path / "out").read_text() == "whole"
+
+
 def test_one_that_is_found_before_it_is_locked_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Path] = []
     really = os.open

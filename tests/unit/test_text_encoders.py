@@ -54,9 +54,7 @@ def test_a_text_of_unknown_words_may_be_asked_for(notes: Conditions) -> None:
         checked(notes.columns[0], "…!")
 
 
-def test_a_missing_package_is_said_before_the_training(
-    notes: Conditions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_package_is_named(notes: Conditions, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "wordllama", None)
     text_encoders._wordllama.cache_clear()
     text_encoders.embedded.cache_clear()
