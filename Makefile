@@ -20,7 +20,7 @@ help:
 	@echo "make install  the synthaug command and the development tools, in $(VENV)"
 	@echo "make quickstart  docs/quickstart.md, executed line by line with short trainings (minutes)"
 	@echo "make fuzz     100,000 odd files, tables, recipes and calls (INPUTS=1000 for fewer)"
-	@echo "make oldest   the fast unit tests with the oldest packages that pyproject.toml allows, in build/oldest (downloads 3 GB)"
+	@echo "make oldest   the tests with the oldest packages that pyproject.toml allows, in build/oldest (downloads 3 GB)"
 	@echo "make audit    known vulnerabilities of the packages; make sbom: a bill of materials (CycloneDX), in dist"
 	@echo "make lint     ruff, mypy, import-linter"
 	@echo "make structure  lines of code, upward imports, import cycles, long functions and files"
@@ -64,9 +64,8 @@ fuzz: $(DEV_STAMP)
 # What the lower bounds allow must work, not only what is newest.
 oldest: build/tools/.installed
 	build/tools/bin/uv venv --quiet --clear --python $(PYTHON) build/oldest
-	build/tools/bin/uv pip install --quiet --python build/oldest/bin/python --resolution lowest-direct -e '.[smote,parquet,text,dask]' \
-	  'pytest>=8.2' 'pytest-timeout>=2.3' 'hypothesis>=6.100' 'torchmetrics>=1.4.3' 'torch-fidelity>=0.4'
-	OMP_NUM_THREADS=1 build/oldest/bin/python -m pytest tests/unit -m 'not slow' $(ARGS)
+	build/tools/bin/uv pip install --quiet --python build/oldest/bin/python --resolution lowest-direct -e '.[dev,smote,parquet,text,storage,dask,inception,tensorboard]'
+	OMP_NUM_THREADS=1 build/oldest/bin/python -m pytest -n $(WORKERS) --maxprocesses=8 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 # --strict: a package that the database does not know, or a database that does not answer, is no pass.
 # Packages that the tool runs with, without those for development, in the versions that would be installed today.

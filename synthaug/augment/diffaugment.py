@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from synthaug import processes
+from synthaug.augment.grid_sample import grid_sample
 from synthaug.data.batches import group_of
 from synthaug.errors import SynthaugError, suggest
 
@@ -75,7 +76,7 @@ def affine(x: Tensor, rng: torch.Generator, degrees: float = 10.0, scale: float 
     first = torch.stack([angle.cos() * zoom, -angle.sin() * zoom, 2 * shift * dx], dim=1)
     second = torch.stack([angle.sin() * zoom, angle.cos() * zoom, 2 * shift * dy], dim=1)
     grid = F.affine_grid(torch.stack([first, second], dim=1), list(x.shape), align_corners=False)
-    return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return grid_sample(x, grid)
 
 
 POLICIES: dict[str, Transform] = {"color": color, "translation": translation, "cutout": cutout, "affine": affine}

@@ -84,14 +84,19 @@ def checked(column: Condition, text: str) -> str:
     return text
 
 
+def words_of(text: str) -> list[str]:
+    """The words of a text in small letters."""
+    return re.findall(r"\w+", text.lower())
+
+
 def terms(text: str) -> list[str]:
     """The words of a text in small letters, and its pairs of neighbouring words.
 
     >>> terms("A red sign.")
     ['a', 'red', 'sign', 'a red', 'red sign']
     """
-    words = re.findall(r"\w+", text.lower())
-    return [*words, *(f"{a} {b}" for a, b in pairwise(words))]
+    single = words_of(text)
+    return [*single, *(f"{a} {b}" for a, b in pairwise(single))]
 
 
 @dataclass(frozen=True)
@@ -172,13 +177,17 @@ class Conditions:
         return np.flatnonzero(alike)
 
     def nearest(self, label: str, values: Mapping[str, str]) -> NDArray[np.int64]:
-        """The rows of `vectors` of the images of a class that are most like these values: a tenth, and five at least.
+        """The rows of `vectors` of the images of a class that are most like these values.
 
-        So what is not asked for goes with what is: a text about night goes with the camera of the night.
+        Those with all the categories and texts, if there are any; of these or of all, the nearest tenth, and five at
+        least. So what is not asked for goes with what is: a text about night goes with the camera of the night.
         """
         rows = self.like(label, {})
         if not values or not len(rows):
             return rows
+        named = [column.name for column in self.columns if column.kind != "number" and column.name in values]
+        equal = [all(self.texts[name][self.train[k]] == values[name] for name in named) for k in rows]
+        rows = rows[equal] if any(equal) else rows
         asked = self.vector(values, elsewhere=np.nan)
         apart = np.linalg.norm(np.where(np.isnan(asked), 0, self.vectors[rows] - asked), axis=1)
         limit = np.sort(apart)[min(max(LEAST_LIKE, len(rows) // 10), len(rows)) - 1]
@@ -186,13 +195,23 @@ class Conditions:
         return near
 
     def seen(self, label: str, values: Mapping[str, str]) -> bool:
-        """Whether training images of a class have these categories, and numbers on both sides of those given."""
+        """Whether training images of a class have these categories and all words of these texts, and numbers on both
+        sides of those given.
+
+        Words that the generator does not know, and so ignores, do not count.
+        """
         rows = self.train[self.like(label, values)]
+        for column in self.columns:
+            if column.kind == "text" and column.name in values:
+                wanted = {*words_of(values[column.name])}
+                wanted = wanted & {*column.values} if column.encoder == "words" else wanted
+                texts = self.texts[column.name]
+                rows = np.array([k for k in rows if wanted <= {*words_of(texts[k])}], np.int64)
         for column in self.columns:
             if column.kind == "number" and column.name in values:
                 numbers = [n for k in rows if (n := number_in(self.texts[column.name][k])) is not None]
-                asked = number_in(values[column.name])
-                if asked is None or not numbers or not min(numbers) <= asked <= max(numbers):
+                number = number_in(values[column.name])
+                if number is None or not numbers or not min(numbers) <= number <= max(numbers):
                     return False
         return len(rows) > 0
 

@@ -287,6 +287,10 @@ class EvaluateDocument(Document):
         description="class of the mix → its synthetic images and their sources, with folds or several generators those "
         "of the first; empty for images from noise",
     )
+    extrapolated: dict[str, int] = Field(
+        default_factory=dict,
+        description="class of the mix → its synthetic images with conditions that no training image of it has",
+    )
     by_hand: dict[str, ByHand] = Field(
         default_factory=dict, description="class of the mix → decisions by hand that were followed"
     )

@@ -39,7 +39,8 @@ class Fold:
 
     `pool` holds the synthetic images at the generator's size, for quality and pictures; `judged` the images of the
     classifiers; `generator` ungated images, if there is a run; `made_from` and `origins` what stands behind
-    the pool's images, if they were made from others; `by_hand` what a person decided about them. `run` and `checkpoint`
+    the pool's images, if they were made from others; `extrapolated` (class → images) how many have conditions that no
+    training image of their class has; `by_hand` what a person decided about them. `run` and `checkpoint`
     have made the images. `outcomes` is filled by the trials, and so is `features`, which they share; `chosen` (arm →
     share) by `choose`.
     """
@@ -53,6 +54,7 @@ class Fold:
     made_from: dict[str, MadeFrom] = field(default_factory=dict)
     origins: Origins | None = None
     by_hand: dict[str, ByHand] = field(default_factory=dict)
+    extrapolated: dict[str, int] = field(default_factory=dict)
     features: RememberedFeatures | None = None
     outcomes: dict[Trial, Outcome] = field(default_factory=dict)
     chosen: dict[str, float] = field(default_factory=dict)

@@ -109,7 +109,13 @@ def make_folds(
     run = real.data.run
     if run is None or not _exported_from(request.synthetic, run):
         warnings.append("it is unknown whether the generator of these images has seen the test images")
-    return [Fold(real, pool, judged, made_from=_made_from(request.synthetic, mixed), by_hand=by_hand)], warnings
+    made_from, extrapolated = _told(request.synthetic, mixed)
+    warnings += [
+        f"{n:,} of the synthetic images of {name!r} have conditions that no training image of it has (extrapolated)"
+        for name, n in extrapolated.items()
+    ]
+    fold = Fold(real, pool, judged, made_from=made_from, extrapolated=extrapolated, by_hand=by_hand)
+    return [fold], warnings
 
 
 def _fresh(
@@ -192,14 +198,21 @@ def _exported_from(folder: Path, run: Run) -> bool:
         return False
 
 
-def _made_from(folder: Path, names: Sequence[str]) -> dict[str, MadeFrom]:
-    """What stands behind the synthetic images of a folder of these classes, if it is an export that says so."""
+def _told(folder: Path, names: Sequence[str]) -> tuple[dict[str, MadeFrom], dict[str, int]]:
+    """What the metadata of a folder tells about its synthetic images of these classes, if it is an export.
+
+    Class → the real images behind them, and class → how many have conditions that no training image of it has.
+    """
     sources: dict[str, list[str]] = {name: [] for name in names}
+    extrapolated = dict.fromkeys(names, 0)
     with suppress(SynthaugError):
         for _, row in read_rows(folder / "train" / METADATA):
-            if row.get("source_path") and str(row.get("label")) in sources:
-                sources[str(row["label"])].append(str(row["source_path"]))
-    return {name: MadeFrom(images=len(paths), sources=len(set(paths))) for name, paths in sources.items() if paths}
+            if (label := str(row.get("label"))) in sources:
+                extrapolated[label] += row.get("extrapolated") is True
+                if row.get("source_path"):
+                    sources[label].append(str(row["source_path"]))
+    made_from = {name: MadeFrom(images=len(paths), sources=len(set(paths))) for name, paths in sources.items() if paths}
+    return made_from, {name: n for name, n in extrapolated.items() if n}
 
 
 def together(pools: Sequence[LabelledImages]) -> LabelledImages:

@@ -52,6 +52,7 @@ from synthaug.requests import ExportRequest, documented
 from synthaug.requests.options import workers_of
 from synthaug.results.commands import ExportResult
 from synthaug.runs import RunLike, find
+from synthaug.sampling.attributes import in_text
 from synthaug.sampling.critic import Critic
 from synthaug.sampling.curation import Images
 from synthaug.sampling.gate import Gate, gate_of_run
@@ -157,6 +158,11 @@ def _fill(job: ExportJob, workspace: Workspace) -> ExportDocument:
         job.fakes = upscaled_fakes(upscaler, job.sampler, job.data, filled, job.request.cache, job.progress)
         if not job.fakes.better:
             job.warn(f"the upscaler {upscaler.run.name!r} is no better than bicubic interpolation: {job.fakes.text()}")
+    if extrapolated := job.sampler.extrapolated([label for label, plan in job.plans.items() if plan.generate]):
+        job.warn(
+            f"no training image of {', '.join(extrapolated)} has {in_text(job.sampler.where)}: these images are "
+            "extrapolated"
+        )
     scale = 1 if upscaler is None else upscaler.scale
     resampled = {label: factor / scale for label, factor in job.enlarged.items()}
     if warning := enlargement_warning(resampled, scale * job.sampler.trained.resolution):

@@ -106,10 +106,9 @@ def _write(
                     shown += _shown(sampler, label, pixels[: 8 * _COLUMNS], columns)
                     names += [label] + [""] * (len(shown) - len(names) - 1)
     (folder / "grid.png").write_bytes(save_marked(grid(shown, columns, names), "PNG"))
-    told = sampler.trained.attributes
     document = SamplesDocument(
         out=".", per_class=files, grid="grid.png", checkpoint=sampler.trained.checkpoint, seed=sampler.seed,
-        truncation=sampler.psi, where={} if told is None else told.plan.where,
+        truncation=sampler.psi, where=dict(sampler.where),
         extrapolated=sampler.extrapolated(labels),
     )  # fmt: skip
     write_json(folder / DOCUMENT, document.model_dump(mode="json"))

@@ -98,7 +98,7 @@ def run_traverse(request: TraverseRequest, progress: Progress) -> TraverseDocume
     return TraverseDocument(
         out=str(target), along=along, label=name, to=end, codes=drawn,
         places=places if along in ("noise", "classes") else [],
-        values=values, where={} if told is None else told.plan.where,
+        values=values, where=dict(sampler.where),
         extrapolated=[v for v in values if told is not None and not told.conditions.seen(name, {along: v})],
         rows=request.rows, checkpoint=sampler.trained.checkpoint, seed=sampler.seed,
     )  # fmt: skip

@@ -69,12 +69,18 @@ class SeededGenerator:
         sources = self.trained.sources
         return None if sources is None or sources.inputs is not None else self.origins(label, index)
 
+    @property
+    def where(self) -> Mapping[str, str]:
+        """Condition → value that all images are told."""
+        told = self.trained.attributes
+        return {} if told is None else told.plan.where
+
     def extrapolated(self, labels: Sequence[str]) -> list[str]:
         """Those of some classes of which no training image has the conditions that are asked for."""
         told = self.trained.attributes
-        if told is None or not told.plan.where:
+        if told is None or not self.where:
             return []
-        return [label for label in labels if not told.conditions.seen(label, told.plan.where)]
+        return [label for label in labels if not told.conditions.seen(label, self.where)]
 
     def sources(self, label: str, count: int) -> NDArray[np.uint8]:
         """The real images or maps, uint8 [count, C, H, W], that the first `count` images of a class start from."""

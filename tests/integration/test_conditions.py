@@ -15,6 +15,7 @@ from synthaug.data.run_data import stored_conditions
 from synthaug.errors import SynthaugError
 from synthaug.exporters.manifest import read_manifest
 from synthaug.pipelines.check import check
+from synthaug.pipelines.evaluate import evaluate
 from synthaug.pipelines.export import export
 from synthaug.pipelines.fit import fit
 from synthaug.pipelines.regenerate import regenerate
@@ -136,6 +137,23 @@ def test_an_export_of_one_condition_says_so(run: Run, tmp_path: Path) -> None:
     rows = [row for row in metadata(tmp_path / "out") if row["synthetic"]]
     assert all("camera=b" in row["conditions"] for row in rows)
     assert regenerate(tmp_path / "out", verify=True, device="cpu").different == []
+
+
+def test_extrapolated_images_are_marked_in_the_export_and_in_the_report(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    export(run, per_class=40, where={"dose": "9"}, gate=False, out=out, device="cpu")
+    synthetic = Counter(row["label"] for row in metadata(out) if row["synthetic"] and row["extrapolated"])
+    assert synthetic[RARE] > 0
+    line = f"no training image of {', '.join(synthetic)} has dose=9: these images are extrapolated"
+    assert line in read_manifest(out / "manifest.json").warnings
+    judged = evaluate(
+        run, synthetic=out, classifier="logistic", seeds=2, steps=4, arms=["classical", "synthetic+classical"],
+        out=tmp_path / "report", jobs=1, device="cpu",
+    )  # fmt: skip
+    assert judged.extrapolated == {RARE: synthetic[RARE]}
+    page = (tmp_path / "report/report.html").read_text(encoding="utf-8")
+    assert f"conditions that no training image has: {RARE}: {synthetic[RARE]} images" in page
+    assert any("(extrapolated)" in line for line in judged.warnings)
 
 
 def test_check_says_which_conditions_act(run: Run) -> None:

@@ -149,11 +149,31 @@ def test_what_is_asked_for_is_told_and_the_rest_comes_from_similar_images(cells:
     assert {age % 8 < 4 for age in ages} == {True}  # they go with the nights
 
 
+def test_one_image_with_the_same_category_or_text_is_enough() -> None:
+    """Five nearest images of a class with three of camera b would be all images, for the others are equally far."""
+    cameras = ["b" if k in (0, 20, 40) else "a" for k in range(100)]
+    captions = ["a cell by night" if k in (4, 8) else "a cell by day" for k in range(100)]
+    rare = conditions({"camera": cameras, "age": [str(k) for k in range(100)], "caption": captions})
+    for where, rows in (
+        ({"camera": "b"}, [0, 20, 40]),
+        ({"caption": "a cell by night"}, [4, 8]),
+        ({"caption": "a cell by night", "age": "99"}, [4, 8]),
+        ({"camera": "b", "age": "99"}, [0, 20, 40]),
+    ):
+        assert rare.nearest("good", where).tolist() == rows
+    assert rare.nearest("good", {"age": "20"}).tolist() == [16, 18, 20, 22, 24]
+    assert rare.nearest("good", {"camera": "b", "caption": "a cell by night"}).size >= 5  # none has both
+
+
 def test_what_no_training_image_is_like_is_extrapolated(cells: Conditions) -> None:
     assert cells.seen("good", {"camera": "b", "age": "50"})
     assert cells.seen("crack", {"camera": "b", "age": "1"})
     assert not cells.seen("crack", {"camera": "b", "age": "50"})
     assert not cells.seen("good", {"age": "200"})
+    assert cells.seen("crack", {"caption": "crack at night"})
+    assert cells.seen("crack", {"caption": "crack at midnight"})  # a word that the generator does not know is ignored
+    assert not cells.seen("crack", {"caption": "a good cell at night"})
+    assert not cells.seen("crack", {"camera": "b", "caption": "a crack cell at day"})  # the only one is of the night
     rows = RunAttributes.of(cells, ConditionPlan(where={"age": "200"})).rows(0, "good", 0)
     assert {row["extrapolated"] for row in rows} == {True}
     assert all("age=200" in row["conditions"] for row in rows)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from synthaug.augment.diffaugment import POLICIES, DiffAugment
+from synthaug.augment.grid_sample import grid_sample
 from synthaug.errors import SynthaugError
 
 
@@ -65,3 +67,17 @@ def test_an_unknown_policy_is_named_with_a_suggestion() -> None:
     with pytest.raises(SynthaugError, match="colr") as caught:
         DiffAugment(["colr"])
     assert "color" in caught.value.hint
+
+
+def test_grid_samples_have_second_derivatives() -> None:
+    """R1 and the gradient penalty differentiate a gradient; torch before 2.12 cannot do so for its `grid_sample`."""
+    rng = torch.Generator().manual_seed(0)
+    x = torch.rand(2, 3, 5, 4, generator=rng, dtype=torch.float64, requires_grad=True)
+    grid = 2.4 * torch.rand(2, 6, 3, 2, generator=rng, dtype=torch.float64) - 1.2  # some places lie outside
+    expected = F.grid_sample(x, grid, padding_mode="border", align_corners=False)
+    assert torch.equal(grid_sample(x, grid), expected)
+    weights = torch.rand(expected.shape, generator=rng, dtype=torch.float64)
+    ours, theirs = (torch.autograd.grad((y * weights).sum(), x)[0] for y in (grid_sample(x, grid), expected))
+    assert torch.equal(ours, theirs)
+    assert torch.autograd.gradcheck(lambda x: grid_sample(x, grid), (x,))
+    assert torch.autograd.gradgradcheck(lambda x: grid_sample(x, grid) ** 2, (x,))

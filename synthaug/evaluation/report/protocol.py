@@ -39,6 +39,7 @@ def compared(document: EvaluateDocument) -> list[tuple[str, str]]:
         ("Real images", document.data),
         ("Synthetic images", document.synthetic),
         ("Made from real images", made_from(document)),
+        ("Extrapolated", _extrapolated(document)),
         ("Classifier", _classifier(document)),
         ("Size of all images", _size(document)),
         ("Judged on", judged_on(document)),
@@ -124,3 +125,9 @@ def made_from(document: EvaluateDocument) -> str:
     """How many different real images stand behind the synthetic images of each target class."""
     made = {name: document.made_from[name] for name in document.targets if name in document.made_from}
     return "; ".join(f"{name}: {one.text()}" for name, one in list(made.items())[:SHOWN])
+
+
+def _extrapolated(document: EvaluateDocument) -> str:
+    """How many synthetic images have conditions that no training image of their class has."""
+    each = [f"{name}: {plural(n, 'image')}" for name, n in document.extrapolated.items()]
+    return f"conditions that no training image has: {'; '.join(each[:SHOWN])}" if each else ""
