@@ -180,7 +180,8 @@ def _run_to_continue(request: FitRequest, prepared: Prepared, progress: Progress
         )
     if run.status().get("state") == "finished":
         raise SynthaugError(
-            f"the run {str(run.path)!r} is finished", "start another without --resume, or with a larger --budget"
+            f"the run {str(run.path)!r} is finished",
+            f"start another from its weights: {FitRequest(data=request.data, from_=run.path).command()}",
         )
     prepared.precision = facts.precision
     _choose_checkpoint(run, None if request.from_ is not None else request.checkpoint, progress)

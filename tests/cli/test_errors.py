@@ -164,7 +164,7 @@ RUNS = [
     Case("export --upscaler 0 --out out", "is no upscaler: its family is dcgan", hint="--family srgan"),
     Case("upscale 0 missing --out out", "'missing'"),
     Case("fit good --resume nothing", "'nothing'"),
-    Case("fit good --resume latest", "finished"),
+    Case("fit good --resume latest", "finished", hint="synthaug fit good --from"),
     Case("fit good --checkpoint kimg000001", "without a run", hint="--resume RUN"),
     Case(
         f"fit good --budget 0.1kimg {' '.join(SMALL)} --device cpu --runs small-disk/runs",

@@ -10,8 +10,8 @@
 In the target classes only a few training images are dark (the lowest third of the set), or of monocrystalline cells.
 A generator of the default recipe is trained with the conditions for --minutes of processor time. `check` recovers each
 condition by a classifier of real images; `evaluate --by light --balance light` (or `type`) compares the classifiers on
-each combination, with group-balanced sampling among the controls. A finished set is a line of
-docs/science/conditions.jsonl.
+each combination, with group-balanced sampling among the controls. Of `fashion`, images of `--text` are measured too. A
+finished set is a line of docs/science/conditions.jsonl.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,8 +32,12 @@ from gain_sets import GROUP, ONE_CORE, STUDIES, finished
 from PIL import Image
 from tables import DOCS, between, keep, kept, written
 
+WIDE = 0.8
+"""Breadth divided by height, above which a caption says so."""
 FEW = 4
 """Training images of the rare combination that a target class keeps."""
+TEXTS = 64
+"""Images of each caption."""
 SIGNS = "speed30,speed50,speed70,sign03,sign05,sign07,sign08,caution,crossroads,road-work"
 
 
@@ -79,7 +85,7 @@ def described(name: str, work: Path, pictures: Path) -> Path:
         if name != "cells":
             row["light"] = "dark" if row["brightness"] <= dark else "bright"
         if name == "fashion":
-            row["caption"] = f"a {row['light']} {'wide' if row['breadth'] > 0.8 else 'narrow'} {row['label'].lower()}"
+            row["caption"] = _caption(row["light"], "wide" if row["breadth"] > WIDE else "narrow", row["label"])
         if row[column] == rare and row["label"] in seen and file.parent.parent.name == "train":
             seen[row["label"]] += 1
             if seen[row["label"]] > FEW:
@@ -91,6 +97,30 @@ def described(name: str, work: Path, pictures: Path) -> Path:
         writer.writeheader()
         writer.writerows(rows)
     return out
+
+
+def _caption(light: str, breadth: str, label: str) -> str:
+    return f"a {light} {breadth} {label.lower()}"
+
+
+def from_texts(run: Path, data: Path, name: str) -> list[Row]:
+    """Images of each caption of the target classes: the share of which the words are true, as measured."""
+    with (data / "metadata.csv").open(encoding="utf-8") as table:
+        rows = list(csv.DictReader(table))
+    dark = float(np.quantile([float(row["brightness"]) for row in rows], 1 / 3))
+    found = []
+    for label, light, breadth in product(SETS[name].targets, ("dark", "bright"), ("narrow", "wide")):
+        with TemporaryDirectory() as out:
+            asked = [f"--class={label}", f"--text={_caption(light, breadth, label)}", f"--count={TEXTS}"]
+            made = _synthaug("samples", str(run), *asked, f"--out={out}/of-text")
+            measured = [_measured(name, Path(made["out"]) / file) for file in made["per_class"][label]]
+        right = [
+            ((row["brightness"] <= dark) == (light == "dark"), (row["breadth"] > WIDE) == (breadth == "wide"))
+            for row in measured
+        ]
+        words = {"class": label, "light": light, "breadth": breadth, "extrapolated": bool(made["extrapolated"])}
+        found.append(words | {"right": np.mean(right, axis=0).round(3).tolist()})
+    return found
 
 
 def _measured(name: str, file: Path) -> Row:
@@ -122,6 +152,8 @@ def judged(name: str, a: argparse.Namespace) -> Row:
         "set": name, "kimg": json.loads((runs / "latest/status.json").read_text())["kimg"], "minutes": a.minutes,
         "conditions": check["conditions"], "combinations": [],
     }  # fmt: skip
+    if name == "fashion":
+        row["texts"] = from_texts(runs / "latest", data, name)
     if a.effects_only:
         return row
     arms = "classical,group-balanced,synthetic+classical,oversample,synthetic"
@@ -167,6 +199,16 @@ def combinations(rows: Sequence[Row]) -> str:
     return written(head, lines)
 
 
+def texts(rows: Sequence[Row]) -> str:
+    """The table of images from texts."""
+    lines = []
+    for one in (one for row in rows for one in row.get("texts", [])):
+        light, breadth = (f"{share:.0%}" for share in one["right"])
+        seen = "no" if one["extrapolated"] else "yes"
+        lines.append([one["class"], f"{one['light']} {one['breadth']}", seen, light, breadth])
+    return written(("class", "words", "seen in training", "light is right", "breadth is right"), lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=Path, default=Path("pictures"), help="where signs.zip lies")
@@ -184,7 +226,7 @@ def main() -> None:
         if not any(row["set"] == name for row in kept(a.out)):
             keep(a.out, judged(name, a))
     rows = kept(a.out)
-    for name, table in (("effects", effects(rows)), ("combinations", combinations(rows))):
+    for name, table in (("effects", effects(rows)), ("texts", texts(rows)), ("combinations", combinations(rows))):
         between(DOCS / "conditions.md", name, table)
         print(table)
 
