@@ -70,7 +70,7 @@ class RunData:
         """Scan a folder and divide its images with this configuration. `strict`: see `scan`.
 
         Raises:
-            SynthaugError: bad images, too few of them, or no such class.
+            SynthaugError: bad images, too few of them, or no such class or condition.
         """
         found = scan(folder, group_by=config.data.group_by, strict=strict, cache=cache, progress=progress)
         divided = split(found, config.data, config.split_seed, progress)
@@ -78,6 +78,11 @@ class RunData:
         names = config.data.conditions
         encoder = config.data.text_encoder
         conditions = conditions_of(found.root, names, divided, found.classes, encoder) if names else None
+        if encoder != "words" and not (conditions and any(column.kind == "text" for column in conditions.columns)):
+            raise SynthaugError(
+                f"data.text_encoder={encoder} is for texts, and no condition is one",
+                "name a column of texts with --condition, or leave data.text_encoder out",
+            )
         for name in [] if conditions is None else giveaways(conditions):
             progress.warn(
                 f"the condition {name} tells the class: what it does within a class cannot be learned, and images of "

@@ -170,6 +170,10 @@ def test_check_says_which_conditions_act(run: Run) -> None:
         ({"condition": ["camera"], "family": "lapgan"}, "has no conditions beside the class"),
         ({"condition": ["camera"], "set": BLIND}, "is told nothing"),
         ({"condition": []}, "--condition names no column"),
+        (
+            {"condition": ["camera"], "set": {**SMALL, "data.text_encoder": "wordllama"}},
+            "data.text_encoder=wordllama is for texts, and no condition is one",
+        ),
     ],
 )
 def test_bad_input(run: Run, tmp_path: Path, flags: dict[str, object], error: str) -> None:

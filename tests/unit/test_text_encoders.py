@@ -77,3 +77,4 @@ def test_a_run_shows_what_it_was_never_told_of(tmp_path: Path) -> None:
     run = fit(data, target_class=CLASSES[0], condition=["note"], set=settings, runs=tmp_path / "runs", device="cpu").run
     made = samples(run, text="a crimson board", count=2, out=tmp_path / "out", device="cpu")
     assert made.where == {"note": "a crimson board"}
+    assert made.extrapolated == [CLASSES[0]]  # no training image has these words
