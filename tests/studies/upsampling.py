@@ -2,7 +2,7 @@
 
     python tests/studies/upsampling.py --pictures DIR --kimg 60
 
-Trains the default in each of five ways on signs (make_real.py, whose zip files lie in DIR) and on small colour
+Trains the default in each of seven ways on signs (make_real.py, whose zip files lie in DIR) and on small colour
 drawings (Debian's crossfire-client-images). Prints, for ungated samples of the last checkpoint: the lattice, KID in two
 nets, coverage and label agreement of the rare and of all classes. --speed takes turns at steps instead.
 """
@@ -15,7 +15,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,7 @@ from synthaug import load
 from synthaug.config import validate
 from synthaug.device import has_bf16
 from synthaug.models import build_family, dcgan
+from synthaug.models.blocks import ToImage
 from synthaug.models.dcgan import DCGANGenerator
 from synthaug.models.family import ImageShape
 from synthaug.models.inputs import Inputs
@@ -51,6 +51,14 @@ def lattice(images: Tensor) -> float:
     row, column = (side // 2 for side in power.shape)
     near = power[row - 2 : row + 3, column - 2 : column + 3]
     return float(24 * near[2, 2] / (near.sum() - near[2, 2]))
+
+
+def alternating(images: Tensor) -> Tensor:
+    """Power at the frequency of a one-pixel chessboard, and of horizontal and vertical lines of one pixel, float[3]."""
+    x = images.float() / 255
+    power = torch.fft.fft2(x - x.mean(dim=(2, 3), keepdim=True)).abs().square().mean(dim=(0, 1))
+    row, column = (side // 2 for side in power.shape)
+    return torch.stack([power[row, column], power[row, 0], power[0, column]])
 
 
 class _Smeared(torch.autograd.Function):
@@ -118,6 +126,36 @@ class Head(nn.Sequential):
         super().__init__(Nearest(channels, 16, bias=bias), nn.LeakyReLU(0.2), conv)
 
 
+class Notched(ToImage):
+    """As it is, without the frequency of a one-pixel chessboard, and little of those near it.
+
+    What is high in rows and in columns, by the filter [−1, 2, −1] / 4 in both, is taken away.
+    """
+
+    def __init__(self, channels: int, image_channels: int, bias: bool = True) -> None:
+        assert bias
+        super().__init__(channels, image_channels)
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        images = super().forward(x).float()
+        return images - _high(images)
+
+
+class Notched5(Notched):
+    """The same with the filter [1, −4, 6, −4, 1] / 16, which takes less of the neighbours."""
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        images = ToImage.forward(self, x).float()
+        return images - _high(_high(images))
+
+
+def _high(x: Tensor) -> Tensor:
+    """Filtered by [−1, 2, −1] / 4 along rows and columns; borders are mirrored."""
+    x = F.pad(x, (1, 1, 1, 1), mode="reflect")
+    x = (2 * x[:, :, 1:-1] - x[:, :, :-2] - x[:, :, 2:]) / 4
+    return (2 * x[..., 1:-1] - x[..., :-2] - x[..., 2:]) / 4
+
+
 class Icnr(nn.ConvTranspose2d):
     """A transposed convolution that begins as `Nearest` (1707.02937)."""
 
@@ -140,12 +178,18 @@ def in_layers(up: Any, to_image: Any) -> type[DCGANGenerator]:
     return Enlarging
 
 
+def _default_up(channels: int, out_channels: int) -> nn.ConvTranspose2d:
+    return nn.ConvTranspose2d(channels, out_channels, 4, 2, 1, bias=False)
+
+
 WAYS: dict[str, type[DCGANGenerator]] = {
     "transposed": DCGANGenerator,
     "nearest": in_layers(Nearest, Nearest),
     "bilinear": in_layers(Bilinear, Bilinear),
     "head": in_layers(Nearest, Head),
     "icnr": in_layers(Icnr, Icnr),
+    "notched": in_layers(_default_up, Notched),
+    "notched5": in_layers(_default_up, Notched5),
 }
 
 
@@ -183,11 +227,14 @@ def score(way: str, run: Path, judge: Judge) -> None:
     images = {c: sampler.sample(c, COUNT) for c in judge.train.classes if len(judge.real.get(c, ([],))[0]) > 9}
     found = judge.score(images)
     figures = "  ".join(f"{k} {v:.3f}" for k, v in found.items() if k != "classes")
-    print(f"{way:10}  lattice {mean_lattice(images.values()):.2f}  {figures}", flush=True)
+    made, real = (torch.from_numpy(np.concatenate(list(of))) for of in (images.values(), real_images(judge)))
+    chessboard, rows, columns = (alternating(made) / alternating(real)).tolist()
+    print(f"{way:10}  lattice {lattice(made):.2f}  {figures}")
+    print(f"{'':10}  power as in real images: chessboard {chessboard:.2f}, lines {rows:.2f} {columns:.2f}", flush=True)
 
 
-def mean_lattice(images: Iterable[NDArray[np.uint8]]) -> float:
-    return lattice(torch.from_numpy(np.concatenate(list(images))))
+def real_images(judge: Judge) -> list[NDArray[np.uint8]]:
+    return [judge.test.of_class(c) for c in judge.test.classes]
 
 
 def speed(resolution: int) -> None:
@@ -228,7 +275,7 @@ def main() -> None:
         of = source(name, a.work, a.pictures)
         runs = {way: trained(way, name, of, a) for way in a.ways}
         judge = Judge(of)
-        real = mean_lattice(judge.test.of_class(c) for c in judge.test.classes)
+        real = lattice(torch.from_numpy(np.concatenate(real_images(judge))))
         print(f"{name}, {a.kimg:g} kimg, seed {a.seed}: real images have a lattice of {real:.2f}")
         for way, run in runs.items():
             score(way, run, judge)
