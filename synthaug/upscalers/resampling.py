@@ -58,6 +58,6 @@ def back_projected(images: Tensor, low: Tensor) -> Tensor:
 def _both(images: Tensor, height: Matrix, width: Matrix) -> Tensor:
     """Apply one matrix to the columns and one to the rows, in float32."""
     with torch.autocast(images.device.type, enabled=False):
-        x = images.float() @ torch.from_numpy(width).to(images.device).T
-        out: Tensor = torch.from_numpy(height).to(images.device) @ x
+        x = images.float()
+        out: Tensor = torch.from_numpy(height).to(x) @ (x @ torch.from_numpy(width).to(x).T)
     return out
