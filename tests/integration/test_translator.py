@@ -96,9 +96,9 @@ def test_each_row_names_its_source_which_is_a_training_image(run: Run, exported:
     document = read_manifest(exported / "manifest.json")
     assert document.mode == "both"
     assert document.export.per_class[RARE].sources == len({row["source_path"] for row in rows}) > 20
-    behind = evaluated_folds._made_from(exported, [RARE])[RARE]
+    behind = evaluated_folds._told(exported, [RARE])[0][RARE]
     assert (behind.images, behind.sources) == (len(rows), document.export.per_class[RARE].sources)
-    assert evaluated_folds._made_from(run.facts().data, [RARE]) == {}
+    assert evaluated_folds._told(run.facts().data, [RARE]) == ({}, {})
     real = [row for row in metadata(exported) if not row["synthetic"]]
     assert {row["source_path"] for row in real} == {""}
 
