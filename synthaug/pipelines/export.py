@@ -150,15 +150,15 @@ def _fill(job: ExportJob, workspace: Workspace) -> ExportDocument:
     _place_real_images(job, workspace, placed)
     totals = {label: plan.keep + plan.generate for label, plan in job.plans.items()}
     FORMATS.get(job.request.format).check(Planned(totals, job.looks, job.heldout))
-    upscaler = job.upscaler
+    upscaler, filled = job.upscaler, [label for label, plan in job.plans.items() if plan.generate]
     if upscaler is not None and not upscaler.reference().used:
         job.warn(upscaler.reference().text())
         upscaler = None
-    elif upscaler is not None and (filled := [label for label, plan in job.plans.items() if plan.generate]):
+    elif upscaler is not None and filled:
         job.fakes = upscaled_fakes(upscaler, job.sampler, job.data, filled, job.request.cache, job.progress)
         if not job.fakes.better:
             job.warn(f"the upscaler {upscaler.run.name!r} is no better than bicubic interpolation: {job.fakes.text()}")
-    if extrapolated := job.sampler.extrapolated([label for label, plan in job.plans.items() if plan.generate]):
+    if extrapolated := job.sampler.extrapolated(filled):
         job.warn(
             f"no training image of {', '.join(extrapolated)} has {in_text(job.sampler.where)}: these images are "
             "extrapolated"

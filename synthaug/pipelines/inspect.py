@@ -61,7 +61,7 @@ def run_inspect(request: InspectRequest, progress: Progress) -> InspectDocument:
     seen = {tuple(sorted(group)) for group in exact}
     near = [group for group in ([found.images[k].path for k in group] for group in alike) if tuple(group) not in seen]
     labels = {image.path: image.label for image in found.images}
-    training = _training_counts(found)
+    training = found.training_counts
     targets = rare_classes(training)
     series = series_of(found)
     test = mirror_test_of(found, series)
@@ -96,7 +96,7 @@ def run_inspect(request: InspectRequest, progress: Progress) -> InspectDocument:
 
 def _columns(found: Scan) -> tuple[dict[str, ColumnSummary], list[RareCombination]]:
     """The columns that divide the training images, and which of their values are seldom in which class."""
-    images = _training(found)
+    images = found.training
     read = read_columns(found.root, [image.path for image in images]).values()
     columns = [column for column in read if column.divides]
     rare = rare_combinations(columns, [image.label for image in images])
@@ -131,16 +131,6 @@ def _equal(images: Sequence[ImageRecord]) -> list[list[str]]:
     for image in images:
         groups[image.pixel_sha256].append(image.path)
     return [group for group in groups.values() if len(group) > 1]
-
-
-def _training(found: Scan) -> list[ImageRecord]:
-    """The images that are not set apart for val or test; all, if none is left."""
-    return [image for image in found.images if image.trains] or found.images
-
-
-def _training_counts(found: Scan) -> dict[str, int]:
-    """Class → training images. A test folder with equal classes must not hide which classes are rare."""
-    return dict(sorted(Counter(image.label for image in _training(found)).items()))
 
 
 def _splits(found: Scan) -> dict[str, dict[str, int]]:

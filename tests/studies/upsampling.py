@@ -46,8 +46,7 @@ def lattice(images: Tensor) -> float:
     Args:
         images: [N, C, H, W], of any type and range.
     """
-    x = images.float()
-    power = torch.fft.fft2(x - x.mean(dim=(2, 3), keepdim=True)).abs().square().mean(dim=(0, 1))
+    power = _power(images)
     row, column = (side // 2 for side in power.shape)
     near = power[row - 2 : row + 3, column - 2 : column + 3]
     return float(24 * near[2, 2] / (near.sum() - near[2, 2]))
@@ -55,10 +54,15 @@ def lattice(images: Tensor) -> float:
 
 def alternating(images: Tensor) -> Tensor:
     """Power at the frequency of a one-pixel chessboard, and of horizontal and vertical lines of one pixel, float[3]."""
-    x = images.float() / 255
-    power = torch.fft.fft2(x - x.mean(dim=(2, 3), keepdim=True)).abs().square().mean(dim=(0, 1))
+    power = _power(images)
     row, column = (side // 2 for side in power.shape)
     return torch.stack([power[row, column], power[row, 0], power[0, column]])
+
+
+def _power(images: Tensor) -> Tensor:
+    """Mean power of each frequency, float[H, W]."""
+    x = images.float()
+    return torch.fft.fft2(x - x.mean(dim=(2, 3), keepdim=True)).abs().square().mean(dim=(0, 1))
 
 
 class _Smeared(torch.autograd.Function):
@@ -132,21 +136,23 @@ class Notched(ToImage):
     What is high in rows and in columns, by the filter [−1, 2, −1] / 4 in both, is taken away.
     """
 
+    passes = 1
+
     def __init__(self, channels: int, image_channels: int, bias: bool = True) -> None:
         assert bias
         super().__init__(channels, image_channels)
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        images = super().forward(x).float()
-        return images - _high(images)
+        high = images = super().forward(x).float()
+        for _ in range(self.passes):
+            high = _high(high)
+        return images - high
 
 
 class Notched5(Notched):
     """The same with the filter [1, −4, 6, −4, 1] / 16, which takes less of the neighbours."""
 
-    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        images = ToImage.forward(self, x).float()
-        return images - _high(_high(images))
+    passes = 2
 
 
 def _high(x: Tensor) -> Tensor:
