@@ -106,8 +106,7 @@ def _caption(light: str, breadth: str, label: str) -> str:
 def from_texts(run: Path, data: Path, name: str) -> list[Row]:
     """Images of each caption of the target classes: the share of which the words are true, as measured."""
     with (data / "metadata.csv").open(encoding="utf-8") as table:
-        rows = list(csv.DictReader(table))
-    dark = float(np.quantile([float(row["brightness"]) for row in rows], 1 / 3))
+        dark = max(float(row["brightness"]) for row in csv.DictReader(table) if row["light"] == "dark")
     found = []
     for label, light, breadth in product(SETS[name].targets, ("dark", "bright"), ("narrow", "wide")):
         with TemporaryDirectory() as out:
